@@ -1,0 +1,26 @@
+# The four commands. Each makes .venv by itself; nothing but python3, pip and make is needed.
+PYTHON ?= python3
+ARGS ?=
+
+.PHONY: demo test check bench install lock clean
+
+demo:  ## the main job on this machine: five nodes, a private network, one folder from three sources
+	@$(PYTHON) tools/bootstrap.py demo $(ARGS)
+
+test:  ## lint, types, import contracts and every test this machine can run
+	@$(PYTHON) tools/bootstrap.py test $(ARGS)
+
+check:  ## the fast part of it, under a minute
+	@$(PYTHON) tools/bootstrap.py check $(ARGS)
+
+bench:  ## side-by-side measurements; ARGS="transfer --json" for one of them
+	@$(PYTHON) tools/bootstrap.py bench $(ARGS)
+
+install:
+	@$(PYTHON) tools/bootstrap.py install
+
+lock: install  ## pin every dependency, with hashes, from pyproject.toml
+	@$(PYTHON) tools/lock.py
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

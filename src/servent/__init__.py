@@ -1,0 +1,26 @@
+"""servent: a computer as a full peer again.
+
+Public names are loaded when first used, so that a command line that needs none of them starts fast.
+"""
+
+from typing import Any
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "Node": "servent.node",
+    "PeerId": "servent.identity",
+    "ServentError": "servent.errors",
+    "UsageError": "servent.errors",
+    "PeerError": "servent.errors",
+    "WorldError": "servent.errors",
+}
+__all__ = ["Node", "PeerError", "PeerId", "ServentError", "UsageError", "WorldError", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'servent' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_WHERE[name]), name)

@@ -1,0 +1,1 @@
+"""How a peer is reached: endpoints, connections, hello, routing, reachability, relay."""
