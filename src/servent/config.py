@@ -1,0 +1,197 @@
+"""One Config out of every room's settings, read from `config.toml` in the data directory.
+
+Order of precedence: command line, then environment (only SERVENT_DATA_DIR), then the file, then defaults.
+An error names the file, the key and the remedy; an unknown key is an error, since a misspelt limit that
+is silently ignored costs more than a start that fails.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from servent.errors import UsageError, WorldError
+
+Port = Annotated[int, Meta(ge=0, le=65535)]  # 0: any free one
+Rate = Annotated[int, Meta(ge=0)]  # bytes per second; 0: no limit
+
+
+class NodeSettings(Struct, forbid_unknown_fields=True):
+    """`name`: what others see, default your login name. `download_dir`: where `get` puts things."""
+
+    name: Annotated[str, Meta(max_length=64)] = ""
+    download_dir: str = ""
+
+
+class NetSettings(Struct, forbid_unknown_fields=True):
+    """`bind`: "ip:port" to listen on, empty for any. `relays`: URLs of relays to use when no direct path opens.
+
+    `lan`: find peers on the local network. `connect_timeout`: seconds to look for a path.
+    """
+
+    bind: list[str] = field(default_factory=list)
+    relays: list[str] = field(default_factory=list)
+    lan: bool = True
+    connect_timeout: Annotated[float, Meta(ge=1, le=120)] = 15.0
+
+
+class RelayRoleSettings(Struct, forbid_unknown_fields=True):
+    """Carry the relay role for others: `enabled`, listening `hosts` and `port`, `public_url` others reach it at.
+
+    `open_to`: "everyone", or "known" for only those who are let in here.
+    """
+
+    enabled: bool = False
+    hosts: list[str] = field(default_factory=lambda: ["0.0.0.0", "::"])
+    port: Port = 7443
+    public_url: str = ""
+    open_to: Annotated[str, Meta(pattern="^(everyone|known)$")] = "everyone"
+
+
+class BlobsSettings(Struct, forbid_unknown_fields=True):
+    """Rates in bytes per second, 0 for no limit; `upload_slots`: peers served at once.
+
+    `up_bytes_per_s`, `down_bytes_per_s`: for everything together. `per_peer_up_bytes_per_s`,
+    `per_peer_down_bytes_per_s`: for each peer. `bulk`: offer the TCP lane; `bulk_port`: its port, 0 for any.
+    """
+
+    up_bytes_per_s: Rate = 0
+    down_bytes_per_s: Rate = 0
+    per_peer_up_bytes_per_s: Rate = 0
+    per_peer_down_bytes_per_s: Rate = 0
+    upload_slots: Annotated[int, Meta(ge=1, le=256)] = 8
+    bulk: bool = True
+    bulk_port: Port = 0
+
+
+class ApiSettings(Struct, forbid_unknown_fields=True):
+    """`port` of the local API on 127.0.0.1; the next free one is taken when it is in use."""
+
+    port: Port = 7700
+
+
+class WebSettings(Struct, forbid_unknown_fields=True):
+    """`enabled`: start the page beside the node. `port` of the page on 127.0.0.1, 0 for any."""
+
+    enabled: bool = True
+    port: Port = 0
+
+
+class Config(Struct, forbid_unknown_fields=True):
+    """Everything a node can be told. Each section belongs to one room."""
+
+    node: NodeSettings = field(default_factory=NodeSettings)
+    net: NetSettings = field(default_factory=NetSettings)
+    relay: RelayRoleSettings = field(default_factory=RelayRoleSettings)
+    blobs: BlobsSettings = field(default_factory=BlobsSettings)
+    api: ApiSettings = field(default_factory=ApiSettings)
+    web: WebSettings = field(default_factory=WebSettings)
+
+
+FILE_NAME = "config.toml"
+
+
+def default_data_dir() -> Path:
+    """SERVENT_DATA_DIR, or the platform's place for a program's data."""
+    if named := os.environ.get("SERVENT_DATA_DIR"):
+        return Path(named)
+    from platformdirs import user_data_path
+
+    return user_data_path("servent", appauthor=False)
+
+
+def default_download_dir() -> Path:
+    from platformdirs import user_downloads_path
+
+    return user_downloads_path() / "servent"
+
+
+def parse(values: Mapping[str, Any], where: str) -> Config:
+    """Turn the tables of a TOML file into a Config.
+
+    Raises:
+        UsageError: an unknown key or a value out of range; names `where` and the key.
+    """
+    try:
+        return msgspec.convert(values, Config)
+    except msgspec.ValidationError as wrong:
+        raise UsageError(
+            f"{where}: {wrong}", advice="`servent config get` lists every key with its value and meaning."
+        ) from wrong
+
+
+def load(data_dir: Path) -> Config:
+    """Read `data_dir`/config.toml; defaults where there is none.
+
+    Raises:
+        UsageError: not TOML, or see `parse`.
+        WorldError: the file cannot be read.
+    """
+    path = data_dir / FILE_NAME
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return Config()
+    except (OSError, UnicodeDecodeError) as error:
+        raise WorldError(
+            f"{path} cannot be read: {error}", advice="Check its owner and permissions."
+        ) from error
+    try:
+        return parse(tomllib.loads(text), str(path))
+    except tomllib.TOMLDecodeError as wrong:
+        raise UsageError(f"{path}: {wrong}", advice="`servent config edit` opens it.") from wrong
+
+
+def change(data_dir: Path, key: str, text: str) -> Config:
+    """Set one key, as `servent config set net.lan false` does; comments in the file stay.
+
+    `text` is a TOML value; a bare word stands for a string. Nothing is written unless the whole
+    file is valid afterwards.
+
+    Raises:
+        UsageError: no such key, or the value does not fit.
+    """
+    import tomlkit
+    import tomlkit.exceptions
+
+    section, _, name = key.partition(".")
+    known = dict(walk(Config()))
+    if key not in known:
+        raise UsageError(f"no setting is called {key!r}", advice="`servent config get` lists them all.")
+    path = data_dir / FILE_NAME
+    document = tomlkit.parse(path.read_text("utf-8")) if path.exists() else tomlkit.document()
+    try:
+        value = tomlkit.value(text)
+    except (tomlkit.exceptions.ParseError, ValueError):  # a bare word
+        value = tomlkit.string(text)
+    if isinstance(known[key], str) and not isinstance(value, str):
+        value = tomlkit.string(text)
+    if section not in document:
+        document[section] = tomlkit.table()
+    document[section][name] = value
+    config = parse(document.unwrap(), f"{key} = {text}")
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = path.with_suffix(".new")
+    fresh.write_text(tomlkit.dumps(document), "utf-8")
+    fresh.replace(path)
+    return config
+
+
+def walk(config: Config) -> Iterator[tuple[str, Any]]:
+    """Every setting as ("section.key", value), in the order of the file."""
+    for section in config.__struct_fields__:
+        part = getattr(config, section)
+        for name in part.__struct_fields__:
+            yield f"{section}.{name}", getattr(part, name)
+
+
+def meanings() -> dict[str, str]:
+    """What each section's docstring says, for `servent config get` and the documentation."""
+    sections = msgspec.structs.fields(Config)
+    return {part.name: (part.type.__doc__ or "").strip() for part in sections}

@@ -1,0 +1,68 @@
+"""What config.toml may say, and what happens when it says something else."""
+
+from pathlib import Path
+
+import pytest
+
+from servent import config
+from servent.errors import UsageError
+
+
+def test_no_file_means_defaults(tmp_path: Path) -> None:
+    assert config.load(tmp_path) == config.Config()
+
+
+def test_a_misspelt_key_is_named_with_its_file(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[net]\nlann = false\n")
+    with pytest.raises(UsageError, match=r"config\.toml.*lann"):
+        config.load(tmp_path)
+
+
+def test_a_value_out_of_range_is_named_with_its_path(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[api]\nport = 70000\n")
+    with pytest.raises(UsageError, match="api.port"):
+        config.load(tmp_path)
+
+
+def test_broken_toml_says_where(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[net\n")
+    with pytest.raises(UsageError, match="line 1"):
+        config.load(tmp_path)
+
+
+def test_set_keeps_comments_and_other_keys(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("# mine\n[net]\nlan = true # here\n")
+    changed = config.change(tmp_path, "net.lan", "false")
+    assert not changed.net.lan
+    text = (tmp_path / "config.toml").read_text()
+    assert "# mine" in text and "lan = false" in text
+    assert config.load(tmp_path) == changed
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("node.name", "Ann of Göteborg", "Ann of Göteborg"),
+        ("node.name", "42", "42"),
+        ("net.relays", '["http://192.0.2.1:7443"]', ["http://192.0.2.1:7443"]),
+        ("blobs.up_bytes_per_s", "1000000", 1_000_000),
+    ],
+)
+def test_set_understands_what_people_type(tmp_path: Path, key: str, text: str, value: object) -> None:
+    assert dict(config.walk(config.change(tmp_path, key, text)))[key] == value
+
+
+def test_a_bad_set_changes_nothing(tmp_path: Path) -> None:
+    config.change(tmp_path, "net.lan", "false")
+    before = (tmp_path / "config.toml").read_bytes()
+    for key, text in [("net.lan", "maybe"), ("net.nothing", "1"), ("api.port", "-1"), ("nowhere", "1")]:
+        with pytest.raises(UsageError):
+            config.change(tmp_path, key, text)
+    assert (tmp_path / "config.toml").read_bytes() == before
+
+
+def test_every_setting_is_explained() -> None:
+    meanings = config.meanings()
+    for key, _ in config.walk(config.Config()):
+        section, name = key.split(".")
+        assert f"`{name}`" in meanings[section], key
