@@ -1,0 +1,410 @@
+"""Talks to a running node: what `cli`, `web` and anyone's scripts use. Imports little, so commands start fast.
+
+`Client` is synchronous and safe to call from several threads (each request has its own connection). On an
+event loop: `await asyncio.to_thread(client.peers)`, and `async for event in client.watch("peers")`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from servent.api import http1, schema
+from servent.api.schema import API, TOPICS
+from servent.errors import ServentError, UsageError, WorldError
+
+T = TypeVar("T")
+
+API_FILE = "api.json"
+TOKEN_FILE = "api.token"
+
+
+class NodeDown(WorldError):
+    """No node is running on this data directory."""
+
+    advice = "Start it with `servent up`."
+
+
+class NoAnswer(WorldError):
+    """The node is there but did not answer in time."""
+
+    advice = "`servent doctor` looks for the cause; the node's log says what it was doing."
+
+
+class ApiError(ServentError):
+    """The node said no. `kind` is the word of `Problem.type`: usage, not-found, refused, unreachable, …"""
+
+    def __init__(self, problem: schema.Problem) -> None:
+        super().__init__(problem.detail or problem.title, advice=problem.advice)
+        self.problem = problem
+        self.status = problem.status
+        self.kind = problem.type.rpartition(":")[2]
+
+
+def default_data_dir() -> Path:
+    """SERVENT_DATA_DIR, or the platform's place for an application's data."""
+    if given := os.environ.get("SERVENT_DATA_DIR"):
+        return Path(given).expanduser()
+    platform: str = sys.platform  # a variable, so that mypy looks at both branches
+    if platform == "linux":  # as platformdirs does it, without its import on every command
+        base = os.environ.get("XDG_DATA_HOME", "")
+        return (Path(base) if os.path.isabs(base) else Path.home() / ".local" / "share") / "servent"
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("servent", appauthor=False))
+
+
+class Client:
+    """One node's API. Every method raises ApiError, NodeDown or NoAnswer, and nothing else on purpose."""
+
+    def __init__(self, url: str, token: str, *, timeout: float = 30.0) -> None:
+        self.url = url.rstrip("/")
+        self.timeout = timeout
+        self._token = token
+
+    @classmethod
+    def from_data_dir(cls, data_dir: Path | None = None, *, timeout: float = 30.0) -> Client:
+        """The client of the node that runs on `data_dir`.
+
+        Raises:
+            NodeDown: none does.
+        """
+        folder = data_dir or default_data_dir()
+        return cls(read_api_file(folder).url, read_token(folder), timeout=timeout)
+
+    # the node
+
+    def ping_api(self) -> schema.Ping:
+        return self._get("/ping", schema.Ping)
+
+    def health(self) -> schema.Health:
+        return self._get("/health", schema.Health)
+
+    def status(self) -> schema.Status:
+        return self._get("/status", schema.Status)
+
+    def id(self) -> schema.NodeId:
+        return self._get("/id", schema.NodeId)
+
+    def backup_id(self, passphrase: str) -> schema.Backup:
+        return self._send("POST", "/id/backup", schema.Backup, schema.Passphrase(passphrase))
+
+    def doctor(self) -> schema.Doctor:
+        return self._get("/doctor", schema.Doctor, timeout=60.0)
+
+    def shutdown(self) -> None:
+        self._send("POST", "/shutdown", schema.Done)
+
+    def restart_web(self) -> None:
+        self._send("POST", "/web/restart", schema.Done)
+
+    def login_link(self) -> schema.LoginLink:
+        return self._send("POST", "/login-link", schema.LoginLink)
+
+    def tokens(self) -> list[schema.Token]:
+        return self._get("/tokens", list[schema.Token])
+
+    def add_token(self, name: str, scope: schema.Scope = "read") -> schema.Token:
+        return self._send("POST", "/tokens", schema.Token, schema.NewToken(name=name, scope=scope))
+
+    def remove_token(self, name: str) -> None:
+        self._send("DELETE", f"/tokens/{_part(name)}", schema.Done)
+
+    # tickets, networks
+
+    def ticket(self, *, once: bool = False, lifetime: float | None = None) -> schema.Ticket:
+        wish = schema.TicketRequest(once=once, lifetime=lifetime)
+        return self._send("POST", "/ticket", schema.Ticket, wish)
+
+    def join(self, ticket: str) -> schema.Joined:
+        return self._send(
+            "POST", "/join", schema.Joined, schema.JoinRequest(ticket=ticket), timeout=max(60.0, self.timeout)
+        )
+
+    def networks(self) -> list[schema.Network]:
+        return self._get("/networks", list[schema.Network])
+
+    def create_network(self, name: str, *, open: bool = False) -> schema.Network:
+        return self._send("POST", "/networks", schema.Network, schema.NewNetwork(name=name, open=open))
+
+    def leave_network(self, network: str) -> None:
+        self._send("DELETE", f"/networks/{_part(network)}", schema.Done)
+
+    def invite(
+        self, network: str, *, uses: int | None = 1, lifetime: float | None = None
+    ) -> schema.Invitation:
+        wish = schema.InvitationRequest(uses=uses, lifetime=lifetime)
+        return self._send("POST", f"/networks/{_part(network)}/invitations", schema.Invitation, wish)
+
+    def invitations(self, network: str) -> list[schema.Invitation]:
+        return self._get(f"/networks/{_part(network)}/invitations", list[schema.Invitation])
+
+    def revoke_invitation(self, network: str, invitation: str) -> None:
+        self._send("DELETE", f"/networks/{_part(network)}/invitations/{_part(invitation)}", schema.Done)
+
+    def members(self, network: str) -> list[schema.Member]:
+        return self._get(f"/networks/{_part(network)}/members", list[schema.Member])
+
+    def revoke_member(self, network: str, peer: str) -> None:
+        self._send("DELETE", f"/networks/{_part(network)}/members/{_part(peer)}", schema.Done)
+
+    # peers
+
+    def peers(self) -> list[schema.Peer]:
+        return self._get("/peers", list[schema.Peer])
+
+    def ping(self, peer: str, count: int = 4) -> schema.PingResult:
+        return self._send(
+            "POST", f"/peers/{_part(peer)}/ping?count={count}", schema.PingResult, timeout=30.0 + 2.0 * count
+        )
+
+    def change_peer(
+        self,
+        peer: str,
+        *,
+        petname: str | None = None,
+        friend: bool | None = None,
+        blocked: bool | None = None,
+    ) -> schema.Peer:
+        wish = schema.PeerChange(petname=petname, friend=friend, blocked=blocked)
+        return self._send("PATCH", f"/peers/{_part(peer)}", schema.Peer, wish)
+
+    def forget_peer(self, peer: str) -> None:
+        self._send("DELETE", f"/peers/{_part(peer)}", schema.Done)
+
+    def grants(self) -> list[schema.Grant]:
+        return self._get("/grants", list[schema.Grant])
+
+    def set_grant(
+        self, service: str, audience: schema.Audience, peers: list[str] | None = None
+    ) -> list[schema.Grant]:
+        wish = schema.Grant(service=service, audience=audience, peers=peers or [])
+        return self._send("PUT", "/grants", list[schema.Grant], wish)
+
+    # files
+
+    def shares(self) -> list[schema.Share]:
+        return self._get("/shares", list[schema.Share])
+
+    def share(self, share: str) -> schema.Share:
+        return self._get(f"/shares/{_part(share)}", schema.Share)
+
+    def add_share(self, path: str, *, wait: bool = False) -> schema.Share:
+        """With `wait`, returns once the link exists; hashing may take as long as the disk needs."""
+        wish = schema.NewShare(path=path, wait=wait)
+        return self._send("POST", "/shares", schema.Share, wish, timeout=None if wait else self.timeout)
+
+    def remove_share(self, share: str) -> None:
+        self._send("DELETE", f"/shares/{_part(share)}", schema.Done)
+
+    def download(self, link: str, to: str | None = None) -> schema.Transfer:
+        return self._send("POST", "/downloads", schema.Transfer, schema.NewDownload(link=link, to=to))
+
+    def transfers(self) -> list[schema.Transfer]:
+        return self._get("/transfers", list[schema.Transfer])
+
+    def transfer(self, transfer: str) -> schema.Transfer:
+        return self._get(f"/transfers/{_part(transfer)}", schema.Transfer)
+
+    def pause(self, transfer: str) -> schema.Transfer:
+        return self._send("POST", f"/transfers/{_part(transfer)}/pause", schema.Transfer)
+
+    def resume(self, transfer: str) -> schema.Transfer:
+        return self._send("POST", f"/transfers/{_part(transfer)}/resume", schema.Transfer)
+
+    def cancel(self, transfer: str) -> schema.Transfer:
+        return self._send("POST", f"/transfers/{_part(transfer)}/cancel", schema.Transfer)
+
+    def verify(self, transfer: str) -> schema.Transfer:
+        return self._send("POST", f"/transfers/{_part(transfer)}/verify", schema.Transfer)
+
+    def remove_transfer(self, transfer: str) -> None:
+        self._send("DELETE", f"/transfers/{_part(transfer)}", schema.Done)
+
+    def limits(self) -> schema.Limits:
+        return self._get("/limits", schema.Limits)
+
+    def set_limits(self, limits: schema.Limits) -> schema.Limits:
+        return self._send("PUT", "/limits", schema.Limits, limits)
+
+    # settings
+
+    def config(self) -> schema.Config:
+        return self._get("/config", schema.Config)
+
+    def change_config(self, values: dict[str, str | int | float | bool | list[str] | None]) -> schema.Config:
+        return self._send("PATCH", "/config", schema.Config, schema.ConfigChange(values=values))
+
+    # events
+
+    def events(self, *topics: str, since: int | None = None) -> Iterator[schema.Event]:
+        """Events as they happen, over server-sent events; ends when the node stops. Blocks between them."""
+        target = API + "/events?" + _event_query(topics, since)
+        try:
+            exchange = http1.Exchange(
+                self.url,
+                "GET",
+                target,
+                {"Authorization": f"Bearer {self._token}", "Accept": "text/event-stream"},
+                None,
+                60.0,
+            )
+        except OSError as wrong:
+            raise NodeDown("the node does not answer") from wrong
+        try:
+            if exchange.status != 200:
+                raise ApiError(_problem(exchange.read()))
+            decoder = msgspec.json.Decoder(schema.Event)
+            for line in exchange.lines():
+                if line.startswith("data: "):
+                    yield decoder.decode(line[6:])
+        except (OSError, msgspec.MsgspecError) as wrong:
+            raise NoAnswer(f"the event stream broke: {wrong}") from wrong
+        finally:
+            exchange.close()
+
+    async def watch(self, *topics: str, since: int | None = None) -> AsyncIterator[schema.Event]:
+        """The same over WebSocket, for an event loop; reconnects by itself and continues without a gap.
+
+        Yields nothing while the node is away; on return the node sends full tables again. Never ends by
+        itself: cancel it. A refused token raises ApiError.
+        """
+        import asyncio
+
+        from websockets.asyncio.client import connect
+        from websockets.exceptions import InvalidStatus, WebSocketException
+
+        decoder = msgspec.json.Decoder(schema.Event)
+        last, wait = since, 0.2
+        while True:
+            url = "ws" + self.url.removeprefix("http") + API + "/events?" + _event_query(topics, last)
+            try:
+                async with connect(
+                    url,
+                    additional_headers={"Authorization": f"Bearer {self._token}"},
+                    max_size=64 * 1024 * 1024,
+                    compression=None,
+                    proxy=None,
+                ) as socket:
+                    wait = 0.2
+                    async for text in socket:
+                        event = decoder.decode(text)
+                        last = event.seq
+                        yield event
+            except InvalidStatus as wrong:
+                status = wrong.response.status_code
+                if status in (401, 403, 421):
+                    raise ApiError(
+                        schema.Problem(type="urn:servent:unauthorized", title="refused", status=status)
+                    ) from wrong
+            except (OSError, WebSocketException, TimeoutError):
+                pass  # the node is away: try again below
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, 5.0)
+
+    # the way there
+
+    def _get(self, target: str, kind: type[T], *, timeout: float | None = -1.0) -> T:
+        return self._request("GET", target, kind, None, timeout)
+
+    def _send(
+        self,
+        method: str,
+        target: str,
+        kind: type[T],
+        body: msgspec.Struct | None = None,
+        *,
+        timeout: float | None = -1.0,
+    ) -> T:
+        return self._request(method, target, kind, body, timeout)
+
+    def _request(
+        self, method: str, target: str, kind: type[T], body: msgspec.Struct | None, timeout: float | None
+    ) -> T:
+        answer = self.request(
+            method, API + target, None if body is None else msgspec.json.encode(body), timeout=timeout
+        )
+        try:
+            return msgspec.json.decode(answer.body, type=kind)
+        except msgspec.MsgspecError as wrong:
+            raise NoAnswer(f"the node's answer does not fit this version: {wrong}") from wrong
+
+    def request(
+        self, method: str, target: str, body: bytes | None = None, *, timeout: float | None = -1.0
+    ) -> http1.Answer:
+        """Any path of the API, for what has no method here. Raises as the others do; 2xx only is returned."""
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        try:
+            answer = http1.request(
+                self.url, method, target, headers, body, self.timeout if timeout == -1.0 else timeout
+            )
+        except ConnectionRefusedError as wrong:
+            raise NodeDown(f"no node answers at {self.url}") from wrong
+        except TimeoutError as wrong:
+            raise NoAnswer(f"the node at {self.url} did not answer in time") from wrong
+        except OSError as wrong:
+            raise NoAnswer(f"the connection to the node broke: {wrong}") from wrong
+        if not 200 <= answer.status < 300:
+            raise ApiError(_problem(answer))
+        return answer
+
+
+def read_api_file(data_dir: Path) -> schema.ApiFile:
+    """Raises NodeDown when no node runs on `data_dir`, or left its file behind when it was killed."""
+    try:
+        return msgspec.json.decode((data_dir / API_FILE).read_bytes(), type=schema.ApiFile)
+    except FileNotFoundError:
+        raise NodeDown(f"no node is running on {data_dir}") from None
+    except (OSError, msgspec.MsgspecError) as wrong:
+        raise NodeDown(f"{data_dir / API_FILE} is not readable: {wrong}") from wrong
+
+
+def read_token(data_dir: Path) -> str:
+    """The admin token of the node on `data_dir`."""
+    try:
+        text = (data_dir / TOKEN_FILE).read_text("ascii").strip()
+    except FileNotFoundError:
+        raise NodeDown(f"no node has run on {data_dir} yet") from None
+    except PermissionError as wrong:
+        raise UsageError(
+            f"{data_dir / TOKEN_FILE} is not yours to read",
+            advice="The node belongs to another user; run the command as that user.",
+        ) from wrong
+    except (OSError, UnicodeDecodeError) as wrong:
+        raise NodeDown(f"{data_dir / TOKEN_FILE} is not readable") from wrong
+    return text
+
+
+def to_dict(value: Any) -> Any:
+    """A Struct, or a list of them, as plain dicts."""
+    return msgspec.to_builtins(value)
+
+
+def _part(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _event_query(topics: tuple[str, ...], since: int | None) -> str:
+    unknown = [topic for topic in topics if topic not in TOPICS]
+    if unknown:
+        raise UsageError(f"no such topic: {', '.join(unknown)}", advice=f"There are {', '.join(TOPICS)}.")
+    query = {"topics": ",".join(topics)} if topics else {}
+    if since is not None:
+        query["since"] = str(since)
+    return urlencode(query)
+
+
+def _problem(answer: http1.Answer) -> schema.Problem:
+    try:
+        return msgspec.json.decode(answer.body, type=schema.Problem)
+    except msgspec.MsgspecError:
+        kind = {401: "unauthorized", 403: "refused", 404: "not-found"}.get(answer.status, "world")
+        return schema.Problem(
+            type=f"urn:servent:{kind}", title=f"the node answered {answer.status}", status=answer.status
+        )
