@@ -1,0 +1,1 @@
+"""What tests stand on: virtual time, cores on a simulated net, and `net.links` in memory."""
