@@ -1,0 +1,134 @@
+"""The actors of the demo: nodes in processes of their own, started and steered as anyone would."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from servent.api.client import Client
+from servent.errors import WorldError
+
+START_LIMIT = 30.0  # seconds until a node must say `ready`; it takes about one on a quiet machine
+STOP_LIMIT = 10.0
+
+
+class Actor:
+    """One node: `name`, its folder, and the process it lives in (None while it is down)."""
+
+    def __init__(self, name: str, folder: Path, prefix: Sequence[str], options: Sequence[str]) -> None:
+        self.name = name
+        self.folder = folder
+        self.data_dir = folder / "node"
+        self.files = folder / "files"
+        self._prefix = list(prefix)
+        self._options = list(options)
+        self._process: subprocess.Popen[str] | None = None
+        self.files.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def client(self) -> Client:
+        """The API of the running node. Each call reads its address anew: a restart changes it."""
+        return Client.from_data_dir(self.data_dir, timeout=60.0)
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "node.log"
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line that speaks to this node."""
+        return [*self._prefix, sys.executable, "-m", "servent", "--data-dir", str(self.data_dir), *arguments]
+
+    def start(self) -> None:
+        """Start the process; `wait_ready` tells when it is usable."""
+        with self.log.open("a") as log:
+            self._process = subprocess.Popen(
+                self.command("up", "--api-port", "0", "--name", self.name, *self._options),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+
+    def wait_ready(self) -> None:
+        """Returns once the node printed its `ready` line.
+
+        Raises:
+            WorldError: it ended or did not get there in time; the advice names its log.
+        """
+        assert self._process is not None and self._process.stdout is not None
+        deadline = time.monotonic() + START_LIMIT
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            while (left := deadline - time.monotonic()) > 0:
+                if not selector.select(left):
+                    break
+                line = self._process.stdout.readline()
+                if line.startswith("ready"):
+                    return
+                if not line:
+                    break
+        raise WorldError(f"the node of {self.name} did not start", advice=f"Its log says why: {self.log}")
+
+    def kill(self) -> None:
+        """SIGKILL: what a power cut is to a process. Nothing gets a chance to tidy up."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._close()
+
+    def stop(self) -> None:
+        """Ask it to end, as Ctrl-C does; kill it when it does not."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(STOP_LIMIT)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        if self._process is not None and self._process.stdout is not None:
+            self._process.stdout.close()
+        self._process = None
+
+
+class Stage:
+    """All actors, and a folder of their own that goes when the demo ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.actors: list[Actor] = []
+
+    def add(self, name: str, prefix: Sequence[str] = (), options: Sequence[str] = ()) -> Actor:
+        actor = Actor(name, self.folder / name, prefix, options)
+        self.actors.append(actor)
+        return actor
+
+    def start(self) -> None:
+        """All at once, then wait for each: five interpreters start in the time of two."""
+        for actor in self.actors:
+            actor.start()
+        for actor in self.actors:
+            actor.wait_ready()
+
+    def close(self) -> None:
+        for actor in self.actors:
+            with contextlib.suppress(ProcessLookupError):
+                if actor._process is not None:
+                    actor._process.send_signal(signal.SIGTERM)
+        for actor in self.actors:
+            actor.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
