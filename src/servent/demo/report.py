@@ -76,4 +76,4 @@ class Report:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
 
     def _print(self, text: str) -> None:
-        print(text, file=self._out, flush=True)  # noqa: T201 - the report is this program's output
+        print(text, file=self._out, flush=True)
