@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import selectors
 import shutil
@@ -10,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from servent.api.client import Client
@@ -31,6 +30,8 @@ class Actor:
         self._prefix = list(prefix)
         self._options = list(options)
         self._process: subprocess.Popen[str] | None = None
+        self.host = ""  # where in the lab it lives
+        self.on_ready: Callable[[Actor], None] = lambda _: None
         self.files.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -74,6 +75,7 @@ class Actor:
                     break
                 line = self._process.stdout.readline()
                 if line.startswith("ready"):
+                    self.on_ready(self)
                     return
                 if not line:
                     break
@@ -86,17 +88,21 @@ class Actor:
             self._process.wait()
             self._close()
 
+    def ask_to_end(self) -> None:
+        """SIGTERM, without waiting for it."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+
     def stop(self) -> None:
         """Ask it to end, as Ctrl-C does; kill it when it does not."""
         if self._process is None:
             return
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(STOP_LIMIT)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        self.ask_to_end()
+        try:
+            self._process.wait(STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         self._close()
 
     def _close(self) -> None:
@@ -126,9 +132,7 @@ class Stage:
 
     def close(self) -> None:
         for actor in self.actors:
-            with contextlib.suppress(ProcessLookupError):
-                if actor._process is not None:
-                    actor._process.send_signal(signal.SIGTERM)
+            actor.ask_to_end()
         for actor in self.actors:
             actor.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
