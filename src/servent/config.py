@@ -18,6 +18,8 @@ from msgspec import Meta, Struct, field
 
 from servent.errors import UsageError, WorldError
 
+PUBLIC_RELAYS = "public"  # in place of a URL: iroh's own default relays
+
 Port = Annotated[int, Meta(ge=0, le=65535)]  # 0: any free one
 Rate = Annotated[int, Meta(ge=0)]  # bytes per second; 0: no limit
 
@@ -30,13 +32,15 @@ class NodeSettings(Struct, forbid_unknown_fields=True):
 
 
 class NetSettings(Struct, forbid_unknown_fields=True):
-    """`bind`: "ip:port" to listen on, empty for any. `relays`: URLs of relays to use when no direct path opens.
+    """`bind`: "ip:port" to listen on, empty for any. `lan`: find peers on the local network.
 
-    `lan`: find peers on the local network. `connect_timeout`: seconds to look for a path.
+    `relays`: URLs of relays that introduce peers behind routers to each other, and carry their encrypted
+    packets when no direct path opens; "public" stands for the public relays that the iroh project runs,
+    an empty list for none. `connect_timeout`: seconds to look for a path.
     """
 
     bind: list[str] = field(default_factory=list)
-    relays: list[str] = field(default_factory=list)
+    relays: list[Annotated[str, Meta(max_length=256)]] = field(default_factory=lambda: [PUBLIC_RELAYS])
     lan: bool = True
     connect_timeout: Annotated[float, Meta(ge=1, le=120)] = 15.0
 
