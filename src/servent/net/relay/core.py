@@ -1,7 +1,7 @@
 """Who is connected to a relay and what waits for whom. A core: no I/O, no clock, dice are an argument.
 
-A `Link` is one connection: its queue holds frames to send, `ending` says why it must be closed. The shell
-asks for both after each call, for the links the call returned.
+A `Link` is one connection: its queue holds frames to send, `ending` says why it must be closed. After each
+call the shell asks `awake` for the links that have either.
 """
 
 from __future__ import annotations
@@ -63,6 +63,13 @@ class RelayCore:
         self._refused: Counter[str] = Counter()
         self._accepted = self._datagrams = self._bytes = self._full = self._unknown = 0
         self._closing = False
+        self._awake: set[Link] = set()
+
+    def awake(self) -> list[Link]:
+        """Links with something to send or to close since the last time you asked."""
+        out = list(self._awake)
+        self._awake.clear()
+        return out
 
     def opened(self, address: str, now: float) -> Link | None:
         """A TCP connection arrived from `address`; None: close it at once, without a word."""
@@ -84,15 +91,15 @@ class RelayCore:
         link.protocol = protocol
         self._send(link, frames.challenge(link.nonce))
 
-    def received(self, link: Link, message: bytes, now: float) -> Link:
-        """One frame from `link`. Returns the link that has something to send now (often another one).
+    def received(self, link: Link, message: bytes, now: float) -> None:
+        """One frame from `link`.
 
         Raises:
             BadMessage: close `link`; nothing else is affected.
         """
         if link.peer is None:
             self._prove(link, message, now)
-            return link
+            return
         wait = link.bucket.take(len(message), now)
         if wait:
             link.read_after = now + wait
@@ -100,17 +107,16 @@ class RelayCore:
         link.ping = None  # whoever sends is there
         kind = frames.check(message)
         if kind == Kind.DATAGRAM_IN or kind == Kind.BATCH_IN:
-            return self._forward(link, link.peer, message, now)
-        if kind == Kind.PING:
+            self._forward(link, link.peer, message, now)
+        elif kind == Kind.PING:
             self._send(link, frames.pong(message))
-        return link
 
-    def _forward(self, link: Link, sender: PeerId, message: bytes, now: float) -> Link:
+    def _forward(self, link: Link, sender: PeerId, message: bytes, now: float) -> None:
         size = len(message)
         links = self._clients.get(frames.receiver(message))
         if links is None:
             self._unknown += 1
-            return link
+            return
         target = links[-1]
         if len(link.receivers) < REMEMBERED_RECEIVERS and target.peer is not None:
             link.receivers.add(target.peer)
@@ -119,13 +125,13 @@ class RelayCore:
             or target.queued_bytes + size > self._settings.queue_bytes
         ):
             self._full += 1
-            return target
+            return
         self._datagrams += 1
         self._bytes += size
         self._meter.add(size, now)
         target.queue.append(frames.onward(message, sender))
         target.queued_bytes += size
-        return target
+        self._awake.add(target)
 
     def _prove(self, link: Link, message: bytes, now: float) -> None:
         peer, signature = frames.read_auth(message)
@@ -164,39 +170,37 @@ class RelayCore:
         if link.ending is None:
             link.ending = reason
             self._refused[reason] += 1
+            self._awake.add(link)
 
     def leave(self, link: Link) -> None:
         """It only asked something over HTTP: close it once answered."""
         link.ending = link.ending or "answered"
+        self._awake.add(link)
 
-    def closed(self, link: Link, now: float) -> list[Link]:
-        """Its TCP connection is gone. Returns links with something to send."""
+    def closed(self, link: Link) -> None:
+        """Its TCP connection is gone."""
         if link not in self._links:
-            return []
+            return
         self._links.discard(link)
+        self._awake.discard(link)
         self._per_address[link.address] -= 1
         if not self._per_address[link.address]:
             del self._per_address[link.address]
-        links = self._clients.get(link.peer) if link.peer is not None else None
-        if links is None or link.peer is None or link not in links:
-            return []
+        links = self._clients.get(link.peer, []) if link.peer is not None else []
+        if link.peer is None or link not in links:
+            return
         newest = links[-1] is link
         links.remove(link)
-        if links:
-            if newest:
-                self._send(links[-1], frames.status(Status.HEALTHY, links[-1].protocol))
-            return [links[-1]]
-        del self._clients[link.peer]
-        touched = []
-        for peer in link.receivers:
-            for other in self._clients.get(peer, ())[-1:]:
-                self._send(other, frames.gone(link.peer))
-                touched.append(other)
-        return touched
+        if links and newest:
+            self._send(links[-1], frames.status(Status.HEALTHY, links[-1].protocol))
+        elif not links:
+            del self._clients[link.peer]
+            for peer in link.receivers:
+                for other in self._clients.get(peer, ())[-1:]:
+                    self._send(other, frames.gone(link.peer))
 
-    def tick(self, now: float) -> list[Link]:
-        """Ping the silent, end the dead. Returns links with something to send or to close."""
-        touched = []
+    def tick(self, now: float) -> None:
+        """Ping the silent, end the dead."""
         for link in self._links:
             if link.stuck_since is not None and now >= link.stuck_since + self._settings.write_time:
                 self.end(link, "takes nothing")
@@ -204,7 +208,6 @@ class RelayCore:
                 continue
             elif now < link.read_after:  # its answer may lie in front of us, unread
                 link.deadline = link.read_after + self._settings.ping_time
-                continue
             elif link.peer is None:
                 self.end(link, "no key proven in time")
             elif link.ping is not None:
@@ -213,23 +216,25 @@ class RelayCore:
                 link.ping = self._dice(8)
                 link.deadline = now + self._settings.ping_time
                 self._send(link, frames.ping(link.ping))
-            touched.append(link)
-        return touched
 
     def next_tick(self) -> float | None:
         """When to call `tick` next, or None while nobody is connected."""
         due = [link.deadline for link in self._links]
-        due += [link.stuck_since + self._settings.write_time for link in self._links if link.stuck_since]
+        due += [
+            link.stuck_since + self._settings.write_time
+            for link in self._links
+            if link.stuck_since is not None
+        ]
         return min(due, default=None)
 
-    def shut(self) -> list[Link]:
+    def shut(self) -> None:
         """Take nobody in any more; tell everyone to come back soon, and close."""
         self._closing = True
         for link in self._links:
             if link.peer is not None:
                 self._send(link, frames.restarting(1.0, 5.0))
             link.ending = link.ending or "relay closes"
-        return list(self._links)
+            self._awake.add(link)
 
     def view(self, now: float) -> RelayView:
         return RelayView(
@@ -250,6 +255,7 @@ class RelayCore:
         if len(link.queue) < 2 * self._settings.queue_packets:
             link.queue.append(frame)
             link.queued_bytes += len(frame)
+            self._awake.add(link)
 
 
 def address_block(address: str) -> str:

@@ -116,7 +116,6 @@ class RelayServer:
                 sock = socket.create_server(
                     (host, self._port),
                     family=socket.AF_INET6 if ":" in host else socket.AF_INET,
-                    backlog=512,
                     dualstack_ipv6=False,
                 )
             except OSError as wrong:
@@ -131,7 +130,7 @@ class RelayServer:
             self._port = sock.getsockname()[1]
             self._servers.append(
                 await loop.create_server(
-                    lambda: _Connection(self._core, self._connections, self._left), sock=sock, ssl=context
+                    lambda: _Connection(self._core, self._connections, self._left), sock=sock, ssl=context, backlog=512
                 )
             )
 
@@ -139,18 +138,16 @@ class RelayServer:
         for server in self._servers:
             server.close()
         self._servers.clear()
-        for link in self._core.shut():
-            if link in self._connections:
-                self._connections[link].flush()
+        self._core.shut()
+        _flush(self._core, self._connections)
 
     async def _tick(self) -> None:
         clock = asyncio.get_running_loop().time
         while True:
             due = self._core.next_tick()
             await asyncio.sleep(1.0 if due is None else min(1.0, max(0.05, due - clock())))
-            for link in self._core.tick(clock()):
-                if link in self._connections:
-                    self._connections[link].flush()
+            self._core.tick(clock())
+            _flush(self._core, self._connections)
 
     async def _report(self) -> None:
         told = RelayView()
@@ -217,7 +214,6 @@ class _Connection(asyncio.Protocol):
             return
         now = self._loop.time()
         websocket.receive_data(data)
-        touched = {link}
         try:
             for event in websocket.events_received():
                 if isinstance(event, Request):
@@ -225,15 +221,13 @@ class _Connection(asyncio.Protocol):
                 elif isinstance(event, Frame):
                     message = self._message(event)
                     if message is not None:
-                        touched.add(self._core.received(link, message, now))
+                        self._core.received(link, message, now)
         except BadMessage as wrong:
             log.debug("relay client %s: %s", link.peer.short if link.peer else link.address, wrong)
             self._core.end(link, "bad frame")
             websocket.fail(CloseCode.PROTOCOL_ERROR, "bad relay frame")
         self._transmit(websocket.data_to_send())
-        for other in touched:
-            if other in self._connections:
-                self._connections[other].flush()
+        _flush(self._core, self._connections)
         if link.read_after > now and self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
             self._loop.call_at(link.read_after, self._read_on)
@@ -312,9 +306,15 @@ class _Connection(asyncio.Protocol):
             return
         self._connections.pop(link, None)
         self._left.set()
-        for other in self._core.closed(link, self._loop.time()):
-            if other in self._connections:
-                self._connections[other].flush()
+        self._core.closed(link)
+        _flush(self._core, self._connections)
+
+
+def _flush(core: RelayCore, connections: dict[Link, _Connection]) -> None:
+    """Send what the last call to the core left to be sent."""
+    for link in core.awake():
+        if link in connections:
+            connections[link].flush()
 
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9.\-_]{1,64}")  # iroh's probe for captive portals sends one of these
