@@ -1,0 +1,122 @@
+"""Shares, downloads, transfers and limits."""
+
+from __future__ import annotations
+
+from servent.api import schema
+from servent.api.context import Context
+from servent.api.routing import Routes
+from servent.errors import NotFound
+
+routes = Routes("files")
+
+
+def _find(ctx: Context, wanted: str) -> schema.Transfer:
+    """A transfer by its id, or by as much of it as names one alone."""
+    found = [transfer for transfer in ctx.node.transfers() if transfer.id.startswith(wanted)]
+    exact = [transfer for transfer in found if transfer.id == wanted]
+    if len(exact or found) != 1:
+        many = "several transfers begin with" if found else "no transfer is called"
+        raise NotFound(f"{many} {wanted[:80]!r}", advice="`servent transfers` lists them.")
+    return (exact or found)[0]
+
+
+def _find_share(ctx: Context, wanted: str) -> schema.Share:
+    for share in ctx.node.shares():
+        if wanted in (share.id, share.infohash):
+            return share
+    raise NotFound(f"nothing shared is called {wanted[:80]!r}", advice="`servent send --list` shows what is.")
+
+
+@routes.add("GET", "/shares", scope="read")
+async def shares(ctx: Context) -> list[schema.Share]:
+    """What this node offers."""
+    return ctx.node.shares()
+
+
+@routes.add("POST", "/shares", problems=(404, 507))
+async def add_share(ctx: Context, body: schema.NewShare) -> schema.Share:
+    """Offer a folder or file; it becomes a link."""
+    return await ctx.node.add_share(body.path, wait=body.wait)
+
+
+@routes.add("GET", "/shares/{share}", scope="read")
+async def share(ctx: Context, share: str) -> schema.Share:
+    """One of them."""
+    return _find_share(ctx, share)
+
+
+@routes.add("DELETE", "/shares/{share}")
+async def remove_share(ctx: Context, share: str) -> schema.Done:
+    """Offer it no longer. The files stay."""
+    await ctx.node.remove_share(_find_share(ctx, share).id)
+    return schema.Done()
+
+
+@routes.add("POST", "/downloads", problems=(507,))
+async def download(ctx: Context, body: schema.NewDownload) -> schema.Transfer:
+    """Start fetching a link; the answer comes before the first byte does."""
+    return await ctx.node.download(body.link.strip(), body.to)
+
+
+@routes.add("GET", "/transfers", scope="read")
+async def transfers(ctx: Context) -> list[schema.Transfer]:
+    """Everything that moves, waits, or has ended lately."""
+    return ctx.node.transfers()
+
+
+@routes.add("GET", "/transfers/{transfer}", scope="read")
+async def transfer(ctx: Context, transfer: str) -> schema.Transfer:
+    """One of them."""
+    return _find(ctx, transfer)
+
+
+@routes.add("POST", "/transfers/{transfer}/pause")
+async def pause(ctx: Context, transfer: str) -> schema.Transfer:
+    """Stop moving bytes for now; what is there stays."""
+    found = _find(ctx, transfer).id
+    await ctx.node.pause(found)
+    return _find(ctx, found)
+
+
+@routes.add("POST", "/transfers/{transfer}/resume", problems=(507,))
+async def resume(ctx: Context, transfer: str) -> schema.Transfer:
+    """Go on where it stopped."""
+    found = _find(ctx, transfer).id
+    await ctx.node.resume(found)
+    return _find(ctx, found)
+
+
+@routes.add("POST", "/transfers/{transfer}/cancel")
+async def cancel(ctx: Context, transfer: str) -> schema.Transfer:
+    """End it and remove what was fetched so far."""
+    before = _find(ctx, transfer)
+    await ctx.node.cancel(before.id)
+    return next((now for now in ctx.node.transfers() if now.id == before.id), before)
+
+
+@routes.add("POST", "/transfers/{transfer}/verify")
+async def verify(ctx: Context, transfer: str) -> schema.Transfer:
+    """Read everything from disk again and fetch afresh what is not right."""
+    found = _find(ctx, transfer).id
+    await ctx.node.verify(found)
+    return _find(ctx, found)
+
+
+@routes.add("DELETE", "/transfers/{transfer}")
+async def remove_transfer(ctx: Context, transfer: str) -> schema.Done:
+    """Take it off the list; complete files stay."""
+    await ctx.node.remove_transfer(_find(ctx, transfer).id)
+    return schema.Done()
+
+
+@routes.add("GET", "/limits", scope="read")
+async def limits(ctx: Context) -> schema.Limits:
+    """Rates and slots; null is no limit."""
+    return ctx.node.limits()
+
+
+@routes.add("PUT", "/limits")
+async def set_limits(ctx: Context, body: schema.Limits) -> schema.Limits:
+    """Replace all limits; takes effect at once and stays."""
+    await ctx.node.set_limits(body)
+    return ctx.node.limits()
