@@ -253,7 +253,7 @@ def collect_scan(
     return Shared(collection, found.root, paths, [item.stamp for item in found.files], found.skipped)
 
 
-def verify_file_pieces(handle: int, collection: info.Collection, pieces: range, name: str) -> list[int]:
+def verify_file_pieces(handle: int, collection: info.Collection, pieces: range) -> list[int]:
     """Which of `pieces`, all of one file that is open as `handle`, are really there. One thread's work.
 
     A file that is too short lacks the pieces past its end; that is no error.
@@ -262,7 +262,7 @@ def verify_file_pieces(handle: int, collection: info.Collection, pieces: range, 
     for piece in pieces:
         _, offset, size = collection.span(piece)
         try:
-            leaves = _hash_range(handle, offset, size, name)
+            leaves = _hash_range(handle, offset, size, "")
         except Changed:
             continue
         if tree.root_of_layer(leaves, collection.piece_width(piece)) == collection.expected(piece):
