@@ -1,0 +1,319 @@
+"""What `servent up` runs: the node, its API on loopback, and the page's process; until a signal or `down`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvicorn
+from msgspec import Struct
+
+import servent
+from servent.api import routes_node, server
+from servent.api.client import API_FILE
+from servent.api.context import Context
+from servent.api.events import Bus
+from servent.api.face import Face
+from servent.api.keys import Keys, write_private
+from servent.api.lock import DirLock
+from servent.api.logs import Logs
+from servent.api.schema import ApiFile
+from servent.api.webproc import READY_WITHIN, WebProcess
+from servent.errors import ServentError, UsageError
+
+log = logging.getLogger("servent.api")
+
+DEFAULT_PORT = 7700
+PORTS_TRIED = 20
+GRACE = 1  # s; requests under way may end
+STOP_WITHIN = 8.0  # s; a node that does not stop by then is ended hard
+
+
+class Options(Struct, kw_only=True):
+    """What the command line says; None where it says nothing and the file decides."""
+
+    data_dir: Path
+    api_port: int | None = None
+    web: bool | None = None
+    open_page: bool = False
+    json: bool = False
+    verbose: bool = False
+    name: str | None = None
+    download_dir: str | None = None
+    relays: list[str] | None = None
+    bind: list[str] | None = None
+    bulk_port: int | None = None
+    lan: bool | None = None
+    relay_server: bool | None = None
+    relay_port: int | None = None
+    relay_url: str | None = None
+
+
+OpenNode = Callable[[Options], AbstractAsyncContextManager[Face]]
+
+
+def run_daemon(options: Options, open_node: OpenNode | None = None) -> int:
+    """Run until a signal, `servent down`, or a failure. Returns the exit code; 0 after a clean end.
+
+    Raises:
+        ServentError: it could not start, or had to end.
+    """
+    if open_node is None:
+        from servent.api.adapter import open_node as open_real_node
+
+        open_node = open_real_node
+    with DirLock(options.data_dir), asyncio.Runner() as runner:
+        try:
+            return runner.run(_run(options, open_node))
+        except BaseExceptionGroup as group:
+            raise _first(group) from group
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error that tells what happened: ours before others."""
+    leaves: list[BaseException] = []
+    pending: list[BaseException] = [group]
+    while pending:
+        error = pending.pop()
+        if isinstance(error, BaseExceptionGroup):
+            pending += error.exceptions
+        else:
+            leaves.append(error)
+    return next((leaf for leaf in leaves if isinstance(leaf, ServentError)), leaves[-1])
+
+
+async def _run(options: Options, open_node: OpenNode) -> int:
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    bus = Bus(first_seq=int(time.time() * 1000))
+    logs = Logs(options.data_dir, bus, loop, options.verbose)
+    stop = asyncio.Event()
+    deadline: threading.Timer | None = None
+    try:
+        with _signals(loop, stop):
+            async with open_node(options) as node:
+                ctx = Context(node, Keys.open(options.data_dir), bus, servent.__version__, stop=stop.set)
+                async with _serving(ctx, options) as web:
+                    await _tell(ctx, options, web, loop.time() - begun)
+                    give_back_memory()
+                    await stop.wait()
+                    log.info("stopping")
+                    deadline = _end_hard_after(STOP_WITHIN)
+                    ctx.stopping = True
+                    bus.wake_all()
+        return 0
+    finally:
+        if deadline is not None:
+            deadline.cancel()
+        logs.close()
+
+
+@asynccontextmanager
+async def _serving(ctx: Context, options: Options) -> AsyncIterator[WebProcess | None]:
+    """The API answers, and the page's process runs, inside the block."""
+    from servent import config as configuration
+
+    configured = configuration.load(options.data_dir)
+    guard = server.build(ctx)
+    listening = _listen(options.api_port, configured.api.port)
+    port = listening.getsockname()[1]
+    ctx.url = f"http://127.0.0.1:{port}"
+    guard.port = port
+    http = _Server(
+        uvicorn.Config(
+            guard,
+            loop="asyncio",
+            ws="websockets-sansio",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            ws_max_size=64 * 1024,
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=GRACE,
+            timeout_keep_alive=30,
+        )
+    )
+    web: WebProcess | None = None
+    path = options.data_dir / API_FILE
+
+    def note() -> None:
+        file = ApiFile(
+            url=ctx.url,
+            pid=os.getpid(),
+            version=ctx.version,
+            id=ctx.node.id().id,
+            web_url=ctx.web_url,
+            started=ctx.wall_clock(),
+        )
+        write_private(path, msgspec.json.encode(file))
+
+    def page_at(url: str | None) -> None:
+        ctx.web_url = url
+        guard.origins = {url.rstrip("/")} if url else set()
+        note()
+
+    try:
+        note()
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(http.serve(sockets=[listening]), name="api: http")
+            pumping = tasks.create_task(server.pump(ctx), name="api: events")
+            paging = None
+            wanted = configured.web.enabled if options.web is None else options.web
+            if wanted:
+                web = WebProcess(options.data_dir, configured.web.port, page_at)
+                ctx.restart_web = web.restart
+                paging = tasks.create_task(web.run(), name="api: page")
+            while not http.started:
+                await asyncio.sleep(0.005)
+                if serving.done():
+                    raise UsageError("the API could not start")
+            try:
+                yield web
+            finally:
+                pumping.cancel()
+                if paging is not None:
+                    paging.cancel()
+                http.should_exit = True
+    finally:
+        path.unlink(missing_ok=True)
+        listening.close()
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us: the node is stopped after the API, in our order."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listen(asked: int | None, configured: int) -> socket.socket:
+    """A socket on loopback: the port asked for or none; else the configured one or the next free."""
+    tried = [asked] if asked is not None else [*range(configured, configured + PORTS_TRIED), 0]
+    if asked is None and configured == 0:
+        tried = [0]
+    last: OSError | None = None
+    for port in tried:
+        if port > 65535:
+            continue
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            if os.name == "posix":
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(("127.0.0.1", port))
+            listening.listen(128)
+            listening.setblocking(False)
+            return listening
+        except OSError as wrong:
+            listening.close()
+            last = wrong
+    raise UsageError(
+        f"port {asked} on 127.0.0.1 is not free: {last.strerror if last else ''}",
+        advice="Choose another with `--api-port N`; 0 takes any free one.",
+    )
+
+
+async def _tell(ctx: Context, options: Options, web: WebProcess | None, took: float) -> None:
+    """What `servent up` prints; the last line begins with `ready`."""
+    if web is not None:
+        try:
+            async with asyncio.timeout(READY_WITHIN):
+                await web.ready.wait()
+        except TimeoutError:
+            log.warning("the page did not start in %.0f s; the node works without it", READY_WITHIN)
+    link = routes_node.make_login_link(ctx) if ctx.web_url else None
+    me, reach = ctx.node.id(), ctx.node.reach()
+    if options.json:
+        said: dict[str, Any] = {"ready": True, "id": me.id, "name": me.name, "api_url": ctx.url, "page": link}
+        _say(msgspec.json.encode({**said, "data_dir": str(options.data_dir), "pid": os.getpid()}).decode())
+    else:
+        _say(f"name   {me.name}")
+        _say(f"id     {me.id}")
+        _say(f"page   {link} (opens once; `servent open` makes another)" if link else "page   off")
+        _say(f"api    {ctx.url}")
+        _say(f"reach  {reach.summary}")
+        _say(f"ready  in {took:.1f} s; Ctrl-C stops the node")
+    if options.open_page and link:
+        import webbrowser
+
+        await asyncio.to_thread(webbrowser.open, link)
+
+
+def _say(line: str) -> None:
+    try:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever started us reads no more; the node goes on
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def give_back_memory() -> None:
+    """Return to the system what starting needed and running does not (glibc keeps it otherwise)."""
+    import gc
+
+    gc.collect()
+    gc.freeze()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
+@contextlib.contextmanager
+def _signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> Iterator[None]:
+    """SIGINT and SIGTERM ask for a clean end; the second one ends at once."""
+    asked = 0
+
+    def on_signal() -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            os._exit(130)
+        stop.set()
+
+    wanted = (signal.SIGINT, signal.SIGTERM)
+    if sys.platform == "win32":  # no add_signal_handler there
+        before = {number: signal.getsignal(number) for number in wanted}
+        for number in wanted:
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(on_signal))
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        return
+    for number in wanted:
+        loop.add_signal_handler(number, on_signal)
+    try:
+        yield
+    finally:
+        for number in wanted:
+            loop.remove_signal_handler(number)
+
+
+def _end_hard_after(seconds: float) -> threading.Timer:
+    """A node that hangs while it stops must not hang for ever; its data is safe, SQLite's log sees to it."""
+
+    def end() -> None:
+        log.error("the node did not stop in %.0f s and is ended", seconds)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    return timer

@@ -1,0 +1,74 @@
+"""The node's log: a file in the data directory, the last lines as events, and warnings on stderr."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import sys
+import threading
+from asyncio import AbstractEventLoop
+from pathlib import Path
+
+import msgspec
+
+from servent.api.events import Bus
+from servent.api.schema import LogLine
+
+LOG_FILE = "node.log"
+LOG_BYTES = 2 * 1024 * 1024
+LOG_FILES = 3
+MOST_TEXT = 2_000  # characters of one line
+FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+
+class _ToBus(logging.Handler):
+    """Records become events, from whichever thread they come."""
+
+    def __init__(self, bus: Bus, loop: AbstractEventLoop) -> None:
+        super().__init__(logging.INFO)
+        self._bus, self._loop = bus, loop
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = msgspec.to_builtins(
+            LogLine(
+                time=record.created,
+                level=record.levelname.lower(),
+                logger=record.name,
+                text=self.format(record)[:MOST_TEXT],
+            )
+        )
+        if threading.get_ident() == self._thread:
+            self._bus.publish("log", line)
+        elif not self._loop.is_closed():
+            try:
+                self._loop.call_soon_threadsafe(self._bus.publish, "log", line)
+            except RuntimeError:  # closed between the question and the call: nobody listens any more
+                return
+
+
+class Logs:
+    """Sets logging up for one run of the node, and takes it down again."""
+
+    def __init__(self, data_dir: Path, bus: Bus, loop: AbstractEventLoop, verbose: bool = False) -> None:
+        self._root = logging.getLogger()
+        file = logging.handlers.RotatingFileHandler(
+            data_dir / LOG_FILE, maxBytes=LOG_BYTES, backupCount=LOG_FILES - 1, encoding="utf-8", delay=True
+        )
+        file.setFormatter(logging.Formatter(FORMAT))
+        screen = logging.StreamHandler(sys.stderr)
+        screen.setLevel(logging.INFO if verbose else logging.WARNING)
+        screen.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        self._handlers: list[logging.Handler] = [file, screen, _ToBus(bus, loop)]
+        self._level = self._root.level
+        for handler in self._handlers:
+            self._root.addHandler(handler)
+        self._root.setLevel(logging.INFO)
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        logging.getLogger("websockets").setLevel(logging.WARNING)
+
+    def close(self) -> None:
+        for handler in self._handlers:
+            self._root.removeHandler(handler)
+            handler.close()
+        self._root.setLevel(self._level)

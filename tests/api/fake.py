@@ -1,0 +1,324 @@
+"""A node that exists only in memory, for tests of the API, the commands and the page.
+
+`python -m tests.api.fake --data-dir DIR [--api-port N] [--web]` runs the real daemon on it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from servent.api import schema
+from servent.api.daemon import Options, run_daemon
+from servent.api.face import Face
+from servent.errors import DiskTrouble, NotFound, Refused, Unreachable, UsageError
+from servent.identity import Identity
+
+ME = Identity(b"\x01" * 32).peer
+ANN = Identity(b"\x02" * 32).peer
+BOB = Identity(b"\x03" * 32).peer
+LINK = "magnet:?xt=urn:btmh:1220" + "ab" * 32 + "&dn=holiday"
+
+
+class FakeNode:
+    """Answers like a node with two peers, one network, and downloads that end after `seconds` of wall clock."""
+
+    def __init__(self, data_dir: Path, seconds: float = 0.3) -> None:
+        self._data_dir = data_dir
+        self.seconds = seconds
+        self.name = "me"
+        self._networks = {"home": schema.Network(id="ab" * 16, name="home", admin=True, members=3, online=2)}
+        self._invitations: dict[str, list[schema.Invitation]] = {"home": []}
+        self._peers = {
+            str(ANN): schema.Peer(
+                id=str(ANN),
+                short_id=ANN.short,
+                name="ann",
+                petname="ann",
+                path="direct",
+                rtt_ms=1.5,
+                address="192.0.2.7:4433",
+                networks=["home"],
+                friend=True,
+                connected=True,
+                since=time.time() - 60,
+                software="servent/0.1.0",
+            ),
+            str(BOB): schema.Peer(
+                id=str(BOB),
+                short_id=BOB.short,
+                name="bob",
+                path="relayed",
+                rtt_ms=48.0,
+                address="https://relay.example",
+                connected=True,
+                reason="both routers give every connection another port",
+            ),
+        }
+        self._grants = {"servent.blobs": schema.Grant(service="servent.blobs", audience="network")}
+        self._shares: dict[str, schema.Share] = {}
+        self._transfers: dict[str, tuple[schema.Transfer, float]] = {}
+        self._limits = schema.Limits(upload_slots=8)
+
+    @property
+    def data_dir(self) -> Path:
+        return self._data_dir
+
+    def status(self) -> schema.Status:
+        now = self.transfers()
+        return schema.Status(
+            id=str(ME),
+            short_id=ME.short,
+            name=self.name,
+            version="0.1.0",
+            uptime=0.0,
+            data_dir=str(self._data_dir),
+            download_dir=str(self._data_dir / "downloads"),
+            api_url="",
+            networks=list(self._networks),
+            reach=self.reach(),
+            peers=schema.PeerCounts(total=2, direct=1, relayed=1),
+            transfers=schema.TransferCounts(active=sum(t.state == "active" for t in now)),
+        )
+
+    def id(self) -> schema.NodeId:
+        return schema.NodeId(id=str(ME), short_id=ME.short, name=self.name, uri=f"servent:{ME}")
+
+    async def backup_id(self, passphrase: str) -> str:
+        return "servent-identity-backup:0:not-a-real-one"
+
+    def reach(self) -> schema.ReachStatus:
+        return schema.ReachStatus(
+            summary="directly reachable over IPv4", nat="easy", ipv4=True, addresses=["203.0.113.5:4433"]
+        )
+
+    async def doctor(self) -> schema.Doctor:
+        return schema.Doctor(
+            checks=[
+                schema.Check(name="ipv4", title="IPv4", outcome="pass", detail="203.0.113.5"),
+                schema.Check(
+                    name="ipv6",
+                    title="IPv6",
+                    outcome="warn",
+                    detail="this network has none",
+                    remedy="Switch IPv6 on in the router.",
+                ),
+            ],
+            peers=[
+                schema.PeerWhy(id=str(BOB), name="bob", path="relayed", why="symmetric NAT on both sides")
+            ],
+        )
+
+    async def ticket(self, *, once: bool, lifetime: float | None) -> schema.Ticket:
+        return schema.Ticket(
+            ticket=f"servent:{ME}", expires=None if lifetime is None else time.time() + lifetime
+        )
+
+    async def join(self, text: str) -> schema.Joined:
+        if not text.startswith("servent:"):
+            raise UsageError("this is no ticket", advice="A ticket begins with servent:")
+        if "refused" in text:
+            raise Refused("they do not know this ticket")
+        if "far" in text:
+            raise Unreachable("far", 15.0, ["direct", "relay"])
+        return schema.Joined(kind="contact", peer=str(ANN), connected=True)
+
+    # networks
+
+    def networks(self) -> list[schema.Network]:
+        return list(self._networks.values())
+
+    def _network(self, name: str) -> schema.Network:
+        for network in self._networks.values():
+            if name in (network.name, network.id):
+                return network
+        raise NotFound(f"no network is called {name!r}", advice="`servent network ls` lists them.")
+
+    async def create_network(self, name: str, *, open: bool) -> schema.Network:
+        if name in self._networks:
+            raise UsageError(f"a network called {name!r} exists")
+        made = schema.Network(
+            id=hashlib.sha256(name.encode()).hexdigest()[:32], name=name, open=open, admin=True
+        )
+        self._networks[name] = made
+        self._invitations[name] = []
+        return made
+
+    async def leave_network(self, network: str) -> None:
+        del self._networks[self._network(network).name]
+
+    async def invite(self, network: str, *, uses: int | None, lifetime: float | None) -> schema.Invitation:
+        name = self._network(network).name
+        made = schema.Invitation(
+            id=f"i{len(self._invitations[name])}",
+            network=name,
+            invitation="servent:invitation",
+            uses=uses,
+            expires=None if lifetime is None else time.time() + lifetime,
+        )
+        self._invitations[name].append(msgspec.structs.replace(made, invitation=""))
+        return made
+
+    async def invitations(self, network: str) -> list[schema.Invitation]:
+        return self._invitations[self._network(network).name]
+
+    async def revoke_invitation(self, network: str, invitation: str) -> None:
+        known = self._invitations[self._network(network).name]
+        kept = [entry for entry in known if entry.id != invitation]
+        if len(kept) == len(known):
+            raise NotFound(f"no invitation {invitation!r}")
+        known[:] = kept
+
+    async def members(self, network: str) -> list[schema.Member]:
+        self._network(network)
+        return [schema.Member(id=str(ANN), short_id=ANN.short, name="ann", connected=True)]
+
+    async def revoke_member(self, network: str, peer: str) -> None:
+        self._network(network)
+        self._peer(peer)
+
+    # peers
+
+    def peers(self) -> list[schema.Peer]:
+        return list(self._peers.values())
+
+    def _peer(self, text: str) -> schema.Peer:
+        for peer in self._peers.values():
+            if text in (peer.id, peer.short_id, peer.name):
+                return peer
+        raise NotFound(f"nobody here is called {text!r}", advice="`servent peers` lists who is.")
+
+    async def ping(self, peer: str, count: int) -> schema.PingResult:
+        found = self._peer(peer)
+        return schema.PingResult(
+            id=found.id, name=found.name, rtts_ms=[1.0] * count, path=found.path, address=found.address
+        )
+
+    async def change_peer(self, peer: str, change: schema.PeerChange) -> schema.Peer:
+        found = self._peer(peer)
+        if change.petname is not None:
+            found = msgspec.structs.replace(found, petname=change.petname or None)
+        if change.friend is not None:
+            found = msgspec.structs.replace(found, friend=change.friend)
+        if change.blocked is not None:
+            found = msgspec.structs.replace(found, blocked=change.blocked)
+        self._peers[found.id] = found
+        return found
+
+    async def forget_peer(self, peer: str) -> None:
+        del self._peers[self._peer(peer).id]
+
+    def grants(self) -> list[schema.Grant]:
+        return list(self._grants.values())
+
+    async def set_grant(self, grant: schema.Grant) -> None:
+        self._grants[grant.service] = grant
+
+    # files
+
+    def shares(self) -> list[schema.Share]:
+        return list(self._shares.values())
+
+    async def add_share(self, path: str, *, wait: bool) -> schema.Share:
+        target = Path(path)
+        if "\0" in path or not target.exists():
+            raise NotFound(f"there is no {path!r}"[:200])
+        share = hashlib.sha256(path.encode()).hexdigest()
+        self._shares[share] = schema.Share(
+            id=share, name=target.name, path=path, state="ready", link=LINK, infohash=share, progress=1.0
+        )
+        return self._shares[share]
+
+    async def remove_share(self, share: str) -> None:
+        del self._shares[share]
+
+    async def download(self, link: str, to: str | None) -> schema.Transfer:
+        if not link.startswith("magnet:"):
+            raise UsageError("this is no link", advice="A link begins with magnet:?xt=urn:btmh:")
+        transfer = hashlib.sha256(link.encode()).hexdigest()
+        if "full" in link:
+            raise DiskTrouble("the disk is full")
+        made = schema.Transfer(
+            id=transfer,
+            direction="down",
+            name="holiday",
+            state="failed" if "broken" in link else "active",
+            link=link,
+            size_bytes=1_000_000,
+            files=3,
+            peers=1,
+            path=to,
+            error="nobody has it" if "broken" in link else None,
+            advice="Ask for a fresh link." if "broken" in link else None,
+            started=time.time(),
+        )
+        self._transfers[transfer] = (made, time.time())
+        return self._now(transfer)
+
+    def _now(self, transfer: str) -> schema.Transfer:
+        made, started = self._transfers[transfer]
+        if made.state != "active":
+            return made
+        part = min(1.0, (time.time() - started) / self.seconds)
+        if part == 1.0:
+            done = msgspec.structs.replace(
+                made, state="complete", done_bytes=made.size_bytes, finished=time.time()
+            )
+            self._transfers[transfer] = (done, started)
+            return done
+        return msgspec.structs.replace(
+            made, done_bytes=int(part * made.size_bytes), rate_bytes_per_s=made.size_bytes / self.seconds
+        )
+
+    def transfers(self) -> list[schema.Transfer]:
+        return [self._now(transfer) for transfer in self._transfers]
+
+    def _turn(self, transfer: str, state: schema.TransferState) -> None:
+        _made, started = self._transfers[transfer]
+        self._transfers[transfer] = (msgspec.structs.replace(self._now(transfer), state=state), started)
+
+    async def pause(self, transfer: str) -> None:
+        self._turn(transfer, "paused")
+
+    async def resume(self, transfer: str) -> None:
+        made, _ = self._transfers[transfer]
+        self._transfers[transfer] = (msgspec.structs.replace(made, state="active"), time.time())
+
+    async def cancel(self, transfer: str) -> None:
+        self._turn(transfer, "cancelled")
+
+    async def verify(self, transfer: str) -> None:
+        self._turn(transfer, "checking")
+
+    async def remove_transfer(self, transfer: str) -> None:
+        del self._transfers[transfer]
+
+    def limits(self) -> schema.Limits:
+        return self._limits
+
+    async def set_limits(self, limits: schema.Limits) -> None:
+        self._limits = limits
+
+
+@asynccontextmanager
+async def open_fake(options: Options) -> AsyncIterator[Face]:
+    node = FakeNode(options.data_dir)
+    node.name = options.name or node.name
+    yield node
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--api-port", type=int)
+    parser.add_argument("--web", action="store_true")
+    given = parser.parse_args()
+    raise SystemExit(
+        run_daemon(Options(data_dir=given.data_dir, api_port=given.api_port, web=given.web), open_fake)
+    )
