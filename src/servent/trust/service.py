@@ -1,0 +1,567 @@
+"""Trust with a disk under it: the one Book of a node, loaded at start, written through on every change."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+
+from servent.codec import canonical
+from servent.errors import NotFound
+from servent.identity import Identity, PeerId
+from servent.store import Store, StoreTrouble
+from servent.trust import proofs
+from servent.trust.book import (
+    INVITATION_LIFETIME,
+    Book,
+    Change,
+    Home,
+    Issued,
+    Merged,
+    Saved,
+    Verdict,
+)
+from servent.trust.contacts import TICKET_LIFETIME, Contact, TicketSecret
+from servent.trust.grants import Audience, Grant
+from servent.trust.networks import (
+    Invitation,
+    Membership,
+    Mode,
+    Policy,
+    Record,
+    Settings,
+    network_id,
+)
+from servent.trust.roll import PAGE_BYTES, Page, Roll
+
+if TYPE_CHECKING:
+    import sqlite3
+
+log = logging.getLogger(__name__)
+
+ROOM = "trust"
+STEPS = (
+    """
+    CREATE TABLE trust_network (
+        key BLOB PRIMARY KEY, alias TEXT NOT NULL, secret BLOB NOT NULL, settings BLOB NOT NULL,
+        membership BLOB NOT NULL, admin_seed BLOB
+    );
+    CREATE TABLE trust_record (
+        network BLOB NOT NULL, label BLOB NOT NULL, mark INTEGER NOT NULL, body BLOB NOT NULL,
+        PRIMARY KEY (network, label)
+    ) WITHOUT ROWID;
+    CREATE TABLE trust_issued (
+        key BLOB PRIMARY KEY, network BLOB NOT NULL, id TEXT NOT NULL, uses INTEGER, expires INTEGER,
+        made REAL NOT NULL, serial INTEGER NOT NULL
+    );
+    CREATE TABLE trust_contact (
+        peer BLOB PRIMARY KEY, petname TEXT, friend INTEGER NOT NULL, blocked INTEGER NOT NULL,
+        since REAL NOT NULL, source TEXT NOT NULL
+    );
+    CREATE TABLE trust_secret (secret BLOB PRIMARY KEY, expires REAL NOT NULL, uses INTEGER, users BLOB NOT NULL);
+    CREATE TABLE trust_grant (service TEXT PRIMARY KEY, audience TEXT NOT NULL, peers BLOB NOT NULL);
+    """,
+)
+_KEY_COLUMN = {"network": "key", "issued": "key", "contact": "peer", "secret": "secret", "grant": "service"}
+
+_Operation = tuple[str, tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkView:
+    """A network I am in.
+
+    Attributes:
+        key: its public key: proof of nothing by itself, but do not show it to strangers.
+        id: 16 hex digits, short for the key.
+        name: what I call it; `full_name` is what its founder called it.
+        admin: whether I hold its key and can invite and remove.
+        member: False when I was removed, as far as I have heard.
+        members: how many members I know of, me included.
+        joined: wall clock.
+    """
+
+    key: bytes
+    id: str
+    name: str
+    full_name: str
+    mode: Mode
+    policy: Policy
+    admin: bool
+    member: bool
+    members: int
+    joined: float
+
+
+Network = NetworkView
+
+
+@dataclass(frozen=True, slots=True)
+class MemberView:
+    """Somebody in a network of mine, as far as its records tell.
+
+    Attributes:
+        seen: wall clock, when a member first saw them; None where the network is open and no record is kept.
+        invitation: id of the invitation they came by, None for the founder and in open networks.
+    """
+
+    peer: PeerId
+    petname: str | None
+    seen: float | None
+    invitation: str | None
+    me: bool
+
+
+class TrustService:
+    """Owns the Book. Changes are in force at once, and on disk when the awaited call returns.
+
+    Args:
+        store: not open yet; this service declares its tables in it.
+        identity: ours; signs memberships of open networks and what we witness.
+        wall: the wall clock, for records that expire; used where a call gives no `wall_now`.
+        dice: fresh random bytes.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        identity: Identity,
+        *,
+        wall: Callable[[], float] = time.time,
+        dice: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._store = store
+        self._identity = identity
+        self._wall = wall
+        self._dice = dice
+        self._book = Book(identity)
+        self._listeners: list[Callable[[], None]] = []
+        store.migrate(ROOM, STEPS)
+
+    @property
+    def me(self) -> PeerId:
+        return self._identity.peer
+
+    async def open(self) -> None:
+        """Load everything. The store is open already.
+
+        Raises:
+            StoreTrouble: what is on disk does not make sense.
+        """
+        self._book = await self._store.read(self._load)
+        await self._forget_outdated(self._wall())
+
+    async def close(self) -> None:
+        """Nothing is pending: every change was written when it was made. The store is closed by its owner."""
+        self._listeners.clear()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call `callback` on the loop after blocks, grants, contacts or records changed: ask `verdict` anew then."""
+        self._listeners.append(callback)
+
+    # -- networks
+
+    async def create_network(
+        self, name: str, *, open: bool = False, mode: Mode = "p2p", wall_now: float | None = None
+    ) -> NetworkView:
+        """Found a network; its key stays here. Raises UsageError for a bad name or too many networks."""
+        home, changes = self._book.create_network(
+            name, self._dice(32), self._dice(32), open=open, mode=mode, wall_now=self._now(wall_now)
+        )
+        await self._save(changes)
+        return self._view(home)
+
+    def networks(self) -> list[NetworkView]:
+        """All my networks, by name."""
+        return [self._view(home) for home in self._book.homes()]
+
+    def network(self, network: str | bytes) -> NetworkView:
+        """One of them, by name, id or key. Raises NotFound."""
+        return self._view(self._book.home(network))
+
+    async def rename_network(self, network: str | bytes, alias: str) -> NetworkView:
+        """Call it differently, here only. Raises UsageError when the name is taken."""
+        key = self._book.home(network).key
+        await self._save(self._book.set_alias(key, alias))
+        return self.network(key)
+
+    async def change_settings(
+        self,
+        network: str | bytes,
+        *,
+        name: str | None = None,
+        mode: Mode | None = None,
+        open: bool | None = None,
+        wall_now: float | None = None,
+    ) -> NetworkView:
+        """As the admin: change the network for all members. Raises UsageError for everyone else."""
+        now = self._now(wall_now)
+        await self._save(self._book.change_settings(network, now, name=name, mode=mode, open=open))
+        return self.network(network)
+
+    async def leave(self, network: str | bytes) -> None:
+        """Forget a network and, if it is mine, its key: nobody can invite to it any more."""
+        await self._save(self._book.leave(network))
+
+    async def invite(
+        self,
+        network: str | bytes,
+        *,
+        uses: int | None = 1,
+        lifetime: float | None = INVITATION_LIFETIME,
+        wall_now: float | None = None,
+    ) -> Invitation:
+        """A new invitation. Its private part is kept nowhere: show it now or make another.
+
+        Raises:
+            UsageError: I am not the admin (of a network that is not open), or limits out of range.
+        """
+        invitation, changes = self._book.invite(
+            network, self._dice(32), uses=uses, lifetime=lifetime, wall_now=self._now(wall_now)
+        )
+        await self._save(changes)
+        return invitation
+
+    def invitations(self, network: str | bytes) -> list[Issued]:
+        """Those I made, newest first."""
+        return self._book.issued(network)
+
+    async def accept_invitation(self, invitation: Invitation, wall_now: float | None = None) -> NetworkView:
+        """Join. Raises UsageError when it is forged or expired."""
+        home, changes = self._book.accept(invitation, self._now(wall_now))
+        await self._save(changes)
+        return self._view(home)
+
+    async def revoke(
+        self,
+        network: str | bytes,
+        invitation: str,
+        *,
+        with_members: bool = False,
+        wall_now: float | None = None,
+    ) -> None:
+        """End an invitation by its id. Raises NotFound, or UsageError when I am not the admin."""
+        now = self._now(wall_now)
+        await self._save(self._book.revoke_invitation(network, invitation, now, with_members=with_members))
+
+    async def remove_member(self, network: str | bytes, peer: PeerId, wall_now: float | None = None) -> None:
+        """Take a member back, and end the invitation they came by. Raises UsageError when I am not the admin."""
+        await self._save(self._book.remove_member(network, peer, self._now(wall_now)))
+
+    def members(self, network: str | bytes) -> list[MemberView]:
+        """Everyone known to be in it, me included; in open networks, who is here now."""
+        home = self._book.home(network)
+        seen: dict[bytes, float | None] = dict(home.roll.members())
+        for peer in self._book.present(home.key):
+            seen.setdefault(peer, None)
+        seen.setdefault(self.me, float(home.membership.joined))
+        found = []
+        for key, when in seen.items():
+            peer = PeerId(key)
+            contact = self._book.contacts.get(peer)
+            by = home.roll.invitations_of(key)
+            found.append(
+                MemberView(
+                    peer,
+                    contact.petname if contact is not None else None,
+                    when,
+                    by[0].hex()[:16] if by else None,
+                    peer == self.me,
+                )
+            )
+        return sorted(found, key=lambda member: (not member.me, member.petname or "~", str(member.peer)))
+
+    # -- records, exchanged with members on connecting
+
+    def records_digest(self, network: bytes) -> bytes:
+        """16 bytes; the other side has nothing new for us, nor we for it, when its digest is the same."""
+        return self._book.home(network).roll.digest
+
+    def records_since(self, network: bytes, after: int = 0, limit_bytes: int = PAGE_BYTES) -> Page:
+        """Records to hand to a member, a page at a time; `page.mark` is the next `after`. Raises NotFound."""
+        return self._book.records_since(network, after, limit_bytes)
+
+    async def merge_records(self, network: bytes, peer: PeerId, bodies: Sequence[bytes]) -> Merged:
+        """Take in a page that `peer` sent. Records that do not hold are counted as refused, the others kept.
+
+        Raises:
+            BadMessage: `peer` is not known to be in this network now, or sent more than one frame's worth.
+        """
+        merged, changes = self._book.merge_records(network, peer, bodies)
+        await self._save(changes)
+        return merged
+
+    # -- contacts
+
+    async def add_contact(
+        self, peer: PeerId, petname: str | None = None, friend: bool = True, wall_now: float | None = None
+    ) -> Contact:
+        """Add or change. A block stays. Raises UsageError for a petname that is taken or unusable."""
+        contact = self._book.contacts.add(peer, petname, friend, self._now(wall_now))
+        await self._save_contact(contact)
+        return contact
+
+    async def set_petname(self, peer: PeerId, petname: str | None) -> Contact:
+        """My own name for a peer; None takes it away. Raises UsageError as `add_contact`."""
+        contact = self._book.contacts.set_petname(peer, petname, self._wall())
+        await self._save_contact(contact)
+        return contact
+
+    async def set_friend(self, peer: PeerId, friend: bool) -> Contact:
+        """Befriend or unfriend, keeping the entry."""
+        return await self.add_contact(peer, None, friend)
+
+    async def block(self, peer: PeerId) -> Contact:
+        """Refuse `peer` everything from now on; it stops being a friend."""
+        contact = self._book.contacts.block(peer, self._wall())
+        await self._save_contact(contact)
+        return contact
+
+    async def unblock(self, peer: PeerId) -> Contact:
+        """Lift the block; friendship does not come back by itself. Raises NotFound."""
+        contact = self._book.contacts.unblock(peer)
+        await self._save_contact(contact)
+        return contact
+
+    async def remove(self, peer: PeerId) -> None:
+        """Forget a contact, its petname and a block. Raises NotFound."""
+        self._book.contacts.remove(peer)
+        await self._save([Saved("contact", bytes(peer), None)])
+
+    def contacts(self) -> list[Contact]:
+        """Everybody in the book, those with a petname first."""
+        return self._book.contacts.all()
+
+    def contact(self, peer: PeerId) -> Contact | None:
+        return self._book.contacts.get(peer)
+
+    def resolve(self, text: str, others: Iterable[PeerId] = ()) -> PeerId:
+        """Whom `text` means: petname, the first 4 or more characters of an id, or a full id.
+
+        Looks among contacts, known members of my networks, and `others` (those connected now, say).
+
+        Raises:
+            NotFound: nobody. UsageError: more than one.
+        """
+        members = {PeerId(key) for home in self._book.homes() for key in home.roll.members()}
+        return self._book.contacts.resolve(text, frozenset({*others, *members}))
+
+    # -- tickets
+
+    async def issue_ticket_secret(
+        self, uses: int | None = None, lifetime: float = TICKET_LIFETIME, wall_now: float | None = None
+    ) -> bytes:
+        """32 bytes for a contact ticket: whoever proves to hold them becomes a contact and friend.
+
+        Raises:
+            UsageError: too many tickets are open.
+        """
+        now = self._now(wall_now)
+        await self._forget_outdated(now)
+        made = self._book.contacts.issue(self._dice(32), uses, now + lifetime, now)
+        await self._save([Saved("secret", made.secret, made)])
+        return made.secret
+
+    async def revoke_ticket_secret(self, secret: bytes) -> None:
+        """End a ticket; contacts it made stay. Raises NotFound when it ended already."""
+        if not self._book.contacts.revoke(secret):
+            raise NotFound("this ticket is not open any more")
+        await self._save([Saved("secret", secret, None)])
+
+    def ticket_secrets(self) -> list[TicketSecret]:
+        return self._book.contacts.secrets()
+
+    # -- hello
+
+    def proofs(self, me: PeerId, to: PeerId, nonce: bytes) -> list[bytes]:
+        """Sealed boxes (4, 8 or 16 of 512 bytes) that show my memberships to `to`, in this hello only."""
+        if me != self.me:
+            raise ValueError("proofs are made for ourselves only")
+        return self._book.proofs(to, nonce, self._dice(32))
+
+    @staticmethod
+    def contact_proof(secret: bytes, me: PeerId, to: PeerId, nonce: bytes) -> bytes:
+        """32 bytes that show `to` that we hold its ticket, in this hello only."""
+        return proofs.contact_proof(secret, me, to, nonce)
+
+    async def judge(
+        self,
+        peer: PeerId,
+        nonce: bytes,
+        boxes: Sequence[bytes],
+        contact_proof: bytes | None = None,
+        wall_now: float | None = None,
+    ) -> Verdict:
+        """Who `peer` is, whose key TLS has proven, by its hello. Never raises for what a peer sent.
+
+        `verdict.reason` is for our own log; tell the other side only that it is not known here.
+        """
+        verdict, changes = self._book.judge(peer, nonce, boxes, contact_proof, self._now(wall_now))
+        await self._save(changes)
+        return verdict
+
+    def verdict(self, peer: PeerId) -> Verdict:
+        """What is true of `peer` now, after its hello. When `known` has become False, close its connection."""
+        return self._book.verdict(peer)
+
+    def forget_hello(self, peer: PeerId) -> None:
+        """The last connection of `peer` is gone; what it proved counts no more."""
+        self._book.forget_hello(peer)
+
+    # -- grants
+
+    async def grant(self, service: str, audience: Audience, peers: Iterable[PeerId] = ()) -> Grant:
+        """Decide who may use `service` ("myapp/1", or "myapp" for all versions). Raises UsageError."""
+        await self._save(self._book.grant(service, audience, peers))
+        return self._book.grant_for(service)
+
+    async def ungrant(self, service: str) -> None:
+        """Back to the default. Raises NotFound."""
+        await self._save(self._book.ungrant(service))
+
+    def grants(self) -> list[Grant]:
+        """What is decided, and the defaults of the services known here."""
+        return self._book.grants()
+
+    def set_default(self, service: str, audience: str) -> None:
+        """What holds for a service of ours while the person decided nothing. In memory only."""
+        self._book.set_default(service, audience)
+
+    def allows(self, peer: PeerId, service: str) -> bool:
+        """Whether `peer` may use `service` now. In memory, about a microsecond; asked for every stream."""
+        return self._book.allows(peer, service)
+
+    # -- the disk
+
+    def _now(self, wall_now: float | None) -> float:
+        return self._wall() if wall_now is None else wall_now
+
+    async def _forget_outdated(self, now: float) -> None:
+        gone = self._book.contacts.outdated(now)
+        await self._save([Saved("secret", secret, None) for secret in gone])
+
+    async def _save_contact(self, contact: Contact) -> None:
+        await self._save([Saved("contact", bytes(contact.peer), contact)])
+
+    async def _save(self, changes: Sequence[Change]) -> None:
+        """Write `changes` in one transaction, in the order in which they were made."""
+        if not changes:
+            return
+        operations = [operation for change in changes for operation in self._operations(change)]
+
+        def job(connection: sqlite3.Connection) -> None:
+            for statement, values in operations:
+                connection.execute(statement, values)
+
+        try:
+            await self._store.write(job)
+        finally:
+            for callback in list(self._listeners):
+                callback()
+
+    def _operations(self, change: Change) -> list[_Operation]:
+        if not isinstance(change, Saved):
+            roll = self._book.home(change.network).roll
+            gone: list[_Operation] = [
+                ("DELETE FROM trust_record WHERE network = ? AND label = ?", (change.network, label))
+                for label in roll.take_dropped()
+            ]
+            return gone + [
+                ("REPLACE INTO trust_record VALUES (?, ?, ?, ?)", (change.network, *row))
+                for row in roll.rows_since(change.after)
+            ]
+        table = f"trust_{change.table}"
+        match change.value:
+            case None:
+                drops = [(f"DELETE FROM {table} WHERE {_KEY_COLUMN[change.table]} = ?", (change.key,))]
+                if change.table == "network":
+                    drops.append(("DELETE FROM trust_record WHERE network = ?", (change.key,)))
+                return [*drops]
+            case Home() as home:
+                seed = home.admin.seed if home.admin is not None else None
+                settings, membership = canonical(home.roll.settings), canonical(home.membership)
+                row: tuple[Any, ...] = (home.key, home.alias, home.secret, settings, membership, seed)
+            case Issued() as one:
+                row = (one.key, one.network, one.id, one.uses, one.expires, one.made, one.serial)
+            case Contact() as contact:
+                row = (
+                    bytes(contact.peer),
+                    contact.petname,
+                    contact.friend,
+                    contact.blocked,
+                    contact.since,
+                    contact.source,
+                )
+            case TicketSecret() as ticket:
+                row = (ticket.secret, ticket.expires, ticket.uses, b"".join(sorted(ticket.users)))
+            case Grant() as grant:
+                row = (grant.service, grant.audience, b"".join(sorted(grant.peers)))
+        return [(f"REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})", row)]
+
+    def _load(self, connection: sqlite3.Connection) -> Book:
+        book = Book(self._identity)
+        try:
+            for key, alias, secret, settings, membership, seed in connection.execute(
+                "SELECT key, alias, secret, settings, membership, admin_seed FROM trust_network"
+            ):
+                roll = Roll(msgspec.msgpack.decode(settings, type=Settings), self.me)
+                for body, mark in connection.execute(
+                    "SELECT body, mark FROM trust_record WHERE network = ? ORDER BY mark", (key,)
+                ):
+                    roll.load(msgspec.msgpack.decode(body, type=Record), mark)
+                mine = msgspec.msgpack.decode(membership, type=Membership)
+                book.load_home(Home(roll, alias, secret, mine, Identity(seed) if seed else None))
+            for key, network, name, uses, expires, made, serial in connection.execute(
+                "SELECT key, network, id, uses, expires, made, serial FROM trust_issued"
+            ):
+                book.load_issued(Issued(name, network, key, uses, expires, made, serial=serial))
+            for peer, petname, friend, blocked, since, source in connection.execute(
+                "SELECT peer, petname, friend, blocked, since, source FROM trust_contact"
+            ):
+                book.contacts.load(Contact(PeerId(peer), petname, bool(friend), bool(blocked), since, source))
+            for secret, expires, uses, users in connection.execute(
+                "SELECT secret, expires, uses, users FROM trust_secret"
+            ):
+                book.contacts.load_secret(TicketSecret(secret, expires, uses, _peers(users)))
+            for service, audience, peers in connection.execute(
+                "SELECT service, audience, peers FROM trust_grant"
+            ):
+                book.load_grant(Grant(service, audience, _peers(peers)))
+        except (msgspec.MsgspecError, ValueError, TypeError) as wrong:
+            raise StoreTrouble(
+                f"contacts and networks in {self._store.path} cannot be read: {wrong}",
+                advice="Put a backup of this file in its place. Nothing was changed.",
+            ) from wrong
+        return book
+
+    def _view(self, home: Home) -> NetworkView:
+        settings = home.roll.settings
+        known = {*home.roll.members(), *self._book.present(home.key), bytes(self.me)}
+        return NetworkView(
+            key=home.key,
+            id=network_id(home.key),
+            name=home.alias,
+            full_name=settings.name,
+            mode=settings.mode,
+            policy=settings.policy,
+            admin=home.admin is not None,
+            member=home.roll.holds(home.membership),
+            members=len(known),
+            joined=float(home.membership.joined),
+        )
+
+
+def _peers(packed: bytes) -> frozenset[PeerId]:
+    return frozenset(PeerId(packed[i : i + 32]) for i in range(0, len(packed), 32))
