@@ -37,6 +37,9 @@ HANDSHAKE_TIME = 10.0  # s
 ARRIVALS_MOST = 256  # connections waiting for accept(); more are closed
 ADDRESS_CHECK = 0.25  # s between looks at our own address; one look costs about 20 us
 CLOSE_TIME = 0.8  # s for goodbyes; iroh itself would wait 3 s for handshakes nobody answers
+DATAGRAM_BYTES = (
+    1162  # fits in QUIC's smallest packet on any path (RFC 9000, 14); more may fit now, not later
+)
 REASON_BYTES = 200
 ADDRESSES_MOST = 16
 
@@ -319,13 +322,13 @@ class IrohConnection:
         return IrohStream(found, self)
 
     def send_datagram(self, data: bytes) -> None:
+        if len(data) > self.max_datagram_bytes and self.gone() is None:
+            raise UsageError(
+                f"a datagram of {len(data)} bytes; {self.max_datagram_bytes} fit on this connection"
+            )
         try:
             self._iroh.send_datagram(data)
         except _IROH_ERRORS as error:
-            if self.gone() is None and len(data) > self.max_datagram_bytes:
-                raise UsageError(
-                    f"a datagram of {len(data)} bytes; {self.max_datagram_bytes} fit on this connection"
-                ) from error
             raise self.lost(error) from error
 
     async def read_datagram(self) -> bytes:
@@ -342,7 +345,7 @@ class IrohConnection:
 
     @property
     def max_datagram_bytes(self) -> int:
-        return self._iroh.max_datagram_size() or 0
+        return min(self._iroh.max_datagram_size() or 0, DATAGRAM_BYTES)
 
     def paths(self) -> Sequence[Path]:
         if self.gone() is not None:

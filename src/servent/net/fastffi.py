@@ -86,7 +86,11 @@ class Call(Protocol):
     """A call into Rust under way."""
 
     async def wait(self) -> Any:
-        """Its result or its IrohError. Cancelling only stops the waiting; wait again for the result."""
+        """Its result or its IrohError. Cancelling only stops the waiting; wait again for the result.
+
+        Raises:
+            RuntimeError: another task is waiting already.
+        """
         ...
 
     def free(self) -> None:
@@ -147,6 +151,8 @@ class RustCall:
                         _answered_at_once = 0
                         await asyncio.sleep(0)
             while self.code is None:
+                if self._waiter is not None:
+                    raise RuntimeError("another task already waits for this; one reader at a time")
                 self._waiter = self.loop.create_future()
                 try:
                     await self._waiter

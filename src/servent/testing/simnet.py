@@ -19,7 +19,7 @@ from servent.testing.simstream import Order, Pipe, SimStream
 
 Nat = Literal["public", "home", "symmetric", "blocked"]
 
-MAX_DATAGRAM_BYTES = 1162  # what iroh 1.2 offers on a fresh IPv4 path
+MAX_DATAGRAM_BYTES = 1162  # as the real endpoint
 MAX_REASON_BYTES = 200
 IDLE_LIMIT = 30.0  # s without a sign of life until a connection is given up; iroh's own limit
 STALL = 0.4  # s that a connection stands still when one end's address changes; measured 0.35-0.6 with iroh
@@ -491,5 +491,6 @@ class SimConnection:
 
 
 def clip_reason(reason: str) -> str:
-    """At most 200 bytes of UTF-8, never half a character."""
-    return reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+    """At most 200 bytes of UTF-8 that are safe to print."""
+    short = reason.encode(errors="replace")[:MAX_REASON_BYTES].decode(errors="ignore")
+    return "".join(letter if letter.isprintable() else " " for letter in short).strip()
