@@ -1,0 +1,648 @@
+"""Which source is asked for which piece, and when. A core: no I/O, no clock.
+
+Rarest first: among the pieces a source can give, those that the fewest others have, a random one of them,
+and from there as many neighbours as fit in one request, since small files are a piece each. A source is asked
+again when its bytes arrive, never on a timer; how much it may owe at once follows from its measured
+bandwidth and delay. At the end idle sources repeat what slow ones still owe, and the loser is cancelled.
+
+Availability is counted in bit planes: plane `k` holds bit `k` of every piece's count, so counting a source in
+is a ripple-carry addition of its whole bit field, and the rarest pieces fall out of a few ANDs. A million
+pieces cost some 0.2 ms a request so.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, islice
+from math import inf
+from random import Random
+from typing import NamedTuple
+
+from servent.blobs.pieces import Bits
+
+MiB = 1024 * 1024
+START_WINDOW = 2 * MiB  # bytes a new source may owe; about what 100 Mbit/s and 160 ms hold
+SMALLEST_WINDOW = 256 * 1024
+LARGEST_WINDOW = 64 * MiB
+SLACK = 0.2  # s of data beyond bandwidth x delay, for the pauses of busy machines
+LARGEST_SLACK = 4 * MiB
+GROWTH = 1.25  # a round that is this much faster lets the window double; as in BBR's start-up
+ROUNDS_WITHOUT_GROWTH = 3  # then the pipe is full; BBR
+LARGEST_ASK = 4 * MiB  # bytes of one request
+MOST_PIECES = 1024  # of one request
+STRETCH = 4 * MiB  # requests do not cross its borders, so that what is left stays in long runs
+NUDGE = 0.5  # s; at the end a source that is silent this long, and twice what it needs, is helped
+PATIENCE = 20.0  # s without a byte before what a source owes is asked of others
+HOPE = 4.0  # times longer than expected before the same
+COPIES = 2  # sources that may owe one piece at the end
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Request `count` pieces from `first`."""
+
+    first: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """`source` need not send these pieces any more; if it does, they count as received."""
+
+    source: Hashable
+    first: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """`source` sent a wrong piece and has been removed: disconnect it, take nothing from it again."""
+
+    source: Hashable
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Call `next` for `source`: there is work for it again."""
+
+    source: Hashable
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Every piece is verified."""
+
+
+Effect = Cancel | Ban | Wake | Complete
+
+
+class SourceView(NamedTuple):
+    """One source now. `state` is "active", "idle" or "slow"; `done_bytes` what it delivered so far."""
+
+    source: Hashable
+    state: str
+    pieces: int
+    owed_bytes: int
+    window_bytes: int
+    rate_bytes_per_s: float
+    delay: float | None
+    done_bytes: int
+
+
+class SwarmView(NamedTuple):
+    pieces: int
+    verified: int
+    asked: int
+    sources: tuple[SourceView, ...]
+    endgame: bool
+    repeated: int
+
+
+@dataclass(eq=False, slots=True)
+class _Source:
+    name: Hashable
+    have: int
+    full: bool
+    now: float
+    owed: dict[int, float] = field(default_factory=dict)  # piece -> when it was asked, oldest first
+    owed_bytes: int = 0
+    window: float = START_WINDOW
+    growing: bool = True
+    flat_rounds: int = 0
+    round_bytes: int = 0
+    round_at: float = 0.0
+    round_limited: bool = False
+    rates: deque[float] = field(default_factory=lambda: deque(maxlen=8))
+    best_round: float = 0.0
+    delay: float | None = None  # shortest time from asking to a piece
+    heard: float = 0.0  # when bytes last came, or when something was asked of an idle one
+    done_bytes: int = 0
+    next_piece: int = -1
+    idle: bool = False  # `next` found nothing; wake it when something comes back
+    starved: bool = False  # it had to wait for memory; wake it when something is written
+    slow: bool = False  # it kept us waiting: one request at a time until it delivers
+    late: set[int] = field(default_factory=set)  # asked of others meanwhile, still welcome
+    nudge: float = 0.0  # no help for it before that time
+
+    @property
+    def rate(self) -> float:
+        return max(self.rates, default=0.0)
+
+
+class Swarm:
+    """Fetches `pieces` pieces from sources that come and go.
+
+    Per piece: wanted, asked (owed by one source, or two at the end), received, verified. Sources are named
+    by anything hashable.
+
+    Args:
+        sizes: bytes of each piece.
+        done: pieces that are verified already.
+        memory_bytes: most that all sources together may owe.
+    """
+
+    def __init__(
+        self,
+        pieces: int,
+        sizes: Sequence[int],
+        dice: Random,
+        *,
+        done: Bits | None = None,
+        memory_bytes: int = 64 * MiB,
+        largest_ask: int = LARGEST_ASK,
+        start_window: int = START_WINDOW,
+    ) -> None:
+        if len(sizes) != pieces:
+            raise ValueError(f"{len(sizes)} sizes for {pieces} pieces")
+        self.pieces = pieces
+        self._dice = dice
+        self._memory = memory_bytes
+        self._largest_ask = largest_ask
+        self._start_window = start_window
+        self._at = array("Q", accumulate(sizes, initial=0))  # where each piece begins
+        self._largest = max(sizes, default=0)
+        self._wanted = ((1 << pieces) - 1) & ~(done.value if done is not None else 0)
+        self._done = bytearray(pieces)  # 1 for each verified piece
+        for first, count in done.runs() if done is not None else ():
+            self._done[first : first + count] = b"\1" * count
+        self._missing = self._done.count(0)
+        self._planes: list[int] = []
+        self._sources: dict[Hashable, _Source] = {}
+        self._owing: dict[int, list[_Source]] = {}  # piece -> who owes it
+        self._received: dict[int, list[Hashable]] = {}  # piece -> who sent it, not verified yet
+        self._banned: set[Hashable] = set()
+        self._owed_bytes = 0
+        self._held_bytes = 0  # received, not verified yet
+        self._repeated = 0
+
+    # -- sources
+
+    def add_source(self, name: Hashable, have: bytes | Bits | None, now: float) -> bool:
+        """A source with these pieces (None: all). False when it was banned; a known one is replaced.
+
+        Raises:
+            BadMessage: `have` is no bit field for this many pieces.
+        """
+        bits = Bits.parse(have, self.pieces) if isinstance(have, bytes) else have
+        if name in self._banned:
+            return False
+        if name in self._sources:
+            self.remove_source(name, now)
+        value = (1 << self.pieces) - 1 if bits is None else bits.value
+        source = _Source(name, value, value.bit_count() == self.pieces, now, window=self._start_window)
+        if not source.full:
+            self._count(value)
+        self._sources[name] = source
+        return True
+
+    def remove_source(self, name: Hashable, now: float) -> list[Effect]:
+        """It is gone; what it owes is wanted again. Unknown names are ignored."""
+        source = self._sources.pop(name, None)
+        if source is None:
+            return []
+        if not source.full:
+            self._uncount(source.have)
+        return self._release(source)
+
+    def have(self, name: Hashable, first: int, now: float, count: int = 1) -> list[Effect]:
+        """The source has these pieces now, too. Out of range is the caller's BadMessage: ValueError."""
+        if first < 0 or count < 1 or first + count > self.pieces:
+            raise ValueError(f"pieces {first} to {first + count} of {self.pieces}")
+        source = self._sources.get(name)
+        if source is None or source.full:
+            return []
+        new = (((1 << count) - 1) << first) & ~source.have
+        source.have |= new
+        self._count(new)
+        if source.idle and (new & self._wanted or not self._wanted):
+            source.idle = False
+            return [Wake(name)]
+        return []
+
+    def _count(self, carry: int) -> None:
+        planes, level = self._planes, 0
+        while carry:
+            if level == len(planes):
+                planes.append(0)
+            planes[level], carry = planes[level] ^ carry, planes[level] & carry
+            level += 1
+
+    def _uncount(self, borrow: int) -> None:
+        planes, level = self._planes, 0
+        while borrow:
+            planes[level], borrow = planes[level] ^ borrow, ~planes[level] & borrow
+            level += 1
+        while planes and not planes[-1]:
+            planes.pop()
+
+    # -- asking
+
+    def next(self, name: Hashable, now: float) -> list[Ask]:
+        """What to ask of this source now: perhaps nothing. Call it when the source is new, after
+        `received`, and on Wake.
+        """
+        source = self._sources.get(name)
+        asks: list[Ask] = []
+        if source is None:
+            return asks
+        while True:
+            room = self._room(source)
+            if room <= 0:
+                return asks
+            ask = self._pick(source, room)
+            if ask is None:
+                ask = self._repeat(source, room, now)
+            if ask is None:
+                source.idle = True
+                source.round_limited = True
+                return asks
+            self._owe(source, ask, now)
+            asks.append(ask)
+
+    def _room(self, source: _Source) -> int:
+        """Bytes it may be asked for now. A quarter of the window is waited for, so that requests stay big."""
+        if not source.owed:
+            return max(1, min(int(source.window), self._memory - self._owed_bytes - self._held_bytes))
+        if source.slow:
+            return 0
+        window = max(int(source.window), 2 * self._largest)
+        enough = min(window // 4, self._largest_ask)
+        memory = self._memory - self._owed_bytes - self._held_bytes
+        if memory < enough:
+            source.starved = True
+            return 0
+        room = min(window - source.owed_bytes, memory)
+        return room if room >= enough else 0
+
+    def _pick(self, source: _Source, room: int) -> Ask | None:
+        able = self._wanted & source.have if not source.full else self._wanted
+        if not able:
+            return None
+        rarest = able
+        for plane in reversed(self._planes):
+            fewer = rarest & ~plane
+            if fewer:
+                rarest = fewer
+        at = source.next_piece
+        if at < 0 or at >= self.pieces or not rarest >> at & 1:
+            start = rarest >> (skip := self._dice.randrange(self.pieces))
+            if not start:
+                start, skip = rarest, 0
+            at = skip + (start & -start).bit_length() - 1
+        return self._run(able, rarest, at, min(room, self._largest_ask))
+
+    def _run(self, able: int, rarest: int, at: int, room: int) -> Ask:
+        """The unbroken run around `at` inside its stretch, from its beginning, as far as `room` goes."""
+        begins = self._at
+        border = begins[at] - begins[at] % STRETCH
+        low = bisect_left(begins, border, max(0, at - MOST_PIECES), at)
+        high = bisect_left(begins, border + STRETCH, at + 1, min(self.pieces, at + MOST_PIECES))
+        window = able >> low & ((1 << high - low) - 1)
+        place = at - low
+        holes = ~window & ((1 << place) - 1)
+        first = low + holes.bit_length()
+        after = window >> place
+        count = place - (first - low) + (~after & (after + 1)).bit_length() - 1
+        most = bisect_right(begins, begins[first] + room, first + 1, first + min(count, MOST_PIECES) + 1) - 1
+        return Ask(first, max(1, most - first))
+
+    def _repeat(self, source: _Source, room: int, now: float) -> Ask | None:
+        """The end: nothing is left to ask for, so take over what another will need longest for."""
+        if self._wanted or source.slow:
+            return None
+        best: _Source | None = None
+        longest, last = 0.0, -1
+        for other in self._sources.values():
+            if other is not source and other.owed and (left := self._time_left(other, now)) > longest:
+                piece = next(
+                    (p for p in islice(reversed(other.owed), 64) if self._repeatable(source, p)), None
+                )
+                if piece is not None:
+                    best, longest, last = other, left, piece
+        if best is None:
+            return None
+        first = last
+        size = self._size(first, 1)
+        mine = (source.owed_bytes + size) / source.rate + (source.delay or 0.0) if source.rate else 0.0
+        if mine >= longest:
+            return None
+        count, most = 1, min(room, self._largest_ask, best.owed_bytes // 2)
+        while count < MOST_PIECES and first - 1 in best.owed and self._repeatable(source, first - 1):
+            size += self._size(first - 1, 1)
+            if size > most:
+                break
+            first, count = first - 1, count + 1
+        self._repeated += count
+        return Ask(first, count)
+
+    def _time_left(self, source: _Source, now: float) -> float:
+        """How long it will take for what it owes, as far as we can tell."""
+        if not source.rate or now >= self._overdue_at(source):
+            return inf
+        return source.owed_bytes / source.rate
+
+    def _overdue_at(self, source: _Source) -> float:
+        """When a source that still sends would have sent something."""
+        piece = self._size(next(iter(source.owed)), 1) / source.rate if source.rate else 0.0
+        return source.heard + max(NUDGE, 2 * (piece + (source.delay or 0.0)))
+
+    def _repeatable(self, source: _Source, piece: int) -> bool:
+        owing = self._owing[piece]
+        return (
+            len(owing) < COPIES
+            and source not in owing
+            and piece not in self._received
+            and (source.full or bool(source.have >> piece & 1))
+        )
+
+    def _owe(self, source: _Source, ask: Ask, now: float) -> None:
+        first, count = ask.first, ask.count
+        self._wanted &= ~(((1 << count) - 1) << first)
+        if not source.owed:
+            source.heard = source.round_at = now
+            source.round_bytes = 0
+        for piece in range(first, first + count):
+            source.late.discard(piece)
+            source.owed[piece] = now
+            self._owing.setdefault(piece, []).append(source)
+        size = self._size(first, count)
+        source.owed_bytes += size
+        self._owed_bytes += size
+        source.next_piece = first + count
+        source.idle = False
+
+    def _size(self, first: int, count: int) -> int:
+        return self._at[first + count] - self._at[first]
+
+    # -- what comes
+
+    def received(self, name: Hashable, piece: int, size: int, now: float) -> list[Effect]:
+        """A whole piece arrived, not verified yet. Call `next` afterwards.
+
+        A piece that nobody asked this source for is ignored: drop its bytes (see `expects`).
+        """
+        source = self._sources.get(name)
+        if source is None:
+            return []
+        if piece in source.owed:
+            asked = source.owed[piece]
+            self._settle(source, piece)
+            self._measure(source, size, asked, now)
+        elif piece in source.late:
+            source.late.remove(piece)
+            source.heard, source.slow = now, False
+            source.done_bytes += size
+        else:
+            return []
+        if self._done[piece]:
+            return []
+        if piece not in self._received:
+            self._received[piece] = []
+            self._held_bytes += self._size(piece, 1)
+            if self._wanted >> piece & 1:
+                self._wanted &= ~(1 << piece)
+        self._received[piece].append(name)
+        return []
+
+    def expects(self, name: Hashable, piece: int) -> bool:
+        """Whether this source owes us this piece, or was asked for it once and it is still of use."""
+        source = self._sources.get(name)
+        return source is not None and (
+            piece in source.owed or (piece in source.late and not self._done[piece])
+        )
+
+    def progressed(self, name: Hashable, now: float) -> None:
+        """Bytes of an unfinished piece came: it is slow perhaps, but alive."""
+        source = self._sources.get(name)
+        if source is not None:
+            source.heard = now
+
+    def verified(self, piece: int) -> list[Effect]:
+        """The piece is right and written: nobody else need send it."""
+        if self._received.pop(piece, None) is not None:
+            self._held_bytes -= self._size(piece, 1)
+        if self._wanted >> piece & 1:
+            self._wanted &= ~(1 << piece)
+        effects: list[Effect] = []
+        for other in self._owing.get(piece, [])[:]:
+            self._settle(other, piece)
+            effects.append(Cancel(other.name, piece, 1))
+            effects.append(Wake(other.name))
+        for source in self._sources.values():
+            if source.starved:
+                source.starved = False
+                effects.append(Wake(source.name))
+        if not self._done[piece]:
+            self._done[piece] = 1
+            self._missing -= 1
+            if not self._missing:
+                effects.append(Complete())
+        return effects
+
+    def rejected(self, name: Hashable, piece: int, now: float) -> list[Effect]:
+        """The piece from this source was wrong: the source is banned, the piece is fetched elsewhere."""
+        self._banned.add(name)
+        effects: list[Effect] = [Ban(name, f"piece {piece} did not match its hash")]
+        self._forget(name, piece)
+        effects += self.remove_source(name, now)
+        return effects
+
+    def failed(self, name: Hashable, piece: int) -> list[Effect]:
+        """The piece came but could not be kept (disk full): wanted again, nobody's fault."""
+        self._forget(name, piece)
+        return self._wake()
+
+    def unable(self, name: Hashable, first: int, count: int = 1) -> list[Effect]:
+        """The source will not send these pieces after all: it does not have them (any more)."""
+        source = self._sources.get(name)
+        if source is None:
+            return []
+        first, last = max(first, 0), min(first + count, self.pieces)
+        if last <= first:
+            return []
+        gone = ((1 << last - first) - 1) << first & source.have
+        if source.full:
+            source.full = False
+            self._count(source.have)
+        source.have &= ~gone
+        self._uncount(gone)
+        for piece in range(first, last):
+            if piece in source.owed:
+                self._settle(source, piece)
+                self._want(piece)
+        return self._wake()
+
+    def _forget(self, name: Hashable, piece: int) -> None:
+        senders = self._received.get(piece, [])
+        if name in senders:
+            senders.remove(name)
+            if not senders:
+                del self._received[piece]
+                self._held_bytes -= self._size(piece, 1)
+        self._want(piece)
+
+    def _want(self, piece: int) -> None:
+        """Wanted again, unless it is done, owed or being verified."""
+        if not self._done[piece] and piece not in self._owing and piece not in self._received:
+            self._wanted |= 1 << piece
+
+    def _settle(self, source: _Source, piece: int) -> None:
+        """It no longer owes this piece."""
+        del source.owed[piece]
+        size = self._size(piece, 1)
+        source.owed_bytes -= size
+        self._owed_bytes -= size
+        owing = self._owing[piece]
+        owing.remove(source)
+        if not owing:
+            del self._owing[piece]
+
+    def _release(self, source: _Source) -> list[Effect]:
+        for piece in list(source.owed):
+            self._settle(source, piece)
+            self._want(piece)
+        return self._wake()
+
+    def _wake(self) -> list[Effect]:
+        effects: list[Effect] = []
+        for source in self._sources.values():
+            if source.idle or source.starved:
+                source.idle = source.starved = False
+                effects.append(Wake(source.name))
+        return effects
+
+    # -- how fast a source is
+
+    def _measure(self, source: _Source, size: int, asked: float, now: float) -> None:
+        source.heard = now
+        source.slow = False
+        source.done_bytes += size
+        waited = now - asked
+        if source.delay is None or waited < source.delay:
+            source.delay = waited
+        source.round_bytes += size
+        passed = now - source.round_at
+        if (
+            passed <= 0
+            or (source.round_bytes < source.window / 2 and source.owed)
+            or passed < source.delay / 2
+        ):
+            return
+        rate = source.round_bytes / passed
+        source.rates.append(rate)
+        if source.growing and not source.round_limited:
+            if rate >= source.best_round * GROWTH:
+                source.flat_rounds = 0
+                source.window = min(LARGEST_WINDOW, source.window * 2)
+            else:
+                source.flat_rounds += 1
+                source.growing = source.flat_rounds < ROUNDS_WITHOUT_GROWTH
+        source.best_round = max(source.best_round, rate)
+        if not source.growing:
+            best = source.rate
+            wanted = 2 * best * source.delay + min(LARGEST_SLACK, SLACK * best)
+            source.window = min(LARGEST_WINDOW, max(SMALLEST_WINDOW, wanted))
+        source.round_bytes, source.round_at, source.round_limited = 0, now, False
+
+    # -- time
+
+    def _deadline(self, source: _Source) -> float:
+        """When we stop waiting for what it owes."""
+        if not source.owed:
+            return inf
+        expected = self._size(next(iter(source.owed)), 1) / source.rate if source.rate else 0.0
+        return source.heard + max(PATIENCE, HOPE * (expected + (source.delay or 0.0)))
+
+    def _nudge_at(self, source: _Source) -> float:
+        """At the end, when idle sources may help this one."""
+        return max(source.nudge, self._overdue_at(source)) if source.owed else inf
+
+    def tick(self, now: float) -> list[Effect]:
+        """What a silent source owes is wanted again; it keeps its place and is asked little until it
+        delivers. Close to the end, others are woken to repeat what it owes much earlier.
+        """
+        effects: list[Effect] = []
+        slow: list[Effect] = []
+        for source in self._sources.values():
+            if self._deadline(source) <= now:
+                owed = list(source.owed)
+                effects += [Cancel(source.name, first, count) for first, count in _runs(owed)]
+                for piece in owed:
+                    self._settle(source, piece)
+                    self._want(piece)
+                source.late.update(owed)
+                source.slow, source.window = True, SMALLEST_WINDOW
+                source.growing, source.flat_rounds, source.best_round = True, 0, 0.0
+                source.rates.clear()
+                source.idle = False
+                slow.append(Wake(source.name))
+        helped = False
+        if not self._wanted:
+            for source in self._sources.values():
+                if self._nudge_at(source) <= now:
+                    source.nudge = now + 2 * NUDGE
+                    helped = True
+        if slow or helped:
+            effects += self._wake()
+        return effects + slow
+
+    def next_tick(self) -> float | None:
+        """When to call `tick`, None for never as things are."""
+        due = min((self._deadline(source) for source in self._sources.values()), default=inf)
+        if not self._wanted and any(source.idle for source in self._sources.values()):
+            due = min(due, min(self._nudge_at(source) for source in self._sources.values()))
+        return due if due < inf else None
+
+    # -- what is going on
+
+    @property
+    def complete(self) -> bool:
+        return not self._missing
+
+    def available(self) -> bool:
+        """Whether the present sources together have all that is missing."""
+        missing = self._wanted
+        for piece in self._owing.keys() | self._received.keys():
+            missing |= 1 << piece
+        for source in self._sources.values():
+            missing &= ~source.have
+        return not missing
+
+    def view(self) -> SwarmView:
+        """A picture of now."""
+        sources = tuple(
+            SourceView(
+                source.name,
+                "slow" if source.slow else "active" if source.owed else "idle",
+                source.have.bit_count(),
+                source.owed_bytes,
+                int(source.window),
+                source.rate,
+                source.delay,
+                source.done_bytes,
+            )
+            for source in self._sources.values()
+        )
+        return SwarmView(
+            self.pieces,
+            self.pieces - self._missing,
+            len(self._owing),
+            sources,
+            not self._wanted,
+            self._repeated,
+        )
+
+
+def _runs(pieces: list[int]) -> list[tuple[int, int]]:
+    runs: list[tuple[int, int]] = []
+    for piece in sorted(pieces):
+        if runs and sum(runs[-1]) == piece:
+            runs[-1] = runs[-1][0], runs[-1][1] + 1
+        else:
+            runs.append((piece, 1))
+    return runs
