@@ -30,22 +30,18 @@ class Peer:
     lies: float = 0.0
     leaves_at: float | None = None
     stalls_at: float | None = None
-    shared: "Pipe | None" = None
     queue: deque[int] = field(default_factory=deque)
     sending: bool = False
     gone: bool = False
-
-
-@dataclass
-class Pipe:
-    bandwidth: float
-    free_at: float = 0.0
+    given_up: Counter[int] = field(default_factory=Counter)
 
 
 class Sim:
     """Runs a Swarm against peers; checks its invariants at every step."""
 
-    def __init__(self, sizes: list[int], peers: list[Peer], seed: int, *, check_time: float = 0.003, **options: int) -> None:
+    def __init__(
+        self, sizes: list[int], peers: list[Peer], seed: int, *, check_time: float = 0.003, **options: int
+    ) -> None:
         self.sizes = sizes
         self.dice = random.Random(seed)
         self.swarm = Swarm(len(sizes), sizes, random.Random(seed + 1), **options)
@@ -60,7 +56,6 @@ class Sim:
         self.complete_at: float | None = None
         self.check_time = check_time
         self.asks = 0
-        self.on_complete: list[float] = []
 
     def at(self, when: float, what: str, one: object = None, two: object = None) -> None:
         heapq.heappush(self.events, (when, next(self.order), what, one, two))
@@ -109,12 +104,7 @@ class Sim:
             return
         piece = peer.queue.popleft()
         peer.sending = True
-        pipe = peer.shared
-        took = self.sizes[piece] / peer.bandwidth
-        done = self.now + took
-        if pipe is not None:
-            pipe.free_at = max(pipe.free_at, self.now) + self.sizes[piece] / pipe.bandwidth
-            done = max(done, pipe.free_at)
+        done = self.now + self.sizes[piece] / peer.bandwidth
         self.at(done, "send", peer)
         self.at(done + peer.rtt / 2, "receive", peer, piece)
 
@@ -144,7 +134,9 @@ class Sim:
         for effect in effects:
             match effect:
                 case Cancel(name, first, number):
-                    peer = self.peers[name]
+                    peer = self.peers[str(name)]
+                    if number > 1 or not self.swarm._done[first]:
+                        peer.given_up.update(range(first, first + number))
                     gone = set(range(first, first + number))
                     peer.queue = deque(piece for piece in peer.queue if piece not in gone)
                 case Ban(name, _):
@@ -190,10 +182,10 @@ def test_a_swarm_completes_whatever_its_sources_do(seed: int) -> None:
     liars = {peer.name for peer in peers if peer.lies}
     assert set(sim.banned) <= liars
     assert sim.swarm.complete and not sim.swarm.next("good", sim.now)
-    repeated = sum(sim.asked.values()) - len(sizes)
-    excuses = sim.swarm.view().repeated + sum(sim.wrong.values())
-    if all(peer.leaves_at is None and peer.stalls_at is None for peer in peers) and not liars:
-        assert repeated <= excuses or any(peer.bandwidth < 1e5 for peer in peers)
+    if not liars and all(peer.leaves_at is None and peer.stalls_at is None for peer in peers):
+        asked_again = sum(sim.asked.values()) - len(sizes)
+        given_up = sum(number for peer in sim.peers.values() for number in peer.given_up.values())
+        assert asked_again <= sim.swarm.view().repeated + given_up
 
 
 @pytest.mark.parametrize("seed", range(50))
@@ -264,7 +256,9 @@ def test_availability_is_counted_exactly() -> None:
             held[name].set_run(piece)
         counts = [sum(piece in bits for bits in held.values()) for piece in range(200)]
         planes = swarm._planes
-        assert counts == [sum((plane >> p & 1) << k for k, plane in enumerate(planes)) for p in range(200)], step
+        assert counts == [sum((plane >> p & 1) << k for k, plane in enumerate(planes)) for p in range(200)], (
+            step
+        )
 
 
 def test_a_liar_loses_its_place_and_cannot_come_back() -> None:
@@ -327,7 +321,7 @@ def test_memory_is_bounded_also_while_nothing_is_verified() -> None:
                     now += 0.01
                     swarm.received(name, piece, MiB, now)
                     held += 1
-    assert held <= 16 + 4 * 200 * 0 + 8, "asks go on while nothing is written"
+    assert held <= 16 + 4, "asks go on while nothing is written"
 
 
 def test_what_is_done_already_is_never_asked() -> None:
@@ -351,7 +345,11 @@ def test_any_order_of_events_keeps_the_books_straight(data: st.DataObject) -> No
     for _ in range(data.draw(st.integers(0, 60))):
         now += data.draw(st.sampled_from([0.0, 0.01, 1.0, 30.0]))
         name = data.draw(st.sampled_from(["ann", "bob", "cat"]))
-        match data.draw(st.sampled_from(["add", "remove", "next", "next", "receive", "receive", "check", "tick", "unable", "have"])):
+        match data.draw(
+            st.sampled_from(
+                ["add", "remove", "next", "next", "receive", "receive", "check", "tick", "unable", "have"]
+            )
+        ):
             case "add":
                 bits = Bits(pieces, data.draw(st.integers(0, (1 << pieces) - 1)))
                 if swarm.add_source(name, bits, now):

@@ -266,13 +266,13 @@ class Swarm:
 
     def _room(self, source: _Source) -> int:
         """Bytes it may be asked for now. A quarter of the window is waited for, so that requests stay big."""
-        if not source.owed:
-            return max(1, min(int(source.window), self._memory - self._owed_bytes - self._held_bytes))
-        if source.slow:
-            return 0
         window = max(int(source.window), 2 * self._largest)
         enough = min(window // 4, self._largest_ask)
         memory = self._memory - self._owed_bytes - self._held_bytes
+        if not source.owed:
+            enough = 1  # something is better than nothing, however big a piece is
+        elif source.slow:
+            return 0
         if memory < enough:
             source.starved = True
             return 0
@@ -297,17 +297,17 @@ class Swarm:
         return self._run(able, rarest, at, min(room, self._largest_ask))
 
     def _run(self, able: int, rarest: int, at: int, room: int) -> Ask:
-        """The unbroken run around `at` inside its stretch, from its beginning, as far as `room` goes."""
+        """The unbroken run around `at` inside its stretch: back over equally rare pieces to its beginning,
+        and on as far as `room` goes.
+        """
         begins = self._at
         border = begins[at] - begins[at] % STRETCH
         low = bisect_left(begins, border, max(0, at - MOST_PIECES), at)
         high = bisect_left(begins, border + STRETCH, at + 1, min(self.pieces, at + MOST_PIECES))
-        window = able >> low & ((1 << high - low) - 1)
-        place = at - low
-        holes = ~window & ((1 << place) - 1)
-        first = low + holes.bit_length()
-        after = window >> place
-        count = place - (first - low) + (~after & (after + 1)).bit_length() - 1
+        before = rarest >> low & ((1 << at - low) - 1)
+        first = low + (~before & ((1 << at - low) - 1)).bit_length()
+        after = able >> at & ((1 << high - at) - 1)
+        count = at - first + (~after & (after + 1)).bit_length() - 1
         most = bisect_right(begins, begins[first] + room, first + 1, first + min(count, MOST_PIECES) + 1) - 1
         return Ask(first, max(1, most - first))
 
@@ -560,7 +560,11 @@ class Swarm:
 
     def _nudge_at(self, source: _Source) -> float:
         """At the end, when idle sources may help this one."""
-        return max(source.nudge, self._overdue_at(source)) if source.owed else inf
+        if self._wanted or not source.owed:
+            return inf
+        if not any(other.idle for other in self._sources.values() if other is not source):
+            return inf
+        return max(source.nudge, self._overdue_at(source))
 
     def tick(self, now: float) -> list[Effect]:
         """What a silent source owes is wanted again; it keeps its place and is asked little until it
@@ -582,20 +586,18 @@ class Swarm:
                 source.idle = False
                 slow.append(Wake(source.name))
         helped = False
-        if not self._wanted:
-            for source in self._sources.values():
-                if self._nudge_at(source) <= now:
-                    source.nudge = now + 2 * NUDGE
-                    helped = True
+        for source in self._sources.values():
+            if self._nudge_at(source) <= now:
+                source.nudge = now + 2 * NUDGE
+                helped = True
         if slow or helped:
             effects += self._wake()
         return effects + slow
 
     def next_tick(self) -> float | None:
         """When to call `tick`, None for never as things are."""
-        due = min((self._deadline(source) for source in self._sources.values()), default=inf)
-        if not self._wanted and any(source.idle for source in self._sources.values()):
-            due = min(due, min(self._nudge_at(source) for source in self._sources.values()))
+        sources = self._sources.values()
+        due = min((min(self._deadline(source), self._nudge_at(source)) for source in sources), default=inf)
         return due if due < inf else None
 
     # -- what is going on

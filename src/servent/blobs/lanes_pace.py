@@ -1,0 +1,170 @@
+"""What all lanes share, whichever thread they run in: rate limits, and the memory for bytes on their way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from servent.limits import RateMeter, TokenBucket
+
+CHUNK = 256 * 1024  # bytes moved between two looks at the limits, when there are none
+SMALLEST_CHUNK = 16 * 1024
+LOOKS = 20  # chunks per second under a limit: smooth enough for a game on the same line
+BURST = 0.25  # s of a rate that may be saved up
+PEERS_MOST = 4096  # buckets kept; beyond, those of peers that are idle go
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Bytes per second, None for no limit: for everything together, and for each peer."""
+
+    up: float | None = None
+    down: float | None = None
+    peer_up: float | None = None
+    peer_down: float | None = None
+
+
+class _Way:
+    """One direction."""
+
+    def __init__(self) -> None:
+        self.rate: float | None = None
+        self.peer_rate: float | None = None
+        self.all = TokenBucket(None)
+        self.peers: dict[Hashable, TokenBucket] = {}
+        self.meter = RateMeter()
+
+
+class Pace:
+    """Token buckets for up and down, all peers and each peer. Safe from any thread.
+
+    Args:
+        clock: monotonic seconds, the loop's.
+    """
+
+    def __init__(self, clock: Callable[[], float], rates: Rates | None = None) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._ways = {"up": _Way(), "down": _Way()}
+        self.rates = Rates()
+        self.set(rates or Rates())
+
+    def set(self, rates: Rates) -> None:
+        """Replace all limits, at once."""
+        with self._lock:
+            self.rates = rates
+            for way, rate, peer_rate in (
+                (self._ways["up"], rates.up, rates.peer_up),
+                (self._ways["down"], rates.down, rates.peer_down),
+            ):
+                way.rate, way.peer_rate = rate, peer_rate
+                way.all = _bucket(rate)
+                way.peers.clear()
+
+    def chunk(self, way: str) -> int:
+        """How many bytes to move at a time."""
+        limits = [rate for rate in (self._ways[way].rate, self._ways[way].peer_rate) if rate is not None]
+        if not limits:
+            return CHUNK
+        return max(SMALLEST_CHUNK, min(CHUNK, int(min(limits) / LOOKS)))
+
+    def take(self, way: str, peer: Hashable, size: int) -> float:
+        """Note that `size` bytes move now. Returns the seconds to wait after them, for this lane."""
+        now = self._clock()
+        with self._lock:
+            one = self._ways[way]
+            one.meter.add(size, now)
+            wait = one.all.take(size, now) if one.rate is not None else 0.0
+            if one.peer_rate is not None:
+                if len(one.peers) >= PEERS_MOST:
+                    one.peers.clear()
+                bucket = one.peers.get(peer)
+                if bucket is None:
+                    bucket = one.peers[peer] = _bucket(one.peer_rate)
+                wait = max(wait, bucket.take(size, now))
+        return wait
+
+    def speed(self, way: str) -> float:
+        """Bytes per second of all lanes now."""
+        with self._lock:
+            return self._ways[way].meter.rate(self._clock())
+
+    def total(self, way: str) -> int:
+        """Bytes of all lanes since the start."""
+        with self._lock:
+            return int(self._ways[way].meter.total)
+
+
+def _bucket(rate: float | None) -> TokenBucket:
+    return TokenBucket(rate, None if rate is None else max(rate * BURST, SMALLEST_CHUNK))
+
+
+class Closed(Exception):
+    """The lane was told to stop while it waited."""
+
+
+class Buffers:
+    """Memory for pieces that have come and are not written yet, bounded for the whole node.
+
+    Buffers are used again, since fresh memory costs as much as decrypting into it. Safe from any thread.
+
+    Args:
+        most_bytes: of all buffers together; a single larger one is allowed when there is no other.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
+        self._lock = threading.Condition()
+        self._free: dict[int, list[memoryview]] = {}
+        self._free_bytes = 0
+        self.used_bytes = 0
+
+    def take_nowait(self, size: int) -> memoryview | None:
+        """A buffer of at least `size` bytes, or None when there is no room now."""
+        with self._lock:
+            return self._take(_capacity(size))
+
+    def take(self, size: int, stopped: Callable[[], bool]) -> memoryview:
+        """Wait for a buffer; for threads. Raises Closed once `stopped`, which is asked ten times a second."""
+        capacity = _capacity(size)
+        with self._lock:
+            while (buffer := self._take(capacity)) is None:
+                if stopped():
+                    raise Closed
+                self._lock.wait(0.1)
+            return buffer
+
+    def give(self, buffer: memoryview) -> None:
+        """Back to the pool: nobody reads it any more."""
+        with self._lock:
+            self.used_bytes -= len(buffer)
+            self._free.setdefault(len(buffer), []).append(buffer)
+            self._free_bytes += len(buffer)
+            self._lock.notify_all()
+
+    def trim(self) -> None:
+        """Let the memory go that nothing uses."""
+        with self._lock:
+            self._free.clear()
+            self._free_bytes = 0
+
+    def _take(self, capacity: int) -> memoryview | None:
+        if self.used_bytes and self.used_bytes + capacity > self._most:
+            return None
+        free = self._free.get(capacity)
+        if free:
+            buffer = free.pop()
+            self._free_bytes -= capacity
+        else:
+            if self.used_bytes + self._free_bytes + capacity > self._most:
+                self._free.clear()
+                self._free_bytes = 0
+            buffer = memoryview(bytearray(capacity))
+        self.used_bytes += capacity
+        return buffer
+
+
+def _capacity(size: int) -> int:
+    """The next power of two from 64 KiB on, so that few sizes serve all."""
+    return 1 << max(16, (size - 1).bit_length())
