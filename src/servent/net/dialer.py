@@ -1,0 +1,165 @@
+"""Dials peers: when somebody asks for one, and of our own accord those we want to stay connected to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from secrets import token_bytes
+
+from servent.errors import ConnectionLost, Refused, ServentError, Unreachable, UsageError
+from servent.identity import PeerId
+from servent.net import hello
+from servent.net.links import Connection, Endpoint, PeerAddress
+from servent.net.redial import Redial
+from servent.net.session import Session
+from servent.net.settings import PeersSettings
+
+
+@dataclass(eq=False, slots=True)
+class Attempt:
+    """One dial under way; everybody who wants that peer waits for `done`."""
+
+    peer: PeerId
+    secret: bytes | None
+    timeout: float
+    done: asyncio.Future[Session]
+    task: asyncio.Task[None] | None = None
+
+
+class Dialer:
+    """At most one dial per peer at a time.
+
+    Args:
+        introduce: makes our side of a hello out of (peer, nonce, secret).
+        live: the session with a peer that is up, or None.
+        address: where to dial a peer.
+        enter: takes a connection whose hello is over; returns its session, or None when it lost to another.
+        host: runs a session to its end.
+        failed: a dial came to nothing, and why.
+        settled: a dial is over, however it ended.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        redial: Redial,
+        settings: PeersSettings,
+        *,
+        introduce: Callable[[PeerId, bytes, bytes | None], hello.Introduction],
+        live: Callable[[PeerId], Session | None],
+        address: Callable[[PeerId], PeerAddress],
+        enter: Callable[[Connection, hello.Greeting], Session | None],
+        host: Callable[[Session], Awaitable[None]],
+        failed: Callable[[PeerId, ServentError], None],
+        settled: Callable[[PeerId], None],
+    ) -> None:
+        self._endpoint, self._redial, self._settings = endpoint, redial, settings
+        self._introduce, self._live, self._address = introduce, live, address
+        self._enter, self._host, self._failed, self._settled = enter, host, failed, settled
+        self._attempts: dict[PeerId, Attempt] = {}
+        self._slots = asyncio.Semaphore(2 * settings.dials)
+        self.tasks: asyncio.TaskGroup | None = None  # set while running
+
+    def dialing(self, peer: PeerId) -> bool:
+        return peer in self._attempts
+
+    async def reach(self, peer: PeerId, timeout: float, secret: bytes | None = None) -> Session:
+        """A session with `peer`: the one that is up, or a new one.
+
+        Raises:
+            Unreachable: none within `timeout` s.
+            Refused: they do not know us, or we do not know them.
+            ConnectionLost, BadMessage: the dial broke off.
+        """
+        began = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    live = self._live(peer)
+                    if live is not None:
+                        return live
+                    attempt = self._attempts.get(peer) or self._begin(peer, secret, timeout)
+                    await asyncio.wait([attempt.done])
+                    if attempt.done.cancelled():
+                        raise ConnectionLost("this node is closing")
+                    error = attempt.done.exception()
+                    if error is None:
+                        return attempt.done.result()
+                    if attempt.secret == secret or secret is None:
+                        raise error
+        except TimeoutError:
+            waited = asyncio.get_running_loop().time() - began
+            raise Unreachable(peer.short, waited, _tried(self._address(peer))) from None
+
+    def start_due(self, now: float) -> None:
+        """Begin those dials of our own accord that are due."""
+        free = self._settings.dials - len(self._attempts)
+        for peer in self._redial.due(now, max(0, free)):
+            if self._live(peer) is not None:
+                self._redial.drop(peer)
+            elif peer not in self._attempts:
+                self._begin(peer, None, self._settings.dial)
+
+    def satisfied(self, session: Session) -> None:
+        """`session` is up: nobody needs to dial its peer any more."""
+        self._redial.drop(session.peer)
+        attempt = self._attempts.get(session.peer)
+        if attempt is None:
+            return
+        if not attempt.done.done():
+            attempt.done.set_result(session)
+        if attempt.task is not None and attempt.task is not asyncio.current_task():
+            attempt.task.cancel()
+
+    def _begin(self, peer: PeerId, secret: bytes | None, timeout: float) -> Attempt:
+        if self.tasks is None:
+            raise UsageError("the network is not running: enter Peers.run() first")
+        done: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
+        attempt = self._attempts[peer] = Attempt(peer, secret, timeout, done)
+        attempt.task = self.tasks.create_task(self._dial(attempt), name=f"dial {peer.short}")
+        return attempt
+
+    async def _dial(self, attempt: Attempt) -> None:
+        """One dial, and then the life of the session it leads to."""
+        try:
+            session = await self._try(attempt)
+        except ServentError as error:
+            now = asyncio.get_running_loop().time()
+            wait = self._settings.refused_wait if isinstance(error, Refused) else 0.0
+            self._redial.failed(attempt.peer, now, str(error), wait)
+            if not attempt.done.done():
+                attempt.done.set_exception(error)
+                attempt.done.exception()  # it may be that nobody waits
+            self._failed(attempt.peer, error)
+            return
+        finally:
+            attempt.done.cancel()
+            if self._attempts.get(attempt.peer) is attempt:
+                del self._attempts[attempt.peer]
+            self._settled(attempt.peer)
+        if session is not None:
+            await self._host(session)
+
+    async def _try(self, attempt: Attempt) -> Session | None:
+        peer = attempt.peer
+        async with self._slots:
+            address = self._address(peer)
+            if not address.addresses and address.relay is None:
+                raise Unreachable(peer.short, 0.0, [])
+            connection = await self._endpoint.connect(address, max(attempt.timeout, 0.1))
+            if self._live(peer) is not None:  # it reached us first
+                await connection.close(hello.CODE_REPLACED, "")
+                return None
+            me = self._introduce(peer, token_bytes(32), attempt.secret)
+            greeting = await hello.greet(connection, me, limit=self._settings.hello)
+        session = self._enter(connection, greeting)
+        if session is None:
+            await connection.close(hello.CODE_REPLACED, "")
+            if not attempt.done.done():
+                raise ConnectionLost(f"{peer.short} was reached on two ways at once; try again")
+        return session
+
+
+def _tried(address: PeerAddress) -> list[str]:
+    return ["direct"] * bool(address.addresses) + ["relay"] * (address.relay is not None)

@@ -1,0 +1,51 @@
+"""Every time and limit of the connection manager in one place; tests and measurements turn them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from servent.net.gate import GateSettings
+from servent.net.redial import RedialSettings
+from servent.net.router import RouterSettings
+from servent.net.session import SessionSettings
+
+
+@dataclass(frozen=True, slots=True)
+class PeersSettings:
+    """Times in seconds.
+
+    Attributes:
+        dial: longest time for one dial, hello included.
+        hello: for the hello alone.
+        sessions: open at once; beyond, only friends are let in.
+        keep: peers we stay connected to by ourselves; friends count first and always.
+        dials: of our own accord at once; `open` and `connect` have as many again.
+        refused_wait: shortest time until we dial somebody again who did not know us.
+        hearsay_failures: dials after which a peer that somebody told us of is given up.
+        newcomer: dials to peers somebody told us of are spread over this time; by the larger id
+            over twice as much, so that few dials cross.
+        members_rate, members_burst: `Members` messages per second that one peer is listened to for.
+        here_every: shortest time between two `Here` to one peer.
+        save_every: shortest time between two writes of the address book.
+        goodbye: for telling everyone when closing.
+        records_every: shortest time between two `AskRecords` for one network to one peer.
+    """
+
+    dial: float = 15.0
+    hello: float = 10.0
+    sessions: int = 512
+    keep: int = 128
+    dials: int = 32
+    refused_wait: float = 60.0
+    hearsay_failures: int = 6
+    newcomer: float = 0.3
+    members_rate: float = 1.0
+    members_burst: float = 32.0
+    here_every: float = 1.0
+    save_every: float = 5.0
+    goodbye: float = 0.5
+    records_every: float = 1.0
+    gate: GateSettings = field(default_factory=GateSettings)
+    redial: RedialSettings = field(default_factory=RedialSettings)
+    router: RouterSettings = field(default_factory=RouterSettings)
+    session: SessionSettings = field(default_factory=SessionSettings)

@@ -1,0 +1,277 @@
+"""What connected peers tell each other about themselves, about other members, and about who is one.
+
+A shell around the cores `Gossip` (who is told about whom) and `Book` (where peers are): it takes control
+messages from sessions and sends them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from secrets import token_bytes
+from typing import Any
+
+from servent.errors import BadMessage, NotFound
+from servent.identity import PeerId
+from servent.limits import TokenBucket
+from servent.net import wire
+from servent.net.book import Book
+from servent.net.gossip import Gossip
+from servent.net.hello import Papers
+from servent.net.links import PeerAddress
+from servent.net.session import Session
+from servent.net.settings import PeersSettings
+from servent.trust.book import Verdict
+from servent.trust.service import TrustService
+
+log = logging.getLogger("servent.net")
+
+MARKS = 4096  # (peer, network) pairs for which we remember how far we read their records
+PROVE_WAIT = 5.0  # s for `Proven`
+
+
+@dataclass(slots=True)
+class _Line:
+    """What we keep per session."""
+
+    members: TokenBucket
+    answers: TokenBucket
+    asked: set[bytes] = field(default_factory=set)
+    stale: set[bytes] = field(default_factory=set)  # networks to ask about again, once the answer is here
+    here_at: float = float("-inf")
+    judging: bool = False
+    proving: dict[bytes, asyncio.Future[None]] = field(default_factory=dict)
+
+
+class Talk:
+    """Handles the control messages that are not a session's own business.
+
+    Args:
+        here: where we can be reached now.
+        wish: somebody worth connecting to was named.
+        judged: the verdict on a session's peer may have changed.
+        spawn: runs a coroutine under the manager's TaskGroup.
+    """
+
+    def __init__(
+        self,
+        papers: Papers,
+        rolls: TrustService,
+        book: Book,
+        settings: PeersSettings,
+        *,
+        sessions: Callable[[], list[Session]],
+        session: Callable[[PeerId], Session | None],
+        here: Callable[[], PeerAddress],
+        wish: Callable[[PeerId], None],
+        judged: Callable[[Session, Verdict], None],
+        fault: Callable[[PeerId, str, float], None],
+        spawn: Callable[[Coroutine[Any, Any, None], str], None],
+        wall: Callable[[], float],
+    ) -> None:
+        self._papers, self._rolls, self._book, self._settings = papers, rolls, book, settings
+        self._sessions, self._session, self._here = sessions, session, here
+        self._wish, self._judged, self._fault, self._spawn = wish, judged, fault, spawn
+        self._wall = wall
+        self._clock = asyncio.get_running_loop().time
+        self._gossip = Gossip()
+        self._lines: dict[Session, _Line] = {}
+        self._marks: dict[tuple[PeerId, bytes, bytes], int] = {}
+
+    def opened(self, session: Session) -> None:
+        """A session is up and the one to use."""
+        settings = self._settings
+        self._lines[session] = _Line(
+            TokenBucket(settings.members_rate, settings.members_burst), TokenBucket(2.0, 64.0)
+        )
+        self._say_here(session)
+        self.acquainted(session)
+
+    def acquainted(self, session: Session) -> None:
+        """`session`'s peer has proved its networks, perhaps more than before."""
+        self._gossip.arrived(session.peer, session.verdict.networks)
+        for network in sorted(session.verdict.networks):
+            self._ask(session, network)
+
+    def closed(self, session: Session, gone: bool) -> None:
+        """A session is over; `gone`: and its peer has no other."""
+        self._lines.pop(session, None)
+        if gone:
+            self._gossip.left(session.peer)
+
+    def moved(self) -> None:
+        """Our own addresses changed: everybody is told, and shows whether it still answers."""
+        for session in self._sessions():
+            self._say_here(session)
+            session.hurry()
+
+    def tick(self, now: float) -> None:
+        """Send what gossip has to say."""
+        for tell in self._gossip.tick(now):
+            session = self._session(tell.to)
+            if session is None:
+                continue
+            members = []
+            for peer in tell.about:
+                found = self._book.address(peer, self._wall())
+                if found.addresses or found.relay:
+                    members.append(wire.Member(bytes(peer), found.relay, list(found.addresses[:8])))
+            if members:
+                session.tell(wire.Members(tell.network, members))
+
+    def next_tick(self) -> float | None:
+        return self._gossip.next_tick()
+
+    def changed(self, network: bytes) -> None:
+        """There are new records of `network` here: its members are told to ask for them."""
+        for session in self._sessions():
+            if network in session.verdict.networks:
+                session.tell(wire.Fresh(network))
+
+    async def prove(self, session: Session, contact: Callable[[bytes], bytes] | None = None) -> None:
+        """Show our memberships (and a ticket) on a session that is up; returns once the peer has answered.
+
+        Raises:
+            TimeoutError: it did not answer in time.
+        """
+        line = self._lines.get(session)
+        if line is None:
+            return
+        nonce = token_bytes(32)
+        boxes = list(self._papers.proofs(session.peer, nonce))
+        answered = line.proving[nonce] = asyncio.get_running_loop().create_future()
+        session.tell(wire.Prove(nonce, boxes, None if contact is None else contact(nonce)))
+        try:
+            async with asyncio.timeout(PROVE_WAIT):
+                await answered
+        finally:
+            line.proving.pop(nonce, None)
+
+    def heard(self, session: Session, message: wire.Control) -> None:
+        """Take one message.
+
+        Raises:
+            PeerError: the peer broke the rules once too often.
+        """
+        line = self._lines.get(session)
+        if line is None:  # a replaced session: what it has to say comes again on the other
+            return
+        match message:
+            case wire.Here(relay, addresses):
+                address = PeerAddress(session.peer, relay, tuple(addresses))
+                if self._book.moved(address, self._wall()):
+                    self._gossip.moved(session.peer)
+            case wire.Members(network, members):
+                self._hear_of(session, line, network, members)
+            case wire.Prove():
+                if line.judging:
+                    self._fault(session.peer, "proves itself too often", 1.0)
+                else:
+                    line.judging = True
+                    self._spawn(self._judge(session, line, message), f"judge {session.peer.short}")
+            case wire.Proven(nonce, boxes):
+                if nonce in line.proving:
+                    self._spawn(self._judge_back(session, line, nonce, boxes), f"judge {session.peer.short}")
+            case wire.AskRecords(network, after):
+                self._give_records(session, line, network, after)
+            case wire.Records():
+                if message.network in line.asked:
+                    self._spawn(
+                        self._take_records(session, line, message), f"records of {session.peer.short}"
+                    )
+            case wire.Fresh(network):
+                self._ask(session, network)
+            case _:
+                raise BadMessage(f"a {type(message).__name__} out of place")
+
+    # inside
+
+    def _say_here(self, session: Session) -> None:
+        line = self._lines.get(session)
+        now = self._clock()
+        if line is None:
+            return
+        wait = line.here_at + self._settings.here_every - now
+        line.here_at = max(now, line.here_at + self._settings.here_every)
+        if wait <= 0:
+            mine = self._here()
+            session.tell(wire.Here(mine.relay, list(mine.addresses)))
+        elif wait <= self._settings.here_every:  # one later word covers everything until then
+            self._spawn(self._say_here_later(session, wait), f"here to {session.peer.short}")
+
+    async def _say_here_later(self, session: Session, wait: float) -> None:
+        await asyncio.sleep(wait)
+        mine = self._here()
+        session.tell(wire.Here(mine.relay, list(mine.addresses)))
+
+    def _hear_of(self, session: Session, line: _Line, network: bytes, members: Sequence[wire.Member]) -> None:
+        if network not in session.verdict.networks or not line.members.allow(1, self._clock()):
+            self._fault(session.peer, "names members out of turn", 1.0)
+            return
+        for member in members:
+            peer = PeerId(member.peer)
+            if peer == session.peer:
+                continue
+            address = PeerAddress(peer, member.relay, tuple(member.addresses))
+            if self._book.told(address, self._wall(), teller=session.peer) or self._session(peer) is None:
+                self._wish(peer)
+
+    async def _judge(self, session: Session, line: _Line, message: wire.Prove) -> None:
+        try:
+            verdict = await self._papers.judge(session.peer, message.nonce, message.boxes, message.contact)
+            boxes = list(self._papers.proofs(session.peer, message.nonce))
+            session.tell(wire.Proven(message.nonce, boxes))
+            self._judged(session, verdict)
+        finally:
+            line.judging = False
+
+    async def _judge_back(self, session: Session, line: _Line, nonce: bytes, boxes: Sequence[bytes]) -> None:
+        answered = line.proving.pop(nonce, None)
+        if answered is None:
+            return
+        self._judged(session, await self._papers.judge(session.peer, nonce, boxes, None))
+        if not answered.done():
+            answered.set_result(None)
+
+    def _ask(self, session: Session, network: bytes) -> None:
+        line = self._lines.get(session)
+        if line is None or network not in session.verdict.networks:
+            return
+        if network in line.asked:
+            line.stale.add(network)
+            return
+        line.asked.add(network)
+        after = self._marks.get((session.peer, session.run_tag, network), 0)
+        session.tell(wire.AskRecords(network, after))
+
+    def _give_records(self, session: Session, line: _Line, network: bytes, after: int) -> None:
+        if network not in session.verdict.networks or not line.answers.allow(1, self._clock()):
+            self._fault(session.peer, "asks for records out of turn", 1.0)
+            return
+        try:
+            page = self._rolls.records_since(network, after)
+        except NotFound:  # we left that network since
+            return
+        session.tell(wire.Records(network, list(page.records), page.mark, page.more))
+
+    async def _take_records(self, session: Session, line: _Line, message: wire.Records) -> None:
+        network = message.network
+        if network not in line.asked:
+            return
+        try:
+            if message.records:
+                await self._rolls.merge_records(network, session.peer, message.records)
+        except (BadMessage, NotFound) as wrong:
+            log.info("records of %s: %s", session.peer.short, wrong)
+            line.asked.discard(network)
+            return
+        if len(self._marks) >= MARKS:
+            del self._marks[next(iter(self._marks))]
+        self._marks[session.peer, session.run_tag, network] = message.mark
+        await asyncio.sleep(self._settings.records_every)
+        line.asked.discard(network)
+        if message.more or network in line.stale:
+            line.stale.discard(network)
+            self._ask(session, network)
