@@ -146,6 +146,7 @@ class Book:
         self._grants: dict[str, Grant] = {}
         self._defaults: dict[str, grants.Audience] = {}
         self._present: dict[PeerId, tuple[Membership, ...]] = {}
+        self._named: frozenset[PeerId] = frozenset()  # in any grant
 
     # -- from disk
 
@@ -159,6 +160,7 @@ class Book:
 
     def load_grant(self, grant: Grant) -> None:
         self._grants[grant.service] = grant
+        self._named |= grant.peers
 
     # -- networks
 
@@ -511,7 +513,7 @@ class Book:
             return Verdict(False, reason="blocked")
         friend = self.contacts.is_friend(peer)
         networks = self.shared(peer)
-        named = any(peer in grant.peers for grant in self._grants.values())
+        named = peer in self._named
         why = [
             word
             for word, true in (("friend", friend), ("shared network", networks), ("named", named))
@@ -547,13 +549,18 @@ class Book:
         if service not in self._grants and len(self._grants) >= grants.MAX_GRANTS:
             raise UsageError("too many grants")
         self._grants[service] = made
+        self._name_again()
         return [Saved("grant", service, made)]
 
     def ungrant(self, service: str) -> list[Change]:
         """Back to the default. Raises NotFound where nothing was decided."""
         if self._grants.pop(service, None) is None:
             raise NotFound(f"there is no grant for {clean_name(service, '?')!r}")
+        self._name_again()
         return [Saved("grant", service, None)]
+
+    def _name_again(self) -> None:
+        self._named = frozenset(peer for grant in self._grants.values() for peer in grant.peers)
 
     def grants(self) -> list[Grant]:
         """What is decided, and the defaults of services for which nothing is."""

@@ -159,6 +159,19 @@ class Roll:
         self._note(revocation)
         return True
 
+    def _prune(self) -> bool:
+        """Make room by forgetting admissions that count for nothing; False if there are none."""
+        counted = self._members()
+        idle = [
+            place
+            for place, stamps in self._admissions.items()
+            if place not in counted and not self.is_revoked(next(iter(stamps.values())).membership)
+        ]
+        for place in idle:
+            for admission in self._admissions.pop(place).values():
+                self._journal_drop(admission)
+        return bool(idle)
+
     def _revocations(self, revocation: Revocation) -> dict[bytes, Revocation]:
         return self._gone_members if revocation.what == "member" else self._gone_invitations
 
@@ -179,7 +192,7 @@ class Roll:
             raise BadMessage("nobody is their own witness")
         if not self._trusts(stamp.witness):
             raise BadMessage("an admission by a witness who is not known as a member here")
-        if not stamps and len(self._admissions) >= MAX_ADMISSIONS:
+        if not stamps and len(self._admissions) >= MAX_ADMISSIONS and not self._prune():
             raise BadMessage("the list of admissions is full")
         kept = {**stamps, stamp.witness: admission}
         if stamp.witness == self.network:

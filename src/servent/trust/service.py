@@ -7,15 +7,12 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
-import msgspec
-
-from servent.codec import canonical
-from servent.errors import NotFound
+from servent.errors import NotFound, WorldError
 from servent.identity import Identity, PeerId
 from servent.store import Store, StoreTrouble
-from servent.trust import proofs
+from servent.trust import proofs, rows
 from servent.trust.book import (
     INVITATION_LIFETIME,
     Book,
@@ -24,52 +21,18 @@ from servent.trust.book import (
     Issued,
     Merged,
     Saved,
+    SavedRecords,
     Verdict,
 )
 from servent.trust.contacts import TICKET_LIFETIME, Contact, TicketSecret
 from servent.trust.grants import Audience, Grant
-from servent.trust.networks import (
-    Invitation,
-    Membership,
-    Mode,
-    Policy,
-    Record,
-    Settings,
-    network_id,
-)
-from servent.trust.roll import PAGE_BYTES, Page, Roll
+from servent.trust.networks import Invitation, Mode, Policy, network_id
+from servent.trust.roll import PAGE_BYTES, Page
 
 if TYPE_CHECKING:
     import sqlite3
 
 log = logging.getLogger(__name__)
-
-ROOM = "trust"
-STEPS = (
-    """
-    CREATE TABLE trust_network (
-        key BLOB PRIMARY KEY, alias TEXT NOT NULL, secret BLOB NOT NULL, settings BLOB NOT NULL,
-        membership BLOB NOT NULL, admin_seed BLOB
-    );
-    CREATE TABLE trust_record (
-        network BLOB NOT NULL, label BLOB NOT NULL, mark INTEGER NOT NULL, body BLOB NOT NULL,
-        PRIMARY KEY (network, label)
-    ) WITHOUT ROWID;
-    CREATE TABLE trust_issued (
-        key BLOB PRIMARY KEY, network BLOB NOT NULL, id TEXT NOT NULL, uses INTEGER, expires INTEGER,
-        made REAL NOT NULL, serial INTEGER NOT NULL
-    );
-    CREATE TABLE trust_contact (
-        peer BLOB PRIMARY KEY, petname TEXT, friend INTEGER NOT NULL, blocked INTEGER NOT NULL,
-        since REAL NOT NULL, source TEXT NOT NULL
-    );
-    CREATE TABLE trust_secret (secret BLOB PRIMARY KEY, expires REAL NOT NULL, uses INTEGER, users BLOB NOT NULL);
-    CREATE TABLE trust_grant (service TEXT PRIMARY KEY, audience TEXT NOT NULL, peers BLOB NOT NULL);
-    """,
-)
-_KEY_COLUMN = {"network": "key", "issued": "key", "contact": "peer", "secret": "secret", "grant": "service"}
-
-_Operation = tuple[str, tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +104,8 @@ class TrustService:
         self._dice = dice
         self._book = Book(identity)
         self._listeners: list[Callable[[], None]] = []
-        store.migrate(ROOM, STEPS)
+        self._record_listeners: list[Callable[[bytes], None]] = []
+        store.migrate(rows.ROOM, rows.STEPS)
 
     @property
     def me(self) -> PeerId:
@@ -153,12 +117,19 @@ class TrustService:
         Raises:
             StoreTrouble: what is on disk does not make sense.
         """
-        self._book = await self._store.read(self._load)
+        try:
+            self._book = await self._store.read(lambda connection: rows.load(connection, self._identity))
+        except rows.Unreadable as wrong:
+            raise StoreTrouble(
+                f"contacts and networks in {self._store.path} cannot be read: {wrong}",
+                advice="Put a backup of this file in its place. Nothing was changed.",
+            ) from wrong
         await self._forget_outdated(self._wall())
 
     async def close(self) -> None:
         """Nothing is pending: every change was written when it was made. The store is closed by its owner."""
         self._listeners.clear()
+        self._record_listeners.clear()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -170,6 +141,10 @@ class TrustService:
     def on_change(self, callback: Callable[[], None]) -> None:
         """Call `callback` on the loop after blocks, grants, contacts or records changed: ask `verdict` anew then."""
         self._listeners.append(callback)
+
+    def on_records(self, callback: Callable[[bytes], None]) -> None:
+        """Call `callback(network key)` on the loop when there are new records to hand to its other members."""
+        self._record_listeners.append(callback)
 
     # -- networks
 
@@ -266,7 +241,8 @@ class TrustService:
         seen: dict[bytes, float | None] = dict(home.roll.members())
         for peer in self._book.present(home.key):
             seen.setdefault(peer, None)
-        seen.setdefault(self.me, float(home.membership.joined))
+        if home.roll.holds(home.membership):
+            seen.setdefault(self.me, float(home.membership.joined))
         found = []
         for key, when in seen.items():
             peer = PeerId(key)
@@ -300,7 +276,7 @@ class TrustService:
             BadMessage: `peer` is not known to be in this network now, or sent more than one frame's worth.
         """
         merged, changes = self._book.merge_records(network, peer, bodies)
-        await self._save(changes)
+        await self._save_if_possible(changes)
         return merged
 
     # -- contacts
@@ -409,7 +385,7 @@ class TrustService:
         `verdict.reason` is for our own log; tell the other side only that it is not known here.
         """
         verdict, changes = self._book.judge(peer, nonce, boxes, contact_proof, self._now(wall_now))
-        await self._save(changes)
+        await self._save_if_possible(changes)
         return verdict
 
     def verdict(self, peer: PeerId) -> Verdict:
@@ -459,7 +435,7 @@ class TrustService:
         """Write `changes` in one transaction, in the order in which they were made."""
         if not changes:
             return
-        operations = [operation for change in changes for operation in self._operations(change)]
+        operations = [operation for change in changes for operation in rows.operations(self._book, change)]
 
         def job(connection: sqlite3.Connection) -> None:
             for statement, values in operations:
@@ -470,85 +446,23 @@ class TrustService:
         finally:
             for callback in list(self._listeners):
                 callback()
+            for network in {change.network for change in changes if isinstance(change, SavedRecords)}:
+                for tell in list(self._record_listeners):
+                    tell(network)
 
-    def _operations(self, change: Change) -> list[_Operation]:
-        if not isinstance(change, Saved):
-            roll = self._book.home(change.network).roll
-            gone: list[_Operation] = [
-                ("DELETE FROM trust_record WHERE network = ? AND label = ?", (change.network, label))
-                for label in roll.take_dropped()
-            ]
-            return gone + [
-                ("REPLACE INTO trust_record VALUES (?, ?, ?, ?)", (change.network, *row))
-                for row in roll.rows_since(change.after)
-            ]
-        table = f"trust_{change.table}"
-        match change.value:
-            case None:
-                drops = [(f"DELETE FROM {table} WHERE {_KEY_COLUMN[change.table]} = ?", (change.key,))]
-                if change.table == "network":
-                    drops.append(("DELETE FROM trust_record WHERE network = ?", (change.key,)))
-                return [*drops]
-            case Home() as home:
-                seed = home.admin.seed if home.admin is not None else None
-                settings, membership = canonical(home.roll.settings), canonical(home.membership)
-                row: tuple[Any, ...] = (home.key, home.alias, home.secret, settings, membership, seed)
-            case Issued() as one:
-                row = (one.key, one.network, one.id, one.uses, one.expires, one.made, one.serial)
-            case Contact() as contact:
-                row = (
-                    bytes(contact.peer),
-                    contact.petname,
-                    contact.friend,
-                    contact.blocked,
-                    contact.since,
-                    contact.source,
-                )
-            case TicketSecret() as ticket:
-                row = (ticket.secret, ticket.expires, ticket.uses, b"".join(sorted(ticket.users)))
-            case Grant() as grant:
-                row = (grant.service, grant.audience, b"".join(sorted(grant.peers)))
-        return [(f"REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})", row)]
-
-    def _load(self, connection: sqlite3.Connection) -> Book:
-        book = Book(self._identity)
+    async def _save_if_possible(self, changes: Sequence[Change]) -> None:
+        """For what peers brought about: a full disk must not keep them out. Memory has it until the next start."""
         try:
-            for key, alias, secret, settings, membership, seed in connection.execute(
-                "SELECT key, alias, secret, settings, membership, admin_seed FROM trust_network"
-            ):
-                roll = Roll(msgspec.msgpack.decode(settings, type=Settings), self.me)
-                for body, mark in connection.execute(
-                    "SELECT body, mark FROM trust_record WHERE network = ? ORDER BY mark", (key,)
-                ):
-                    roll.load(msgspec.msgpack.decode(body, type=Record), mark)
-                mine = msgspec.msgpack.decode(membership, type=Membership)
-                book.load_home(Home(roll, alias, secret, mine, Identity(seed) if seed else None))
-            for key, network, name, uses, expires, made, serial in connection.execute(
-                "SELECT key, network, id, uses, expires, made, serial FROM trust_issued"
-            ):
-                book.load_issued(Issued(name, network, key, uses, expires, made, serial=serial))
-            for peer, petname, friend, blocked, since, source in connection.execute(
-                "SELECT peer, petname, friend, blocked, since, source FROM trust_contact"
-            ):
-                book.contacts.load(Contact(PeerId(peer), petname, bool(friend), bool(blocked), since, source))
-            for secret, expires, uses, users in connection.execute(
-                "SELECT secret, expires, uses, users FROM trust_secret"
-            ):
-                book.contacts.load_secret(TicketSecret(secret, expires, uses, _peers(users)))
-            for service, audience, peers in connection.execute(
-                "SELECT service, audience, peers FROM trust_grant"
-            ):
-                book.load_grant(Grant(service, audience, _peers(peers)))
-        except (msgspec.MsgspecError, ValueError, TypeError) as wrong:
-            raise StoreTrouble(
-                f"contacts and networks in {self._store.path} cannot be read: {wrong}",
-                advice="Put a backup of this file in its place. Nothing was changed.",
-            ) from wrong
-        return book
+            await self._save(changes)
+        except WorldError as wrong:
+            log.warning("what a peer told us is not on disk: %s", wrong)
 
     def _view(self, home: Home) -> NetworkView:
         settings = home.roll.settings
-        known = {*home.roll.members(), *self._book.present(home.key), bytes(self.me)}
+        member = home.roll.holds(home.membership)
+        known = {*home.roll.members(), *self._book.present(home.key)} | (
+            {bytes(self.me)} if member else set()
+        )
         return NetworkView(
             key=home.key,
             id=network_id(home.key),
@@ -557,11 +471,7 @@ class TrustService:
             mode=settings.mode,
             policy=settings.policy,
             admin=home.admin is not None,
-            member=home.roll.holds(home.membership),
+            member=member,
             members=len(known),
             joined=float(home.membership.joined),
         )
-
-
-def _peers(packed: bytes) -> frozenset[PeerId]:
-    return frozenset(PeerId(packed[i : i + 32]) for i in range(0, len(packed), 32))
