@@ -1,0 +1,159 @@
+// What the page knows about the node, kept fresh by its events. One store per page; components watch it.
+//
+// The socket speaks the API's events: full tables first, then rows that changed. `away` says that the node does
+// not answer; full tables follow when it is back. A hidden page closes its socket: then nobody sends anything.
+
+const LISTS = ["peers", "transfers"];
+const RETRY = [500, 1000, 2000, 4000];
+
+// A problem the node told us about: a title for the eye, advice for the hand.
+export class Problem extends Error {
+  constructor(problem, status) {
+    super(problem?.title || `The node answered ${status}`);
+    this.detail = problem?.detail || "";
+    this.advice = problem?.advice || "";
+    this.status = status;
+  }
+}
+
+// Asks the node to do something with one transfer; the answer is the transfer as it is then.
+export async function act(path) {
+  let answer;
+  try {
+    answer = await fetch(`/act${path}`, { method: "POST", signal: AbortSignal.timeout(20000) });
+  } catch {
+    throw new Problem({ title: "The node did not answer", advice: "Is it still running? The page reconnects by itself." }, 0);
+  }
+  const value = answer.status === 204 ? null : await answer.json().catch(() => null);
+  if (!answer.ok) throw new Problem(value, answer.status);
+  return value;
+}
+
+class Live {
+  constructor() {
+    this.connection = "connecting"; // connecting | live | away
+    this.status = null;
+    this.peers = new Map();
+    this.transfers = new Map();
+    this.updates = 0; // events applied, for measurements
+    this._watchers = new Set();
+    this._socket = null;
+    this._failures = 0;
+    this._timer = 0;
+    document.addEventListener("visibilitychange", () => this._visibility());
+    this._visibility();
+  }
+
+  // Calls `paint` in an animation frame after one of `topics` changed, at most once in `every` ms; returns how to stop.
+  watch(topics, paint, every = 0) {
+    const watcher = { topics: new Set([...topics, "connection"]), paint, every, last: -Infinity, frame: 0, timer: 0 };
+    this._watchers.add(watcher);
+    this._wake(watcher);
+    return () => {
+      this._watchers.delete(watcher);
+      cancelAnimationFrame(watcher.frame);
+      clearTimeout(watcher.timer);
+    };
+  }
+
+  changed(topic) {
+    for (const watcher of this._watchers) if (watcher.topics.has(topic)) this._wake(watcher);
+  }
+
+  // Puts one transfer or peer that the node answered with into its list at once.
+  merge(topic, item) {
+    if (item?.id === undefined) return;
+    this[topic].set(item.id, { ...this[topic].get(item.id), ...item });
+    this.changed(topic);
+  }
+
+  remove(topic, id) {
+    this[topic].delete(id);
+    this.changed(topic);
+  }
+
+  _wake(watcher) {
+    if (watcher.frame || watcher.timer) return;
+    const wait = watcher.last + watcher.every - performance.now();
+    if (wait > 8) {
+      watcher.timer = setTimeout(() => {
+        watcher.timer = 0;
+        this._wake(watcher);
+      }, wait);
+      return;
+    }
+    watcher.frame = requestAnimationFrame((now) => {
+      watcher.frame = 0;
+      watcher.last = now;
+      watcher.paint();
+    });
+  }
+
+  _visibility() {
+    clearTimeout(this._timer);
+    if (document.hidden) {
+      this._timer = setTimeout(() => this._close(), 2000); // a glance at another tab costs no new lists
+    } else if (!this._socket) {
+      this._open();
+    }
+  }
+
+  _close() {
+    const socket = this._socket;
+    this._socket = null;
+    socket?.close();
+  }
+
+  _open() {
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    const socket = new WebSocket(`${scheme}://${location.host}/live`);
+    this._socket = socket;
+    socket.onmessage = (message) => {
+      if (this._socket !== socket) return;
+      const event = JSON.parse(message.data);
+      if (event.topic === "away") return this._away();
+      this._failures = 0;
+      this._apply(event);
+      if (this.connection !== "live") {
+        this.connection = "live";
+        this.changed("connection");
+      }
+    };
+    socket.onclose = (event) => {
+      if (this._socket !== socket) return;
+      this._socket = null;
+      if (event.code === 4401) location.reload(); // the login ended: the server says how to get a new one
+      this._away();
+      this._retry();
+    };
+  }
+
+  _retry() {
+    clearTimeout(this._timer);
+    const wait = RETRY[Math.min(this._failures, RETRY.length - 1)];
+    this._failures += 1;
+    this._timer = setTimeout(() => document.hidden || this._socket || this._open(), wait);
+  }
+
+  _away() {
+    if (this.connection === "away") return;
+    this.connection = "away";
+    this.changed("connection");
+  }
+
+  // `full` tables replace, others change single rows; the gone leave. Status and reach are values of their own.
+  _apply({ topic, data }) {
+    this.updates += 1;
+    if (topic === "status") this.status = data;
+    else if (topic === "reach" && this.status) this.status = { ...this.status, reach: data };
+    else if (LISTS.includes(topic)) {
+      if (data.full) this[topic] = new Map();
+      for (const item of data.items) this[topic].set(item.id, item);
+      for (const id of data.gone ?? []) this[topic].delete(id);
+    } else return;
+    this.changed(topic === "reach" ? "status" : topic);
+  }
+}
+
+export const live = new Live();
+globalThis.servent = { live }; // for the browser's console and the measurements of the tests

@@ -1,0 +1,6 @@
+// Everything the page brings along, in one import; NiceGUI draws the rest.
+import "./icons.js";
+import "./summary.js";
+import "./picture.js";
+import "./transfers.js";
+import "./peers.js";
