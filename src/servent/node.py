@@ -1,0 +1,304 @@
+"""One node: builds every room, owns the top TaskGroup, starts and stops them in order.
+
+    async with Node(Path("~/.local/share/servent")) as node:
+        node.serve("myapp/1", handler)
+        stream = await node.open(peer, "myapp/1")
+
+Rooms start from the ground up and stop from the top down, so that a service never meets a network that is
+gone already. Leaving the block closes everything; nothing of the node outlives it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from servent import keyfile
+from servent.blobs.service import Blobs
+from servent.config import PUBLIC_RELAYS, Config, default_download_dir, load
+from servent.errors import ServentError, UsageError
+from servent.identity import PeerId
+from servent.net import endpoint as iroh_endpoint
+from servent.net import ticket as tickets
+from servent.net.channel import Channel
+from servent.net.lan import Lan
+from servent.net.links import Endpoint, PeerAddress, Stream
+from servent.net.peers import Peers
+from servent.net.public_relays import PublicRelays
+from servent.net.reach_service import ReachService
+from servent.net.relay.server import RelayServer
+from servent.net.relay.settings import RelaySettings
+from servent.net.router import Handler
+from servent.net.settings import PeersSettings
+from servent.net.wire import Profile
+from servent.store import Store
+from servent.trust.service import TrustService
+
+log = logging.getLogger("servent.node")
+
+KEY_FILE = "identity.key"
+STORE_FILE = "node.db"
+STOP_LIMIT = 3.0  # s for everything to end by itself; then it is cancelled
+
+OpenEndpoint = Callable[..., Awaitable[Endpoint]]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What came of a ticket. `reason` says why they were not reached yet; the node goes on trying."""
+
+    peer: PeerId
+    network: str | None
+    connected: bool
+    reason: str = ""
+
+
+class Node:
+    """A full peer on `data_dir`. Use it as an async context manager, on one event loop.
+
+    Args:
+        data_dir: everything it keeps; made with mode 0700 when missing. One node per directory.
+        config: None reads `data_dir`/config.toml.
+        open_endpoint: how our end of the network is opened; tests give a simulated one.
+        peers: times and limits of connections.
+        wall: the wall clock, for what outlives the process.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        config: Config | None = None,
+        *,
+        open_endpoint: OpenEndpoint = iroh_endpoint.bind,
+        peers: PeersSettings | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.data_dir = data_dir.expanduser().absolute()
+        self._given = config
+        self._open_endpoint = open_endpoint
+        self._peers_settings = peers
+        self._wall = wall
+        self._end = contextlib.AsyncExitStack()
+        self.relay: RelayServer | None = None
+        self.lan: Lan | None = None
+
+    # -- life
+
+    async def __aenter__(self) -> Self:
+        async with self._end as end:  # whatever opened is closed again when something later fails
+            await self._start(end)
+            self._end = end.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._end.__aexit__(kind, error, trace)
+
+    async def _start(self, end: contextlib.AsyncExitStack) -> None:
+        self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.config = config = self._given or load(self.data_dir)
+        self.identity = await asyncio.to_thread(keyfile.load_or_create, self.data_dir / KEY_FILE)
+        self.store = Store(self.data_dir / STORE_FILE)
+        self.trust = TrustService(self.store, self.identity, wall=self._wall)
+        relays = [url for url in config.net.relays if url != PUBLIC_RELAYS]
+        self.endpoint = await self._open_endpoint(self.identity, bind=config.net.bind, relays=relays)
+        end.push_async_callback(self.endpoint.close)
+        self.peers = Peers(
+            self.endpoint,
+            self.trust,
+            self._profile,
+            store=self.store,
+            settings=self._peers_settings,
+            wall=self._wall,
+        )
+        self.reach = ReachService(self.endpoint, self.peers)
+        self.blobs = Blobs(
+            self.peers, self.trust, self.store, config.blobs, self.download_dir, wall=self._wall
+        )
+        await end.enter_async_context(self.store)
+        await self.trust.open()
+        await self.blobs.open()
+        tasks = await end.enter_async_context(_Rooms())
+        end.push_async_callback(self.peers.close)
+        end.push_async_callback(self.blobs.close)
+        tasks.start(self.peers.run(), "peers")
+        tasks.start(self.reach.run(), "reach")
+        tasks.start(self.blobs.run(), "blobs")
+        if config.relay.enabled:
+            relays += await self._carry_relay(tasks, end)
+            await self.endpoint.use_relays(relays)
+        if PUBLIC_RELAYS in config.net.relays:
+            tasks.start(PublicRelays(self.endpoint, relays).run(), "public relays")
+        if config.net.lan:
+            self.lan = Lan(self.peer, self.endpoint.local_addresses, self.peers.remember)
+            tasks.start(self.lan.run(), "local network")
+        self.started = asyncio.get_running_loop().time()
+        log.info("node %s is up", self.peer.short)
+
+    async def _carry_relay(self, tasks: _Rooms, end: contextlib.AsyncExitStack) -> list[str]:
+        """Start the relay role. Returns the URL we use of it ourselves."""
+        wanted = self.config.relay
+        public = (wanted.public_url,) if wanted.public_url else ()
+        settings = RelaySettings(hosts=tuple(wanted.hosts), port=wanted.port, public_urls=public)
+        allow = self._is_known if wanted.open_to == "known" else _everyone
+        self.relay = RelayServer(settings, allow=allow)
+        tasks.start(self.relay.run(), "relay")
+        end.push_async_callback(self.relay.close)
+        async with asyncio.timeout(5.0):
+            await self.relay.ready.wait()
+        if wanted.public_url:
+            return [wanted.public_url]
+        hosts = [address.rpartition(":")[0] for address in self.endpoint.local_addresses()]
+        outside = [host for host in hosts if not host.startswith(("127.", "[::1]", "[fe80"))]
+        return [f"http://{host}:{self.relay.port}" for host in outside[:1]]
+
+    def _is_known(self, peer: PeerId) -> bool:
+        return self.trust.contact(peer) is not None or self.peers.session(peer) is not None
+
+    # -- who we are
+
+    @property
+    def peer(self) -> PeerId:
+        return self.identity.peer
+
+    @property
+    def name(self) -> str:
+        """What others see: the setting, else the login name."""
+        if self.config.node.name:
+            return self.config.node.name
+        try:
+            return getpass.getuser()[:64]
+        except (KeyError, OSError):
+            return "servent"
+
+    @property
+    def download_dir(self) -> Path:
+        named = self.config.node.download_dir
+        return Path(named).expanduser().absolute() if named else default_download_dir()
+
+    def _profile(self) -> Profile:
+        roles = ["relay"] if self.relay is not None else []
+        return Profile(
+            name=self.name,
+            software="",
+            roles=roles,
+            services=self.peers.services()[:32],
+            bulk=self.blobs.bulk(),
+        )
+
+    # -- for apps
+
+    def serve(self, service: str, handler: Handler, *, audience: str = "friends") -> None:
+        """Let `handler(session, stream)` answer every peer that opens `service`. See `Peers.serve`."""
+        self.peers.serve(service, handler, audience=audience)
+
+    async def open(self, peer: PeerId, service: str, timeout: float = 15.0) -> Stream:
+        """A stream to `service` of `peer`, connecting first if need be. See `Peers.open`."""
+        return await self.peers.open(peer, service, timeout)
+
+    def channel(self, peer: PeerId, service: str) -> Channel:
+        """Datagrams to and from `service` of a peer we are connected to.
+
+        Raises:
+            UsageError: we are not; `open` a stream first.
+        """
+        session = self.peers.session(peer)
+        if session is None:
+            raise UsageError(f"not connected to {peer.short}", advice="Open a stream to them first.")
+        return session.channel(service)
+
+    # -- letting people in
+
+    async def ticket(self, *, once: bool = False, lifetime: float | None = None) -> str:
+        """A `servent:` line: whoever joins with it becomes a contact and friend.
+
+        Args:
+            once: good for one person.
+            lifetime: seconds; None for a week.
+        """
+        secret = await self.trust.issue_ticket_secret(1 if once else None, **_given(lifetime=lifetime))
+        return tickets.encode(tickets.Ticket(await self.address(), self.name, secret))
+
+    async def invite(self, network: str, *, uses: int | None = 1, lifetime: float | None = None) -> str:
+        """A `servent:` line that lets `uses` people into `network`, with our address to begin at."""
+        invitation = await self.trust.invite(network, uses=uses, **_given(lifetime=lifetime))
+        return tickets.encode(tickets.Ticket(await self.address(), self.name, None, invitation))
+
+    async def join(self, text: str, timeout: float | None = None) -> Joined:
+        """Accept a ticket or an invitation and connect to whoever gave it.
+
+        What it lets us into stays, even when they are not there now: the node goes on trying.
+
+        Raises:
+            UsageError: damaged, forged, expired, or our own.
+        """
+        ticket = tickets.decode(text)
+        if ticket.address.peer == self.peer:
+            raise UsageError("this ticket is your own", advice="Send it to somebody else.")
+        network = None
+        if ticket.invitation is not None:
+            network = (await self.trust.accept_invitation(ticket.invitation)).name
+        if ticket.secret is not None:
+            await self.trust.add_contact(ticket.address.peer, friend=True)
+        self.peers.remember(ticket.address)
+        try:
+            await self.peers.connect(
+                ticket.address, secret=ticket.secret, timeout=timeout or self.config.net.connect_timeout
+            )
+        except UsageError:
+            raise
+        except ServentError as error:
+            return Joined(ticket.address.peer, network, False, str(error))
+        return Joined(ticket.address.peer, network, True)
+
+    async def address(self, settle: float = 2.0) -> PeerAddress:
+        """Where we can be reached; waits up to `settle` s for a relay when we have one but no home yet."""
+        deadline = asyncio.get_running_loop().time() + settle
+        while self.config.net.relays != [] and self.endpoint.address().relay is None:
+            if asyncio.get_running_loop().time() >= deadline or not self._expects_relay():
+                break
+            await asyncio.sleep(0.05)
+        return self.endpoint.address()
+
+    def _expects_relay(self) -> bool:
+        return self.relay is not None or any(url != PUBLIC_RELAYS for url in self.config.net.relays)
+
+
+class _Rooms:
+    """The top TaskGroup: what a room runs ends with the node, and a room that fails ends the node loudly."""
+
+    def __init__(self) -> None:
+        self._group = asyncio.TaskGroup()
+        self._running: list[asyncio.Task[None]] = []
+
+    def start(self, run: Coroutine[Any, Any, None], name: str) -> None:
+        self._running.append(self._group.create_task(run, name=name))
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        for task in self._running:
+            task.cancel()
+        return await self._group.__aexit__(kind, error, trace)
+
+
+def _everyone(peer: PeerId) -> bool:
+    return True
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    """Only what is not None, so that the callee's own defaults hold."""
+    return {name: value for name, value in values.items() if value is not None}
