@@ -65,7 +65,7 @@ async def bind(
     relay_map = iroh.RelayMap.empty()
     for url in relays:
         with _bad_relay(url):
-            relay_map.insert(iroh.RelayConfig(url=url, quic_port=None))
+            relay_map.insert(_relay_config(url))
     options = iroh.EndpointOptions(
         preset=_Preset([join_address(*socket) for socket in sockets]) if sockets else iroh.preset_minimal(),
         secret_key=identity.seed,
@@ -81,6 +81,16 @@ async def bind(
             advice="Is another node running there? Port 0 takes any free port.",
         ) from error
     return IrohEndpoint(opened, identity.peer, alpn, relays)
+
+
+def public_relays() -> list[str]:
+    """URLs of the relays that the iroh project runs for everyone."""
+    return list(iroh.RelayMode.default_mode().relay_map().urls())
+
+
+def _relay_config(url: str) -> iroh.RelayConfig:
+    """Public relays also answer QUIC address discovery; ours do not, and iroh would wait 3 s for it."""
+    return iroh.RelayMode.default_mode().relay_map().get(url) or iroh.RelayConfig(url=url, quic_port=None)
 
 
 class _Preset(iroh.Preset):
@@ -191,7 +201,7 @@ class IrohEndpoint:
         for url in urls:
             if url not in self._relays:
                 with _bad_relay(url):
-                    await self._iroh.insert_relay(iroh.RelayConfig(url=url, quic_port=None))
+                    await self._iroh.insert_relay(_relay_config(url))
                 self._relays.append(url)
         for url in [known for known in self._relays if known not in urls]:
             with _bad_relay(url):
