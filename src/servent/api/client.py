@@ -116,6 +116,10 @@ class Client:
     def remove_token(self, name: str) -> None:
         self._send("DELETE", f"/tokens/{_part(name)}", schema.Done)
 
+    def rotate_token(self) -> None:
+        """A new admin token; this client's is worth nothing afterwards."""
+        self._send("POST", "/tokens/rotate", schema.Done)
+
     # tickets, networks
 
     def ticket(self, *, once: bool = False, lifetime: float | None = None) -> schema.Ticket:

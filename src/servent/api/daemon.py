@@ -79,10 +79,10 @@ def run_daemon(options: Options, open_node: OpenNode | None = None) -> int:
         try:
             return runner.run(_run(options, open_node))
         except BaseExceptionGroup as group:
-            raise _first(group) from group
+            raise first_of(group) from group
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The one error that tells what happened: ours before others."""
     leaves: list[BaseException] = []
     pending: list[BaseException] = [group]
@@ -103,7 +103,7 @@ async def _run(options: Options, open_node: OpenNode) -> int:
     stop = asyncio.Event()
     deadline: threading.Timer | None = None
     try:
-        with _signals(loop, stop):
+        with signals(loop, stop):
             async with open_node(options) as node:
                 ctx = Context(node, Keys.open(options.data_dir), bus, servent.__version__, stop=stop.set)
                 async with _serving(ctx, options) as web:
@@ -233,28 +233,28 @@ async def _tell(ctx: Context, options: Options, web: WebProcess | None, took: fl
     if web is not None:
         try:
             async with asyncio.timeout(READY_WITHIN):
-                await web.ready.wait()
+                await web.settled.wait()
         except TimeoutError:
             log.warning("the page did not start in %.0f s; the node works without it", READY_WITHIN)
     link = routes_node.make_login_link(ctx) if ctx.web_url else None
     me, reach = ctx.node.id(), ctx.node.reach()
     if options.json:
         said: dict[str, Any] = {"ready": True, "id": me.id, "name": me.name, "api_url": ctx.url, "page": link}
-        _say(msgspec.json.encode({**said, "data_dir": str(options.data_dir), "pid": os.getpid()}).decode())
+        say(msgspec.json.encode({**said, "data_dir": str(options.data_dir), "pid": os.getpid()}).decode())
     else:
-        _say(f"name   {me.name}")
-        _say(f"id     {me.id}")
-        _say(f"page   {link} (opens once; `servent open` makes another)" if link else "page   off")
-        _say(f"api    {ctx.url}")
-        _say(f"reach  {reach.summary}")
-        _say(f"ready  in {took:.1f} s; Ctrl-C stops the node")
+        say(f"name   {me.name}")
+        say(f"id     {me.id}")
+        say(f"page   {link} (opens once; `servent open` makes another)" if link else "page   off")
+        say(f"api    {ctx.url}")
+        say(f"reach  {reach.summary}")
+        say(f"ready  in {took:.1f} s; Ctrl-C stops the node")
     if options.open_page and link:
         import webbrowser
 
         await asyncio.to_thread(webbrowser.open, link)
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
     try:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
@@ -275,7 +275,7 @@ def give_back_memory() -> None:
 
 
 @contextlib.contextmanager
-def _signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> Iterator[None]:
+def signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> Iterator[None]:
     """SIGINT and SIGTERM ask for a clean end; the second one ends at once."""
     asked = 0
 

@@ -42,8 +42,8 @@ class WebProcess:
         self._on_url = on_url
         self._process: asyncio.subprocess.Process | None = None
         self._again = asyncio.Event()
-        self.ready = asyncio.Event()
-        self.failure = ""
+        self.settled = asyncio.Event()
+        """Set once the page serves, or its first process has ended without serving."""
 
     async def run(self) -> None:
         """Keep it running until cancelled; then it is stopped before this returns."""
@@ -74,8 +74,8 @@ class WebProcess:
                 *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
             )
         except OSError as wrong:
-            self.failure = f"the page's process does not start: {wrong}"
-            log.error("%s", self.failure)
+            log.error("the page's process does not start: %s", wrong)
+            self.settled.set()
             return False
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -87,7 +87,7 @@ class WebProcess:
                 asking.cancel()
             return asked
         finally:
-            self.ready.clear()
+            self.settled.set()
             self._on_url(None)
             await self._stop(process)
             self._process = None
@@ -106,7 +106,7 @@ class WebProcess:
             url = urlsplit(rest)
             if word == "page" and url.scheme == "http" and url.hostname == "127.0.0.1" and url.port:
                 self._on_url(f"http://127.0.0.1:{url.port}/")
-                self.ready.set()
+                self.settled.set()
             elif line.strip():
                 log.info("page: %s", line.decode("utf-8", "replace").strip()[:500])
 

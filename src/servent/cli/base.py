@@ -1,0 +1,173 @@
+"""What all commands share: the session, output for people and programs, examples in the help."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from servent.errors import UsageError
+
+if TYPE_CHECKING:
+    from servent.api.client import Client
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass
+class Session:
+    """What was said before the subcommand. `json`: print for programs."""
+
+    data_dir: Path | None = None
+    json: bool = False
+
+    @property
+    def folder(self) -> Path:
+        if self.data_dir is not None:
+            return self.data_dir
+        from servent.api.client import default_data_dir
+
+        return default_data_dir()
+
+    def client(self, timeout: float = 30.0) -> Client:
+        """Raises NodeDown when no node runs here."""
+        from servent.api.client import Client
+
+        return Client.from_data_dir(self.folder, timeout=timeout)
+
+    def show(self, value: Any, people: Callable[[], None]) -> None:
+        """Print `value` (Structs, lists, plain values) as JSON, or let `people` draw it."""
+        if self.json:
+            print_json(value)
+        else:
+            people()
+
+
+pass_session = click.make_pass_decorator(Session, ensure=True)
+
+
+def print_json(value: Any) -> None:
+    import msgspec
+
+    click.echo(msgspec.json.encode(value).decode("utf-8"))
+
+
+class WithExamples:
+    """Puts examples at the end of a command's help."""
+
+    examples: Sequence[str] = ()
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self.examples:
+            with formatter.section("Examples"):
+                for line in self.examples:
+                    formatter.write_text(line)
+
+
+class Command(WithExamples, click.Command):
+    pass
+
+
+class Group(WithExamples, click.Group):
+    pass
+
+
+def _json_after(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.ensure_object(Session).json = True
+
+
+def json_option(function: F) -> F:
+    return click.option(
+        "--json",
+        is_flag=True,
+        expose_value=False,
+        callback=_json_after,
+        help="Print JSON for programs.",
+    )(function)
+
+
+def command(
+    name: str, *examples: str, group: click.Group | None = None, **attributes: Any
+) -> Callable[[Callable[..., Any]], Command]:
+    """A command that takes the session first and `--json` last."""
+
+    def make(function: Callable[..., Any]) -> Command:
+        made = click.command(name, cls=Command, **attributes)(json_option(pass_session(function)))
+        made.examples = examples
+        if group is not None:
+            group.add_command(made)
+        return made
+
+    return make
+
+
+def group(name: str, *examples: str, **attributes: Any) -> Callable[[Callable[..., Any]], Group]:
+    """A group of commands, such as `network`."""
+
+    def make(function: Callable[..., Any]) -> Group:
+        made = click.group(name, cls=Group, **attributes)(function)
+        made.examples = examples
+        return made
+
+    return make
+
+
+def table(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str, right: Sequence[int] = ()
+) -> None:
+    """Rows for people on a terminal, drawn by rich; tab-separated and never shortened elsewhere."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            click.echo("\t".join(row))
+        return
+    if not rows:
+        click.echo(empty)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for number, header in enumerate(headers):
+        drawn.add_column(header, justify="right" if number in right else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    Console(highlight=False, no_color=no_color()).print(drawn)
+
+
+def no_color() -> bool:
+    """https://no-color.org"""
+    return bool(os.environ.get("NO_COLOR"))
+
+
+def hint(text: str) -> None:
+    """For people, not for pipes: goes to stderr."""
+    click.echo(text, err=True)
+
+
+def secret(given: str | None, variable: str, question: str, *, what: str, confirm: bool = False) -> str:
+    """A secret from the argument ("-" is stdin), the environment, or a prompt that does not show it.
+
+    Raises:
+        UsageError: none of them, and nobody to ask.
+    """
+    if given == "-":
+        text = sys.stdin.readline(16 * 1024)
+    elif given is not None:
+        text = given
+    elif os.environ.get(variable):
+        text = os.environ[variable]
+    elif sys.stdin.isatty():
+        text = click.prompt(question, hide_input=True, confirmation_prompt=confirm, err=True)
+    else:
+        raise UsageError(f"{what} is missing", advice=f"Give `-` to read it from stdin, or set {variable}.")
+    text = text.strip()
+    if not text:
+        raise UsageError(f"{what} is empty", advice=f"Give `-` to read it from stdin, or set {variable}.")
+    return text

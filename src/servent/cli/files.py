@@ -1,0 +1,328 @@
+"""Sending and fetching, and what is under way."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from servent.api import schema
+from servent.api.client import Client, NodeDown
+from servent.cli.base import Session, command, hint, print_json, table
+from servent.cli.progress import Progress
+from servent.cli.text import duration, parse_duration, parse_rate, rate, size
+from servent.errors import NotFound, ServentError, UsageError
+
+HASHING_POLL = 0.1  # s
+FIRST_POLLS, FIRST_POLL, LATER_POLL = (
+    50,
+    0.1,
+    0.25,
+)  # the first 5 s are looked at closely: most small files end there
+
+
+class TransferFailed(ServentError):
+    """The transfer ended without all of its bytes."""
+
+
+class TooSlow(TimeoutError, ServentError):
+    """The time that was given passed."""
+
+
+@command("send", "servent send ~/Pictures/Crete", "servent send report.pdf --json")
+@click.argument("path", type=click.Path(path_type=Path))
+def send(session: Session, path: Path) -> None:
+    """Offer a folder or file; prints its link.
+
+    The files stay where they are. The link is good as long as this node runs and you offer them
+    (`servent shares` lists them).
+    """
+    if not path.exists():
+        raise NotFound(f"there is no {path}", advice="Paths are looked up on this machine.")
+    client = session.client()
+    share = client.add_share(str(path.expanduser().resolve()))
+    with Progress(f"hashing {path.name}") as progress:
+        while share.state == "hashing":
+            progress.show(share.progress)
+            time.sleep(HASHING_POLL)
+            share = client.share(share.id)
+    if share.state == "failed":
+        raise TransferFailed(share.reason or "it could not be read", advice="Fix it, then send it again.")
+    session.show(share, lambda: click.echo(share.link))
+    if not session.json:
+        files = "1 file" if share.files == 1 else f"{share.files} files"
+        hint(f"{share.name}: {files}, {size(share.size_bytes)}. They run: servent get 'LINK'")
+
+
+@command(
+    "get",
+    "servent get 'magnet:?xt=urn:btmh:1220…'",
+    "servent get 'magnet:?…' --to ~/Downloads --json",
+    "servent get - < link.txt",
+)
+@click.argument("link", required=False)
+@click.option("--to", type=click.Path(file_okay=False, path_type=Path), help="Folder to put it in.")
+@click.option("--detach", is_flag=True, help="Start it and return at once.")
+@click.option(
+    "--cancel-on-exit", is_flag=True, help="Ctrl-C ends the transfer, instead of leaving it to the node."
+)
+@click.option("--timeout", metavar="TIME", help="Give up waiting after 10m, 2h, …; the node goes on.")
+def get(
+    session: Session,
+    link: str | None,
+    to: Path | None,
+    detach: bool,
+    cancel_on_exit: bool,
+    timeout: str | None,
+) -> None:
+    """Fetch a link; returns when everything is verified and on disk.
+
+    Ctrl-C leaves it to the node, which goes on fetching. Progress goes to stderr.
+    """
+    if link is None or link == "-":
+        link = sys.stdin.read(64 * 1024).strip() if link == "-" else os.environ.get("SERVENT_LINK", "")
+        if not link:
+            raise UsageError("a link is missing", advice="`servent get LINK`, or `-` to read it from stdin.")
+    limit = parse_duration(timeout) if timeout else None
+    client = session.client()
+    transfer = client.download(link, str(to.expanduser().resolve()) if to else None)
+    if detach:
+        session.show(transfer, lambda: click.echo(transfer.id))
+        return
+    try:
+        transfer = _wait(client, transfer, limit)
+    except KeyboardInterrupt:
+        if cancel_on_exit:
+            client.cancel(transfer.id)
+            hint("cancelled; what was fetched so far is removed")
+        else:
+            hint(
+                f"detached; the node goes on. `servent transfers` shows it, `servent cancel {transfer.id[:12]}` ends it"
+            )
+        raise
+    except NodeDown as gone:
+        raise NodeDown(
+            "the node stopped while it was fetching",
+            advice="Nothing verified is lost: `servent up`, and it goes on by itself.",
+        ) from gone
+    if transfer.state != "complete":
+        raise TransferFailed(
+            transfer.error or transfer.reason or f"the transfer is {transfer.state}",
+            advice=transfer.advice or "",
+        )
+    session.show(transfer, lambda: click.echo(transfer.path or transfer.name))
+
+
+def _wait(client: Client, transfer: schema.Transfer, limit: float | None) -> schema.Transfer:
+    """Follow a transfer to its end."""
+    begun, polls, said = time.monotonic(), 0, ""
+    with Progress(transfer.name or "fetching") as progress:
+        while transfer.state not in schema.ENDED:
+            if limit is not None and time.monotonic() - begun > limit:
+                raise TooSlow(
+                    f"not complete after {duration(limit)}",
+                    advice=f"The node goes on; `servent transfers` shows it, `servent cancel {transfer.id[:12]}` ends it.",
+                )
+            moving = transfer.state in ("active", "checking")
+            part = transfer.done_bytes / transfer.size_bytes if transfer.size_bytes else 0.0
+            sources = transfer.peers or len(transfer.sources)
+            detail = f"{size(transfer.done_bytes)} of {size(transfer.size_bytes)}, {rate(transfer.rate_bytes_per_s)}"
+            detail += f" from {sources} source{'' if sources == 1 else 's'}"
+            if transfer.eta_s is not None:
+                detail += f", {duration(transfer.eta_s)} left"
+            progress.show(part, detail if moving else transfer.reason or transfer.state, name=transfer.name)
+            if transfer.reason and transfer.reason != said and not moving:
+                said = transfer.reason
+                progress.note(transfer.reason)
+            time.sleep(FIRST_POLL if polls < FIRST_POLLS else LATER_POLL)
+            polls += 1
+            transfer = client.transfer(transfer.id)
+        if transfer.state == "complete":
+            took = max(0.001, (transfer.finished or time.time()) - (transfer.started or time.time()))
+            progress.done(f"{size(transfer.size_bytes)} verified, {rate(transfer.size_bytes / took)}")
+    return transfer
+
+
+@command("shares", "servent shares", "servent shares --remove 1a2b3c")
+@click.option("--remove", metavar="ID", help="Offer it no longer; the files stay.")
+def shares(session: Session, remove: str | None) -> None:
+    """What this node offers; `--remove` ends it."""
+    client = session.client()
+    if remove is not None:
+        client.remove_share(remove)
+        session.show({"removed": remove}, lambda: click.echo("offered no longer; the files stay"))
+        return
+    known = client.shares()
+    rows = [
+        (
+            share.id[:12],
+            share.name,
+            share.state,
+            str(share.files),
+            size(share.size_bytes),
+            share.path,
+            share.link,
+        )
+        for share in known
+    ]
+    session.show(
+        known,
+        lambda: table(
+            ("id", "name", "is", "files", "size", "path", "link"),
+            rows,
+            empty="nothing; `servent send PATH`",
+            right=(3, 4),
+        ),
+    )
+
+
+def _rows(known: list[schema.Transfer]) -> list[tuple[str, ...]]:
+    return [
+        (
+            entry.id[:12],
+            entry.name,
+            entry.direction,
+            entry.state,
+            f"{entry.done_bytes / entry.size_bytes:.0%}" if entry.size_bytes else "",
+            size(entry.size_bytes) if entry.size_bytes else "",
+            rate(entry.rate_bytes_per_s) if entry.rate_bytes_per_s else "",
+            duration(entry.eta_s) if entry.eta_s is not None else "",
+            entry.error or entry.reason,
+        )
+        for entry in known
+    ]
+
+
+_HEADERS = ("id", "name", "way", "is", "done", "size", "rate", "left", "why")
+
+
+@command("transfers", "servent transfers", "servent transfers --watch", "servent transfers --json --watch")
+@click.option("--watch", is_flag=True, help="Keep showing it until Ctrl-C; with --json one object a change.")
+def transfers(session: Session, watch: bool) -> None:
+    """What moves, what waits and why."""
+    client = session.client()
+    if watch:
+        _watch(session, client)
+        return
+    known = client.transfers()
+    session.show(known, lambda: table(_HEADERS, _rows(known), empty="nothing moves", right=(4, 5, 6, 7)))
+
+
+def _watch(session: Session, client: Client) -> None:
+    rows: dict[str, dict[str, object]] = {}
+    for event in client.events("transfers"):
+        if event.topic != "transfers":
+            continue
+        if session.json:
+            print_json(event.data)
+            continue
+        items, gone = event.data.get("items", []), event.data.get("gone", [])
+        assert isinstance(items, list) and isinstance(gone, list)
+        if event.data.get("full"):
+            rows.clear()
+        for item in items:
+            rows[item["id"]] = item
+        for name in gone:
+            rows.pop(name, None)
+        import msgspec
+
+        known = msgspec.convert(list(rows.values()), list[schema.Transfer])
+        if sys.stdout.isatty():
+            click.clear()
+        table(_HEADERS, _rows(known), empty="nothing moves", right=(4, 5, 6, 7))
+
+
+def _turn(session: Session, verb: str, wanted: tuple[str, ...], every: bool) -> None:
+    client = session.client()
+    if every:
+        want = {"pause": ("active", "queued", "connecting", "metadata"), "resume": ("paused",)}[verb]
+        wanted = tuple(entry.id for entry in client.transfers() if entry.state in want)
+    elif not wanted:
+        raise UsageError("say which transfer", advice="`servent transfers` lists them; --all takes all.")
+    turned = [getattr(client, verb)(name) for name in wanted]
+
+    def people() -> None:
+        for entry in turned:
+            click.echo(f"{entry.name or entry.id[:12]} is {entry.state}")
+        if not turned:
+            click.echo(f"nothing to {verb}")
+
+    session.show(turned, people)
+
+
+@command("pause", "servent pause 1a2b3c", "servent pause --all")
+@click.argument("transfer", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All that move or wait.")
+def pause(session: Session, transfer: tuple[str, ...], every: bool) -> None:
+    """Pause a transfer."""
+    _turn(session, "pause", transfer, every)
+
+
+@command("resume", "servent resume 1a2b3c", "servent resume --all")
+@click.argument("transfer", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All that are paused.")
+def resume(session: Session, transfer: tuple[str, ...], every: bool) -> None:
+    """Let a paused transfer go on."""
+    _turn(session, "resume", transfer, every)
+
+
+@command("cancel", "servent cancel 1a2b3c")
+@click.argument("transfer", nargs=-1, required=True)
+def cancel(session: Session, transfer: tuple[str, ...]) -> None:
+    """End a transfer and remove what was fetched so far."""
+    _turn(session, "cancel", transfer, False)
+
+
+@command(
+    "limits",
+    "servent limits",
+    "servent limits --up 10MB/s --down off",
+    "servent limits --peer-up 2MB/s --slots 4",
+)
+@click.option("--up", metavar="RATE", help="To all peers together: 10MB/s, 800k, off.")
+@click.option("--down", metavar="RATE", help="From all peers together.")
+@click.option("--peer-up", metavar="RATE", help="To each peer.")
+@click.option("--peer-down", metavar="RATE", help="From each peer.")
+@click.option("--slots", type=click.IntRange(1, 256), help="Peers served at once; others wait in line.")
+def limits(
+    session: Session,
+    up: str | None,
+    down: str | None,
+    peer_up: str | None,
+    peer_down: str | None,
+    slots: int | None,
+) -> None:
+    """Show or set how fast this node may send and fetch."""
+    client = session.client()
+    now = client.limits()
+    wanted: dict[str, int | None] = {
+        name: parse_rate(text)
+        for name, text in (
+            ("up_bytes_per_s", up),
+            ("down_bytes_per_s", down),
+            ("per_peer_up_bytes_per_s", peer_up),
+            ("per_peer_down_bytes_per_s", peer_down),
+        )
+        if text is not None
+    }
+    if slots is not None:
+        wanted["upload_slots"] = slots
+    if wanted:
+        import msgspec
+
+        now = client.set_limits(msgspec.structs.replace(now, **wanted))
+
+    def people() -> None:
+        for label, value in (
+            ("up", now.up_bytes_per_s),
+            ("down", now.down_bytes_per_s),
+            ("up to each peer", now.per_peer_up_bytes_per_s),
+            ("down from each peer", now.per_peer_down_bytes_per_s),
+        ):
+            click.echo(f"{label:20}{'no limit' if value is None else rate(value)}")
+        click.echo(f"{'peers served at once':20} {now.upload_slots or 'no limit'}")
+
+    session.show(now, people)

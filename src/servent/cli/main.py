@@ -1,0 +1,200 @@
+"""The command line: finds the command, runs it, and turns what went wrong into words and an exit code.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the node is not running, 4 no such thing or peer, 5 refused,
+6 unreachable or too late, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from servent.cli.base import Command, Session, no_color
+from servent.errors import NotFound, Refused, ServentError, Unreachable, UsageError
+
+OK, FAILED, USAGE, NOT_RUNNING, NOT_FOUND, REFUSED, TOO_LATE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
+
+# Where each command lives, and the first line of its help, so that `--help` imports none of them.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("node:up", "Start this machine's node; runs until Ctrl-C or `servent down`."),
+    "down": ("node:down", "Stop the node."),
+    "status": ("status:status", "One glance at the node."),
+    "open": ("node:open_page", "Open the page in the browser."),
+    "id": ("identity:identity", "Who this node is; back its key up, or restore it."),
+    "ticket": ("trust:ticket", "Print a ticket: whoever holds it can connect to this node."),
+    "join": ("trust:join", "Use a ticket or an invitation that somebody passed on to you."),
+    "invite": ("trust:invite", "Invite somebody into a network of yours."),
+    "network": ("trust:network", "Networks: make, list, see and end memberships."),
+    "peers": ("peers:peers", "Who is connected, and how."),
+    "contact": ("peers:contact", "Name, befriend, block or forget a peer."),
+    "ping": ("peers:ping", "Measure the way to a peer."),
+    "allow": ("peers:allow", "Say who may use which service of this node."),
+    "send": ("files:send", "Offer a folder or file; prints its link."),
+    "get": ("files:get", "Fetch a link; returns when everything is verified and on disk."),
+    "shares": ("files:shares", "What this node offers; `--remove` ends it."),
+    "transfers": ("files:transfers", "What moves, what waits and why."),
+    "pause": ("files:pause", "Pause a transfer."),
+    "resume": ("files:resume", "Let a paused transfer go on."),
+    "cancel": ("files:cancel", "End a transfer and remove what was fetched so far."),
+    "limits": ("files:limits", "Show or set how fast this node may send and fetch."),
+    "doctor": ("doctor:doctor", "Look for what usually goes wrong, and say what to do about it."),
+    "relay": ("node:relay", "Run a relay server, and nothing else."),
+    "service": ("service:service", "Start the node at login: install, uninstall, status, logs."),
+    "config": ("settings:config", "Read and change settings."),
+    "token": ("settings:token", "Tokens for scripts and other programs."),
+    "demo": ("node:demo", "Five nodes on this machine do the main job, and you may watch."),
+    "completion": ("node:completion", "Print the completion script of a shell."),
+    "bugreport": ("doctor:bugreport", "Pack what helps to find a bug; holds no keys and no file contents."),
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when that command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        found = COMMANDS.get(cmd_name)
+        if found is None:
+            return None
+        from importlib import import_module
+
+        module, _, attribute = found[0].partition(":")
+        loaded = getattr(import_module(f"servent.cli.{module}"), attribute)
+        assert isinstance(loaded, click.Command)
+        return loaded
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Examples"):
+            for line in (
+                "servent up",
+                "servent send ~/Pictures/Crete",
+                "servent get 'magnet:?xt=urn:btmh:1220…'",
+            ):
+                formatter.write_text(line)
+        with formatter.section("Exit codes"):
+            formatter.write_text(
+                "0 done, 1 failed, 2 wrong usage, 3 the node is not running, 4 not found, 5 refused, "
+                "6 unreachable or too late, 130 interrupted"
+            )
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            raise click.UsageError(
+                f"there is no command {args[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""), ctx
+            )
+        return super().resolve_command(ctx, args)
+
+
+def _version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from servent import __version__
+
+        click.echo(f"servent {__version__}")
+        ctx.exit()
+
+
+@click.command(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="SERVENT_DATA_DIR",
+    help="Where the node keeps its key, database and settings; also SERVENT_DATA_DIR.",
+)
+@click.option("--json", is_flag=True, help="Print JSON for programs; may also stand after the command.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print it."
+)
+@click.pass_context
+def cli(ctx: click.Context, data_dir: Path | None, json: bool) -> None:
+    """A computer as a full peer again: share files, machine to machine, without a server in between."""
+    ctx.obj = Session(data_dir.expanduser().absolute() if data_dir else None, json)
+    if no_color():
+        ctx.color = False
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code that says whose move it is."""
+    from servent.api.client import ApiError, NoAnswer, NodeDown
+
+    if isinstance(error, ApiError):
+        kinds = {
+            "usage": USAGE,
+            "not-found": NOT_FOUND,
+            "refused": REFUSED,
+            "unauthorized": REFUSED,
+            "unreachable": TOO_LATE,
+            "timeout": TOO_LATE,
+        }
+        return kinds.get(error.kind, FAILED)
+    codes: list[tuple[type[BaseException], int]] = [
+        (NodeDown, NOT_RUNNING),
+        (NoAnswer, TOO_LATE),
+        (NotFound, NOT_FOUND),
+        (UsageError, USAGE),
+        (Refused, REFUSED),
+        (Unreachable, TOO_LATE),
+        (TimeoutError, TOO_LATE),
+    ]
+    return next((code for kind, code in codes if isinstance(error, kind)), FAILED)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; never raises but for bugs, which show their traceback."""
+    session = Session()
+    as_json = "--json" in arguments
+    try:
+        answer = cli.main(list(arguments), prog_name="servent", standalone_mode=False, obj=session)
+        return answer if isinstance(answer, int) else OK
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except click.ClickException as wrong:
+        if as_json:
+            _say_json(wrong.format_message(), "", USAGE)
+        else:
+            wrong.show()
+        return USAGE if isinstance(wrong, click.UsageError) else FAILED
+    except ServentError as wrong:
+        code = exit_code(wrong)
+        if as_json:
+            _say_json(str(wrong), wrong.advice, code)
+        else:
+            click.echo(click.style("error: ", fg="red") + str(wrong), err=True, color=_colors())
+            if wrong.advice:
+                click.echo(wrong.advice, err=True)
+        return code
+    except BrokenPipeError:  # `servent peers | head`: nobody reads on, which is no failure
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+
+
+def _colors() -> bool | None:
+    return False if no_color() else None
+
+
+def _say_json(message: str, advice: str, code: int) -> None:
+    import msgspec
+
+    click.echo(msgspec.json.encode({"error": message, "advice": advice, "exit": code}).decode(), err=True)
+
+
+__all__ = ["COMMANDS", "Command", "cli", "exit_code", "run"]

@@ -1,0 +1,124 @@
+"""Peers: who is there, what they are called, what they may."""
+
+from __future__ import annotations
+
+import click
+
+from servent.api import schema
+from servent.cli.base import Session, command, table
+from servent.errors import UsageError
+
+
+@command("peers", "servent peers", "servent peers --json")
+def peers(session: Session) -> None:
+    """Who is connected, and how."""
+    known = session.client().peers()
+
+    def people() -> None:
+        rows = [
+            (
+                peer.petname or peer.name or peer.short_id,
+                peer.path or ("blocked" if peer.blocked else "away"),
+                "" if peer.rtt_ms is None else f"{peer.rtt_ms:.1f} ms",
+                peer.address or "",
+                ", ".join([*peer.networks, *(["friend"] if peer.friend else [])]),
+                peer.reason,
+                peer.id,
+            )
+            for peer in known
+        ]
+        table(
+            ("name", "path", "RTT", "address", "through", "why", "id"),
+            rows,
+            empty="nobody yet; give someone the line that `servent ticket` prints",
+            right=(2,),
+        )
+
+    session.show(known, people)
+
+
+@command(
+    "contact",
+    "servent contact ann --friend",
+    "servent contact tkrq8zmw --name 'Ann at work'",
+    "servent contact spammer --block",
+)
+@click.argument("peer")
+@click.option("--name", "petname", metavar="NAME", help="What you call them; '' takes the name away.")
+@click.option("--friend/--no-friend", default=None, help="Friends come first and may use more.")
+@click.option("--block/--unblock", "blocked", default=None, help="A blocked peer is refused everything.")
+@click.option("--forget", is_flag=True, help="Forget them and close the connection.")
+def contact(
+    session: Session,
+    peer: str,
+    petname: str | None,
+    friend: bool | None,
+    blocked: bool | None,
+    forget: bool,
+) -> None:
+    """Name, befriend, block or forget a peer."""
+    if forget:
+        session.client().forget_peer(peer)
+        session.show({"forgotten": peer}, lambda: click.echo(f"{peer} is forgotten"))
+        return
+    if petname is None and friend is None and blocked is None:
+        raise UsageError("nothing to change", advice="See `servent contact --help`.")
+    now = session.client().change_peer(peer, petname=petname, friend=friend, blocked=blocked)
+
+    def people() -> None:
+        words = [
+            now.petname or now.name or now.short_id,
+            "blocked" if now.blocked else "friend" if now.friend else "",
+        ]
+        click.echo(" ".join(word for word in words if word) + f" {now.id}")
+
+    session.show(now, people)
+
+
+@command("ping", "servent ping ann", "servent ping ann --count 10")
+@click.argument("peer")
+@click.option("--count", "-c", type=click.IntRange(1, 100), default=4, show_default=True, help="How many.")
+def ping(session: Session, peer: str, count: int) -> int:
+    """Measure the way to a peer."""
+    answer = session.client().ping(peer, count)
+
+    def people() -> None:
+        for rtt in answer.rtts_ms:
+            click.echo(
+                f"{answer.name or peer}: {rtt:.1f} ms, {answer.path or '?'} {answer.address or ''}".rstrip()
+            )
+        if answer.rtts_ms:
+            mean = sum(answer.rtts_ms) / len(answer.rtts_ms)
+            lost = f", {answer.lost} lost" if answer.lost else ""
+            click.echo(f"fastest {min(answer.rtts_ms):.1f} ms, mean {mean:.1f} ms{lost}")
+        else:
+            click.echo("no answer")
+
+    session.show(answer, people)
+    return 0 if answer.rtts_ms else 6
+
+
+@command(
+    "allow",
+    "servent allow",
+    "servent allow servent.blobs friends",
+    "servent allow servent.blobs nobody --peer ann --peer bob",
+)
+@click.argument("service", required=False)
+@click.argument("audience", required=False, type=click.Choice(["nobody", "friends", "network", "everyone"]))
+@click.option("--peer", "named", multiple=True, metavar="PEER", help="Also this peer; may be repeated.")
+def allow(
+    session: Session, service: str | None, audience: schema.Audience | None, named: tuple[str, ...]
+) -> None:
+    """Say who may use which service of this node; without arguments, show it."""
+    client = session.client()
+    if service is None:
+        grants = client.grants()
+    elif audience is None:
+        raise UsageError(
+            "say who: nobody, friends, network or everyone", advice=f"`servent allow {service} friends`."
+        )
+    else:
+        grants = client.set_grant(service, audience, list(named))
+    rows = [(grant.service, grant.audience, ", ".join(grant.peers)) for grant in grants]
+    session.show(grants, lambda: table(("service", "who may", "and also"), rows, empty="only the defaults"))

@@ -1,0 +1,35 @@
+"""`servent status`: imports as little as can be, since people and scripts ask often."""
+
+from __future__ import annotations
+
+import click
+
+from servent.cli.base import Session, command
+from servent.cli.text import duration, rate, size
+
+
+@command("status", "servent status", "servent status --json")
+def status(session: Session) -> None:
+    """One glance at the node."""
+    now = session.client().status()
+
+    def people() -> None:
+        click.echo(f"{now.name} {now.short_id}, servent {now.version}, up {duration(now.uptime)}")
+        click.echo(f"reach      {now.reach.summary}")
+        for remedy in now.reach.remedies:
+            click.echo(f"           {remedy}")
+        click.echo(
+            f"peers      {now.peers.total} connected: {now.peers.direct} direct, {now.peers.relayed} relayed"
+        )
+        click.echo(
+            f"transfers  {now.transfers.active} active, {now.transfers.waiting} waiting, {now.transfers.done} done"
+            f"; down {rate(now.down_bytes_per_s)}, up {rate(now.up_bytes_per_s)}"
+        )
+        click.echo(f"networks   {', '.join(now.networks) or 'none'}")
+        click.echo(f"downloads  {now.download_dir}")
+        click.echo(f"data       {now.data_dir} ({size(now.memory_bytes)} of memory in use)")
+        click.echo(
+            f"page       {now.web_url or 'off'}; `servent open` opens it" if now.web_url else "page       off"
+        )
+
+    session.show(now, people)
