@@ -99,6 +99,7 @@ class Peers:
             wall=wall,
         )
         self._roster = Roster(self.peer, self, self, settings.session)
+        self._audiences: dict[str, str] = {}
         self._up: set[Session] = set()  # announced
         self._guests: dict[PeerId, int] = {}  # helloes under way at our door
         self._met: dict[
@@ -119,6 +120,8 @@ class Peers:
         await self._shelf.load(self._book, self._wall())
         self._endpoint.on_address_change(self._moved)
         self._trust.on_change(self._note_trust)
+        for service, audience in self._audiences.items():  # trust may have been opened after serve()
+            self._trust.set_default(service, audience)
         self._digests = self._records()
         for peer in self._book.peers():
             self._wish(peer)
@@ -162,6 +165,7 @@ class Peers:
             UsageError: the name is taken or no name, or there is no such audience.
         """
         self._trust.set_default(service, audience)
+        self._audiences[service] = audience
         self._router.serve(service, handler, streams)
 
     def withdraw(self, service: str) -> None:

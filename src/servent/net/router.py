@@ -133,10 +133,12 @@ class Router:
         try:
             service = await self._named(session, stream)
             if service is None:
+                well = True
                 return
             held = guest.by_service.get(service.name, 0)
             if held >= service.streams:
                 await self._deny(stream, BUSY)
+                well = True
                 return
             guest.by_service[service.name] = held + 1
             try:
@@ -160,14 +162,16 @@ class Router:
                 await stream.reset(1)
 
     async def _named(self, session: Session, stream: Stream) -> Service | None:
-        """Read what the stream is for; None once it has been turned away."""
+        """Read what the stream is for; None once it has been turned away and ended."""
         try:
             async with asyncio.timeout(self._settings.open_within):
                 wanted = (await wire.read_open.read(stream)).service
         except TimeoutError:
+            await stream.reset(1)
             self.fault(session.peer, "opened a stream and did not say what for")
             return None
         except BadMessage:
+            await stream.reset(1)
             self.fault(session.peer, "opened a stream with garbage", 2.0)
             return None
         service = self._services.get(wanted)
@@ -178,16 +182,21 @@ class Router:
         return service
 
     async def _deny(self, stream: Stream, reason: str) -> None:
-        """Say no and why, and wait a moment for the opener to read it."""
+        """Say no and why, and end the stream without overtaking that word by a reset."""
         await stream.write(wire.DENIED + frame(wire.Denied(reason)))
         await stream.finish()
         left = DRAIN_BYTES
         try:
             async with asyncio.timeout(self._settings.open_within):
-                while left > 0 and (data := await stream.read(min(left, 65536))):
+                while data := await stream.read(65536):
                     left -= len(data)
+                    if left < 0:
+                        break
+                else:
+                    return
         except TimeoutError:
-            return
+            pass
+        await stream.reset(1)
 
     def _ended(self, session: Session, error: Exception) -> None:
         cause = first(error) if isinstance(error, ExceptionGroup) else error
