@@ -106,7 +106,7 @@ class Peers:
             PeerId, tuple[str, str]
         ] = {}  # name and software of those who were here, for the view
         self._session_callbacks: list[Callable[[Session, bool], None]] = []
-        self._observed_callbacks: list[Callable[[PeerId, str | None], None]] = []
+        self._observed_callbacks: list[Callable[[Session, str | None], None]] = []
         self._tasks: asyncio.TaskGroup | None = None
         self._stop, self._stopped, self._woken = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._trust_changed = False
@@ -255,6 +255,12 @@ class Peers:
         """The network around us changed: test every session, dial everyone we miss at once."""
         self._moved()
 
+    def start_over(self, why: str) -> None:
+        """No peer answers any more, so our own way out has changed: give up every connection and dial anew."""
+        for session in self.sessions():
+            session.give_up(why)
+        self._moved()
+
     def sessions(self) -> list[Session]:
         """One for each connected peer."""
         return self._roster.sessions()
@@ -270,8 +276,8 @@ class Peers:
         """
         self._session_callbacks.append(callback)
 
-    def on_observed(self, callback: Callable[[PeerId, str | None], None]) -> None:
-        """Call `callback(peer, address)` when a peer says where it sees us; None when it is gone."""
+    def on_observed(self, callback: Callable[[Session, str | None], None]) -> None:
+        """Call `callback(session, address)` when a peer says where it sees us; None: through a relay."""
         self._observed_callbacks.append(callback)
 
     def view(self) -> list[PeerView]:
@@ -301,9 +307,9 @@ class Peers:
         self._talk.heard(session, message)
         self._woken.set()
 
-    def observed(self, session: Session, address: str) -> None:
+    def observed(self, session: Session, address: str | None) -> None:
         for callback in self._observed_callbacks:
-            callback(session.peer, address)
+            callback(session, address)
 
     def granted(self, peer: PeerId, service: str) -> bool:
         return self._router.allows(peer, service)
@@ -327,8 +333,7 @@ class Peers:
             self._up.add(session)
             log.info("%s is connected", peer.short)
             self._announce(session, True)
-        if session.observed is not None:
-            self.observed(session, session.observed)
+        self.observed(session, session.observed)
         self._woken.set()
 
     def went(self, session: Session, gone: bool) -> None:
@@ -340,8 +345,6 @@ class Peers:
         if gone:
             known = self._trust.verdict(session.peer).known
             self._settle(session.peer)
-            for callback in self._observed_callbacks:
-                callback(session.peer, None)
             if known and not self._stop.is_set():
                 self._wish(session.peer, within=5.0 if session.said_bye else 0.5)
                 self._woken.set()

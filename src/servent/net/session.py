@@ -49,8 +49,8 @@ class Host(Protocol):
         """A control message that is not the session's own business."""
         ...
 
-    def observed(self, session: Session, address: str) -> None:
-        """The peer sees us at `address`."""
+    def observed(self, session: Session, address: str | None) -> None:
+        """The peer sees us at `address`, None: only through a relay."""
         ...
 
     def granted(self, peer: PeerId, service: str) -> bool:
@@ -78,7 +78,8 @@ class Session:
         self.software = greeting.software
         self.verdict = greeting.verdict
         self.observed = greeting.observed  # where the peer sees us
-        self.seen = hello.seen_at(connection)  # where we see the peer
+        self.seen = hello.seen_at(connection)  # where we saw the peer last
+        self._seen_direct = self.seen  # and where we see it now, None: only through a relay
         self.since = self._clock()
         self.over: str | None = None  # why, once it is
         self.replaced = False  # a newer connection took over; this one ends with its last stream
@@ -143,6 +144,10 @@ class Session:
         self._queue.put_nowait(body)
         if self._queued_bytes > self._settings.queue_bytes:
             self._finish("does not read its control stream")
+
+    def ask_observed(self) -> None:
+        """Ask the peer where it sees us now; the answer comes as an observation."""
+        self.tell(wire.Look())
 
     def hurry(self) -> None:
         """Something about the paths changed: see at once whether the peer still answers."""
@@ -223,6 +228,9 @@ class Session:
                     self._look()
                 case wire.EchoReply(number):
                     self._pulse.reply(number, now, self._busy)
+                case wire.Look():
+                    self._look()
+                    self.tell(wire.Observed(self._seen_direct))
                 case wire.Observed(address):
                     self.observed = address
                     self._host.observed(self, address)
@@ -277,7 +285,7 @@ class Session:
                 if path.selected:
                     selected = path.address
                 other = other or path.address
-        address = selected or other
+        address = self._seen_direct = selected or other
         if address is not None and address != self.seen:
             self.seen = address
             self.tell(wire.Observed(address))

@@ -97,9 +97,16 @@ class Enter(Struct, frozen=True, tag="enter"):
 
 
 class Observed(Struct, frozen=True, tag="observed"):
-    """Either side, whenever the address it sees the other at has changed. Not answered."""
+    """Either side, whenever the address it sees the other at has changed, and as the answer to `Look`.
 
-    address: Address
+    `address` is None while the peer is only seen through a relay. Not answered.
+    """
+
+    address: Address | None = None
+
+
+class Look(Struct, frozen=True, tag="look"):
+    """Either side, when its own network changed: where do you see me now? Answered by `Observed`."""
 
 
 class Echo(Struct, frozen=True, tag="echo"):
@@ -216,6 +223,7 @@ class Denied(Struct, frozen=True, tag="denied"):
 
 Control = (
     Observed
+    | Look
     | Echo
     | EchoReply
     | Here

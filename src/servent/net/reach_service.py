@@ -1,0 +1,99 @@
+"""The shell of `Reach`: brings it what observers say, and carries out what it wants announced."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from servent.net.links import Endpoint
+from servent.net.peers import Peers
+from servent.net.reach import Announce, Effect, Reach, ReachView, Redial, Reobserve
+from servent.net.session import Session
+
+log = logging.getLogger("servent.net")
+
+LISTEN_EVERY = 0.5  # s between looks at which observers have fallen silent
+REDIAL_SPACING = 5.0  # s between two times that all connections are given up
+
+
+class ReachService:
+    """How this node can be reached. Every connected peer is an observer.
+
+    Make it before `Peers.run`, so that it hears of the first session.
+    """
+
+    def __init__(self, endpoint: Endpoint, peers: Peers) -> None:
+        self._endpoint, self._peers = endpoint, peers
+        self._clock = asyncio.get_running_loop().time
+        self._reach = Reach()
+        self._announced: Sequence[str] = ()
+        self._wanted: Sequence[str] = ()
+        self._woken = asyncio.Event()
+        self._redial_at = 0.0
+        peers.on_observed(self._observed)
+        peers.on_session(self._session)
+        endpoint.on_address_change(self._look)
+
+    def view(self) -> ReachView:
+        """NAT kind, addresses, observers, and in words what would help."""
+        return self._reach.view()
+
+    async def run(self) -> None:
+        """Until cancelled, or the endpoint is closed."""
+        self._look()
+        while True:
+            self._woken.clear()
+            if self._wanted != self._announced:
+                self._announced = self._wanted
+                await self._endpoint.announce(self._announced)
+            now = self._clock()
+            self._listen(now)
+            self._do(self._reach.tick(now))
+            due = min(self._reach.next_tick() or now + LISTEN_EVERY, now + LISTEN_EVERY)
+            try:
+                async with asyncio.timeout_at(max(due, now + 0.02)):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+
+    def _observed(self, session: Session, address: str | None) -> None:
+        self._do(self._reach.observed(str(session.peer), session.seen, address, self._clock()))
+
+    def _session(self, session: Session, up: bool) -> None:
+        if not up and self._peers.session(session.peer) is None:
+            self._do(self._reach.forget(str(session.peer), self._clock()))
+
+    def _look(self) -> None:
+        """Our own addresses may have changed."""
+        mine, local = self._endpoint.address(), self._endpoint.local_addresses()
+        known = {*local, *self._announced, *self._wanted}
+        self._reach.mapped(address for address in mine.addresses if address not in known)
+        self._reach.relay(mine.relay)
+        self._do(self._reach.local(local, self._clock()))
+
+    def _listen(self, now: float) -> None:
+        """Which observers leave our echoes unanswered."""
+        for session in self._peers.sessions():
+            name = str(session.peer)
+            if session.silent:
+                self._do(self._reach.missed(name, session.silent, now))
+            else:
+                self._reach.heard(name, now)
+
+    def _do(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Announce(addresses):
+                    self._wanted = addresses
+                    self._woken.set()
+                case Reobserve(why):
+                    log.debug("asking where we are seen: %s", why)
+                    for session in self._peers.sessions():
+                        session.ask_observed()
+                case Redial(why):
+                    now = self._clock()
+                    if now >= self._redial_at and len(self._peers.sessions()) > 1:
+                        self._redial_at = now + REDIAL_SPACING
+                        log.info("dialing everybody anew: %s", why)
+                        self._peers.start_over(why)
