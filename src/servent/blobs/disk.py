@@ -15,7 +15,7 @@ from typing import Self
 
 from servent.blobs import info, names
 from servent.blobs.files import Buffer, Folder, Handles, read_into, trouble, write_at
-from servent.blobs.hashing import Cancelled, default_threads, verify_file_pieces
+from servent.blobs.hashing import CHECK_THREADS, Cancelled, verify_file_pieces
 from servent.blobs.journal import Journal
 from servent.blobs.pieces import Bits
 from servent.blobs.scan import PARTIAL_PREFIX
@@ -311,7 +311,7 @@ class Partial:
         lost = Bits(self.collection.pieces)
         done = 0
         try:
-            with ThreadPoolExecutor(threads or default_threads(), thread_name_prefix="check") as pool:
+            with ThreadPoolExecutor(threads or CHECK_THREADS, thread_name_prefix="check") as pool:
                 for pieces, good in pool.map(self._check, self._ranges(wanted)):
                     if cancel is not None and cancel():
                         pool.shutdown(cancel_futures=True)
