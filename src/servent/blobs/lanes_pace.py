@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ CHUNK = 256 * 1024  # bytes moved between two looks at the limits, when there ar
 SMALLEST_CHUNK = 16 * 1024
 LOOKS = 20  # chunks per second under a limit: smooth enough for a game on the same line
 BURST = 0.25  # s of a rate that may be saved up
+WAIT = 0.005  # s between two tries of a coroutine to get a buffer, when all are in use
 PEERS_MOST = 4096  # buckets kept; beyond, those of peers that are idle go
 
 
@@ -61,6 +63,11 @@ class Pace:
                 way.rate, way.peer_rate = rate, peer_rate
                 way.all = _bucket(rate)
                 way.peers.clear()
+
+    def unlimited(self, way: str) -> bool:
+        """Whether nothing limits this direction now."""
+        one = self._ways[way]
+        return one.rate is None and one.peer_rate is None
 
     def chunk(self, way: str) -> int:
         """How many bytes to move at a time."""
@@ -134,6 +141,14 @@ class Buffers:
                     raise Closed
                 self._lock.wait(0.1)
             return buffer
+
+    async def take_async(self, size: int) -> memoryview:
+        """Wait for a buffer; for coroutines."""
+        while True:
+            buffer = self.take_nowait(size)
+            if buffer is not None:
+                return buffer
+            await asyncio.sleep(WAIT)
 
     def give(self, buffer: memoryview) -> None:
         """Back to the pool: nobody reads it any more."""

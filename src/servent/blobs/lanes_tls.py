@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 
 from cryptography import x509
@@ -159,7 +159,8 @@ class TlsPipe:
     def read_into(self, view: memoryview, end: float | None = None) -> None:
         """Fill `view`. `end`: give up at this `time.monotonic()`."""
         got, size = 0, len(view)
-        read, lock = self._tls.read, self._lock
+        read: Callable[[int, memoryview], int] = self._tls.read  # type: ignore[assignment]
+        lock = self._lock
         try:
             while got < size:
                 with lock:

@@ -1,0 +1,231 @@
+"""The bulk lane, the serving side: a TLS listener on TCP that lets in whoever shows a token we handed out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import psutil
+
+from servent.blobs.lanes_intake import Mailbox
+from servent.blobs.lanes_pace import Pace
+from servent.blobs.lanes_serve import Client, open_bulk, serve_tls
+from servent.blobs.lanes_tls import Certificate, TlsPipe
+from servent.errors import BadMessage, ConnectionLost, WorldError
+from servent.net.wire import Bulk
+
+log = logging.getLogger(__name__)
+
+GREET_LIMIT = 5.0  # s to finish TLS and show the token
+TOKEN_LIFE = 30.0  # s
+TOKENS_MOST = 1024
+STRANGERS_MOST = 16  # connections without a token yet
+STRANGERS_PER_HOST = 4
+LANES_MOST = 64  # threads that serve
+ADDRESSES_MOST = 8
+
+
+@dataclass(slots=True)
+class _Pass:
+    client: Client
+    until: float
+
+
+class Listener:
+    """Owns the TCP listener, its certificate, the tokens, and the threads that serve.
+
+    Args:
+        port: 0 takes a free one.
+        hosts: addresses to listen on; a family that the machine lacks is left out.
+    """
+
+    def __init__(
+        self, pace: Pace, mail: Mailbox, *, port: int = 0, hosts: Sequence[str] = ("0.0.0.0", "::")
+    ) -> None:
+        self._pace, self._mail = pace, mail
+        self._passes: dict[bytes, _Pass] = {}
+        self._strangers: dict[str, int] = {}
+        self._lanes: dict[threading.Thread, tuple[TlsPipe, Client, threading.Event]] = {}
+        self._closed = False
+        self._stop = threading.Event()
+        self._loop = asyncio.get_running_loop()
+        self.certificate = Certificate()
+        self.port = port
+        self.refused = 0  # connections turned away
+        self._sockets = self._listen(port, hosts)
+
+    def _listen(self, port: int, hosts: Sequence[str]) -> list[socket.socket]:
+        sockets: list[socket.socket] = []
+        why = "no address"
+        for host in hosts:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            try:
+                sock = socket.socket(family, socket.SOCK_STREAM)
+            except OSError as wrong:
+                why = wrong.strerror or why
+                continue
+            try:
+                if family == socket.AF_INET6:
+                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                if hasattr(socket, "SO_REUSEADDR") and not hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.bind((host, self.port))
+                sock.listen(64)
+                sock.setblocking(False)
+            except OSError as wrong:
+                why = wrong.strerror or why
+                sock.close()
+                continue
+            self.port = sock.getsockname()[1]
+            sockets.append(sock)
+        if not sockets:
+            raise WorldError(
+                f"cannot listen on TCP port {port}: {why}",
+                advice="Set `blobs.bulk_port` to 0 for any free port, or `blobs.bulk` to false.",
+            )
+        return sockets
+
+    def describe(self) -> Bulk:
+        """What the hello says of it."""
+        found = [f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}" for host in own_hosts()]
+        return Bulk(found[:ADDRESSES_MOST], self.certificate.digest)
+
+    def token(self, client: Client) -> bytes:
+        """A new token for one lane of `client`, good for 30 s."""
+        now = self._loop.time()
+        if len(self._passes) >= TOKENS_MOST:
+            self._passes = {token: given for token, given in self._passes.items() if given.until > now}
+            while len(self._passes) >= TOKENS_MOST:
+                del self._passes[next(iter(self._passes))]
+        token = secrets.token_bytes(32)
+        self._passes[token] = _Pass(client, now + TOKEN_LIFE)
+        return token
+
+    async def run(self) -> None:
+        """Accept until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for sock in self._sockets:
+                    tasks.create_task(self._accept(sock), name=f"TCP lanes on port {self.port}")
+        finally:
+            self.close()
+
+    async def _accept(self, sock: socket.socket) -> None:
+        while True:
+            try:
+                came, where = await self._loop.sock_accept(sock)
+            except OSError as wrong:
+                if self._closed:
+                    return
+                log.warning("cannot take a TCP connection: %s", wrong.strerror)
+                await asyncio.sleep(0.5)
+                continue
+            host = where[0]
+            if (
+                sum(self._strangers.values()) >= STRANGERS_MOST
+                or self._strangers.get(host, 0) >= STRANGERS_PER_HOST
+                or len(self._lanes) >= LANES_MOST
+            ):
+                self.refused += 1
+                came.close()
+                continue
+            self._strangers[host] = self._strangers.get(host, 0) + 1
+            came.setblocking(True)
+            threading.Thread(
+                target=self._serve, args=(came, host), name=f"bulk from {host}", daemon=True
+            ).start()
+
+    # in a thread of the lane's own
+
+    def _serve(self, sock: socket.socket, host: str) -> None:
+        stop = threading.Event()
+        client: Client | None = None
+        pipe: TlsPipe | None = None
+        try:
+            try:
+                end = self._loop.time() + GREET_LIMIT
+                pipe = TlsPipe.answer(sock, self.certificate, GREET_LIMIT)
+                token = open_bulk(pipe, max(0.001, end - self._loop.time()))
+                given = self._passes.pop(token, None)
+                if given is None or given.until < self._loop.time():
+                    raise BadMessage("a lane with a token we did not give")
+                client = given.client
+                self._lanes[threading.current_thread()] = pipe, client, stop
+            finally:
+                self._mail.post(self._greeted, host, client is not None)
+            if not self._stop.is_set():
+                serve_tls(pipe, client, self._pace, stop)
+        except ConnectionLost as wrong:
+            log.debug("a TCP lane ended: %s", wrong)
+        except BadMessage as wrong:
+            log.info("a TCP lane from %s ended: %s", host, wrong)
+        except Exception:
+            log.exception("a bug in a TCP lane")
+        finally:
+            self._lanes.pop(threading.current_thread(), None)
+            if pipe is not None:
+                pipe.close()
+            else:
+                sock.close()
+
+    def _greeted(self, host: str, well: bool) -> None:
+        left = self._strangers[host] - 1
+        if left:
+            self._strangers[host] = left
+        else:
+            del self._strangers[host]
+        self.refused += not well
+
+    # ending lanes
+
+    def drop(self, which: Callable[[Client], bool]) -> None:
+        """Close the lanes of the clients that `which` names, and forget their tokens."""
+        self._passes = {token: given for token, given in self._passes.items() if not which(given.client)}
+        for pipe, client, stop in list(self._lanes.values()):
+            if which(client):
+                stop.set()
+                pipe.close()
+
+    def lanes(self, client: Client) -> int:
+        """How many lanes `client` has open."""
+        return sum(served is client for _, served, _ in list(self._lanes.values()))
+
+    def close(self) -> None:
+        """Stop listening and close every lane. Safe twice."""
+        self._closed = True
+        self._stop.set()
+        for sock in self._sockets:
+            with contextlib.suppress(OSError):
+                sock.close()
+        self.drop(lambda client: True)
+
+    def join(self, limit: float) -> None:
+        """Wait up to `limit` s for the threads to end. Blocks."""
+        end = self._loop.time() + limit
+        for thread in list(self._lanes):
+            thread.join(max(0.0, end - self._loop.time()))
+
+
+def own_hosts() -> list[str]:
+    """This machine's addresses, those of the wider world first, the loopback last."""
+    found: list[ipaddress.IPv4Address | ipaddress.IPv6Address] = []
+    states = psutil.net_if_stats()
+    for name, addresses in psutil.net_if_addrs().items():
+        if name in states and not states[name].isup:
+            continue
+        for known in addresses:
+            try:
+                host = ipaddress.ip_address(known.address.partition("%")[0])
+            except ValueError:
+                continue
+            if not host.is_link_local:
+                found.append(host)
+    outer = sorted((host for host in found if not host.is_loopback), key=lambda host: not host.is_global)
+    return [str(host) for host in (outer or found)]
