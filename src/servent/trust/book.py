@@ -294,8 +294,6 @@ class Book:
                 or (held is not None and warrant.serial <= held.serial)
             ):
                 return known, []
-            if held is None and known.roll.settings.policy == "open":
-                return known, []
         else:
             self._room_for_network()
         signer = self._identity if invitation.seed is None else Identity(invitation.seed)
