@@ -17,6 +17,7 @@ import logging
 import re
 import struct
 import threading
+import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -46,7 +47,7 @@ KNOWN: dict[str, str] = {
     "Connection.accept_bi": "957e00a6184467f12efa2e6206c96ec343d0c1470f9757f8878cc3b4ae0ec80e",
     "Connection.read_datagram": "187878f0253c4f8ec471ea210b5bc7113f4420aa3096fc0762f9137d773ab9ac",
 }
-FAIR = 16  # calls that were answered at once, after which the other tasks get a turn
+TURN = 0.002  # s; whoever has been answered at once for this long lets the other tasks have a turn
 _READY = 0  # RustFuturePoll::Ready in uniffi
 _Memory = ctypes.c_ubyte * (1 << 40)  # a view on any address; nothing of this size is ever allocated
 
@@ -100,7 +101,7 @@ class Call(Protocol):
 
 _calls: dict[int, RustCall] = {}  # calls that Rust has been asked to wake; the key crosses the border
 _numbers = itertools.count(1)
-_answered_at_once = 0
+_turn = 0.0  # when the loop last went round, as far as calls into Rust know
 
 
 @ffi._UNIFFI_RUST_FUTURE_CONTINUATION_CALLBACK  # type: ignore[untyped-decorator]
@@ -138,18 +139,16 @@ class RustCall:
             self._waiter.set_result(None)
 
     async def wait(self) -> Any:
-        global _answered_at_once
+        global _turn
         while True:
             if not self._polled:
                 self._polled = True
                 number = next(_numbers)
                 _calls[number] = self
                 self._poll(self._future, _wake, number)
-                if self.code is not None:
-                    _answered_at_once += 1
-                    if _answered_at_once >= FAIR:
-                        _answered_at_once = 0
-                        await asyncio.sleep(0)
+                if self.code is not None and time.perf_counter() - _turn > TURN:
+                    await asyncio.sleep(0)
+                    _turn = time.perf_counter()
             while self.code is None:
                 if self._waiter is not None:
                     raise RuntimeError("another task already waits for this; one reader at a time")
@@ -158,6 +157,7 @@ class RustCall:
                     await self._waiter
                 finally:
                     self._waiter = None
+                    _turn = time.perf_counter()
             if self.code == _READY:
                 return self._lift(
                     ffi._uniffi_rust_call_with_error(self._errors, self._complete, self._future)
