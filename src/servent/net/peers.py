@@ -10,13 +10,15 @@ from collections.abc import Callable, Coroutine
 from secrets import token_bytes
 from typing import Any
 
-from servent.errors import BadMessage, ConnectionLost, PeerError, ServentError, UsageError, WorldError
+from servent.errors import ConnectionLost, PeerError, ServentError, UsageError
 from servent.identity import PeerId
 from servent.net import hello
 from servent.net.book import MOST_PEERS, Book
 from servent.net.dialer import Dialer
-from servent.net.gate import Gate, source_of
-from servent.net.links import Connection, Endpoint, PeerAddress, Stream
+from servent.net.door import Door
+from servent.net.gate import Gate
+from servent.net.keeper import Keeper
+from servent.net.links import Endpoint, PeerAddress, Stream
 from servent.net.papers import TrustPapers
 from servent.net.quiet import Quiet
 from servent.net.redial import Redial
@@ -29,7 +31,6 @@ from servent.net.talk import Talk
 from servent.net.views import Attempts, PeerView, of_absent, of_session
 from servent.net.wire import Control, Profile
 from servent.store import Store
-from servent.trust.book import Verdict
 from servent.trust.service import TrustService
 
 log = logging.getLogger("servent.net")
@@ -64,11 +65,10 @@ class Peers:
         self.peer = endpoint.peer
         self._endpoint, self._trust, self._settings, self._wall = endpoint, trust, settings, wall
         self._clock = asyncio.get_running_loop().time
-        self._dice = dice or random.Random()
         self._profile = profile
         self._run_tag = token_bytes(8)
-        self._book, self._shelf = Book(endpoint.peer), Shelf(store)
-        self._redial = Redial(settings.redial, self._dice)
+        self._book = Book(endpoint.peer)
+        self._redial = Redial(settings.redial, dice or random.Random())
         self._gate, self._quiet = Gate(settings.gate), Quiet()
         self._router = Router(trust.allows, self._gate, self._quiet, settings.router)
         self._papers = TrustPapers(trust, wall)
@@ -76,13 +76,13 @@ class Peers:
             endpoint,
             self._redial,
             settings,
-            introduce=self._introduce,
+            introduce=self.introduce,
             live=self.session,
             address=lambda peer: self._book.address(peer, wall()),
             enter=lambda connection, greeting: self._roster.enter(connection, greeting),
             host=lambda session: self._roster.host(session),
-            failed=self._dial_failed,
-            settled=self._settle,
+            failed=lambda peer, error: self._keeper.dial_failed(peer, error),
+            settled=self.settle,
         )
         self._talk = Talk(
             self._papers,
@@ -92,44 +92,48 @@ class Peers:
             sessions=self.sessions,
             session=self.session,
             here=endpoint.address,
-            wish=self._wish,
-            judged=self._judged,
+            wish=lambda peer: self._keeper.wish(peer),
+            judged=lambda session, verdict: self._keeper.judged(session, verdict),
             fault=self._router.fault,
-            spawn=self._spawn,
+            spawn=self.spawn,
             wall=wall,
         )
         self._roster = Roster(self.peer, self, self, settings.session)
+        self._door = Door(endpoint, self._gate, self._roster, self, settings)
+        self._keeper = Keeper(
+            self.peer,
+            trust,
+            self._book,
+            Shelf(store),
+            self._redial,
+            self._dialer,
+            self._talk,
+            self._roster,
+            self,
+            settings,
+            wall,
+        )
         self._audiences: dict[str, str] = {}
         self._up: set[Session] = set()  # announced
-        self._guests: dict[PeerId, int] = {}  # helloes under way at our door
-        self._met: dict[
-            PeerId, tuple[str, str]
-        ] = {}  # name and software of those who were here, for the view
+        self._met: dict[PeerId, tuple[str, str]] = {}  # name and software of who was here, for the view
         self._session_callbacks: list[Callable[[Session, bool], None]] = []
         self._observed_callbacks: list[Callable[[Session, str | None], None]] = []
         self._tasks: asyncio.TaskGroup | None = None
-        self._stop, self._stopped, self._woken = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self._trust_changed = False
-        self._digests: dict[bytes, bytes] = {}
-        self._save_at = 0.0
+        self._stop, self._stopped = asyncio.Event(), asyncio.Event()
 
     # -- life
 
     async def run(self) -> None:
         """Accept, dial and keep sessions until `close`, cancellation, or the endpoint's end."""
-        await self._shelf.load(self._book, self._wall())
-        self._endpoint.on_address_change(self._moved)
-        self._trust.on_change(self._note_trust)
+        self._endpoint.on_address_change(self._keeper.moved)
         for service, audience in self._audiences.items():  # trust may have been opened after serve()
             self._trust.set_default(service, audience)
-        self._digests = self._records()
-        for peer in self._book.peers():
-            self._wish(peer)
+        await self._keeper.open()
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = self._dialer.tasks = tasks
-                self._spawn(self._accept(), "accept connections")
-                self._spawn(self._keep(), "keep connections")
+                self.spawn(self._door.run(self._stop.set), "accept connections")
+                self.spawn(self._keeper.run(), "keep connections")
                 await self._stop.wait()
                 await self._roster.close(self._settings.goodbye)
                 raise _Stop
@@ -138,7 +142,7 @@ class Peers:
         finally:
             self._tasks = self._dialer.tasks = None
             self._stopped.set()
-            await self._shelf.save(self._book)
+            await self._keeper.close()
 
     async def close(self) -> None:
         """Say goodbye to everyone and end `run`. Safe twice, and before `run`."""
@@ -236,16 +240,11 @@ class Peers:
 
     def remember(self, address: PeerAddress) -> None:
         """Where a peer may be (a ticket, the local network, the person here). Dialed soon if we want that peer."""
-        self._book.told(address, self._wall())
-        if self._is_known(address.peer):
-            self._wish(address.peer)
-            self._redial.news(address.peer, self._clock())
-            self._woken.set()
+        self._keeper.remember(address)
 
     def forget(self, peer: PeerId) -> None:
         """Drop its addresses and do not dial it of our own accord."""
-        self._redial.drop(peer)
-        self._book.forget(peer)
+        self._keeper.forget(peer)
 
     def addresses(self, peer: PeerId) -> PeerAddress:
         """Where `peer` may be, best first."""
@@ -253,13 +252,13 @@ class Peers:
 
     def hurry(self) -> None:
         """The network around us changed: test every session, dial everyone we miss at once."""
-        self._moved()
+        self._keeper.moved()
 
     def start_over(self, why: str) -> None:
         """No peer answers any more, so our own way out has changed: give up every connection and dial anew."""
         for session in self.sessions():
             session.give_up(why)
-        self._moved()
+        self._keeper.moved()
 
     def sessions(self) -> list[Session]:
         """One for each connected peer."""
@@ -305,7 +304,7 @@ class Peers:
 
     def heard(self, session: Session, message: Control) -> None:
         self._talk.heard(session, message)
-        self._woken.set()
+        self._keeper.wake()
 
     def observed(self, session: Session, address: str | None) -> None:
         for callback in self._observed_callbacks:
@@ -334,7 +333,7 @@ class Peers:
             log.info("%s is connected", peer.short)
             self._announce(session, True)
         self.observed(session, session.observed)
-        self._woken.set()
+        self._keeper.wake()
 
     def went(self, session: Session, gone: bool) -> None:
         self._talk.closed(session, gone)
@@ -344,177 +343,33 @@ class Peers:
             self._announce(session, False)
         if gone:
             known = self._trust.verdict(session.peer).known
-            self._settle(session.peer)
+            self.settle(session.peer)
             if known and not self._stop.is_set():
-                self._wish(session.peer, within=5.0 if session.said_bye else 0.5)
-                self._woken.set()
+                self._keeper.wish(session.peer, within=5.0 if session.said_bye else 0.5)
+                self._keeper.wake()
 
     def wronged(self, session: Session, mistake: PeerError) -> None:
-        self._fault(session.peer, str(mistake), 5.0)
+        self.fault(session.peer, str(mistake), 5.0)
 
-    # -- the door
+    # -- what the door needs of us (door.House)
 
-    async def _accept(self) -> None:
-        while True:
-            try:
-                connection = await self._endpoint.accept()
-            except ConnectionLost:
-                self._stop.set()
-                return
-            peer, now = connection.peer, self._clock()
-            path = next(iter(connection.paths()), None)
-            source = source_of(path.address) if path else "nowhere"
-            known = self._is_known(peer)
-            full = len(self._roster) >= self._settings.sessions and not self._is_friend(peer)
-            if full or not self._gate.admit(peer, source, known, now):
-                self._note("turned away at the door", source)
-                await connection.close(hello.CODE_BUSY, "")
-                continue
-            self._spawn(self._welcome(connection, source, known), f"hello of {peer.short}")
-
-    async def _welcome(self, connection: Connection, source: str, known: bool) -> None:
-        session = await self._let_in(connection, source, known)
-        if session is not None:
-            await self._roster.host(session)
-
-    async def _let_in(self, connection: Connection, source: str, known: bool) -> Session | None:
-        peer = connection.peer
-        self._guests[peer] = self._guests.get(peer, 0) + 1
-        me = self._introduce(peer, b"", None)
-        try:
-            greeting = await hello.welcome(connection, me, limit=self._settings.hello)
-            session = self._roster.enter(connection, greeting)
-        except PeerError as mistake:
-            self._note("refused", str(mistake))
-            self._fault(peer, "is refused", 5.0 if isinstance(mistake, BadMessage) else 1.0)
-            return None
-        except ConnectionLost as lost:
-            self._note("left during its hello", str(lost))
-            return None
-        finally:
-            self._gate.done(source, known)
-            self._guests[peer] -= 1
-            if not self._guests[peer]:
-                del self._guests[peer]
-            self._settle(peer)
-        if session is None:
-            await connection.close(hello.CODE_REPLACED, "")
-        return session
-
-    def _settle(self, peer: PeerId) -> None:
+    def settle(self, peer: PeerId) -> None:
         """What `peer` proved counts as long as it is connected, or about to be."""
-        if not (self._roster.has(peer) or self._dialer.dialing(peer) or peer in self._guests):
+        if not (self._roster.has(peer) or self._dialer.dialing(peer) or self._door.greeting(peer)):
             self._trust.forget_hello(peer)
 
-    def _introduce(self, peer: PeerId, nonce: bytes, secret: bytes | None) -> hello.Introduction:
+    def is_friend(self, peer: PeerId) -> bool:
+        return self._keeper.is_friend(peer)
+
+    def is_known(self, peer: PeerId) -> bool:
+        return self._keeper.is_known(peer)
+
+    def introduce(self, peer: PeerId, nonce: bytes, secret: bytes | None) -> hello.Introduction:
         return hello.Introduction(
             self._papers, self._profile, self._run_tag, nonce, secret, self._roster.last(peer)
         )
 
-    # -- keeping
-
-    async def _keep(self) -> None:
-        """Dial whom we miss, tell members of each other, follow changes of trust, save the book."""
-        while True:
-            self._woken.clear()
-            now = self._clock()
-            if self._trust_changed:
-                self._trust_changed = False
-                await self._follow_trust()
-            self._dialer.start_due(now)
-            self._talk.tick(now)
-            if self._book.dirty and now >= self._save_at:
-                self._save_at = now + self._settings.save_every
-                try:
-                    await self._shelf.save(self._book)
-                except WorldError as trouble:
-                    self._note("the address book is not saved", str(trouble))
-            due = [self._redial.next_tick(), self._talk.next_tick(), now + self._settings.save_every]
-            soonest = min(at for at in due if at is not None)
-            try:
-                async with asyncio.timeout_at(max(soonest, now + 0.05)):
-                    await self._woken.wait()
-            except TimeoutError:
-                continue
-            await asyncio.sleep(0.01)  # news come in bunches
-
-    async def _follow_trust(self) -> None:
-        """Contacts, blocks or memberships changed: who may stay, who is told what."""
-        for session in self.sessions():
-            self._judged(session, self._trust.verdict(session.peer))
-        records, before = self._records(), self._digests
-        self._digests = records
-        for network, digest in records.items():
-            if before.get(network) != digest:
-                self._talk.changed(network)
-        if set(records) - set(before):  # we joined one: those we are connected to may be in it
-            for session in self.sessions():
-                self._spawn(self.prove(session), f"prove to {session.peer.short}")
-        for contact in self._trust.contacts():
-            if contact.friend and not contact.blocked:
-                self._wish(contact.peer)
-        self._woken.set()
-
-    def _judged(self, session: Session, verdict: Verdict) -> None:
-        if not verdict.known:
-            self._redial.drop(session.peer)
-            self._book.wanted(session.peer, False)
-            self._spawn(session.close("not known here", hello.CODE_REFUSED), f"close {session.peer.short}")
-        elif verdict != session.verdict:
-            session.verdict = verdict
-            if self.session(session.peer) is session:
-                self._talk.acquainted(session)
-                self._woken.set()
-
-    def _wish(self, peer: PeerId, within: float | None = None) -> None:
-        """Connect to `peer` soon and stay connected, if there is room for it."""
-        if peer == self.peer or self.session(peer) is not None:
-            return
-        contact = self._trust.contact(peer)
-        if contact is not None and contact.blocked:
-            return
-        friend = contact is not None and contact.friend
-        if not friend and len(self._roster) + len(self._redial.wanted()) >= self._settings.keep:
-            return
-        if within is None:
-            within = self._settings.newcomer * (1.0 if self.peer < peer else 2.0)
-        known = self._book.address(peer, self._wall())
-        if known.addresses or known.relay is not None:
-            self._redial.want(peer, self._clock(), within)
-            self._woken.set()
-
-    def _dial_failed(self, peer: PeerId, error: ServentError) -> None:
-        self._note("a dial failed", f"{peer.short}: {error}")
-        entry = self._book.get(peer)
-        hearsay = entry is None or (not entry.met and not self._is_friend(peer))
-        if hearsay and self._redial.failures(peer) >= self._settings.hearsay_failures:
-            self.forget(peer)
-        self._woken.set()
-
-    def _is_friend(self, peer: PeerId) -> bool:
-        contact = self._trust.contact(peer)
-        return contact is not None and contact.friend and not contact.blocked
-
-    def _is_known(self, peer: PeerId) -> bool:
-        """Whether there was a reason, before its hello, to believe that `peer` belongs here."""
-        entry = self._book.get(peer)
-        return self._is_friend(peer) or (entry is not None and entry.kept)
-
-    def _records(self) -> dict[bytes, bytes]:
-        return {view.key: self._trust.records_digest(view.key) for view in self._trust.networks()}
-
     # -- small things
-
-    def _moved(self) -> None:
-        self._talk.moved()
-        now = self._clock()
-        for peer in self._redial.wanted():
-            self._redial.news(peer, now)
-        self._woken.set()
-
-    def _note_trust(self) -> None:
-        self._trust_changed = True
-        self._woken.set()
 
     def _announce(self, session: Session, up: bool) -> None:
         for callback in self._session_callbacks:
@@ -523,20 +378,20 @@ class Peers:
             except Exception:
                 log.exception("a listener failed on %s", session.peer.short)
 
-    def _fault(self, peer: PeerId, what: str, weight: float) -> None:
+    def fault(self, peer: PeerId, what: str, weight: float) -> None:
         """Count something a peer did; the ban that may follow holds from its next connection on."""
         try:
             self._router.fault(peer, what, weight)
         except TooMuch as enough:
             log.info("%s stays out for %.0f s: %s", peer.short, self._settings.gate.ban, enough)
 
-    def _note(self, kind: str, detail: str) -> None:
+    def note(self, kind: str, detail: str) -> None:
         if times := self._quiet.note(kind, self._clock()):
             log.info(
                 "%s: %s%s", kind, detail, f" ({times} times since the last such line)" if times > 1 else ""
             )
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         if self._tasks is None:
             work.close()
             return
@@ -546,7 +401,7 @@ class Peers:
         try:
             await work
         except ServentError as error:
-            self._note(name.partition(" ")[0], str(error))
+            self.note(name.partition(" ")[0], str(error))
         except Exception:
             log.exception("%s failed", name)
 

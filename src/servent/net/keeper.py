@@ -1,0 +1,193 @@
+"""Whom we want to be connected to: dials them, follows what trust decides, and keeps the address book."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from servent.errors import ServentError, WorldError
+from servent.identity import PeerId
+from servent.net import hello
+from servent.net.book import Book
+from servent.net.dialer import Dialer
+from servent.net.links import PeerAddress
+from servent.net.redial import Redial
+from servent.net.roster import Roster
+from servent.net.session import Session
+from servent.net.settings import PeersSettings
+from servent.net.shelf import Shelf
+from servent.net.talk import Talk
+from servent.trust.book import Verdict
+from servent.trust.service import TrustService
+
+
+class House(Protocol):
+    """What the keeper asks of those around it."""
+
+    async def prove(self, session: Session) -> None: ...
+
+    def note(self, kind: str, detail: str) -> None:
+        """Log it, by rate."""
+        ...
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None: ...
+
+
+class Keeper:
+    """The standing wishes of a node: friends and members of its networks, as long as there is room."""
+
+    def __init__(
+        self,
+        me: PeerId,
+        trust: TrustService,
+        book: Book,
+        shelf: Shelf,
+        redial: Redial,
+        dialer: Dialer,
+        talk: Talk,
+        roster: Roster,
+        house: House,
+        settings: PeersSettings,
+        wall: Callable[[], float],
+    ) -> None:
+        self._me, self._trust, self._book, self._shelf, self._redial = me, trust, book, shelf, redial
+        self._dialer, self._talk, self._roster, self._house = dialer, talk, roster, house
+        self._settings, self._wall = settings, wall
+        self._clock = asyncio.get_running_loop().time
+        self._woken = asyncio.Event()
+        self._trust_changed = False
+        self._digests: dict[bytes, bytes] = {}
+        self._save_at = 0.0
+
+    async def open(self) -> None:
+        """Load the address book and begin to follow trust."""
+        await self._shelf.load(self._book, self._wall())
+        self._trust.on_change(self._note_trust)
+        self._digests = self._records()
+        for peer in self._book.peers():
+            entry = self._book.get(peer)
+            if entry is not None and (entry.kept or self.is_friend(peer)):
+                self.wish(peer)
+
+    async def close(self) -> None:
+        await self._shelf.save(self._book)
+
+    def wake(self) -> None:
+        """Something happened that may have to be acted on."""
+        self._woken.set()
+
+    def remember(self, address: PeerAddress) -> None:
+        """Where a peer may be. Dialed soon if we want that peer."""
+        self._book.told(address, self._wall())
+        if self.is_known(address.peer):
+            self.wish(address.peer)
+            self._redial.news(address.peer, self._clock())
+            self.wake()
+
+    def forget(self, peer: PeerId) -> None:
+        self._redial.drop(peer)
+        self._book.forget(peer)
+
+    async def run(self) -> None:
+        """Dial whom we miss, tell members of each other, follow changes of trust, save the book."""
+        while True:
+            self._woken.clear()
+            now = self._clock()
+            if self._trust_changed:
+                self._trust_changed = False
+                await self._follow_trust()
+            self._dialer.start_due(now)
+            self._talk.tick(now)
+            if self._book.dirty and now >= self._save_at:
+                self._save_at = now + self._settings.save_every
+                try:
+                    await self._shelf.save(self._book)
+                except WorldError as trouble:
+                    self._house.note("the address book is not saved", str(trouble))
+            due = [self._redial.next_tick(), self._talk.next_tick(), now + self._settings.save_every]
+            soonest = min(at for at in due if at is not None)
+            try:
+                async with asyncio.timeout_at(max(soonest, now + 0.05)):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+            await asyncio.sleep(0.01)  # news come in bunches
+
+    async def _follow_trust(self) -> None:
+        """Contacts, blocks or memberships changed: who may stay, who is told what."""
+        for session in self._roster.sessions():
+            self.judged(session, self._trust.verdict(session.peer))
+        records, before = self._records(), self._digests
+        self._digests = records
+        for network, digest in records.items():
+            if before.get(network) != digest:
+                self._talk.changed(network)
+        if set(records) - set(before):  # we joined one: those we are connected to may be in it
+            for session in self._roster.sessions():
+                self._house.spawn(self._house.prove(session), f"prove to {session.peer.short}")
+        for contact in self._trust.contacts():
+            if contact.friend and not contact.blocked:
+                self.wish(contact.peer)
+        self.wake()
+
+    def judged(self, session: Session, verdict: Verdict) -> None:
+        if not verdict.known:
+            self._redial.drop(session.peer)
+            self._book.wanted(session.peer, False)
+            self._house.spawn(
+                session.close("not known here", hello.CODE_REFUSED), f"close {session.peer.short}"
+            )
+        elif verdict != session.verdict:
+            session.verdict = verdict
+            if self._roster.session(session.peer) is session:
+                self._talk.acquainted(session)
+                self.wake()
+
+    def wish(self, peer: PeerId, within: float | None = None) -> None:
+        """Connect to `peer` soon and stay connected, if there is room for it."""
+        if peer == self._me or self._roster.session(peer) is not None:
+            return
+        contact = self._trust.contact(peer)
+        if contact is not None and contact.blocked:
+            return
+        friend = contact is not None and contact.friend
+        if not friend and len(self._roster) + len(self._redial.wanted()) >= self._settings.keep:
+            return
+        if within is None:
+            within = self._settings.newcomer * (1.0 if self._me < peer else 2.0)
+        known = self._book.address(peer, self._wall())
+        if known.addresses or known.relay is not None:
+            self._redial.want(peer, self._clock(), within)
+            self.wake()
+
+    def dial_failed(self, peer: PeerId, error: ServentError) -> None:
+        self._house.note("a dial failed", f"{peer.short}: {error}")
+        entry = self._book.get(peer)
+        hearsay = entry is None or (not entry.met and not self.is_friend(peer))
+        if hearsay and self._redial.failures(peer) >= self._settings.hearsay_failures:
+            self.forget(peer)
+        self.wake()
+
+    def is_friend(self, peer: PeerId) -> bool:
+        contact = self._trust.contact(peer)
+        return contact is not None and contact.friend and not contact.blocked
+
+    def is_known(self, peer: PeerId) -> bool:
+        """Whether there was a reason, before its hello, to believe that `peer` belongs here."""
+        entry = self._book.get(peer)
+        return self.is_friend(peer) or (entry is not None and entry.kept)
+
+    def _records(self) -> dict[bytes, bytes]:
+        return {view.key: self._trust.records_digest(view.key) for view in self._trust.networks()}
+
+    def moved(self) -> None:
+        self._talk.moved()
+        now = self._clock()
+        for peer in self._redial.wanted():
+            self._redial.news(peer, now)
+        self.wake()
+
+    def _note_trust(self) -> None:
+        self._trust_changed = True
+        self.wake()
