@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -75,6 +76,7 @@ async def serve(options: argparse.Namespace) -> None:
         ws="websockets-sansio",
         access_log=False,
         server_header=False,
+        timeout_graceful_shutdown=1,
     )
     server = _Server(config, f"http://127.0.0.1:{guard.port}/")
     if _started_through_a_pipe():
@@ -106,9 +108,10 @@ def _started_through_a_pipe() -> bool:
 
 
 def _follow_stdin(loop: asyncio.AbstractEventLoop, server: uvicorn.Server) -> None:
-    while sys.stdin.buffer.read(4096):
+    while os.read(0, 4096):  # not sys.stdin: its lock, held here, would make the interpreter's end fatal
         pass
-    loop.call_soon_threadsafe(setattr, server, "should_exit", True)
+    with contextlib.suppress(RuntimeError):  # the loop is closed: we are ending anyway
+        loop.call_soon_threadsafe(setattr, server, "should_exit", True)
 
 
 def main() -> int:

@@ -70,7 +70,7 @@ class Button(Element):
         super().__init__("button")
         self.classes(f"{kind}-button")
         self.props["type"] = "button"
-        self._word, self._doing, self._press = text, doing or text, press
+        self.word, self._doing, self._press = text, doing or text, press
         with self:
             if sign:
                 icon(sign)
@@ -90,7 +90,7 @@ class Button(Element):
                 self._busy(False)
 
     def _busy(self, busy: bool) -> None:
-        self._label.say(self._doing if busy else self._word)
+        self._label.say(self._doing if busy else self.word)
         if busy:
             self.props["disabled"] = True
             self.props["aria-busy"] = "true"
@@ -98,6 +98,15 @@ class Button(Element):
             self.props.pop("disabled", None)
             self.props.pop("aria-busy", None)
         self.update()
+
+
+def opens(box: ui.dialog) -> Press:
+    """What a button does that opens `box`: open it, and not wait for its end."""
+
+    def open_it() -> None:
+        box.open()
+
+    return open_it
 
 
 class Answer(Element):
@@ -128,8 +137,8 @@ class Answer(Element):
             Words(text)
 
 
-def field(label: str, *, hint: str = "", lines: int = 1) -> ui.input | ui.textarea:
-    """A text field with its label above."""
+def field(label: str, *, hint: str = "", lines: int = 1, first: bool = False) -> ui.input | ui.textarea:
+    """A text field with its label above. `first`: the one a dialog opens in."""
     with tag("label", "field"):
         Words(label, "span", "field-label")
         entry = ui.textarea() if lines > 1 else ui.input()
@@ -137,6 +146,8 @@ def field(label: str, *, hint: str = "", lines: int = 1) -> ui.input | ui.textar
         entry.props["aria-label"] = label
         entry.props["autocomplete"] = "off"
         entry.props["spellcheck"] = "false"
+        if first:
+            entry.props["autofocus"] = True
         if hint:
             entry.props["placeholder"] = hint
     return entry

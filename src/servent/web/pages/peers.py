@@ -17,7 +17,8 @@ def draw(desk: Desk) -> None:
         pass
 
     async def edit(event: GenericEventArguments) -> None:
-        peer_id = str(event.args.get("detail", {}).get("id", ""))[:64]
+        detail = event.args.get("detail") if isinstance(event.args, dict) else None
+        peer_id = str(detail.get("id", ""))[:64] if isinstance(detail, dict) else ""
         room.clear()
         try:
             peer = await desk.ask(_find, desk, peer_id)

@@ -9,7 +9,7 @@ from nicegui import ui
 from servent.api.schema import Share
 from servent.errors import NotFound, ServentError, UsageError
 from servent.web.desk import Desk, size
-from servent.web.parts import Answer, Button, Words, dialog, field, heading, tag, to_pass_on
+from servent.web.parts import Answer, Button, Words, dialog, field, heading, opens, tag, to_pass_on
 
 LOOK_EVERY = 0.5  # s between two looks at a share that is being hashed
 
@@ -17,8 +17,8 @@ LOOK_EVERY = 0.5  # s between two looks at a share that is being hashed
 def draw(desk: Desk) -> None:
     with heading("Transfers"), tag("div", "head-buttons"):
         get, send = _get(desk), _send(desk)
-        Button("Get", get.open, sign="get")
-        Button("Send", send.open, sign="send", kind="main")
+        Button("Get", opens(get), sign="get")
+        Button("Send", opens(send), sign="send", kind="main")
     tag("sv-transfers")
 
 
@@ -30,7 +30,7 @@ def _send(desk: Desk) -> ui.dialog:
             "p",
             "muted",
         )
-        path = field("Path on this machine", hint="/home/you/Pictures/Summer")
+        path = field("Path on this machine", hint="/home/you/Pictures/Summer", first=True)
         answer = Answer()
 
         async def make() -> None:
@@ -78,7 +78,7 @@ def _again(desk: Desk, share: Share) -> Share:
 def _get(desk: Desk) -> ui.dialog:
     """A link becomes a download."""
     with dialog("Get what a link names") as box:
-        link = field("Link", hint="magnet:?xt=urn:btmh:…", lines=3)
+        link = field("Link", hint="magnet:?xt=urn:btmh:…", lines=3, first=True)
         to = field("Folder on this machine (empty: your downloads)")
         answer = Answer()
 

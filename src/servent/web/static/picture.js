@@ -98,13 +98,12 @@ class Picture extends HTMLElement {
     this.inner = this.small ? 62 : 84;
     this.outer = { x: width / 2 - (this.small ? 46 : 64), y: height / 2 - 46 };
     this.me.setAttribute("transform", `translate(${this.center.x} ${this.center.y})`);
-    this.rings.replaceChildren();
-    for (const ms of RINGS) {
+    this.rings.replaceChildren(...RINGS.flatMap((ms) => {
       const { x, y } = this._radius(depth(ms));
-      const label = svg("text", { x: this.center.x, y: this.center.y - y - 5, "text-anchor": "middle" });
+      const label = svg("text", { "text-anchor": "middle", dy: "0.35em" });
       label.textContent = `${ms} ms`;
-      this.rings.append(svg("ellipse", { cx: this.center.x, cy: this.center.y, rx: x, ry: y }), label);
-    }
+      return [svg("ellipse", { cx: this.center.x, cy: this.center.y, rx: x, ry: y }), label];
+    }));
     this.paint(true);
   }
 
@@ -121,6 +120,7 @@ class Picture extends HTMLElement {
     const drawn = here.slice(0, MOST).sort((a, b) => (a.id < b.id ? -1 : 1));
     write(this.more, here.length > MOST ? `and ${here.length - MOST} more on the Peers page` : "");
     const angles = spread(drawn.map((peer) => direction(peer.id)));
+    this._name(angles);
     const seen = new Set();
     drawn.forEach((peer, index) => {
       seen.add(peer.id);
@@ -144,6 +144,26 @@ class Picture extends HTMLElement {
     this._show();
     this._place();
     this._run();
+  }
+
+  // The rings say their milliseconds in the widest gap between two peers, where nobody's name stands.
+  _name(angles) {
+    const order = [...angles].sort((a, b) => a - b);
+    let where = -Math.PI / 2;
+    let widest = 0;
+    order.forEach((angle, index) => {
+      const next = index + 1 < order.length ? order[index + 1] : order[0] + 2 * Math.PI;
+      if (next - angle > widest) {
+        widest = next - angle;
+        where = (angle + next) / 2;
+      }
+    });
+    RINGS.forEach((ms, index) => {
+      const { x, y } = this._radius(depth(ms));
+      const label = this.rings.children[2 * index + 1];
+      label.setAttribute("x", (this.center.x + Math.cos(where) * x).toFixed(1));
+      label.setAttribute("y", (this.center.y + Math.sin(where) * y).toFixed(1));
+    });
   }
 
   _make(peer) {
