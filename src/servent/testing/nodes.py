@@ -1,0 +1,66 @@
+"""Whole nodes in one line, on the simulated network or on real iroh over loopback.
+
+async with nodes(3, folder) as (ann, bob, cat): ...
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from servent.config import Config
+from servent.identity import Identity
+from servent.net.links import Endpoint
+from servent.node import Node
+from servent.testing.simnet import SimNet
+
+NETWORK = "lab"
+
+
+def quiet_config(name: str, folder: Path) -> Config:
+    """A node that keeps to itself: no relay, no local network, no page."""
+    config = Config()
+    config.node.name = name
+    config.node.download_dir = str(folder / "downloads")
+    config.net.relays = []
+    config.net.lan = False
+    config.web.enabled = False
+    return config
+
+
+@asynccontextmanager
+async def nodes(
+    count: int, folder: Path, net: SimNet | None = None, *, bulk: bool = True
+) -> AsyncIterator[list[Node]]:
+    """`count` running nodes, each with a data directory of its own below `folder`.
+
+    Args:
+        net: the simulated network they live on; None for real iroh.
+        bulk: offer the TCP lane (only on real iroh: the simulated network has no TCP).
+    """
+
+    async def simulated(identity: Identity, **_: Any) -> Endpoint:
+        assert net is not None
+        return net.endpoint(identity)
+
+    async with contextlib.AsyncExitStack() as stack:
+        started = []
+        for number in range(count):
+            home = folder / f"node-{number}"
+            config = quiet_config(f"node {number}", home)
+            config.blobs.bulk = bulk and net is None
+            node = Node(home, config) if net is None else Node(home, config, open_endpoint=simulated)
+            started.append(await stack.enter_async_context(node))
+        yield started
+
+
+async def gather_in_network(members: Sequence[Node], name: str = NETWORK) -> None:
+    """The first founds an invitation-only network, the others join it through him, one after another."""
+    founder, *others = members
+    await founder.trust.create_network(name)
+    invitation = await founder.invite(name, uses=max(1, len(others)))
+    for node in others:
+        await node.join(invitation)
