@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 
 from servent.identity import Identity, PeerId
-from servent.trust.book import Book, Home, Verdict
+from servent.trust.book import Book, Verdict
+from servent.trust.changes import Home
 from servent.trust.networks import Invitation
 
 T0 = 1_800_000_000.0  # wall clock at which these stories begin
@@ -35,7 +36,7 @@ class Person:
         return seed(f"{self.name} {self._count}")
 
     def founds(self, name: str = "home", *, open: bool = False, now: float = T0) -> Home:
-        home, _ = self.book.create_network(
+        home, _ = self.book.homes.create(
             name, self.fresh(), self.fresh(), open=open, mode="p2p", wall_now=now
         )
         return home
@@ -43,10 +44,10 @@ class Person:
     def invites(
         self, network: str = "home", uses: int | None = 1, lifetime: float | None = DAY, now: float = T0
     ) -> Invitation:
-        return self.book.invite(network, self.fresh(), uses=uses, lifetime=lifetime, wall_now=now)[0]
+        return self.book.homes.invite(network, self.fresh(), uses=uses, lifetime=lifetime, wall_now=now)[0]
 
     def joins(self, invitation: Invitation, now: float = T0) -> Home:
-        return self.book.accept(invitation, now)[0]
+        return self.book.homes.accept(invitation, now)[0]
 
     def judges(self, other: Person, now: float = T0) -> Verdict:
         """The verdict after `other` said hello to us."""
@@ -57,7 +58,7 @@ class Person:
         """Take over all records of `other`, page by page. Returns how many were new."""
         after, new = 0, 0
         while True:
-            page = other.book.records_since(network, after, 4096)
+            page = other.book.homes.records_since(network, after, 4096)
             merged, _ = self.book.merge_records(network, other.id, page.records)
             new += merged.new
             after = page.mark

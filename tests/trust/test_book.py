@@ -112,7 +112,7 @@ def test_a_network_of_the_same_name_is_another_network() -> None:
     eve.founds("home")
     bob.joins(ann.invites())
     assert bob.joins(eve.invites()).alias == "home-2"
-    assert [home.alias for home in bob.book.homes()] == ["home", "home-2"]
+    assert [home.alias for home in bob.book.homes.all()] == ["home", "home-2"]
     assert not ann.judges(eve).known
 
 
@@ -120,6 +120,36 @@ def test_my_own_key_is_never_a_visitor() -> None:
     (ann,) = people("ann")
     ann.founds()
     assert not ann.judges(ann).known
+
+
+def test_our_own_log_says_why_somebody_was_refused() -> None:
+    ann, bob, cat, eve = people("ann", "bob", "cat", "eve")
+    home = ann.founds()
+    once, revoked, short = ann.invites(), ann.invites(), ann.invites(lifetime=10)
+    bob.joins(once)
+    assert ann.judges(bob).known
+    reasons = {}
+    for name, invitation in (("used", once), ("revoked", revoked), ("expired", short)):
+        visitor = Person(name)
+        visitor.joins(invitation)
+        if name == "revoked":
+            ann.book.homes.revoke_invitation("home", invitation.id, T0)
+        reasons[name] = ann.judges(visitor, T0 + DAY).reason
+    ann.book.homes.remove_member("home", bob.id, T0)
+    reasons["removed"] = ann.judges(bob).reason
+    reasons["stranger"] = ann.judges(eve).reason
+    reasons["swapped"] = shows(eve, ann, home.secret, p.Shown(home.membership)).reason
+    ann.book.contacts.block(cat.id, T0)
+    reasons["blocked"] = ann.judges(cat).reason
+    assert reasons == {
+        "used": "home: the invitation was used up by others",
+        "revoked": "home: the invitation was revoked",
+        "expired": "home: the invitation has expired and no member vouches that it was used in time",
+        "removed": "home: removed from the network",
+        "stranger": "a stranger",
+        "swapped": "home: somebody else's membership",
+        "blocked": "blocked",
+    }
 
 
 # -- expiry
@@ -189,7 +219,7 @@ def test_an_invitation_for_three_lets_three_in() -> None:
     for other in others:
         other.joins(invitation)
     assert [ann.judges(other).known for other in others] == [True, True, True, False]
-    assert ann.book.issued("home")[0].used == 3
+    assert ann.book.homes.issued("home")[0].used == 3
 
 
 def test_removing_somebody_does_not_give_their_use_back() -> None:
@@ -199,7 +229,7 @@ def test_removing_somebody_does_not_give_their_use_back() -> None:
     bob.joins(invitation)
     eve.joins(invitation)
     ann.judges(bob)
-    ann.book.remove_member("home", bob.id, T0 + 1)
+    ann.book.homes.remove_member("home", bob.id, T0 + 1)
     assert not ann.judges(bob, T0 + 2).known
     assert not ann.judges(eve, T0 + 2).known
 
@@ -218,7 +248,7 @@ def test_two_members_who_let_different_people_in_agree_on_the_first_when_they_me
     sync(bob, cat, home.key, T0 + 30)
     assert not bob.judges(one, T0 + 40).known and not cat.judges(one, T0 + 40).known
     assert bob.judges(two, T0 + 40).known and cat.judges(two, T0 + 40).known
-    assert bob.book.home(home.key).roll.digest == cat.book.home(home.key).roll.digest
+    assert bob.book.homes.get(home.key).roll.digest == cat.book.homes.get(home.key).roll.digest
 
 
 def test_the_founders_word_is_final() -> None:
@@ -270,7 +300,7 @@ def test_members_agree_in_whatever_order_records_arrive(dice_seed: int) -> None:
         for one, two in itertools.permutations(everyone, 2):
             one.judges(two, T0 + 200)
             one.hears_from(two, home.key)
-    rolls = [person.book.home(home.key).roll for person in everyone]
+    rolls = [person.book.homes.get(home.key).roll for person in everyone]
     ins = [{x.id for x in newcomers if bytes(x.id) in roll.members()} for roll in rolls]
     assert all(who == ins[0] for who in ins) and len(ins[0]) <= 2
     assert ins[0]
@@ -286,11 +316,11 @@ def test_a_revoked_invitation_lets_nobody_new_in_but_keeps_who_came_before() -> 
     bob.joins(invitation)
     eve.joins(invitation)
     assert ann.judges(bob).known
-    ann.book.revoke_invitation("home", invitation.id, T0 + 1)
+    ann.book.homes.revoke_invitation("home", invitation.id, T0 + 1)
     assert ann.judges(bob, T0 + 2).known
     assert not ann.judges(eve, T0 + 2).known
     with pytest.raises(NotFound):
-        ann.book.revoke_invitation("home", "0" * 16, T0 + 3)
+        ann.book.homes.revoke_invitation("home", "0" * 16, T0 + 3)
 
 
 def test_a_revocation_reaches_members_who_never_saw_the_founder_again() -> None:
@@ -301,7 +331,7 @@ def test_a_revocation_reaches_members_who_never_saw_the_founder_again() -> None:
         sync(ann, member, home.key)
     invitation = ann.invites(uses=None)
     eve.joins(invitation)
-    ann.book.revoke_invitation("home", invitation.id, T0 + 1)
+    ann.book.homes.revoke_invitation("home", invitation.id, T0 + 1)
     sync(ann, bob, home.key, T0 + 2)
     assert cat.judges(eve, T0 + 3).known, "cat cannot know yet"
     sync(bob, cat, home.key, T0 + 4)
@@ -316,7 +346,7 @@ def test_revoking_with_members_removes_those_who_came_by_it() -> None:
     bob.joins(leaked)
     cat.joins(fine)
     assert ann.judges(bob).known and ann.judges(cat).known
-    ann.book.revoke_invitation("home", leaked.id, T0 + 1, with_members=True)
+    ann.book.homes.revoke_invitation("home", leaked.id, T0 + 1, with_members=True)
     assert not ann.judges(bob, T0 + 2).known and ann.judges(cat, T0 + 2).known
 
 
@@ -328,7 +358,7 @@ def test_an_ex_member_is_out_with_every_key_and_paper_they_have() -> None:
     cat.joins(ann.invites())
     sync(ann, bob, home.key)
     sync(ann, cat, home.key)
-    ann.book.remove_member("home", bob.id, T0 + 1)
+    ann.book.homes.remove_member("home", bob.id, T0 + 1)
     sync(ann, cat, home.key, T0 + 2)
     for member in (ann, cat):
         assert not member.judges(bob, T0 + 3).known
@@ -348,7 +378,7 @@ def test_a_member_who_was_removed_can_be_invited_again() -> None:
     cat.joins(ann.invites())
     sync(ann, cat, home.key)
     ann.judges(bob)
-    ann.book.remove_member("home", bob.id, T0)
+    ann.book.homes.remove_member("home", bob.id, T0)
     assert not ann.judges(bob).known
     bob.joins(ann.invites())
     sync(ann, cat, home.key)
@@ -360,9 +390,9 @@ def test_a_removed_peer_of_an_open_network_stays_out_with_that_key() -> None:
     ann.founds(open=True)
     bob.joins(ann.invites())
     assert ann.judges(bob).known
-    ann.book.remove_member("home", bob.id, T0)
+    ann.book.homes.remove_member("home", bob.id, T0)
     assert not ann.book.verdict(bob.id).known
-    bob.book.leave("home")
+    bob.book.homes.leave("home")
     bob.joins(ann.invites(), T0 + DAY)
     assert not ann.judges(bob, T0 + DAY).known
 
@@ -372,7 +402,7 @@ def test_closing_an_open_network_shuts_those_out_who_had_no_invitation() -> None
     ann.founds(open=True)
     bob.joins(ann.invites())
     assert ann.judges(bob).known
-    ann.book.change_settings("home", T0 + 1, open=False)
+    ann.book.homes.change_settings("home", T0 + 1, open=False)
     assert not ann.book.verdict(bob.id).known and not ann.judges(bob, T0 + 2).known
     bob.joins(ann.invites(now=T0 + 3), T0 + 3)
     assert ann.judges(bob, T0 + 4).known
@@ -388,13 +418,13 @@ def test_records_are_taken_from_members_of_that_network_only() -> None:
     eve.founds("other")
     ann.judges(bob)
     ann.judges(eve)
-    page = ann.book.records_since(home.key, 0, 4096)
+    page = ann.book.homes.records_since(home.key, 0, 4096)
     with pytest.raises(BadMessage):
         ann.book.merge_records(home.key, eve.id, page.records)
     with pytest.raises(BadMessage):
         ann.book.merge_records(seed("no such network"), bob.id, [])
     with pytest.raises(NotFound):
-        ann.book.records_since(seed("no such network"), 0, 4096)
+        ann.book.homes.records_since(seed("no such network"), 0, 4096)
 
 
 def test_a_member_cannot_slip_records_of_their_own_making_in() -> None:
@@ -402,7 +432,7 @@ def test_a_member_cannot_slip_records_of_their_own_making_in() -> None:
     home = ann.founds()
     bob.joins(ann.invites())
     sync(ann, bob, home.key)
-    roll = ann.book.home("home").roll
+    roll = ann.book.homes.get("home").roll
     gone = n.make_revocation(bob.identity, "member", ann.id, int(T0) + 9_999, int(T0))
     settings = n.make_settings(bob.identity, "bobs", "p2p", "open", roll.settings.lock, int(T0) + 9_999)
     warrant = n.make_warrant(bob.identity, eve.id, 1, None, None)
@@ -425,11 +455,11 @@ def test_older_settings_do_not_come_back() -> None:
     home = ann.founds("old name")
     bob.joins(ann.invites("old name"))
     before = canonical(home.roll.settings)
-    ann.book.change_settings("old name", T0 + 5, name="new name")
+    ann.book.homes.change_settings("old name", T0 + 5, name="new name")
     sync(ann, bob, home.key)
-    assert bob.book.home(home.key).roll.settings.name == "new name"
+    assert bob.book.homes.get(home.key).roll.settings.name == "new name"
     assert ann.book.merge_records(home.key, bob.id, [before])[0].new == 0
-    assert ann.book.home(home.key).roll.settings.name == "new name"
+    assert ann.book.homes.get(home.key).roll.settings.name == "new name"
 
 
 def test_too_many_records_at_once_are_refused_whole() -> None:
@@ -451,18 +481,18 @@ def test_pages_are_small_and_complete() -> None:
         assert ann.judges(visitor).known
     after, seen = 0, []
     while True:
-        page = ann.book.records_since(home.key, after, 2000)
+        page = ann.book.homes.records_since(home.key, after, 2000)
         assert sum(len(body) + 4 for body in page.records) <= 2000
         seen += page.records
         after = page.mark
         if not page.more:
             break
     assert len(set(seen)) == len(seen) == 40
-    assert ann.book.records_since(home.key, after, 2000).records == ()
-    assert len(ann.book.records_since(home.key, 10**9, 10**6).records) == 40, "a mark of another life"
+    assert ann.book.homes.records_since(home.key, after, 2000).records == ()
+    assert len(ann.book.homes.records_since(home.key, 10**9, 10**6).records) == 40, "a mark of another life"
     bob.joins(ann.invites())
     sync(bob, ann, home.key)
-    assert len(bob.book.home("home").roll.members()) == 41
+    assert len(bob.book.homes.get("home").roll.members()) == 41
 
 
 # -- boxes from the hostile
@@ -481,9 +511,9 @@ def test_one_bad_box_of_a_member_does_not_spoil_another_network() -> None:
     bob.joins(ann.invites("one"))
     bob.joins(ann.invites("two"))
     nonce = seed("n")
-    mine = bob.book.home("one").membership
+    mine = bob.book.homes.get("one").membership
     wrong = msgspec.structs.replace(mine, signature=bytes(64))
-    shown = [(one.secret, p.Shown(wrong)), (two.secret, p.Shown(bob.book.home("two").membership))]
+    shown = [(one.secret, p.Shown(wrong)), (two.secret, p.Shown(bob.book.homes.get("two").membership))]
     boxes = p.box_all(shown, bob.id, ann.id, nonce, seed("x"))
     assert ann.book.judge(bob.id, nonce, boxes, None, T0)[0].networks == {two.key}
 
@@ -595,20 +625,20 @@ def test_leaving_ends_it_and_accepting_twice_changes_nothing() -> None:
     ann.founds()
     invitation = ann.invites()
     home = bob.joins(invitation)
-    assert bob.book.accept(invitation, T0 + 1) == (home, [])
+    assert bob.book.homes.accept(invitation, T0 + 1) == (home, [])
     assert ann.judges(bob).known and bob.judges(ann).known
-    bob.book.leave("home")
-    assert not bob.book.verdict(ann.id).known and bob.book.homes() == []
+    bob.book.homes.leave("home")
+    assert not bob.book.verdict(ann.id).known and bob.book.homes.all() == []
 
 
 def test_a_network_is_found_by_name_alias_and_id() -> None:
     (ann,) = people("ann")
     home = ann.founds("Familie Müller")
-    ann.book.set_alias("familie müller", "family")
+    ann.book.homes.set_alias("familie müller", "family")
     for text in ("family", "FAMILY", n.network_id(home.key)):
-        assert ann.book.home(text).key == home.key
+        assert ann.book.homes.get(text).key == home.key
     with pytest.raises(NotFound):
-        ann.book.home("familie müller")
+        ann.book.homes.get("familie müller")
 
 
 def test_a_hostile_network_name_is_shown_harmless() -> None:
@@ -618,7 +648,7 @@ def test_a_hostile_network_name_is_shown_harmless() -> None:
         home.admin or eve.identity, "\u202egnirb\x1b[2J", "p2p", "open", n.lock_of(home.secret), int(T0) + 1
     )
     bob.joins(n.Invitation(settings, home.secret))
-    assert [h.alias for h in bob.book.homes()] == ["gnirb[2J"]
+    assert [h.alias for h in bob.book.homes.all()] == ["gnirb[2J"]
 
 
 @pytest.mark.parametrize(

@@ -259,6 +259,7 @@ def check_membership(membership: Membership, settings: Settings) -> None:
         _check(membership.member, membership.signature, text, "membership")
 
 
+@lru_cache(maxsize=1024)  # asked for every stream
 def is_founder(membership: Membership) -> bool:
     """Whether the network key itself vouches for this member."""
     text = _membership_text(membership.network, membership.member, membership.joined, None)

@@ -9,7 +9,8 @@ import msgspec
 from servent.codec import canonical
 from servent.errors import ServentError
 from servent.identity import Identity, PeerId
-from servent.trust.book import Book, Change, Home, Issued, Saved
+from servent.trust.book import Book
+from servent.trust.changes import Change, Home, Issued, Saved
 from servent.trust.contacts import Contact, TicketSecret
 from servent.trust.grants import Grant, check_audience
 from servent.trust.networks import Membership, Record, Settings
@@ -53,7 +54,7 @@ class Unreadable(ValueError):
 def operations(book: Book, change: Change) -> list[Operation]:
     """What to execute for `change`, in order, as the book is now."""
     if not isinstance(change, Saved):
-        roll = book.home(change.network).roll
+        roll = book.homes.get(change.network).roll
         gone: list[Operation] = [
             ("DELETE FROM trust_record WHERE network = ? AND label = ?", (change.network, label))
             for label in roll.take_dropped()
@@ -122,11 +123,11 @@ def _load_networks(connection: sqlite3.Connection, book: Book) -> None:
         ):
             roll.load(msgspec.msgpack.decode(body, type=Record), mark)
         mine = msgspec.msgpack.decode(membership, type=Membership)
-        book.load_home(Home(roll, alias, secret, mine, Identity(seed) if seed else None))
+        book.homes.load(Home(roll, alias, secret, mine, Identity(seed) if seed else None))
     for key, network, name, uses, expires, made, serial in connection.execute(
         "SELECT key, network, id, uses, expires, made, serial FROM trust_issued"
     ):
-        book.load_issued(Issued(name, network, key, uses, expires, made, serial=serial))
+        book.homes.load_issued(Issued(name, network, key, uses, expires, made, serial=serial))
 
 
 def _peers(packed: bytes) -> frozenset[PeerId]:

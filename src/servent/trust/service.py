@@ -13,19 +13,11 @@ from servent.errors import NotFound, WorldError
 from servent.identity import Identity, PeerId
 from servent.store import Store, StoreTrouble
 from servent.trust import proofs, rows
-from servent.trust.book import (
-    INVITATION_LIFETIME,
-    Book,
-    Change,
-    Home,
-    Issued,
-    Merged,
-    Saved,
-    SavedRecords,
-    Verdict,
-)
+from servent.trust.book import Book, Verdict
+from servent.trust.changes import Change, Home, Issued, Saved, SavedRecords
 from servent.trust.contacts import TICKET_LIFETIME, Contact, TicketSecret
 from servent.trust.grants import Audience, Grant
+from servent.trust.homes import INVITATION_LIFETIME, Merged
 from servent.trust.networks import Invitation, Mode, Policy, network_id
 from servent.trust.roll import PAGE_BYTES, Page
 
@@ -152,7 +144,7 @@ class TrustService:
         self, name: str, *, open: bool = False, mode: Mode = "p2p", wall_now: float | None = None
     ) -> NetworkView:
         """Found a network; its key stays here. Raises UsageError for a bad name or too many networks."""
-        home, changes = self._book.create_network(
+        home, changes = self._book.homes.create(
             name, self._dice(32), self._dice(32), open=open, mode=mode, wall_now=self._now(wall_now)
         )
         await self._save(changes)
@@ -160,16 +152,16 @@ class TrustService:
 
     def networks(self) -> list[NetworkView]:
         """All my networks, by name."""
-        return [self._view(home) for home in self._book.homes()]
+        return [self._view(home) for home in self._book.homes.all()]
 
     def network(self, network: str | bytes) -> NetworkView:
         """One of them, by name, id or key. Raises NotFound."""
-        return self._view(self._book.home(network))
+        return self._view(self._book.homes.get(network))
 
     async def rename_network(self, network: str | bytes, alias: str) -> NetworkView:
         """Call it differently, here only. Raises UsageError when the name is taken."""
-        key = self._book.home(network).key
-        await self._save(self._book.set_alias(key, alias))
+        key = self._book.homes.get(network).key
+        await self._save(self._book.homes.set_alias(key, alias))
         return self.network(key)
 
     async def change_settings(
@@ -183,12 +175,12 @@ class TrustService:
     ) -> NetworkView:
         """As the admin: change the network for all members. Raises UsageError for everyone else."""
         now = self._now(wall_now)
-        await self._save(self._book.change_settings(network, now, name=name, mode=mode, open=open))
+        await self._save(self._book.homes.change_settings(network, now, name=name, mode=mode, open=open))
         return self.network(network)
 
     async def leave(self, network: str | bytes) -> None:
         """Forget a network and, if it is mine, its key: nobody can invite to it any more."""
-        await self._save(self._book.leave(network))
+        await self._save(self._book.homes.leave(network))
 
     async def invite(
         self,
@@ -203,7 +195,7 @@ class TrustService:
         Raises:
             UsageError: I am not the admin (of a network that is not open), or limits out of range.
         """
-        invitation, changes = self._book.invite(
+        invitation, changes = self._book.homes.invite(
             network, self._dice(32), uses=uses, lifetime=lifetime, wall_now=self._now(wall_now)
         )
         await self._save(changes)
@@ -211,11 +203,11 @@ class TrustService:
 
     def invitations(self, network: str | bytes) -> list[Issued]:
         """Those I made, newest first."""
-        return self._book.issued(network)
+        return self._book.homes.issued(network)
 
     async def accept_invitation(self, invitation: Invitation, wall_now: float | None = None) -> NetworkView:
         """Join. Raises UsageError when it is forged or expired."""
-        home, changes = self._book.accept(invitation, self._now(wall_now))
+        home, changes = self._book.homes.accept(invitation, self._now(wall_now))
         await self._save(changes)
         return self._view(home)
 
@@ -229,15 +221,17 @@ class TrustService:
     ) -> None:
         """End an invitation by its id. Raises NotFound, or UsageError when I am not the admin."""
         now = self._now(wall_now)
-        await self._save(self._book.revoke_invitation(network, invitation, now, with_members=with_members))
+        await self._save(
+            self._book.homes.revoke_invitation(network, invitation, now, with_members=with_members)
+        )
 
     async def remove_member(self, network: str | bytes, peer: PeerId, wall_now: float | None = None) -> None:
         """Take a member back, and end the invitation they came by. Raises UsageError when I am not the admin."""
-        await self._save(self._book.remove_member(network, peer, self._now(wall_now)))
+        await self._save(self._book.homes.remove_member(network, peer, self._now(wall_now)))
 
     def members(self, network: str | bytes) -> list[MemberView]:
         """Everyone known to be in it, me included; in open networks, who is here now."""
-        home = self._book.home(network)
+        home = self._book.homes.get(network)
         seen: dict[bytes, float | None] = dict(home.roll.members())
         for peer in self._book.present(home.key):
             seen.setdefault(peer, None)
@@ -263,11 +257,11 @@ class TrustService:
 
     def records_digest(self, network: bytes) -> bytes:
         """16 bytes; the other side has nothing new for us, nor we for it, when its digest is the same."""
-        return self._book.home(network).roll.digest
+        return self._book.homes.get(network).roll.digest
 
     def records_since(self, network: bytes, after: int = 0, limit_bytes: int = PAGE_BYTES) -> Page:
         """Records to hand to a member, a page at a time; `page.mark` is the next `after`. Raises NotFound."""
-        return self._book.records_since(network, after, limit_bytes)
+        return self._book.homes.records_since(network, after, limit_bytes)
 
     async def merge_records(self, network: bytes, peer: PeerId, bodies: Sequence[bytes]) -> Merged:
         """Take in a page that `peer` sent. Records that do not hold are counted as refused, the others kept.
@@ -331,7 +325,7 @@ class TrustService:
         Raises:
             NotFound: nobody. UsageError: more than one.
         """
-        members = {PeerId(key) for home in self._book.homes() for key in home.roll.members()}
+        members = {PeerId(key) for home in self._book.homes.all() for key in home.roll.members()}
         return self._book.contacts.resolve(text, frozenset({*others, *members}))
 
     # -- tickets
@@ -416,7 +410,7 @@ class TrustService:
         self._book.set_default(service, audience)
 
     def allows(self, peer: PeerId, service: str) -> bool:
-        """Whether `peer` may use `service` now. In memory, about a microsecond; asked for every stream."""
+        """Whether `peer` may use `service` now. In memory, a few microseconds; asked for every stream."""
         return self._book.allows(peer, service)
 
     # -- the disk
