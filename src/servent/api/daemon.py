@@ -14,17 +14,16 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import uvicorn
-from msgspec import Struct
 
 import servent
 from servent.api import routes_node, server
 from servent.api.client import API_FILE
 from servent.api.context import Context
+from servent.api.daemon_options import Options
 from servent.api.events import Bus
 from servent.api.face import Face
 from servent.api.keys import Keys, write_private
@@ -42,26 +41,6 @@ GRACE = 1  # s; requests under way may end
 STOP_WITHIN = 8.0  # s; a node that does not stop by then is ended hard
 
 
-class Options(Struct, kw_only=True):
-    """What the command line says; None where it says nothing and the file decides."""
-
-    data_dir: Path
-    api_port: int | None = None
-    web: bool | None = None
-    open_page: bool = False
-    json: bool = False
-    verbose: bool = False
-    name: str | None = None
-    download_dir: str | None = None
-    relays: list[str] | None = None
-    bind: list[str] | None = None
-    bulk_port: int | None = None
-    lan: bool | None = None
-    relay_server: bool | None = None
-    relay_port: int | None = None
-    relay_url: str | None = None
-
-
 OpenNode = Callable[[Options], AbstractAsyncContextManager[Face]]
 
 
@@ -71,11 +50,11 @@ def run_daemon(options: Options, open_node: OpenNode | None = None) -> int:
     Raises:
         ServentError: it could not start, or had to end.
     """
-    if open_node is None:
-        from servent.api.adapter import open_node as open_real_node
-
-        open_node = open_real_node
     with DirLock(options.data_dir), asyncio.Runner() as runner:
+        if open_node is None:
+            from servent.api.adapter import open_node as open_real_node
+
+            open_node = open_real_node
         try:
             return runner.run(_run(options, open_node))
         except BaseExceptionGroup as group:
@@ -317,3 +296,6 @@ def _end_hard_after(seconds: float) -> threading.Timer:
     timer.daemon = True
     timer.start()
     return timer
+
+
+__all__ = ["OpenNode", "Options", "first_of", "run_daemon", "say", "signals"]

@@ -22,6 +22,7 @@ import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from servent.api.keys import SESSION_LIFETIME, Keys, cookie_name, includes
+from servent.api.routing import ProblemError
 from servent.api.schema import Problem
 from servent.api.schema import Scope as TokenScope
 
@@ -208,19 +209,23 @@ class Guard:
     async def _pass_on(
         self, scope: Scope, receive: Receive, send: Send, headers: dict[str, list[str]]
     ) -> None:
-        started, seen = False, 0
+        started, seen, too_long = False, 0, False
+        problem = _problem(413, "usage", f"a request body has at most {self._max_body_bytes} bytes")
 
         async def counted() -> Message:
-            nonlocal seen
+            nonlocal seen, too_long
             message = await receive()
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
                 if seen > self._max_body_bytes:
-                    raise _BodyTooLong
+                    too_long = True
+                    raise ProblemError(problem)
             return message
 
         async def secured(message: Message) -> None:
             nonlocal started
+            if too_long and not started:
+                return  # whatever the app makes of it: the answer below is the right one
             if message["type"] == "http.response.start":
                 started = True
                 given = list(message.get("headers", ()))
@@ -232,15 +237,11 @@ class Guard:
 
         try:
             await self.app(scope, counted, secured)
-        except _BodyTooLong:
-            if started:
+        except ProblemError:
+            if not too_long or started:
                 raise
-            problem = _problem(413, "usage", f"a request body has at most {self._max_body_bytes} bytes")
+        if too_long and not started:
             await _refuse(scope, receive, send, problem, headers)
-
-
-class _BodyTooLong(Exception):
-    """The body passed the limit while it was read."""
 
 
 def _headers(scope: Scope) -> dict[str, list[str]]:

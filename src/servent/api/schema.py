@@ -16,7 +16,7 @@ API_VERSION = 1
 
 Text = Annotated[str, Meta(min_length=1, max_length=2048)]
 ShortName = Annotated[str, Meta(min_length=1, max_length=64)]
-Link = Annotated[str, Meta(min_length=1, max_length=8192)]
+Link = Annotated[str, Meta(min_length=1, max_length=16384)]
 PathText = Annotated[str, Meta(min_length=1, max_length=4096)]
 Rate = Annotated[int, Meta(ge=1024, le=2**50)]  # bytes per second
 Lifetime = Annotated[float, Meta(gt=0, le=10 * 365 * 86400.0)]

@@ -20,7 +20,7 @@ DOWN_WITHIN = 10.0  # s
     "servent up --relay https://relay.example --bind 0.0.0.0:4433",
     "servent up --relay-server --relay-port 7443",
 )
-@click.option("--name", help="What others see; kept for the next start.")
+@click.option("--name", help="What others see; also the setting node.name.")
 @click.option(
     "--api-port",
     type=click.IntRange(0, 65535),

@@ -23,7 +23,7 @@ from servent.errors import UsageError
 @click.option("--qr", is_flag=True, help="Also show it as a QR code, on stderr.")
 def ticket(session: Session, once: bool, lifetime: str | None, qr: bool) -> None:
     """Print a ticket: whoever holds it can connect to this node."""
-    made = session.client().ticket(once=once, lifetime=parse_duration(lifetime) if lifetime else None)
+    made = session.client().ticket(once=once, lifetime=_lifetime(lifetime))
     if qr:
         click.echo(made.qr_text, err=True)
     session.show(made, lambda: click.echo(made.ticket))
@@ -55,6 +55,13 @@ def join(session: Session, ticket: str | None) -> None:
     session.show(done, people)
     if not done.connected:
         hint(done.reason or "They are not reachable now; the node keeps trying.")
+
+
+def _lifetime(text: str | None) -> float | None:
+    """None for the node's default; "never" is ten years, after which nobody remembers whom it was for."""
+    if text is None:
+        return None
+    return parse_duration(text) or 10 * 365 * 86400.0
 
 
 def _only_network(session: Session, name: str | None) -> str:
@@ -104,7 +111,7 @@ def invite(
         session.show(known, lambda: _invitations(known))
         return
     count = None if uses.lower() in ("any", "unlimited") else _count(uses)
-    made = client.invite(name, uses=count, lifetime=parse_duration(lifetime) if lifetime else None)
+    made = client.invite(name, uses=count, lifetime=_lifetime(lifetime))
     if qr:
         click.echo(made.qr_text, err=True)
     session.show(made, lambda: click.echo(made.invitation))

@@ -1,0 +1,439 @@
+"""The real node in the API's words: views become Structs, names become peers, flags become settings."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+import servent
+from servent import config as configuration
+from servent import keyfile
+from servent.api import pinging, schema
+from servent.api.adapter_files import Files
+from servent.api.daemon_options import Options
+from servent.api.face import Face
+from servent.errors import NotFound, Refused, UsageError
+from servent.identity import PeerId
+from servent.net.reach import FamilyView, ReachView
+from servent.net.views import PeerView
+from servent.node import Node
+from servent.trust.contacts import TICKET_LIFETIME
+from servent.trust.service import NetworkView
+
+RATE_WINDOW = 1.0  # s between two looks at a peer's counters
+PING_TIMEOUT = 15.0  # s to connect, if need be
+_KINDS = {
+    "public": "has a public address",
+    "easy": "the router translates addresses in the usual way; direct connections work",
+    "symmetric": "the router uses a new port for every peer (symmetric NAT)",
+    "udp-blocked": "UDP does not get out",
+    "none": "none here",
+    "unknown": "not known yet: two peers have to say which address they see",
+}
+
+
+def configure(options: Options) -> configuration.Config:
+    """The file's settings with what the command line says in their place, for this run only."""
+    config = configuration.load(options.data_dir)
+    changes: list[tuple[msgspec.Struct, str, object]] = [
+        (config.node, "name", options.name),
+        (config.node, "download_dir", options.download_dir),
+        (config.net, "relays", options.relays),
+        (config.net, "bind", options.bind),
+        (config.net, "lan", options.lan),
+        (config.relay, "enabled", options.relay_server),
+        (config.relay, "port", options.relay_port),
+        (config.relay, "public_url", options.relay_url),
+        (config.blobs, "bulk_port", options.bulk_port),
+    ]
+    for part, name, value in changes:
+        if value is not None:
+            setattr(part, name, value)
+    return configuration.parse(msgspec.to_builtins(config), "the command line")
+
+
+@asynccontextmanager
+async def open_node(options: Options) -> AsyncIterator[Face]:
+    """A running node on `options.data_dir`."""
+    async with Node(options.data_dir, configure(options)) as node:
+        node.serve(pinging.SERVICE, pinging.answer, audience="everyone")
+        yield NodeFace(node)
+
+
+class NodeFace(Files):
+    """`Face` over a `Node`."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(node)
+        self._counters: dict[PeerId, tuple[float, int, int, float, float]] = {}
+
+    @property
+    def data_dir(self) -> Path:
+        return self._node.data_dir
+
+    def status(self) -> schema.Status:
+        node = self._node
+        peers = [peer for peer in node.peers.view() if peer.since is not None]
+        moving = self.transfers()
+        down = sum(t.rate_bytes_per_s for t in moving if t.direction == "down" and t.state == "active")
+        up = sum(t.rate_bytes_per_s for t in moving if t.direction == "up" and t.state == "active")
+        waiting = ("connecting", "metadata", "queued", "paused", "checking")
+        return schema.Status(
+            id=str(node.peer),
+            short_id=node.peer.short,
+            name=node.name,
+            version=servent.__version__,
+            uptime=0.0,
+            data_dir=str(node.data_dir),
+            download_dir=str(node.download_dir),
+            api_url="",
+            networks=[network.name for network in node.trust.networks()],
+            reach=self.reach(),
+            peers=schema.PeerCounts(
+                total=len(peers),
+                direct=sum(peer.path == "direct" for peer in peers),
+                relayed=sum(peer.path == "relayed" for peer in peers),
+            ),
+            transfers=schema.TransferCounts(
+                active=sum(t.state == "active" for t in moving),
+                waiting=sum(t.state in waiting for t in moving),
+                done=sum(t.state == "complete" for t in moving),
+            ),
+            up_bytes_per_s=up,
+            down_bytes_per_s=down,
+        )
+
+    def id(self) -> schema.NodeId:
+        me = self._node.peer
+        return schema.NodeId(id=str(me), short_id=me.short, name=self._node.name, uri=f"servent-id:{me}")
+
+    async def backup_id(self, passphrase: str) -> str:
+        return (await asyncio.to_thread(keyfile.backup, self._node.identity, passphrase)).decode("ascii")
+
+    def reach(self) -> schema.ReachStatus:
+        view = self._node.reach.view()
+        hindered = view.nat in ("symmetric", "udp-blocked")
+        return schema.ReachStatus(
+            summary=view.summary,
+            nat=view.nat,
+            ipv4=_has(view.ipv4),
+            ipv6=_has(view.ipv6),
+            addresses=list(view.addresses),
+            observed=sorted({seen.address for seen in view.observers if seen.address}),
+            relay=view.relay,
+            relayed_because=view.summary if hindered else None,
+            remedies=list(view.remedies),
+        )
+
+    async def doctor(self) -> schema.Doctor:
+        view = self._node.reach.view()
+        peers = [
+            schema.PeerWhy(
+                id=str(peer.id),
+                name=peer.petname or peer.name,
+                path=peer.path,
+                address=peer.address,
+                rtt_ms=_ms(peer.rtt),
+                why=peer.reason,
+            )
+            for peer in self._node.peers.view()
+        ]
+        return schema.Doctor(checks=_reach_checks(view), peers=peers)
+
+    # tickets and networks
+
+    async def ticket(self, *, once: bool, lifetime: float | None) -> schema.Ticket:
+        text = await self._node.ticket(once=once, lifetime=lifetime)
+        return schema.Ticket(ticket=text, expires=time.time() + (lifetime or TICKET_LIFETIME))
+
+    async def join(self, text: str) -> schema.Joined:
+        joined = await self._node.join(text)
+        return schema.Joined(
+            kind="contact" if joined.network is None else "network",
+            peer=str(joined.peer),
+            network=joined.network,
+            connected=joined.connected,
+            reason=joined.reason,
+        )
+
+    def networks(self) -> list[schema.Network]:
+        online: dict[bytes, int] = {}
+        for peer in self._node.peers.view():
+            if peer.since is not None:
+                for key in peer.networks:
+                    online[bytes(key)] = online.get(bytes(key), 0) + 1
+        return [_network(network, online.get(network.key, 0)) for network in self._node.trust.networks()]
+
+    async def create_network(self, name: str, *, open: bool) -> schema.Network:
+        return _network(await self._node.trust.create_network(name, open=open), 0)
+
+    async def leave_network(self, network: str) -> None:
+        await self._node.trust.leave(network)
+
+    async def invite(self, network: str, *, uses: int | None, lifetime: float | None) -> schema.Invitation:
+        trust = self._node.trust
+        view = trust.network(network)
+        before = {issued.id for issued in trust.invitations(view.key)}
+        text = await self._node.invite(view.name, uses=uses, lifetime=lifetime)
+        made = next(issued for issued in trust.invitations(view.key) if issued.id not in before)
+        return schema.Invitation(
+            id=made.id,
+            network=view.name,
+            invitation=text,
+            uses=made.uses,
+            expires=None if made.expires is None else float(made.expires),
+        )
+
+    async def invitations(self, network: str) -> list[schema.Invitation]:
+        view = self._node.trust.network(network)
+        return [
+            schema.Invitation(
+                id=issued.id,
+                network=view.name,
+                uses=issued.uses,
+                used=issued.used,
+                expires=None if issued.expires is None else float(issued.expires),
+                revoked=issued.revoked,
+            )
+            for issued in self._node.trust.invitations(view.key)
+        ]
+
+    async def revoke_invitation(self, network: str, invitation: str) -> None:
+        await self._node.trust.revoke(network, invitation)
+
+    async def members(self, network: str) -> list[schema.Member]:
+        node = self._node
+        view = node.trust.network(network)
+        names = {peer.id: peer for peer in node.peers.view()}
+        found = []
+        for member in node.trust.members(view.key):
+            peer = names.get(member.peer)
+            name = node.name if member.me else member.petname or (peer.name if peer else "")
+            connected = member.me or (peer is not None and peer.since is not None)
+            found.append(
+                schema.Member(
+                    id=str(member.peer),
+                    short_id=member.peer.short,
+                    name=name,
+                    admin=member.me and view.admin,
+                    connected=connected,
+                    since=member.seen,
+                )
+            )
+        return found
+
+    async def revoke_member(self, network: str, peer: str) -> None:
+        await self._node.trust.remove_member(network, self._resolve(peer))
+
+    # peers
+
+    def peers(self) -> list[schema.Peer]:
+        names = {network.key: network.name for network in self._node.trust.networks()}
+        now, wall = asyncio.get_running_loop().time(), time.time()
+        view = self._node.peers.view()
+        gone = self._counters.keys() - {peer.id for peer in view}
+        for peer in gone:
+            del self._counters[peer]
+        return [self._peer(peer, names, now, wall) for peer in view]
+
+    def _peer(self, view: PeerView, names: dict[bytes, str], now: float, wall: float) -> schema.Peer:
+        contact = self._node.trust.contact(view.id)
+        up, down = self._rates(view, now)
+        return schema.Peer(
+            id=str(view.id),
+            short_id=view.id.short,
+            name=view.name,
+            petname=view.petname,
+            path=view.path,
+            rtt_ms=_ms(view.rtt),
+            address=view.address,
+            networks=sorted(names[key] for key in map(bytes, view.networks) if key in names),
+            friend=view.friend,
+            blocked=contact is not None and contact.blocked,
+            connected=view.since is not None,
+            since=None if view.since is None else round(wall - (now - view.since), 1),
+            sent_bytes=view.sent_bytes,
+            received_bytes=view.received_bytes,
+            up_bytes_per_s=round(up),
+            down_bytes_per_s=round(down),
+            software=view.software,
+            reason="" if view.path == "direct" and view.reason == "direct" else view.reason,
+        )
+
+    def _rates(self, view: PeerView, now: float) -> tuple[float, float]:
+        """Bytes per second to and from a peer since the last look."""
+        if view.since is None:
+            self._counters.pop(view.id, None)
+            return 0.0, 0.0
+        then, sent, received, up, down = self._counters.get(
+            view.id, (now, view.sent_bytes, view.received_bytes, 0.0, 0.0)
+        )
+        passed = now - then
+        if passed >= RATE_WINDOW:
+            up = max(0.0, (view.sent_bytes - sent) / passed)
+            down = max(0.0, (view.received_bytes - received) / passed)
+            then, sent, received = now, view.sent_bytes, view.received_bytes
+        self._counters[view.id] = (then, sent, received, up, down)
+        return up, down
+
+    def _resolve(self, text: str, *, by_their_name: bool = False) -> PeerId:
+        """Whom `text` means. What peers call themselves counts only where a mix-up does no harm."""
+        view = self._node.peers.view()
+        try:
+            return self._node.trust.resolve(text, [peer.id for peer in view])
+        except NotFound:
+            found = [peer.id for peer in view if peer.name == text]
+            if by_their_name and len(found) == 1:
+                return found[0]
+            if found:
+                raise UsageError(
+                    f"{text!r} is only what they call themselves",
+                    advice=f"Anyone can. Use the id: {', '.join(str(peer) for peer in found[:3])}",
+                ) from None
+            raise
+
+    async def ping(self, peer: str, count: int) -> schema.PingResult:
+        whom = self._resolve(peer, by_their_name=True)
+        node = self._node
+        samples: list[float | None] = []
+        stream = await node.peers.open(whom, pinging.SERVICE, PING_TIMEOUT)
+        try:
+            samples = await pinging.measure(stream, count)
+        except Refused:  # a node that does not serve it: the session's own echoes tell as well
+            session = node.peers.session(whom)
+            samples = [session.rtt] if session is not None and session.rtt is not None else [None]
+        view = next((one for one in node.peers.view() if one.id == whom), None)
+        return schema.PingResult(
+            id=str(whom),
+            name="" if view is None else view.petname or view.name,
+            rtts_ms=[round(sample * 1000, 3) for sample in samples if sample is not None],
+            lost=sum(sample is None for sample in samples),
+            path=None if view is None else view.path,
+            address=None if view is None else view.address,
+        )
+
+    async def change_peer(self, peer: str, change: schema.PeerChange) -> schema.Peer:
+        whom = self._resolve(peer)
+        trust = self._node.trust
+        if change.petname is not None:
+            await trust.set_petname(whom, change.petname or None)
+        if change.blocked is not None:
+            if change.blocked:
+                await trust.block(whom)
+            elif trust.contact(whom) is not None:
+                await trust.unblock(whom)
+        if change.friend is not None:
+            await trust.set_friend(whom, change.friend)
+        found = next((one for one in self.peers() if one.id == str(whom)), None)
+        contact = trust.contact(whom)
+        return found or schema.Peer(
+            id=str(whom),
+            short_id=whom.short,
+            petname=contact.petname if contact else None,
+            friend=contact is not None and contact.friend,
+            blocked=contact is not None and contact.blocked,
+            reason="not connected",
+        )
+
+    async def forget_peer(self, peer: str) -> None:
+        whom = self._resolve(peer)
+        node = self._node
+        session = node.peers.session(whom)
+        if node.trust.contact(whom) is not None:
+            await node.trust.remove(whom)
+        node.peers.forget(whom)
+        if session is not None:
+            await session.close("forgotten")
+
+    def grants(self) -> list[schema.Grant]:
+        return [
+            schema.Grant(
+                service=grant.service,
+                audience=grant.audience,
+                peers=sorted(str(peer) for peer in grant.peers),
+            )
+            for grant in self._node.trust.grants()
+        ]
+
+    async def set_grant(self, grant: schema.Grant) -> None:
+        named = [self._resolve(peer) for peer in grant.peers]
+        await self._node.trust.grant(grant.service, grant.audience, named)
+
+
+def _network(view: NetworkView, online: int) -> schema.Network:
+    return schema.Network(
+        id=view.id,
+        name=view.name,
+        open=view.policy == "open",
+        admin=view.admin,
+        members=view.members,
+        online=online,
+        created=view.joined,
+    )
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
+
+
+def _has(family: FamilyView) -> bool:
+    return family.kind not in ("none", "unknown") or bool(family.addresses or family.local)
+
+
+def _reach_checks(view: ReachView) -> list[schema.Check]:
+    """What `reach` knows, as checks: addresses, the router, the way out, the relay."""
+    checks = [_family("ipv4", "IPv4", view.ipv4), _family("ipv6", "IPv6", view.ipv6)]
+    outcome = {"public": "pass", "easy": "pass", "symmetric": "warn", "udp-blocked": "fail", "none": "fail"}
+    remedies = list(view.remedies)
+    checks.append(
+        schema.Check(
+            name="nat",
+            title="How others reach this node",
+            outcome=outcome.get(view.nat, "skip"),  # type: ignore[arg-type]
+            detail=view.summary,
+            remedy=" ".join(remedies),
+        )
+    )
+    mapped = ", ".join(view.mapped)
+    checks.append(
+        schema.Check(
+            name="port-mapping",
+            title="Port on the router",
+            outcome="pass" if mapped else "skip",
+            detail=f"opened by UPnP, PCP or NAT-PMP: {mapped}" if mapped else "the router opened none",
+        )
+    )
+    needed = view.nat in ("symmetric", "udp-blocked")
+    checks.append(
+        schema.Check(
+            name="relay",
+            title="Relay",
+            outcome="pass" if view.relay else "warn" if needed else "skip",
+            detail=f"connected to {view.relay}" if view.relay else "none is connected",
+            remedy="Set one: `servent up --relay URL`, or run `servent relay` on a public machine."
+            if needed and not view.relay
+            else "",
+        )
+    )
+    checks += [
+        schema.Check(name=f"tried-{number}", title="Tried", outcome="skip", detail=what)
+        for number, what in enumerate(view.tried, 1)
+    ]
+    return checks
+
+
+def _family(name: str, title: str, family: FamilyView) -> schema.Check:
+    outcome = {"public": "pass", "easy": "pass", "symmetric": "warn", "udp-blocked": "warn", "none": "skip"}
+    where = ", ".join(family.addresses or family.local)
+    words = _KINDS.get(family.kind, family.kind)
+    return schema.Check(
+        name=name,
+        title=title,
+        outcome=outcome.get(family.kind, "skip"),  # type: ignore[arg-type]
+        detail=f"{words}{': ' if where else ''}{where}",
+    )
