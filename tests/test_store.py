@@ -201,3 +201,43 @@ def test_opening_and_closing_twice(tmp_path: Path) -> None:
         await store.close()
 
     run(story)
+
+
+def test_a_store_works_in_virtual_time_too(tmp_path: Path) -> None:
+    from servent.testing.loop import run as run_virtual
+
+    async def story() -> None:
+        for place in (tmp_path / "x.db", None):
+            async with opened(place) as store:
+                await store.write(put("one"))
+                await asyncio.sleep(3600)
+                assert await store.read(words) == ["a;b", "one"]
+
+    run_virtual(story())
+
+
+def test_what_was_committed_survives_a_kill(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    path = tmp_path / "x.db"
+    program = f"""
+import asyncio, os, signal
+from pathlib import Path
+from servent.store import Store
+async def main():
+    store = Store(Path({str(path)!r}))
+    store.migrate("words", {TABLE!r})
+    await store.open()
+    for n in range(20):
+        await store.write(lambda db: db.execute("INSERT INTO word VALUES (?)", (str(n),)).rowcount)
+    os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(main())
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
+
+    async def story() -> None:
+        async with opened(path) as store:
+            assert len(await store.read(words)) == 21
+
+    run(story)

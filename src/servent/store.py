@@ -111,6 +111,7 @@ class Store:
     async def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run `job` in one transaction; committed when this returns, rolled back if it raises.
 
+        What is committed survives a killed process; a power cut may take the last moments, never tear the file.
         A caller that is cancelled no longer waits, but its job is carried out whole or not at all.
 
         Raises:

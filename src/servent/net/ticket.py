@@ -115,6 +115,7 @@ def decode(text: str) -> Ticket:
             "this is too long for a ticket", advice="A ticket is one line that starts with servent:"
         )
     letters = re.sub(r"[\s\u00ad\u200b-\u200d\u2060\ufeff]+", "", text).strip("<>\"'`").lower()
+    letters = letters.replace("servent%3a", SCHEME, 1)  # as it may stand in a magnet's x.sv
     if not letters.startswith(SCHEME):
         raise UsageError("this is no ticket", advice="A ticket is one line that starts with servent:")
     letters = letters.removeprefix(SCHEME).removeprefix("//").rstrip("/.,;")
