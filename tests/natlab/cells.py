@@ -23,10 +23,6 @@ class Cell:
     def v6_only(self) -> bool:
         return "nov4" in self.a
 
-    @property
-    def upnp(self) -> bool:
-        return "upnp" in self.a + self.b
-
 
 CELLS = (
     Cell("pub-pub", "pub", "pub", True),

@@ -35,18 +35,18 @@ def missing() -> str | None:
     for tool in ("ip", "nft", "conntrack", "sysctl"):
         if shutil.which(tool) is None:
             return f"{tool} is not installed (Debian: iproute2, nftables, conntrack, procps)"
-    probe = subprocess.run(["ip", "netns", "list"], capture_output=True)
+    probe = subprocess.run(["ip", "netns", "list"], check=False, capture_output=True)
     if probe.returncode:
         return "ip netns does not work here"
     name = f"natlab-probe-{os.getpid()}"
-    if subprocess.run(["ip", "netns", "add", name], capture_output=True).returncode:
+    if subprocess.run(["ip", "netns", "add", name], check=False, capture_output=True).returncode:
         return "no network namespace can be made here"
-    subprocess.run(["ip", "netns", "del", name], capture_output=True)
+    subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
     return None
 
 
 def run(*command: str, feed: str | None = None) -> str:
-    done = subprocess.run(command, input=feed, text=True, capture_output=True, timeout=20)
+    done = subprocess.run(command, check=False, input=feed, text=True, capture_output=True, timeout=20)
     if done.returncode:
         raise LabTrouble(f"{' '.join(command)}\n{feed or ''}\n{done.stderr}")
     return done.stdout
@@ -69,6 +69,8 @@ class Lab:
     prefix: str
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="natlab-")))
     _veths: int = 0
+    _bridges: int = 0
+    _processes: dict[subprocess.Popen[str], str] = field(default_factory=dict)  # and its namespace
     _ip: dict[str, list[str]] = field(default_factory=dict)
     _nft: dict[str, str] = field(default_factory=dict)
     _spaces: dict[str, bool] = field(default_factory=dict)  # name -> forwards
@@ -101,6 +103,10 @@ class Lab:
                 os.kill(pid, signal.SIGKILL)
         for pid in pids:
             _wait_gone(pid)
+        for process, space in list(self._processes.items()):
+            if self.prefix + space in ours:
+                process.wait(5)
+                del self._processes[process]
         if ours:
             run("ip", "-batch", "-", feed="".join(f"netns del {name}\n" for name in ours))
 
@@ -114,6 +120,7 @@ class Lab:
         self.clear(keep_public=True)
         for route in self._public_routes:
             self._do("pub", f"route del {route}")
+        self._do("pub", "neigh flush dev br0")  # addresses come again with other MAC addresses
         self._public_routes.clear()
         root = Place("pub", "br0", PUB4, PUB6)
         if shared:
@@ -122,14 +129,20 @@ class Lab:
         self._site("B", 2, b, root, lan=a_place)
         self._apply()
         for name, conf in self._upnp().items():
-            self.spawn(name, "miniupnpd", "-d", "-f", conf, log=f"{name}.upnp.log")
+            Path(conf + ".pid").unlink(missing_ok=True)
+            self.spawn(name, "miniupnpd", "-d", "-f", conf, "-P", conf + ".pid", log=f"{name}.upnp.log")
 
     def spawn(
-        self, space: str, *command: str, log: str | None = None, stdout: int | None = None, cwd: str | None = None
+        self,
+        space: str,
+        *command: str,
+        log: str | None = None,
+        stdout: int | None = None,
+        cwd: str | None = None,
     ) -> subprocess.Popen[str]:
         """Start `command` in a namespace; `clear` ends it at the latest."""
         with open(self.folder / (log or f"{space}.log"), "a") as errors:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 ["ip", "netns", "exec", self.prefix + space, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=stdout if stdout is not None else errors,
@@ -138,6 +151,8 @@ class Lab:
                 start_new_session=True,
                 cwd=cwd,
             )
+        self._processes[process] = space
+        return process
 
     def ip(self, space: str, *commands: str) -> None:
         """Run `ip` commands in a namespace, now."""
@@ -148,10 +163,8 @@ class Lab:
 
     def logs(self, last: int = 2000) -> str:
         """What programs in the lab said, for the report of a failure."""
-        out = []
-        for path in sorted(self.folder.glob("*.log")):
-            out.append(f"--- {path.name}\n{path.read_text(errors='replace')[-last:]}")
-        return "\n".join(out)
+        logs = sorted(self.folder.glob("*.log"))
+        return "\n".join(f"--- {path.name}\n{path.read_text(errors='replace')[-last:]}" for path in logs)
 
     # building blocks; nothing happens before _apply
 
@@ -163,7 +176,11 @@ class Lab:
         self._ip.setdefault(space, []).extend(commands)
 
     def _bridge(self, space: str, name: str, net4: str | None, net6: str | None) -> None:
-        self._do(space, f"link add {name} type bridge", f"link set {name} up")
+        self._bridges += (
+            1  # an address of its own: otherwise it changes with the ports, and neighbours lose it
+        )
+        mac = f"02:00:00:00:{self._bridges >> 8 & 255:02x}:{self._bridges & 255:02x}"
+        self._do(space, f"link add {name} address {mac} type bridge mcast_snooping 0", f"link set {name} up")
         if net4:
             self._do(space, f"addr add {net4} dev {name}")
         if net6:
@@ -244,10 +261,11 @@ class Lab:
     def _apply(self) -> None:
         """Carry out what was collected: few processes, since each costs milliseconds."""
         names = list(self._spaces)
-        feed = [f"netns add {self.prefix}{name}" for name in names] + self._links
-        run("ip", "-batch", "-", feed="\n".join(feed) + "\n")
-        for name, forwards in self._spaces.items():
-            settings = [f"net.ipv6.conf.{w}.{s}=0" for w in ("all", "default") for s in ("accept_dad", "accept_ra")]
+        run("ip", "-batch", "-", feed="".join(f"netns add {self.prefix}{name}\n" for name in names))
+        for name, forwards in self._spaces.items():  # before any interface exists, so that all of them obey
+            settings = [
+                f"net.ipv6.conf.{w}.{s}=0" for w in ("all", "default") for s in ("accept_dad", "accept_ra")
+            ]
             if forwards:
                 settings += ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"]
             self.inside(name, "sysctl", "-qw", *settings)
@@ -255,6 +273,7 @@ class Lab:
                 with contextlib.suppress(LabTrouble):
                     self.inside(name, "sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=0",
                                 "net.bridge.bridge-nf-call-ip6tables=0")  # fmt: skip
+        run("ip", "-batch", "-", feed="".join(f"{link}\n" for link in self._links))
         for name, commands in self._ip.items():
             self.ip(name, *commands)
         for name, rules in self._nft.items():

@@ -47,7 +47,7 @@ class EndpointPeer:
         return self._peer("dial", folder, cell)
 
     def _peer(self, role: str, folder: Path, cell: Cell) -> list[str]:
-        upnp = ["--upnp"] if cell.upnp else []
+        upnp = ["--upnp"] if "upnp" in (cell.a if role == "dial" else cell.b) else []
         relay = RELAY6 if cell.v6_only else RELAY4
         return [sys.executable, "-m", "tests.natlab.peer", role, str(folder), relay, *upnp]
 
@@ -94,7 +94,7 @@ class Matrix:
             raise
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         self.lab.__exit__(None, None, None)
 
     def run(self, cell: Cell) -> Outcome:
@@ -104,7 +104,7 @@ class Matrix:
         for log in folder.glob("h?.log"):
             log.unlink()
         self.lab.build(cell.a, cell.b, cell.shared)
-        server = self.lab.spawn("hB", *self.program.serve(folder, cell), cwd=str(ROOT))
+        self.lab.spawn("hB", *self.program.serve(folder, cell), cwd=str(ROOT))
         dialer = self.lab.spawn("hA", *self.program.dial(folder, cell), cwd=str(ROOT), stdout=subprocess.PIPE)
         try:
             printed, _ = dialer.communicate(timeout=CELL_TIME)
@@ -112,10 +112,12 @@ class Matrix:
             printed = ""
         finally:
             self.lab.clear(keep_public=True)
-            for process in (dialer, server):
-                process.wait(5)
+            if dialer.stdout is not None:
+                dialer.stdout.close()
         lines = printed.strip().splitlines()
-        detail: dict[str, Any] = json.loads(lines[-1]) if lines else {"error": "no answer", "logs": self.lab.logs()}
+        detail: dict[str, Any] = (
+            json.loads(lines[-1]) if lines else {"error": "no answer", "logs": self.lab.logs()}
+        )
         return Outcome(
             cell,
             detail.get("path"),

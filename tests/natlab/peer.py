@@ -111,7 +111,7 @@ class Me:
             if isinstance(effect, Announce):
                 await self.endpoint.announce(effect.addresses)
 
-    async def ask(self, name: str, patience: float = 2.0) -> None:
+    async def ask(self, name: str, patience: float = 1.6) -> None:
         """Have one observer say what it sees; afterwards it goes on to tell changes."""
         told = await get(self.folder, name)
         loop = asyncio.get_running_loop()

@@ -59,10 +59,8 @@ def _nat(router: Router, wan4: str, lan4: str) -> str:
     hairpin = "hairpin" in router.options
     out = ["table ip natlab {"]
     if independent:
-        out += [
-            " map eim { type inet_service : ipv4_addr . inet_service; flags dynamic,timeout;"
-            " timeout 120s; size 65535; }"
-        ]
+        ends = "inet_service : ipv4_addr . inet_service"
+        out += [f" map eim {{ type {ends}; flags dynamic,timeout; timeout 120s; size 65535; }}"]
     out += [" chain pre { type nat hook prerouting priority -100; policy accept;"]
     if independent:
         where = "" if hairpin else 'iifname "wan0"'
