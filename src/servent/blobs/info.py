@@ -203,6 +203,8 @@ def _encode_tree(files: Sequence[File], depth: int, start: int, end: int, out: l
         out.append(bencode.string(part.encode()))
         file = files[at]
         if len(file.path) == depth + 1:
+            if after - at > 1:
+                raise UsageError(f"{'/'.join(file.path)} is there twice", advice="")
             entry: dict[bytes, bencode.Value] = {b"length": file.size}
             if file.executable:
                 entry[b"attr"] = b"x"
