@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from servent.api import schema
+import asyncio
+
+from servent.api import paths, schema
 from servent.api.context import Context
 from servent.api.routing import Routes
 from servent.errors import NotFound
@@ -33,10 +35,10 @@ async def shares(ctx: Context) -> list[schema.Share]:
     return ctx.node.shares()
 
 
-@routes.add("POST", "/shares", problems=(404, 507))
+@routes.add("POST", "/shares", problems=(404, 503, 507))
 async def add_share(ctx: Context, body: schema.NewShare) -> schema.Share:
     """Offer a folder or file; it becomes a link."""
-    return await ctx.node.add_share(body.path, wait=body.wait)
+    return await ctx.node.add_share(await asyncio.to_thread(paths.existing, body.path), wait=body.wait)
 
 
 @routes.add("GET", "/shares/{share}", scope="read")
@@ -55,7 +57,8 @@ async def remove_share(ctx: Context, share: str) -> schema.Done:
 @routes.add("POST", "/downloads", problems=(507,))
 async def download(ctx: Context, body: schema.NewDownload) -> schema.Transfer:
     """Start fetching a link; the answer comes before the first byte does."""
-    return await ctx.node.download(body.link.strip(), body.to)
+    to = None if body.to is None else await asyncio.to_thread(paths.folder, body.to)
+    return await ctx.node.download(body.link.strip(), to)
 
 
 @routes.add("GET", "/transfers", scope="read")

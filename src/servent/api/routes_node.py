@@ -77,7 +77,7 @@ async def config(ctx: Context) -> schema.Config:
     return settings.view(ctx.node.data_dir)
 
 
-@routes.add("PATCH", "/config", scope="admin")
+@routes.add("PATCH", "/config", scope="admin", problems=(404,))
 async def change_config(ctx: Context, body: schema.ConfigChange) -> schema.Config:
     """Change settings in the file; most take effect at the next start. All or none."""
     return await asyncio.to_thread(settings.change, ctx.node.data_dir, body.values)

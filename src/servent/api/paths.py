@@ -1,0 +1,68 @@
+"""Paths that come in by the API: of this machine, absolute, and there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from servent.errors import NotFound, UsageError, WorldError
+
+
+def existing(text: str) -> str:
+    """A file or folder that can be read.
+
+    Raises:
+        UsageError: not an absolute path. NotFound: nothing is there. WorldError: it cannot be looked at.
+    """
+    path = _absolute(text)
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound(
+            f"there is no {_short(text)}", advice="Paths are looked up on the node's machine."
+        ) from None
+    except (OSError, ValueError) as wrong:
+        raise WorldError(f"{_short(text)} cannot be read: {_why(wrong)}") from wrong
+    if not os.access(path, os.R_OK):
+        raise WorldError(
+            f"{_short(text)} is not readable", advice="Give the node's user the right to read it."
+        )
+    return str(path)
+
+
+def folder(text: str) -> str:
+    """A folder that is there, or can be made later.
+
+    Raises:
+        UsageError: not an absolute path, or something else than a folder.
+    """
+    path = _absolute(text)
+    try:
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"{_short(text)} is no folder", advice="Name another with `--to FOLDER`.")
+    except (OSError, ValueError) as wrong:
+        raise UsageError(f"{_short(text)} cannot be a folder: {_why(wrong)}") from wrong
+    return str(path)
+
+
+def _absolute(text: str) -> Path:
+    if "\0" in text:
+        raise UsageError("a path holds no NUL")
+    try:
+        text.encode("utf-8")  # lone surrogates have no place on any disk
+    except UnicodeEncodeError:
+        raise UsageError("this path is not Unicode text") from None
+    path = Path(text)
+    if not path.is_absolute():
+        raise UsageError(
+            f"{_short(text)} is not absolute", advice="The node does not know your working directory."
+        )
+    return path
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 120 else text[:100] + "…")
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__

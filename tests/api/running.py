@@ -1,0 +1,47 @@
+"""A real daemon around the fake node, in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from servent.api.client import Client
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextlib.contextmanager
+def fake_daemon(data_dir: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
+    """Usable inside the block; killed at its end if it still runs."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.api.fake", "--data-dir", str(data_dir), "--api-port", "0", *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    try:
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if line.startswith("ready"):
+                break
+        else:
+            raise AssertionError("the daemon did not start:\n" + "".join(said))
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(10)
+        process.stdout.close()
+
+
+def client(data_dir: Path) -> Client:
+    return Client.from_data_dir(data_dir, timeout=10.0)

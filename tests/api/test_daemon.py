@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from servent.api.client import Client, NodeDown, read_api_file
+from tests.api.running import ROOT, client, fake_daemon
+
+
+def test_it_says_ready_answers_and_ends_within_three_seconds_of_sigterm(tmp_path: Path) -> None:
+    with fake_daemon(tmp_path) as process:
+        assert client(tmp_path).status().name == "me"
+        assert stat.S_IMODE((tmp_path / "api.json").stat().st_mode) == 0o600
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+        assert time.monotonic() - began < 3.0
+        assert not (tmp_path / "api.json").exists()
+
+
+def test_ctrl_c_is_a_clean_end_too(tmp_path: Path) -> None:
+    with fake_daemon(tmp_path) as process:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5) == 0
+
+
+def test_open_event_streams_do_not_hold_up_the_end(tmp_path: Path) -> None:
+    with fake_daemon(tmp_path) as process:
+        events = client(tmp_path).events("peers")
+        assert next(events).topic == "peers"
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+        assert time.monotonic() - began < 3.0
+        list(events)
+
+
+def test_shutdown_by_the_api(tmp_path: Path) -> None:
+    with fake_daemon(tmp_path) as process:
+        client(tmp_path).shutdown()
+        assert process.wait(5) == 0
+    with pytest.raises(NodeDown):
+        read_api_file(tmp_path)
+
+
+def test_two_nodes_never_share_a_data_directory(tmp_path: Path) -> None:
+    with fake_daemon(tmp_path):
+        second = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "servent",
+                "--data-dir",
+                str(tmp_path),
+                "up",
+                "--no-web",
+                "--api-port",
+                "0",
+            ],
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=15,
+            cwd=ROOT,
+        )
+        assert second.returncode == 2
+        assert "already running" in second.stderr
+        assert "servent down" in second.stderr
+        assert client(tmp_path).status().name == "me"
+
+
+def test_after_kill_9_the_next_start_works(tmp_path: Path) -> None:
+    with fake_daemon(tmp_path) as process:
+        token = (tmp_path / "api.token").read_text()
+        process.kill()
+        process.wait(5)
+    with pytest.raises(NodeDown):
+        client(tmp_path).status()  # its api.json is still there, and says where nobody answers
+    with fake_daemon(tmp_path):
+        assert client(tmp_path).status().name == "me"
+        assert (tmp_path / "api.token").read_text() == token
+
+
+def test_a_port_asked_for_is_that_port_or_an_error(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        found = subprocess.run(
+            [sys.executable, "-m", "tests.api.fake", "--data-dir", str(tmp_path), "--api-port", str(port)],
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=15,
+            cwd=ROOT,
+        )
+    assert found.returncode != 0
+    assert f"port {port}" in found.stderr
+
+
+def test_the_api_listens_on_loopback_alone(tmp_path: Path) -> None:
+    with fake_daemon(tmp_path) as process:
+        port = int(client(tmp_path).url.rpartition(":")[2])
+        lines = subprocess.run(
+            ["ss", "-ltnH"], capture_output=True, text=True, check=False
+        ).stdout.splitlines()
+        own = [line.split()[3] for line in lines if line.split()[3].endswith(f":{port}")]
+        assert process.poll() is None
+        assert own in ([f"127.0.0.1:{port}"], [])  # [] where there is no ss
+
+
+def test_the_log_reaches_the_file_and_the_events_and_holds_no_token(tmp_path: Path) -> None:
+    with fake_daemon(tmp_path) as process:
+        process.send_signal(signal.SIGTERM)
+        process.wait(5)
+    log = (tmp_path / "node.log").read_text()
+    assert "stopping" in log
+    assert (tmp_path / "api.token").read_text().strip() not in log
+
+
+def test_the_page_process_is_started_restarted_and_never_outlives_the_node(tmp_path: Path) -> None:
+    """With a stand-in for the page that only keeps the contract."""
+    page = tmp_path / "page.py"
+    page.write_text(
+        "import os, sys\n"
+        "open(sys.argv[sys.argv.index('--data-dir') + 1] + '/pids', 'a').write(f'{os.getpid()}\\n')\n"
+        "print('page http://127.0.0.1:7777/', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import sys, pathlib\n"
+        "from servent.api import webproc\n"
+        f"webproc.WebProcess.__init__.__defaults__ = ((sys.executable, {str(page)!r}),)\n"
+        "from tests.api.fake import open_fake\n"
+        "from servent.api.daemon import Options, run_daemon\n"
+        f"run_daemon(Options(data_dir=pathlib.Path({str(tmp_path)!r}), api_port=0, web=True), open_fake)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, str(script)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        assert process.stdout is not None
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if line.startswith("ready"):
+                break
+        assert any(line.startswith("page   http://127.0.0.1:") and "/login?code=" in line for line in said)
+        node = client(tmp_path)
+        assert node.status().web_url == "http://127.0.0.1:7777/"
+
+        def pids() -> list[int]:
+            return [int(line) for line in (tmp_path / "pids").read_text().split()]
+
+        def until(what: object) -> None:
+            end = time.monotonic() + 8
+            while not what() and time.monotonic() < end:  # type: ignore[operator]
+                time.sleep(0.05)
+            assert what()  # type: ignore[operator]
+
+        node.restart_web()
+        until(lambda: len(pids()) == 2 and node.status().web_url)
+        os.kill(pids()[-1], signal.SIGKILL)
+        until(lambda: len(pids()) == 3 and node.status().web_url)
+        process.kill()  # the node cannot tidy up; the page notices that its stdin closed
+        process.wait(5)
+        until(lambda: not any(_alive(pid) for pid in pids()))
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait(5)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+
+
+def test_up_as_json_prints_one_object(tmp_path: Path) -> None:
+    script = (
+        "import pathlib, sys; from tests.api.fake import open_fake;"
+        "from servent.api.daemon import Options, run_daemon;"
+        "run_daemon(Options(data_dir=pathlib.Path(sys.argv[1]), api_port=0, web=False, json=True), open_fake)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    try:
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
+        assert said["ready"] is True
+        assert Client(said["api_url"], (tmp_path / "api.token").read_text().strip()).health().ok
+    finally:
+        process.terminate()
+        process.wait(5)
+        process.stdout.close() if process.stdout else None
