@@ -7,6 +7,8 @@ import random
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from servent.codec import canonical
 from servent.errors import BadMessage, NotFound, UsageError
@@ -408,6 +410,94 @@ def test_closing_an_open_network_shuts_those_out_who_had_no_invitation() -> None
     assert ann.judges(bob, T0 + 4).known
 
 
+# -- witnesses
+
+
+def test_a_member_who_met_only_one_other_is_vouched_for_by_that_one() -> None:
+    ann, bob, cat, dan = people("ann", "bob", "cat", "dan")
+    home = ann.founds()
+    for member in (bob, dan):
+        member.joins(ann.invites())
+        sync(ann, member, home.key)
+    cat.joins(ann.invites())
+    sync(bob, cat, home.key)  # the founder never sees cat
+    sync(ann, dan, home.key)  # and dan knows of bob by record alone
+    assert dan.judges(cat, T0 + 30 * DAY).known
+
+
+def test_a_witness_whose_clock_is_slow_still_counts() -> None:
+    ann, bob, cat, dan = people("ann", "bob", "cat", "dan")
+    home = ann.founds()
+    for member in (bob, dan):
+        member.joins(ann.invites(now=T0), T0)
+        sync(ann, member, home.key, T0 + 250)
+    cat.joins(ann.invites(), T0)
+    assert bob.judges(cat, T0).known  # bob's clock says: before I was a member myself
+    cat.judges(bob, T0)
+    cat.hears_from(bob, home.key)
+    assert dan.judges(cat, T0 + 30 * DAY).known
+
+
+def test_removing_a_lying_witness_voids_what_it_said() -> None:
+    ann, bob, eve, dan = people("ann", "bob", "eve", "dan")
+    home = ann.founds()
+    for member in (bob, dan):
+        member.joins(ann.invites())
+        sync(ann, member, home.key)
+    leaked = ann.invites(uses=None, lifetime=DAY)
+    assert leaked.seed is not None
+    late = int(T0 + 30 * DAY)
+    paper = n.make_membership(Identity(leaked.seed), home.key, eve.id, int(T0), leaked.warrant)
+    lie = p.Shown(paper, n.make_stamp(bob.identity, paper, int(T0) + 9))
+    assert shows(eve, dan, home.secret, lie, late).known, "members are believed, as the documents say"
+    ann.book.homes.remove_member("home", bob.id, late)
+    sync(ann, dan, home.key, late)
+    assert not dan.book.verdict(eve.id).known
+    assert not shows(eve, dan, home.secret, lie, late).known
+
+
+def test_nobody_is_their_own_witness() -> None:
+    ann, bob, eve = people("ann", "bob", "eve")
+    home = ann.founds()
+    bob.joins(ann.invites())
+    ann.judges(bob)
+    invitation = ann.invites(lifetime=DAY)
+    assert invitation.seed is not None
+    paper = n.make_membership(Identity(invitation.seed), home.key, eve.id, int(T0), invitation.warrant)
+    own = n.Admission(paper, n.make_stamp(eve.identity, paper, int(T0)))
+    merged, _ = ann.book.merge_records(home.key, bob.id, [canonical(own)])
+    assert (merged.new, merged.refused) == (0, 1)
+    late = T0 + 30 * DAY
+    assert not shows(eve, ann, home.secret, p.Shown(paper, own.stamp), late).known
+
+
+def test_a_full_roll_keeps_its_members_and_takes_nobody_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("servent.trust.roll.MAX_ADMISSIONS", 3)
+    ann, *visitors = people("ann", "a", "b", "c", "d")
+    ann.founds()
+    invitation = ann.invites(uses=None)
+    for visitor in visitors:
+        visitor.joins(invitation)
+    assert [ann.judges(visitor).known for visitor in visitors] == [True, True, True, False]
+    assert [ann.judges(visitor).known for visitor in visitors] == [True, True, True, False]
+
+
+def test_a_full_roll_makes_room_by_forgetting_what_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("servent.trust.roll.MAX_ADMISSIONS", 3)
+    ann, bob, one, two, three = people("ann", "bob", "one", "two", "three")
+    home = ann.founds()
+    bob.joins(ann.invites())
+    sync(ann, bob, home.key)
+    invitation = ann.invites(uses=1)
+    for visitor in (one, two):
+        visitor.joins(invitation)
+    assert bob.judges(two, T0 + 20).known
+    assert ann.judges(one, T0 + 30).known
+    bob.hears_from(ann, home.key)  # bob, one, and two who lost
+    three.joins(ann.invites())
+    assert bob.judges(three, T0 + 40).known
+
+
 # -- records
 
 
@@ -493,6 +583,38 @@ def test_pages_are_small_and_complete() -> None:
     bob.joins(ann.invites())
     sync(bob, ann, home.key)
     assert len(bob.book.homes.get("home").roll.members()) == 41
+
+
+def test_a_removed_member_is_told_that_an_old_invitation_does_not_help() -> None:
+    ann, bob = people("ann", "bob")
+    home = ann.founds()
+    first, other = ann.invites(), ann.invites()
+    bob.joins(other)
+    sync(ann, bob, home.key)
+    page = ann.book.homes.remove_member("home", bob.id, T0) and ann.book.homes.records_since(
+        home.key, 0, 60_000
+    )
+    bob.book.homes.merge(home.key, page.records)
+    with pytest.raises(UsageError, match="not a member"):
+        bob.joins(first)
+    bob.joins(ann.invites())
+    assert ann.judges(bob).known
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.data())
+def test_bent_boxes_of_a_member_never_raise_and_never_let_anybody_else_in(data: st.DataObject) -> None:
+    ann, bob, eve = people("ann", "bob", "eve")
+    ann.founds()
+    bob.joins(ann.invites())
+    nonce = seed("n")
+    boxes = [bytearray(box) for box in bob.book.proofs(ann.id, nonce, seed("x"))]
+    for box in boxes:
+        at = data.draw(st.integers(0, len(box) - 1))
+        box[at] ^= data.draw(st.integers(1, 255))
+        del box[data.draw(st.integers(300, 600)) :]
+    for visitor in (bob, eve):
+        assert not ann.book.judge(visitor.id, nonce, [bytes(box) for box in boxes], None, T0)[0].known
 
 
 # -- boxes from the hostile

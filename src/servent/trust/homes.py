@@ -166,7 +166,7 @@ class Homes:
         """Become a member by an invitation. Accepting the same one again changes nothing.
 
         Raises:
-            UsageError: forged, expired, or too many networks.
+            UsageError: forged, expired, of no use to somebody who was removed, or too many networks.
         """
         try:
             check_invitation(invitation)
@@ -187,6 +187,11 @@ class Homes:
                 or warrant is None
                 or (held is not None and warrant.serial <= held.serial)
             ):
+                if not known.roll.holds(known.membership):
+                    raise UsageError(
+                        f"you are not a member of {known.alias!r} any more, and this invitation does not change that",
+                        advice="Ask its founder for a new one.",
+                    )
                 return known, []
         else:
             self._room_for_network()
