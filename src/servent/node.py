@@ -131,6 +131,7 @@ class Node:
         end.push_async_callback(self.peers.close)
         end.push_async_callback(self.blobs.close)
         tasks.start(self.peers.run(), "peers")
+        await self.peers.ready.wait()
         tasks.start(self.reach.run(), "reach")
         tasks.start(self.blobs.run(), "blobs")
         if config.relay.enabled:

@@ -24,7 +24,7 @@ from servent.net.quiet import Quiet
 from servent.net.redial import Redial
 from servent.net.roster import Roster
 from servent.net.router import Handler, Router
-from servent.net.session import Session, TooMuch
+from servent.net.session import Session, TooMuch, Visit
 from servent.net.settings import PeersSettings
 from servent.net.shelf import Shelf
 from servent.net.talk import Talk
@@ -120,6 +120,7 @@ class Peers:
         self._observed_callbacks: list[Callable[[Session, str | None], None]] = []
         self._tasks: asyncio.TaskGroup | None = None
         self._stop, self._stopped = asyncio.Event(), asyncio.Event()
+        self.ready = asyncio.Event()  # `run` accepts and dials
 
     # -- life
 
@@ -132,6 +133,7 @@ class Peers:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = self._dialer.tasks = tasks
+                self.ready.set()
                 self.spawn(self._door.run(self._stop.set), "accept connections")
                 self.spawn(self._keeper.run(), "keep connections")
                 await self._stop.wait()
@@ -313,7 +315,7 @@ class Peers:
     def granted(self, peer: PeerId, service: str) -> bool:
         return self._router.allows(peer, service)
 
-    def arrived(self, session: Session, stream: Stream) -> Coroutine[Any, Any, None] | None:
+    def arrived(self, session: Session, stream: Stream) -> Visit | None:
         return self._router.arrived(session, stream)
 
     # -- what becomes of sessions (roster.Watcher)
@@ -345,7 +347,8 @@ class Peers:
             known = self._trust.verdict(session.peer).known
             self.settle(session.peer)
             if known and not self._stop.is_set():
-                self._keeper.wish(session.peer, within=5.0 if session.said_bye else 0.5)
+                banned = self._settings.gate.ban if self._gate.banned(session.peer, self._clock()) else 0.0
+                self._keeper.wish(session.peer, 5.0 if session.said_bye else 0.5, after=banned)
                 self._keeper.wake()
 
     def wronged(self, session: Session, mistake: PeerError) -> None:
