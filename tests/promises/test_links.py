@@ -284,6 +284,17 @@ def test_a_reset_stream_is_lost_to_both_and_the_connection_lives_on(play: Play) 
     play(scenario)
 
 
+def test_a_reset_wakes_our_own_reader_and_writer(play: Play) -> None:
+    async def scenario(network: Network) -> None:
+        async with network.streams() as (near, _), asyncio.TaskGroup() as group:
+            group.create_task(_lost(near.read(10)))
+            group.create_task(_lost(near.write(bytes(64 << 20))))
+            await asyncio.sleep(0.2)
+            await near.reset()
+
+    play(scenario)
+
+
 def test_a_writer_waits_for_a_slow_reader(play: Play) -> None:
     async def scenario(network: Network) -> None:
         async with network.streams() as (near, far), asyncio.TaskGroup() as group:

@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import logging
 import re
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -110,25 +111,29 @@ class IrohEndpoint:
     """links.Endpoint over iroh."""
 
     def __init__(self, opened: iroh.Endpoint, peer: PeerId, alpn: bytes, relays: Sequence[str]) -> None:
-        self._iroh, self._peer, self._alpn = opened, peer, alpn
+        self._opened: iroh.Endpoint | None = opened  # None once closed: the handle keeps its sockets open
+        self._peer, self._alpn = peer, alpn
         self._relays = list(relays)
         self._announced: list[str] = []
         self._callbacks: list[Callable[[], None]] = []
         self._arrivals: deque[IrohConnection] = deque()
         self._arrived = asyncio.Event()
         self._shaking = 0
-        self._closed = False
-        self._done = asyncio.Event()
+        self._connections: weakref.WeakSet[IrohConnection] = weakref.WeakSet()
+        self._closing = False
+        self._closed = asyncio.Event()
         self.refused = 0  # connections that failed, were refused or took too long before they were accepted
         # The one task without a group above it: its owner is this object, close() ends it and waits for it.
-        self._running = asyncio.get_running_loop().create_task(self._run(), name=f"endpoint {peer.short}")
+        self._running: asyncio.Task[None] | None = asyncio.get_running_loop().create_task(
+            self._run(opened), name=f"endpoint {peer.short}"
+        )
 
     @property
     def peer(self) -> PeerId:
         return self._peer
 
     async def connect(self, address: PeerAddress, timeout: float) -> IrohConnection:
-        self._check_open()
+        endpoint = self._iroh()
         if address.peer == self._peer:
             raise UsageError("a node does not connect to itself")
         loop = asyncio.get_running_loop()
@@ -141,11 +146,11 @@ class IrohEndpoint:
             raise UsageError(f"{address.relay!r} is no relay URL, or no such key exists") from error
         try:
             async with asyncio.timeout(timeout):
-                return IrohConnection(await self._iroh.connect(target, self._alpn), True)
+                return self._keep(await endpoint.connect(target, self._alpn), True)
         except TimeoutError:
             raise Unreachable(address.peer.short, loop.time() - began, tried) from None
         except _IROH_ERRORS as error:
-            self._check_open()
+            self._iroh()
             said = _sentence(error)
             if "refused" in said or "aborted by peer" in said or "closed by peer" in said:
                 raise Refused(f"{address.peer.short} refused the connection: {said}") from error
@@ -153,28 +158,28 @@ class IrohEndpoint:
 
     async def accept(self) -> IrohConnection:
         while not self._arrivals:
-            self._check_open()
-            if self._running.done():
+            self._iroh()
+            if self._running is not None and self._running.done():
                 self._running.result()  # our own bug, loudly
                 raise ConnectionLost("this endpoint is closed")
             self._arrived.clear()
             await self._arrived.wait()
-        self._check_open()
+        self._iroh()
         return self._arrivals.popleft()
 
     def address(self) -> PeerAddress:
-        if self._closed:
+        if self._opened is None or self._closing:
             return PeerAddress(self._peer)
-        found = self._iroh.addr()
+        found = self._opened.addr()
         addresses = dict.fromkeys((*found.direct_addresses(), *self.local_addresses()))
         return PeerAddress(self._peer, found.relay_url(), tuple(addresses)[:ADDRESSES_MOST])
 
     def local_addresses(self) -> Sequence[str]:
-        if self._closed:
+        if self._opened is None:
             return []
         found: list[str] = []
         hosts = _hosts()
-        for socket in self._iroh.bound_sockets():
+        for socket in self._opened.bound_sockets():
             host, port = parse_address(socket)
             if not host.is_unspecified:
                 found.append(socket)
@@ -183,66 +188,76 @@ class IrohEndpoint:
         return found
 
     async def announce(self, addresses: Sequence[str]) -> None:
-        self._check_open()
+        endpoint = self._iroh()
         wanted = [join_address(*known) for known in _good_addresses(addresses)]
         try:
             for address in wanted:
                 if address not in self._announced:
-                    await self._iroh.add_external_addr(address)
+                    await endpoint.add_external_addr(address)
                     self._announced.append(address)
             for address in [known for known in self._announced if known not in wanted]:
-                await self._iroh.remove_external_addr(address)
+                await endpoint.remove_external_addr(address)
                 self._announced.remove(address)
         except _IROH_ERRORS as error:
-            self._check_open()
+            self._iroh()
             raise WorldError(f"cannot announce an address: {_sentence(error)}") from error
 
     async def use_relays(self, urls: Sequence[str]) -> None:
-        self._check_open()
+        endpoint = self._iroh()
         for url in urls:
             if url not in self._relays:
                 with _bad_relay(url):
-                    await self._iroh.insert_relay(_relay_config(url))
+                    await endpoint.insert_relay(iroh.RelayConfig(url=url, quic_port=None))
                 self._relays.append(url)
         for url in [known for known in self._relays if known not in urls]:
             with _bad_relay(url):
-                await self._iroh.remove_relay(url)
+                await endpoint.remove_relay(url)
             self._relays.remove(url)
 
     def on_address_change(self, callback: Callable[[], None]) -> None:
         self._callbacks.append(callback)
 
     async def close(self) -> None:
-        if self._closed:
-            await self._done.wait()
+        if self._closing or self._opened is None:
+            await self._closed.wait()
             return
-        self._closed = True
-        self._running.cancel()
-        await asyncio.wait([self._running])
-        self._arrived.set()
+        self._closing = True
         try:
+            if self._running is not None:
+                self._running.cancel()
+                await asyncio.wait([self._running])
             async with asyncio.timeout(CLOSE_TIME):
-                await self._iroh.close()
+                await self._opened.close()
         except TimeoutError:
             log.debug("some peers did not say goodbye in %.1f s", CLOSE_TIME)
         except _IROH_ERRORS as error:
             log.warning("closing the endpoint: %s", _sentence(error))
         finally:
+            for connection in list(self._connections):
+                connection.release()
             self._arrivals.clear()
-            self._done.set()
+            self._arrived.set()
+            self._opened = self._running = None
+            self._closed.set()
 
     # inside
 
-    def _check_open(self) -> None:
-        if self._closed:
+    def _iroh(self) -> iroh.Endpoint:
+        if self._opened is None or self._closing:
             raise ConnectionLost("this endpoint is closed")
+        return self._opened
 
-    async def _run(self) -> None:
+    def _keep(self, opened: iroh.Connection, dialed: bool) -> IrohConnection:
+        connection = IrohConnection(opened, dialed)
+        self._connections.add(connection)
+        return connection
+
+    async def _run(self, endpoint: iroh.Endpoint) -> None:
         """Takes connections until the endpoint closes; no handshake waits for another."""
         try:
             async with asyncio.TaskGroup() as group:
-                watching = group.create_task(self._watch_address(), name="own address")
-                while (incoming := await self._iroh.accept_next()) is not None:
+                watching = group.create_task(self._watch_address(endpoint), name="own address")
+                while (incoming := await endpoint.accept_next()) is not None:
                     if self._shaking >= HANDSHAKES_MOST:
                         self.refused += 1
                         await _dismiss(incoming.refuse())
@@ -259,7 +274,7 @@ class IrohEndpoint:
         try:
             async with asyncio.timeout(HANDSHAKE_TIME):
                 accepting = await incoming.accept()
-                connection = IrohConnection(await accepting.connect(), False)
+                connection = self._keep(await accepting.connect(), False)
         except (TimeoutError, PeerError, *_IROH_ERRORS) as error:
             self.refused += 1
             log.debug("an incoming connection failed: %s", _sentence(error))
@@ -273,33 +288,36 @@ class IrohEndpoint:
         self._arrivals.append(connection)
         self._arrived.set()
 
-    async def _watch_address(self) -> None:
+    async def _watch_address(self, endpoint: iroh.Endpoint) -> None:
         """Looks at our own address now and then.
 
         iroh's watch_addr would call from a thread of its own, which needs uniffi's global event loop, and
         watch_network_change keeps a core busy in iroh 1.2.0.
         """
-        known = self._look()
+        known = _look(endpoint)
         while True:
             await asyncio.sleep(ADDRESS_CHECK)
-            now = self._look()
+            now = _look(endpoint)
             if now != known:
                 known = now
                 for callback in self._callbacks:
                     callback()
 
-    def _look(self) -> tuple[str | None, tuple[str, ...]]:
-        found = self._iroh.addr()
-        return found.relay_url(), tuple(sorted(found.direct_addresses()))
+
+def _look(endpoint: iroh.Endpoint) -> tuple[str | None, tuple[str, ...]]:
+    found = endpoint.addr()
+    return found.relay_url(), tuple(sorted(found.direct_addresses()))
 
 
 class IrohConnection:
     """links.Connection over iroh."""
 
     def __init__(self, opened: iroh.Connection, dialed: bool) -> None:
-        self._iroh, self._dialed = opened, dialed
+        self._opened: iroh.Connection | None = opened  # None once the endpoint is closed
+        self._dialed = dialed
         self._peer = PeerId(opened.remote_id().to_bytes())
         self._said: str | None = None  # why we closed it
+        self._final = ""  # why it ended, once it is released
         self._accepting: fastffi.Call | None = None
         self._receiving: fastffi.Call | None = None
         opened.set_max_concurrent_bi_streams(STREAMS_MOST)
@@ -316,13 +334,13 @@ class IrohConnection:
 
     async def open(self) -> IrohStream:
         try:
-            return IrohStream(await self._iroh.open_bi(), self)
+            return IrohStream(await self._iroh().open_bi(), self)
         except _IROH_ERRORS as error:
             raise self.lost(error) from error
 
     async def accept(self) -> IrohStream:
         if self._accepting is None:
-            self._accepting = fastffi.accept_bi(self._iroh)
+            self._accepting = fastffi.accept_bi(self._iroh())
         call = self._accepting
         try:
             found = await call.wait()
@@ -338,13 +356,13 @@ class IrohConnection:
                 f"a datagram of {len(data)} bytes; {self.max_datagram_bytes} fit on this connection"
             )
         try:
-            self._iroh.send_datagram(data)
+            self._iroh().send_datagram(data)
         except _IROH_ERRORS as error:
             raise self.lost(error) from error
 
     async def read_datagram(self) -> bytes:
         if self._receiving is None:
-            self._receiving = fastffi.read_datagram(self._iroh)
+            self._receiving = fastffi.read_datagram(self._iroh())
         call = self._receiving
         try:
             data: bytes = await call.wait()
@@ -356,10 +374,10 @@ class IrohConnection:
 
     @property
     def max_datagram_bytes(self) -> int:
-        return min(self._iroh.max_datagram_size() or 0, DATAGRAM_BYTES)
+        return min(self._iroh().max_datagram_size() or 0, DATAGRAM_BYTES)
 
     def paths(self) -> Sequence[Path]:
-        if self.gone() is not None:
+        if self._opened is None or self.gone() is not None:
             return []
         return [
             Path(
@@ -370,31 +388,45 @@ class IrohConnection:
                 sent_bytes=path.stats.udp_tx_bytes,
                 received_bytes=path.stats.udp_rx_bytes,
             )
-            for path in self._iroh.paths()
+            for path in self._opened.paths()
         ]
 
     async def close(self, code: int = 0, reason: str = "") -> None:
-        if self.gone() is not None:
+        if self._opened is None or self.gone() is not None:
             return
         said = reason.encode(errors="replace")[:REASON_BYTES].decode(errors="ignore")
         self._said = said
         try:
-            self._iroh.close(code, said.encode())
+            self._opened.close(code, said.encode())
         except _IROH_ERRORS as error:
             log.debug("closing a connection: %s", _sentence(error))
 
     async def wait_closed(self) -> str:
+        if self._opened is None:
+            return self._final
         try:
-            return self._why(await self._iroh.closed())
+            return self._why(await self._opened.closed())
         except _IROH_ERRORS as error:
             return _sentence(error)
 
-    # for streams
+    # for streams and the endpoint
 
     def gone(self) -> str | None:
         """Why this connection is no more, or None."""
-        reason = self._iroh.close_reason()
+        if self._opened is None:
+            return self._final
+        reason = self._opened.close_reason()
         return None if reason is None else self._why(reason)
+
+    def release(self) -> None:
+        """The endpoint is closed: let go of the handle, which keeps the sockets open."""
+        self._final = self.gone() or "this endpoint is closed"
+        self._opened = None
+
+    def _iroh(self) -> iroh.Connection:
+        if self._opened is None:
+            raise ConnectionLost(self._final)
+        return self._opened
 
     def lost(self, error: BaseException) -> ConnectionLost:
         """What to raise for something that failed on this connection."""
@@ -414,7 +446,7 @@ class IrohStream:
     """links.Stream over iroh. Reads of up to CHUNK_BYTES are one call into Rust.
 
     A cancelled read loses nothing: what it had begun comes first in the next one. A cancelled write cannot be
-    taken back, so the stream is reset.
+    taken back, so the stream is reset. One task reads at a time; writes of several tasks do not mix.
     """
 
     def __init__(self, opened: iroh.BiStream, connection: IrohConnection) -> None:
@@ -423,6 +455,8 @@ class IrohStream:
         self._ahead = b""
         self._at = 0  # how much of `_ahead` is used up
         self._reading: fastffi.Call | None = None
+        self._writing: fastffi.Call | None = None
+        self._turn = asyncio.Lock()  # one write at a time, so that those of several tasks do not mix
         self._reset = False
         self._ended = False
 
@@ -461,16 +495,22 @@ class IrohStream:
         return b"".join(parts)
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
-        self._check()
-        rest: Any = data if type(data) is bytes and len(data) <= CHUNK_BYTES else memoryview(data).cast("B")
-        try:
-            for at in range(0, len(rest), CHUNK_BYTES):
-                await self._send.write_all(rest[at : at + CHUNK_BYTES] if len(rest) > CHUNK_BYTES else rest)
-        except asyncio.CancelledError:
-            await self.reset()
-            raise
-        except _IROH_ERRORS as error:
-            raise self._broken(error) from error
+        async with self._turn:
+            self._check()
+            view = memoryview(data).cast("B")
+            try:
+                for at in range(0, len(view), CHUNK_BYTES):
+                    self._writing = fastffi.write_all(self._send, view[at : at + CHUNK_BYTES])
+                    await self._writing.wait()
+            except asyncio.CancelledError:
+                await self.reset()
+                raise
+            except _IROH_ERRORS as error:
+                raise self._broken(error) from error
+            finally:
+                if self._writing is not None:
+                    self._writing.free()
+                    self._writing = None
 
     async def finish(self) -> None:
         self._check()
@@ -486,9 +526,9 @@ class IrohStream:
             return
         self._reset = True
         self._ahead, self._at = b"", 0
-        if self._reading is not None:
-            self._reading.free()
-            self._reading = None
+        for call in (self._reading, self._writing):
+            if call is not None:
+                call.free()  # it holds Rust's lock on the stream
         for give_up in (self._send.reset, self._receive.stop):
             try:
                 await give_up(code)
@@ -521,6 +561,8 @@ class IrohStream:
             raise ConnectionLost("the stream was reset here")
 
     def _broken(self, error: BaseException) -> ConnectionLost:
+        if self._reset:
+            return ConnectionLost("the stream was reset here")
         if (why := self._connection.gone()) is not None:
             return ConnectionLost(why)
         said = _sentence(error)

@@ -95,7 +95,7 @@ class Call(Protocol):
         ...
 
     def free(self) -> None:
-        """Give it up; what it would have returned is lost. Safe twice."""
+        """Give it up: what it would have returned is lost, who waits gets an InternalError. Safe twice."""
         ...
 
 
@@ -149,7 +149,7 @@ class RustCall:
                 if self.code is not None and time.perf_counter() - _turn > TURN:
                     await asyncio.sleep(0)
                     _turn = time.perf_counter()
-            while self.code is None:
+            while self.code is None and self._future is not None:
                 if self._waiter is not None:
                     raise RuntimeError("another task already waits for this; one reader at a time")
                 self._waiter = self.loop.create_future()
@@ -158,6 +158,8 @@ class RustCall:
                 finally:
                     self._waiter = None
                     _turn = time.perf_counter()
+            if self._future is None:
+                raise ffi.InternalError("this call was given up")
             if self.code == _READY:
                 return self._lift(
                     ffi._uniffi_rust_call_with_error(self._errors, self._complete, self._future)
@@ -169,6 +171,8 @@ class RustCall:
         if self._future is not None:
             future, self._future = self._future, None
             self._free(future)
+            if self._waiter is not None and not self._waiter.done():
+                self._waiter.set_result(None)
 
     def __del__(self) -> None:
         self.free()
@@ -237,7 +241,12 @@ class _Task:
         )  # owned: free() ends it
 
     async def wait(self) -> Any:
-        return await asyncio.shield(self._task)
+        try:
+            return await asyncio.shield(self._task)
+        except asyncio.CancelledError:
+            if self._task.cancelled():
+                raise ffi.InternalError("this call was given up") from None
+            raise
 
     def free(self) -> None:
         self._task.cancel()
@@ -269,6 +278,21 @@ def read_exact(stream: Any, size: int) -> Call:
         return _Task(stream.read_exact(size))
     function = ffi._UniffiLib.uniffi_iroh_ffi_fn_method_recvstream_read_exact
     return _buffer_call(function, _lift_bytes, stream._uniffi_clone_handle(), size)
+
+
+def write_all(stream: Any, data: bytes | memoryview) -> Call:
+    """Start `stream.write_all(data)`; `data` is copied before this returns."""
+    if state != "patched":
+        return _Task(stream.write_all(bytes(data)))
+    lib = ffi._UniffiLib
+    return RustCall(
+        lib.uniffi_iroh_ffi_fn_method_sendstream_write_all(stream._uniffi_clone_handle(), _lower_bytes(data)),
+        lib.ffi_iroh_ffi_rust_future_poll_void,
+        lib.ffi_iroh_ffi_rust_future_complete_void,
+        lib.ffi_iroh_ffi_rust_future_free_void,
+        lambda nothing: nothing,
+        ffi._UniffiFfiConverterTypeIrohError__as_error,
+    )
 
 
 def read_datagram(connection: Any) -> Call:

@@ -180,6 +180,7 @@ class SimStream:
 
     def __init__(self, outgoing: Pipe, incoming: Pipe) -> None:
         self._out, self._in = outgoing, incoming
+        self._turn = asyncio.Lock()  # one write at a time, so that those of several tasks do not mix
 
     async def read(self, limit: int) -> bytes:
         if limit < 1:
@@ -202,11 +203,12 @@ class SimStream:
         return b"".join(parts)
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
-        try:
-            await self._out.write(memoryview(data).cast("B"))
-        except asyncio.CancelledError:
-            self._out.reset("the peer gave up the stream")
-            raise
+        async with self._turn:
+            try:
+                await self._out.write(memoryview(data).cast("B"))
+            except asyncio.CancelledError:
+                await self.reset()
+                raise
 
     async def finish(self) -> None:
         self._out.finish()
