@@ -23,7 +23,7 @@ from servent.trust.book import Verdict
 
 LIMIT = 10.0  # s for a whole hello
 REFUSE_AFTER = (
-    0.2  # s; refusals leave at multiples of this after the connection came, so that time tells nothing
+    0.2  # s; refusals leave this long after the hello came (or at multiples), so that time tells nothing
 )
 LINGER = 1.0  # s that a refused peer is given to read the refusal
 
@@ -151,18 +151,19 @@ async def welcome(connection: Connection, me: Introduction, *, limit: float = LI
         ConnectionLost: the connection broke, or the hello was not over within `limit` s.
     """
     clock = asyncio.get_running_loop().time
-    began = clock()
     peer = connection.peer
     try:
         async with asyncio.timeout(limit):
             stream = await connection.accept()
+            heard = None
             try:
                 hello = await wire.read_hello.read(stream)
+                heard = clock()
                 verdict = await me.papers.judge(peer, hello.nonce, hello.boxes, hello.contact)
                 if not verdict.known:
                     raise RefusedError(f"{peer.short} is not known here")
             except (BadMessage, RefusedError):
-                await _refuse(connection, stream, began)
+                await _refuse(connection, stream, clock() if heard is None else heard)
                 raise
             boxes = list(me.papers.proofs(peer, hello.nonce))
             answer = wire.Welcome(wire.PROTOCOL, SOFTWARE, me.run, boxes, me.profile(), seen_at(connection))
@@ -189,11 +190,11 @@ async def welcome(connection: Connection, me: Introduction, *, limit: float = LI
     )
 
 
-async def _refuse(connection: Connection, stream: Stream, began: float) -> None:
+async def _refuse(connection: Connection, stream: Stream, heard: float) -> None:
     """Say no: the same bytes at a moment that does not depend on why. Never raises."""
     loop = asyncio.get_running_loop()
-    ticks = int((loop.time() - began) / REFUSE_AFTER) + 1
-    await asyncio.sleep(began + ticks * REFUSE_AFTER - loop.time())
+    ticks = int((loop.time() - heard) / REFUSE_AFTER) + 1
+    await asyncio.sleep(heard + ticks * REFUSE_AFTER - loop.time())
     try:
         await stream.write(frame(REFUSAL))
         await stream.finish()

@@ -144,8 +144,8 @@ class Keeper:
                 self._talk.acquainted(session)
                 self.wake()
 
-    def wish(self, peer: PeerId, within: float | None = None) -> None:
-        """Connect to `peer` soon and stay connected, if there is room for it."""
+    def wish(self, peer: PeerId, within: float | None = None, after: float = 0.0) -> None:
+        """Connect to `peer` soon (`after` so many seconds) and stay connected, if there is room for it."""
         if peer == self._me or self._roster.session(peer) is not None:
             return
         contact = self._trust.contact(peer)
@@ -158,7 +158,7 @@ class Keeper:
             within = self._settings.newcomer * (1.0 if self._me < peer else 2.0)
         known = self._book.address(peer, self._wall())
         if known.addresses or known.relay is not None:
-            self._redial.want(peer, self._clock(), within)
+            self._redial.want(peer, self._clock() + after, within)
             self.wake()
 
     def dial_failed(self, peer: PeerId, error: ServentError) -> None:

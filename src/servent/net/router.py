@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 from servent.codec import frame
 from servent.errors import BadMessage, ConnectionLost, PeerError, ServentError, UsageError
@@ -16,7 +16,7 @@ from servent.net import wire
 from servent.net.gate import Gate
 from servent.net.links import Stream
 from servent.net.quiet import Quiet
-from servent.net.session import Session, TooMuch, first
+from servent.net.session import Session, TooMuch, Visit, first
 
 log = logging.getLogger("servent.net")
 
@@ -99,8 +99,8 @@ class Router:
         """Whether `peer` may use `name` now."""
         return name in self._services and self._granted(peer, name)
 
-    def arrived(self, session: Session, stream: Stream) -> Coroutine[Any, Any, None] | None:
-        """What to run for a stream that `session`'s peer opened, or None to reset it.
+    def arrived(self, session: Session, stream: Stream) -> Visit | None:
+        """What to do for a stream that `session`'s peer opened, or None to reset it.
 
         Raises:
             TooMuch: the peer was told no too often; close it.
@@ -113,7 +113,7 @@ class Router:
         if not guest.streams.take():
             self.fault(session.peer, "has too many streams open")
             return None
-        return self._host(session, stream, guest)
+        return Visit(partial(self._host, session, stream, guest), guest.streams.give)
 
     def fault(self, peer: PeerId, what: str, weight: float = 1.0) -> None:
         """Note something a peer did wrong.
@@ -157,7 +157,6 @@ class Router:
         except Exception as error:  # noqa: BLE001 whatever a handler raises ends its stream only
             self._ended(session, error)
         finally:
-            guest.streams.give()
             if not well:
                 await stream.reset(1)
 

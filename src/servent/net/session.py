@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from servent.codec import frame
@@ -42,6 +43,14 @@ class TooMuch(PeerError):
     """The peer does more than its share."""
 
 
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A stream that was let in. `over` is called once, also when `run` never came to start."""
+
+    run: Callable[[], Coroutine[Any, Any, None]]
+    over: Callable[[], None]
+
+
 class Host(Protocol):
     """What a session needs of those around it."""
 
@@ -57,8 +66,8 @@ class Host(Protocol):
         """Whether we serve `service` to `peer`."""
         ...
 
-    def arrived(self, session: Session, stream: Stream) -> Coroutine[Any, Any, None] | None:
-        """A stream the peer opened: what to run for it, or None when it was turned away at once."""
+    def arrived(self, session: Session, stream: Stream) -> Visit | None:
+        """A stream the peer opened: what to do for it, or None when it was turned away at once."""
         ...
 
 
@@ -298,21 +307,20 @@ class Session:
     async def _take_streams(self, tasks: asyncio.TaskGroup) -> None:
         while True:
             stream = await self._connection.accept()
-            work = self._host.arrived(self, stream)
-            if work is None:
+            visit = self._host.arrived(self, stream)
+            if visit is None:
                 await stream.reset(hello.CODE_BUSY)
                 continue
             self.serving += 1
             self._pulse.busier(self._clock())
             self._nudge.set()
-            tasks.create_task(self._serve(work), name=f"stream of {self.peer.short}")
+            task = tasks.create_task(visit.run(), name=f"stream of {self.peer.short}")
+            task.add_done_callback(partial(self._served, visit))
 
-    async def _serve(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        finally:
-            self.serving -= 1
-            self._idle_since = self._clock()
+    def _served(self, visit: Visit, _: asyncio.Task[None]) -> None:
+        self.serving -= 1
+        self._idle_since = self._clock()
+        visit.over()
 
     async def _take_datagrams(self) -> None:
         while True:
