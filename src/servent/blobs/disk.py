@@ -222,7 +222,8 @@ class Partial:
                     index, offset, size = self.collection.span(piece)
                     if len(data) != size:
                         raise ValueError(f"piece {piece} has {size} bytes, not {len(data)}")
-                    self._write(index, offset, data)
+                    if piece not in self._journal.have:
+                        self._write(index, offset, data)
                     written += 1
                     done += size
             finally:
@@ -233,10 +234,12 @@ class Partial:
 
     def _write(self, index: int, offset: int, data: Buffer) -> None:
         if self._whole(index):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+            flags = os.O_WRONLY | os.O_CREAT  # not O_TRUNC: a second writer must not empty what is there
             handle = self._data.open(self._paths[index], flags, _mode(self.collection.files[index]))
             try:
                 write_at(handle, data, 0)
+                if os.fstat(handle).st_size != len(data):
+                    os.ftruncate(handle, len(data))
             finally:
                 os.close(handle)
         else:

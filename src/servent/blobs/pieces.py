@@ -42,7 +42,7 @@ class Bits:
         return self.value.to_bytes((self.count + 7) // 8, "little").translate(_REVERSED)
 
     def __contains__(self, piece: int) -> bool:
-        return bool(self.value >> piece & 1)
+        return piece >= 0 and bool(self.value >> piece & 1)
 
     def __bool__(self) -> bool:
         return self.value != 0
