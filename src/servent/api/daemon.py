@@ -86,6 +86,7 @@ async def _run(options: Options, open_node: OpenNode) -> int:
             async with open_node(options) as node:
                 ctx = Context(node, Keys.open(options.data_dir), bus, servent.__version__, stop=stop.set)
                 async with _serving(ctx, options) as web:
+                    log.info("servent %s answers at %s", ctx.version, ctx.url)
                     await _tell(ctx, options, web, loop.time() - begun)
                     give_back_memory()
                     await stop.wait()

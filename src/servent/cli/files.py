@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from servent.api import schema
-from servent.api.client import Client, NodeDown
+from servent.api.client import Client, NoAnswer, NodeDown
 from servent.cli.base import Session, command, hint, print_json, table
 from servent.cli.progress import Progress
 from servent.cli.text import duration, parse_duration, parse_rate, rate, size
@@ -28,7 +28,7 @@ class TransferFailed(ServentError):
     """The transfer ended without all of its bytes."""
 
 
-class TooSlow(TimeoutError, ServentError):
+class TooSlow(NoAnswer):
     """The time that was given passed."""
 
 

@@ -110,7 +110,10 @@ def ping(session: Session, peer: str, count: int) -> int:
 def allow(
     session: Session, service: str | None, audience: schema.Audience | None, named: tuple[str, ...]
 ) -> None:
-    """Say who may use which service of this node; without arguments, show it."""
+    """Say who may use which service of this node.
+
+    Without arguments it shows who may use what.
+    """
     client = session.client()
     if service is None:
         grants = client.grants()

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from servent.cli.text import duration, parse_duration, parse_rate, rate, size
+from servent.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (1536, "1.5 kB"),
+        (99_940, "99.9 kB"),
+        (999_600, "1.0 MB"),
+        (5e15, "5.0 PB"),
+    ],
+)
+def test_sizes_read_well(count: float, text: str) -> None:
+    assert size(count) == text
+    assert rate(count) == text + "/s"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59.6, "1 min"), (61, "1 min 1 s"), (93784, "1 d 2 h"), (None, "?"), (-3, "0 s")],
+)
+def test_durations_read_well(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("10MB/s", 10_000_000),
+        ("1.5M", 1_500_000),
+        ("800k", 800_000),
+        ("2MiB", 2 << 20),
+        ("off", None),
+        ("0", None),
+        ("5 GB/s", 5 * 10**9),
+    ],
+)
+def test_rates_are_typed_as_people_write_them(text: str, count: int | None) -> None:
+    assert parse_rate(text) == count
+
+
+@given(st.text(max_size=20))
+def test_anything_typed_is_a_rate_or_an_error_that_helps(text: str) -> None:
+    for parse in (parse_rate, parse_duration):
+        try:
+            found = parse(text)
+            assert found is None or found > 0
+        except UsageError as wrong:
+            assert wrong.advice
+
+
+def test_never_is_no_duration() -> None:
+    assert parse_duration("never") is None
+    assert parse_duration("1.5h") == 5400.0
