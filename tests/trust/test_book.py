@@ -426,16 +426,30 @@ def test_a_member_who_met_only_one_other_is_vouched_for_by_that_one() -> None:
 
 
 def test_a_witness_whose_clock_is_slow_still_counts() -> None:
-    ann, bob, cat, dan = people("ann", "bob", "cat", "dan")
+    ann, bob, cat, dan, eve = people("ann", "bob", "cat", "dan", "eve")
     home = ann.founds()
-    for member in (bob, dan):
-        member.joins(ann.invites(now=T0), T0)
-        sync(ann, member, home.key, T0 + 250)
-    cat.joins(ann.invites(), T0)
-    assert bob.judges(cat, T0).known  # bob's clock says: before I was a member myself
-    cat.judges(bob, T0)
-    cat.hears_from(bob, home.key)
-    assert dan.judges(cat, T0 + 30 * DAY).known
+    for member in (cat, dan):
+        member.joins(ann.invites())
+        sync(ann, member, home.key)
+    bob.joins(ann.invites())
+    sync(cat, bob, home.key, T0 + 250)  # bob's only witness; the founder never sees him
+    eve.joins(ann.invites())
+    sync(bob, eve, home.key, T0)  # bob's clock says: before I was a member myself
+    sync(cat, dan, home.key, T0 + 260)
+    assert dan.judges(eve, T0 + 30 * DAY).known
+
+
+def test_a_witness_who_saw_somebody_too_late_does_not_help() -> None:
+    ann, bob, eve = people("ann", "bob", "eve")
+    home = ann.founds()
+    bob.joins(ann.invites())
+    sync(ann, bob, home.key)
+    invitation = ann.invites(lifetime=DAY)
+    assert invitation.seed is not None
+    late = T0 + DAY + 2 * CLOCK_SKEW
+    paper = n.make_membership(Identity(invitation.seed), home.key, eve.id, int(T0), invitation.warrant)
+    stamp = n.make_stamp(bob.identity, paper, int(late))
+    assert not shows(eve, ann, home.secret, p.Shown(paper, stamp), late).known
 
 
 def test_removing_a_lying_witness_voids_what_it_said() -> None:
