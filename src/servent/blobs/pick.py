@@ -19,10 +19,12 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
 from math import inf
-from random import Random
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from servent.blobs.pieces import Bits
+
+if TYPE_CHECKING:
+    from random import Random
 
 MiB = 1024 * 1024
 START_WINDOW = 2 * MiB  # bytes a new source may owe; about what 100 Mbit/s and 160 ms hold
@@ -143,7 +145,7 @@ class Swarm:
     Args:
         sizes: bytes of each piece.
         done: pieces that are verified already.
-        memory_bytes: most that all sources together may owe.
+        memory_bytes: most that may be owed and unverified together, as long as every source can owe 2 pieces.
     """
 
     def __init__(
@@ -268,7 +270,8 @@ class Swarm:
         """Bytes it may be asked for now. A quarter of the window is waited for, so that requests stay big."""
         window = max(int(source.window), 2 * self._largest)
         enough = min(window // 4, self._largest_ask)
-        memory = self._memory - self._owed_bytes - self._held_bytes
+        most = max(self._memory, 2 * self._largest * len(self._sources))  # else big pieces starve some
+        memory = most - self._owed_bytes - self._held_bytes
         if not source.owed:
             enough = 1  # something is better than nothing, however big a piece is
         elif source.slow:

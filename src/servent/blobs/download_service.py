@@ -1,0 +1,492 @@
+"""One download: who can give it, which piece from whom, what is on disk, and why it waits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from servent.blobs import info, wire
+from servent.blobs.disk import Partial
+from servent.blobs.info import Collection
+from servent.blobs.lanes_intake import Checked, Intake, Mailbox
+from servent.blobs.lanes_pace import Buffers, Pace
+from servent.blobs.pick import Ban, Cancel, Complete, Effect, Swarm, Wake
+from servent.blobs.rows import Row
+from servent.blobs.seed import already_there
+from servent.blobs.source_service import Source
+from servent.blobs.uploads_service import Holding, Uploads
+from servent.errors import BadMessage, ConnectionLost, DiskTrouble, PeerError, ServentError
+from servent.identity import PeerId
+from servent.limits import RateMeter
+from servent.net.peers import Peers
+from servent.net.session import Session
+
+log = logging.getLogger(__name__)
+
+BEAT = 0.25  # s between two looks at silent lanes and waiting peers
+CHECKPOINT = 30.0  # s between two syncs to the disk
+LARGEST_ASK = 1024 * 1024  # bytes; small enough to move what is owed to another lane
+ASK_AGAIN = 20.0  # s until a peer that had nothing is asked again
+CONTACT_AGAIN = (2.0, 5.0, 10.0, 20.0, 30.0)  # s between two tries to reach who the link names
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """What all downloads of a node share.
+
+    Attributes:
+        introduce: connects to whoever a link names.
+        offer: serve this from now on.
+        bulk: whether TCP lanes are dialed.
+    """
+
+    peers: Peers
+    uploads: Uploads
+    pace: Pace
+    buffers: Buffers
+    mail: Mailbox
+    pool: ThreadPoolExecutor
+    clock: Callable[[], float]
+    bulk: bool
+
+
+class Watcher(Protocol):
+    """Who is told when a download changed, and keeps its row."""
+
+    def changed(self, download: Download) -> None: ...
+    async def introduce(self, contact: str) -> PeerId: ...
+
+
+class _Interrupted(Exception):
+    """The run ends here: complete, paused by trouble, or failed. Its state says which."""
+
+
+class Download:
+    """Runs one transfer until it is complete, paused or cancelled; made anew when it goes on.
+
+    Attributes:
+        row: what is remembered of it over a restart.
+        collection, partial: once they are known.
+        done: it is complete and where it belongs.
+    """
+
+    def __init__(self, row: Row, kit: Kit, watcher: Watcher) -> None:
+        self.row, self._kit, self._watcher = row, kit, watcher
+        self.infohash = row.infohash
+        self.collection: Collection | None = None
+        self.intake: Intake | None = None
+        self.partial: Partial | None = None
+        self.sources: dict[PeerId, Source] = {}
+        self.meter = RateMeter()
+        self.checking: float | None = None  # share of a check that is done
+        self.done = False  # complete and in its place
+        self._swarm: Swarm | None = None
+        self._learning = asyncio.Lock()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._news = asyncio.Event()
+        self._over = asyncio.Event()
+        self._trouble: DiskTrouble | None = None
+        self._banned: set[PeerId] = set()
+        self._ask_at: dict[PeerId, float] = {}
+        self.contact_reason = ""
+        self._verify_all = False
+
+    # -- life
+
+    async def run(self, *, verify: bool = False) -> None:
+        """Fetch. Returns when complete, or when trouble paused it: `row.state` tells. Cancel it to pause."""
+        kit = self._kit
+        self._verify_all = verify
+        self.row.set("connecting", "looking for peers that have it")
+        kit.peers.on_session(self._session)
+        try:
+            await self._resume()
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                tasks.create_task(self._gather(), name=f"sources of {self.row.name}")
+                tasks.create_task(self._beat(), name=f"beat of {self.row.name}")
+                for contact in self.row.contacts:
+                    tasks.create_task(self._contact(contact), name=f"contact for {self.row.name}")
+                await self._over.wait()
+                raise _Interrupted
+        except* _Interrupted:
+            await self._settle()
+        except* DiskTrouble as trouble:
+            await self._stop_with(next(e for e in trouble.exceptions if isinstance(e, DiskTrouble)))
+        finally:
+            self._tasks = None
+            self.sources.clear()
+            await asyncio.shield(self._let_go())
+
+    async def copy(self, holding: Holding) -> None:
+        """Take it from what this node has already, instead of from peers. Raises DiskTrouble, UsageError."""
+        collection = holding.collection
+        self.row.describe(collection)
+        self.row.set("active", "copying what is on this machine already")
+
+        def work() -> Path:
+            partial = Partial.open(Path(self.row.to), collection)
+            try:
+                there = already_there(collection, partial.to)
+                if there is not None:
+                    partial.discard()
+                    return there
+                for piece in range(collection.pieces):
+                    if not partial.has(piece):
+                        data = holding.source.read_piece(piece)
+                        if not collection.verify(piece, data):
+                            raise DiskTrouble("the files of our own share changed", advice="Share it again.")
+                        partial.write_piece(piece, data)
+                        self.row.done_bytes = partial.done_bytes
+                return partial.finish()
+            finally:
+                partial.close()
+
+        self.row.path = str(await asyncio.to_thread(work))
+        self.done = True
+
+    async def _settle(self) -> None:
+        if self.intake is not None:
+            await self.intake.drained()
+        if self._trouble is not None:
+            await self._stop_with(self._trouble)
+            return
+        partial = self.partial
+        if partial is not None:
+            final = await asyncio.to_thread(partial.finish)
+            self.row.path = str(final)
+        self.done = True
+
+    async def _stop_with(self, trouble: DiskTrouble) -> None:
+        self.row.set("paused", str(trouble), error=str(trouble), advice=trouble.advice)
+        self._watcher.changed(self)
+
+    async def _let_go(self) -> None:
+        """Nothing is written after this."""
+        if self.intake is not None:
+            await self.intake.drained()
+        if self.partial is not None:
+            partial, self.partial = self.partial, None
+            holding = self._kit.uploads.holdings.get(self.infohash)
+            if holding is not None and holding.source is partial:
+                self._kit.uploads.withdraw(self.infohash)
+            await asyncio.to_thread(partial.close)
+
+    @property
+    def current(self) -> list[Source]:
+        """Its sources now."""
+        return list(self.sources.values())
+
+    # -- what it is
+
+    async def _resume(self) -> None:
+        """Open what an earlier run left on disk."""
+        content = self.row.info
+        if content is None:
+            return
+        self.collection = await asyncio.to_thread(info.parse, content, self.infohash)
+        partial = await asyncio.to_thread(Partial.open, Path(self.row.to), self.collection)
+        if self.collection.missing_layers():
+            await asyncio.to_thread(partial.close)
+            return
+        await self._open(partial)
+
+    async def learn(self, source: Source) -> None:
+        """source_service.Swarming: get what is missing of the description."""
+        async with self._learning:
+            if self.intake is not None:
+                return
+            self.row.set("metadata", f"getting the list of files from {source.peer.short}")
+            collection = self.collection
+            if collection is None:
+                content = await source.request(
+                    wire.GetInfo(), "info", lambda size: 0 < size <= info.MAX_INFO_BYTES
+                )
+                if content is None:
+                    raise BadMessage("a peer that offers what it cannot describe")
+                collection = await asyncio.to_thread(info.parse, content, self.infohash)
+                self.collection, self.row.info = collection, content
+                self.row.describe(collection)
+                self._watcher.changed(self)
+            missing = collection.missing_layers()
+            while missing:
+                await self._layers(source, collection, missing)
+                missing = missing[wire.MOST_ROOTS :]
+            partial = await asyncio.to_thread(self._begin, collection)
+            if partial is None:
+                self._over.set()
+                raise ConnectionLost("it is here already")
+            await self._open(partial)
+
+    async def _layers(self, source: Source, collection: Collection, missing: list[bytes]) -> None:
+        roots: list[bytes] = []
+        total = 0
+        for root in missing[: wire.MOST_ROOTS]:
+            size = collection.layer_bytes(root)
+            if roots and total + size > wire.MOST_LAYER_BYTES:
+                break
+            roots.append(root)
+            total += size
+        answer = await source.request(wire.GetLayers(roots), "layers", lambda size: size == total)
+        if answer is None:
+            raise ConnectionLost("a peer that does not have the piece hashes")
+        at = 0
+        for root in roots:
+            size = collection.layer_bytes(root)
+            collection.learn(root, answer[at : at + size])
+            at += size
+        if len(roots) < len(missing[: wire.MOST_ROOTS]):
+            await self._layers(source, collection, missing[len(roots) : wire.MOST_ROOTS])
+
+    def _begin(self, collection: Collection) -> Partial | None:
+        """In a thread. None: the folder holds all of it already."""
+        to = Path(self.row.to)
+        partial = Partial.open(to, collection)
+        try:
+            partial.save_layers()
+            if not partial.resumed:
+                there = already_there(collection, to)
+                if there is not None:
+                    self.row.path = str(there)
+                    partial.discard()
+                    return None
+        except BaseException:
+            partial.close()
+            raise
+        return partial
+
+    async def _open(self, partial: Partial) -> None:
+        kit, collection = self._kit, partial.collection
+        if partial.suspects or self._verify_all:
+            await self._check(partial)
+        self.partial = partial
+        self.intake = Intake(collection, partial, kit.pool, kit.buffers, kit.mail, self._checked)
+        dice = random.Random()
+        self._swarm = Swarm(
+            collection.pieces, collection.piece_sizes(), dice, done=partial.have, largest_ask=LARGEST_ASK
+        )
+        self.row.describe(collection)
+        self.row.done_bytes = partial.done_bytes
+        if self.infohash not in kit.uploads.holdings:
+            kit.uploads.offer(Holding(collection, partial, wanted_by=self._met))
+        self._watcher.changed(self)
+        if self._swarm.complete:
+            self._over.set()
+
+    async def _check(self, partial: Partial) -> None:
+        self.row.set("checking", "reading what is there from the disk again")
+        total = max(1, partial.done_bytes)
+
+        def progress(done: int) -> None:
+            self.checking = done / total
+
+        everything = self._verify_all
+        self._verify_all = False
+        try:
+            await asyncio.to_thread(partial.recheck, progress, None, everything=everything)
+        finally:
+            self.checking = None
+        self.row.set("connecting", "looking for peers that have it")
+
+    # -- sources
+
+    def _session(self, session: Session, up: bool) -> None:
+        if up and self._tasks is not None:
+            source = self.sources.get(session.peer)
+            if source is not None:
+                source.renew(session)
+            self._ask_at.pop(session.peer, None)
+            self._news.set()
+
+    def _met(self, peer: PeerId) -> None:
+        """Somebody fetches the same from us: it will have something soon."""
+        if peer not in self.sources:
+            self._ask_at.pop(peer, None)
+            self._news.set()
+
+    async def _gather(self) -> None:
+        """Ask every connected peer, and again later those that had nothing."""
+        kit = self._kit
+        while True:
+            self._news.clear()
+            now = kit.clock()
+            for session in kit.peers.sessions():
+                peer = session.peer
+                if peer in self.sources or peer in self._banned or self._ask_at.get(peer, 0.0) > now:
+                    continue
+                source = Source(session, self, kit.pace, kit.mail, kit.clock, bulk=kit.bulk)
+                self.sources[peer] = source
+                assert self._tasks is not None
+                self._tasks.create_task(self._source(source), name=f"source {peer.short}")
+            due = min(self._ask_at.values(), default=now + 5.0)
+            try:
+                async with asyncio.timeout(max(0.05, min(5.0, due - now))):
+                    await self._news.wait()
+            except TimeoutError:
+                continue
+
+    async def _source(self, source: Source) -> None:
+        try:
+            await source.run()
+        finally:
+            self.sources.pop(source.peer, None)
+        if source.fault is not None:
+            log.info("%s is dropped: %s", source.peer.short, source.fault)
+            self._banned.add(source.peer)
+            return
+        self._ask_at[source.peer] = self._kit.clock() + (source.retry_after or ASK_AGAIN)
+
+    async def _contact(self, contact: str) -> None:
+        """Reach whom the link names, as long as no peer offers it."""
+        tries = 0
+        while True:
+            if not any(source.in_swarm for source in self.sources.values()):
+                try:
+                    peer = await self._watcher.introduce(contact)
+                    self.contact_reason = ""
+                    if peer not in self.sources:
+                        self._ask_at.pop(peer, None)
+                        self._news.set()
+                except ServentError as wrong:
+                    wait = CONTACT_AGAIN[min(tries, len(CONTACT_AGAIN) - 1)]
+                    self.contact_reason = f"{wrong}; next try in {wait:.0f} s"
+                    tries += 1
+            else:
+                tries = 0
+            self._watcher.changed(self)
+            await asyncio.sleep(CONTACT_AGAIN[min(tries, len(CONTACT_AGAIN) - 1)])
+
+    # -- source_service.Swarming
+
+    def joined(self, source: Source) -> bool:
+        swarm = self._swarm
+        if swarm is None or source.peer in self._banned or self._over.is_set():
+            return False
+        return swarm.add_source(source, source.have, self._kit.clock())
+
+    def more(self, source: Source, first: int, count: int) -> None:
+        if self._swarm is not None:
+            self._apply(self._swarm.have(source, first, self._kit.clock(), count))
+
+    def left(self, source: Source) -> None:
+        if self._swarm is not None:
+            self._apply(self._swarm.remove_source(source, self._kit.clock()))
+
+    def wanted(self, source: Source) -> list[tuple[int, int]]:
+        if self._swarm is None or self._over.is_set():
+            return []
+        return [(ask.first, ask.count) for ask in self._swarm.next(source, self._kit.clock())]
+
+    def arrived(self, source: Source, first: int, count: int) -> None:
+        assert self._swarm is not None and self.intake is not None
+        now = self._kit.clock()
+        for piece in range(first, first + count):
+            size = self.intake.size(piece, 1)
+            self._apply(self._swarm.received(source, piece, size, now))
+        self.meter.add(self.intake.size(first, count), now)
+
+    def denied(self, source: Source, first: int, count: int) -> None:
+        if self._swarm is not None and count:
+            self._apply(self._swarm.unable(source, first, count))
+
+    def changed(self) -> None:
+        self._watcher.changed(self)
+
+    # -- outcomes
+
+    def _checked(self, outcome: Checked) -> None:
+        swarm, intake, partial = self._swarm, self.intake, self.partial
+        assert swarm is not None and intake is not None
+        source = getattr(outcome.lane, "fetcher", None)
+        now = self._kit.clock()
+        for piece, good in enumerate(outcome.good, outcome.first):
+            if not good:
+                self._apply(swarm.rejected(source, piece, now))
+            elif outcome.trouble is not None:
+                self._apply(swarm.failed(source, piece))
+            else:
+                self._apply(swarm.verified(piece))
+        if isinstance(source, Source):
+            good_bytes = sum(
+                intake.size(piece, 1) for piece, good in enumerate(outcome.good, outcome.first) if good
+            )
+            self._kit.uploads.slots.gave(source.peer, good_bytes)
+        if partial is not None:
+            self.row.done_bytes = partial.done_bytes
+        if outcome.trouble is not None and self._trouble is None:
+            self._trouble = outcome.trouble
+            self._over.set()
+
+    def _apply(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Complete():
+                    self._over.set()
+                case Ban(source=source, reason=reason):
+                    if isinstance(source, Source):
+                        log.warning("%s sent what is not what it should be: %s", source.peer.short, reason)
+                        self._banned.add(source.peer)
+                        source.ban(PeerError(reason))
+                case Cancel(source=source, first=first, count=count):
+                    if isinstance(source, Source):
+                        source.forget(first, count)
+                case Wake(source=source):
+                    if isinstance(source, Source):
+                        source.pump()
+
+    # -- time
+
+    async def _beat(self) -> None:
+        clock = self._kit.clock
+        checkpoint = clock() + CHECKPOINT
+        while True:
+            await asyncio.sleep(BEAT)
+            now = clock()
+            for source in list(self.sources.values()):
+                source.beat(now)
+            swarm = self._swarm
+            if swarm is not None and (due := swarm.next_tick()) is not None and due <= now:
+                self._apply(swarm.tick(now))
+            self._explain()
+            if self.partial is not None and now >= checkpoint:
+                await asyncio.to_thread(self.partial.checkpoint)
+                checkpoint = clock() + CHECKPOINT
+
+    def _explain(self) -> None:
+        """State and reason, from what the sources are doing."""
+        if self._over.is_set() or self.row.state == "checking":
+            return
+        sources = list(self.sources.values())
+        if any(source.in_swarm and any(lane.owed for lane in source.lanes) for source in sources):
+            self.row.set("active", "")
+        elif queued := [source for source in sources if source.state == "queued"]:
+            best = min(queued, key=lambda source: source.position or 1 << 20)
+            self.row.set("queued", f"{best.peer.short}: {best.reason}")
+        elif any(source.state == "active" for source in sources):
+            swarm = self._swarm
+            if swarm is not None and not swarm.available():
+                self.row.set("active", "waiting for pieces that no connected peer has yet")
+            else:
+                self.row.set("active", "waiting for the next bytes")
+        elif self.intake is None and any(source.state == "offering" for source in sources):
+            self.row.set("metadata", "getting the list of files")
+        else:
+            self.row.set("connecting", self._why_nobody(sources))
+
+    def _why_nobody(self, sources: list[Source]) -> str:
+        if self.contact_reason:
+            return self.contact_reason
+        asking = sum(source.state == "connecting" for source in sources)
+        if asking:
+            return "asking the connected peers"
+        asked = len(self._ask_at)
+        if not asked:
+            return "no peer is connected; going on as soon as one is"
+        soon = max(0.0, min(self._ask_at.values()) - self._kit.clock())
+        return f"none of {asked} connected peers offers it; asking again in {soon:.0f} s"

@@ -1,0 +1,121 @@
+"""What the node remembers of shares and transfers over a restart: two tables, and their rows. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from servent.blobs.info import Collection
+
+ROOM = "blobs"
+STEPS = (
+    """
+    CREATE TABLE shares (
+        infohash BLOB PRIMARY KEY, root TEXT NOT NULL, path TEXT NOT NULL, info BLOB NOT NULL,
+        files BLOB NOT NULL, layers BLOB NOT NULL, added REAL NOT NULL
+    );
+    CREATE TABLE transfers (
+        id TEXT PRIMARY KEY, infohash BLOB NOT NULL, body BLOB NOT NULL, info BLOB
+    )
+    """,
+)
+
+State = Literal[
+    "connecting", "metadata", "queued", "active", "paused", "checking", "complete", "failed", "cancelled"
+]
+ENDED: frozenset[State] = frozenset(("complete", "failed", "cancelled"))
+
+
+class Files(Struct, array_like=True):
+    """Where the files of a share lie: their paths below its root, and their modification times in ns."""
+
+    paths: list[tuple[str, ...]]
+    stamps: list[int]
+
+
+class _Body(Struct):
+    link: str
+    name: str
+    to: str
+    state: State
+    reason: str
+    contacts: list[str]
+    error: str | None
+    advice: str | None
+    size_bytes: int
+    done_bytes: int
+    files: int
+    started: float
+    finished: float | None
+    path: str | None
+
+
+@dataclass(eq=False, slots=True)
+class Row:
+    """One transfer. `started` and `finished` are wall clock."""
+
+    id: str
+    infohash: bytes
+    link: str
+    name: str
+    to: str
+    started: float
+    contacts: list[str] = field(default_factory=list)
+    state: State = "connecting"
+    reason: str = ""
+    error: str | None = None
+    advice: str | None = None
+    size_bytes: int = 0
+    done_bytes: int = 0
+    files: int = 0
+    finished: float | None = None
+    path: str | None = None
+    info: bytes | None = None
+
+    def set(self, state: State, reason: str, *, error: str | None = None, advice: str | None = None) -> None:
+        """State and why; an old error goes with it."""
+        self.state, self.reason, self.error, self.advice = state, reason, error, advice
+
+    def describe(self, collection: Collection) -> None:
+        """What the collection says of itself."""
+        self.name, self.size_bytes, self.files = collection.name, collection.size, len(collection.files)
+
+    def pack(self) -> bytes:
+        """As `unpack` reads it; without `info`, which never changes."""
+        return msgspec.msgpack.encode(
+            _Body(**{name: getattr(self, name) for name in _Body.__struct_fields__})
+        )
+
+
+def unpack(id: str, infohash: bytes, body: bytes, info: bytes | None) -> Row:
+    """A row from its columns. Raises msgspec.ValidationError: not written by us."""
+    read = msgspec.msgpack.decode(body, type=_Body)
+    return Row(id, infohash, info=info, **{name: getattr(read, name) for name in _Body.__struct_fields__})
+
+
+def load(db: Any) -> list[Row]:
+    """All transfers, oldest first. A job for the store."""
+    found = [
+        unpack(id, infohash, body, info)
+        for id, infohash, body, info in db.execute("SELECT id, infohash, body, info FROM transfers")
+    ]
+    return sorted(found, key=lambda row: row.started)
+
+
+def writer(changed: Sequence[Row], gone: Sequence[str]) -> Callable[[Any], None]:
+    """A job for the store that writes and deletes these. What it writes is taken now."""
+    values = [(row.id, row.infohash, row.pack(), row.info) for row in changed]
+
+    def write(db: Any) -> None:
+        db.executemany(
+            "INSERT INTO transfers VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body, "
+            "info = coalesce(transfers.info, excluded.info)",
+            values,
+        )
+        db.executemany("DELETE FROM transfers WHERE id = ?", [(id,) for id in gone])
+
+    return write

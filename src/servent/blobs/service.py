@@ -1,0 +1,454 @@
+"""The blobs room: what this node shares, what it fetches, and the limits of both."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from servent.blobs import names, rows, wire
+from servent.blobs.disk import Partial
+from servent.blobs.download_service import Download, Kit
+from servent.blobs.hashing import Shared
+from servent.blobs.info import parse
+from servent.blobs.lanes_intake import Mailbox, workers
+from servent.blobs.lanes_listen import Listener
+from servent.blobs.lanes_pace import Buffers, Pace
+from servent.blobs.magnet import Magnet, magnet, parse_magnet
+from servent.blobs.rows import Row
+from servent.blobs.seed import Seed
+from servent.blobs.shares_service import Shares
+from servent.blobs.slots import Slots
+from servent.blobs.uploads_service import Uploads
+from servent.blobs.views import Limits, Settings, ShareView, TransferView, download_view, upload_view
+from servent.errors import NotFound, ServentError, UsageError, WorldError
+from servent.identity import PeerId
+from servent.net import ticket as tickets
+from servent.net.peers import Peers
+from servent.net.session import first
+from servent.net.wire import Bulk
+from servent.store import Store
+from servent.trust.service import TrustService
+
+log = logging.getLogger(__name__)
+
+MEMORY_BYTES = 32 * 1024 * 1024  # of pieces that came and are not written yet, all downloads together
+HISTORY = 200  # transfers that have ended and stay on the list
+SAVE_EVERY = 1.0  # s
+INTRODUCE_LIMIT = 15.0  # s to reach who a link names
+
+
+class Blobs:
+    """Owns the shares and the transfers of a node.
+
+    `open` it before the network runs, `run` it in a task, `close` it before the network closes.
+
+    Args:
+        store: not open yet; the tables are declared here.
+        download_dir: where things go when nobody says where.
+        wall: the wall clock, for what a person is shown.
+    """
+
+    def __init__(
+        self,
+        peers: Peers,
+        trust: TrustService,
+        store: Store,
+        settings: Settings,
+        download_dir: Path,
+        *,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._peers, self._trust, self._store, self._settings = peers, trust, store, settings
+        self.download_dir = download_dir
+        self._wall = wall
+        loop = asyncio.get_running_loop()
+        self._clock = loop.time
+        self._mail = Mailbox(loop)
+        self._limits = Limits.of(settings)
+        self._pace = Pace(self._clock, self._limits.rates())
+        self._buffers = Buffers(MEMORY_BYTES)
+        self._checking = ThreadPoolExecutor(workers(), thread_name_prefix="check")
+        self._reading = ThreadPoolExecutor(2, thread_name_prefix="serve")
+        self._listener: Listener | None = None
+        self._uploads: Uploads
+        self._shares: Shares
+        self._kit: Kit
+        self._rows: dict[str, Row] = {}
+        self._downloads: dict[str, Download] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._dirty: set[str] = set()
+        self._dirty_event = asyncio.Event()
+        self._callbacks: list[Callable[[], None]] = []
+        self._tasks: asyncio.TaskGroup | None = None
+        self._ready = asyncio.Event()
+        self._closing = False
+        store.migrate(rows.ROOM, rows.STEPS)
+
+    # -- life
+
+    async def open(self) -> None:
+        """Load what is remembered, and listen for TCP lanes. The store is open already.
+
+        Raises:
+            DiskTrouble, StoreTrouble: it cannot be read.
+        """
+        slots = Slots(self._limits.upload_slots)
+        if self._settings.bulk:
+            try:
+                self._listener = Listener(self._pace, self._mail, port=self._settings.bulk_port)
+            except WorldError as wrong:
+                log.warning("%s; transfers use QUIC only", wrong)
+        self._uploads = Uploads(self._trust, slots, self._pace, self._mail, self._reading, self._listener)
+        self._shares = Shares(self._store, self._uploads, self._wall, self._told)
+        self._kit = Kit(
+            self._peers,
+            self._uploads,
+            self._pace,
+            self._buffers,
+            self._mail,
+            self._checking,
+            self._clock,
+            self._settings.bulk,
+        )
+        await self._shares.load()
+        for row in await self._store.read(rows.load):
+            self._rows[row.id] = row
+        self._peers.serve(wire.SERVICE, self._uploads.handle, audience="network")
+
+    async def run(self) -> None:
+        """Serve and fetch until cancelled or closed."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                tasks.create_task(self._uploads.run(), name="uploads")
+                tasks.create_task(self._save_loop(), name="save transfers")
+                if self._listener is not None:
+                    tasks.create_task(self._listener.run(), name="TCP lanes")
+                self._shares.tasks = tasks
+                for row in list(self._rows.values()):
+                    if row.state not in rows.ENDED and row.state != "paused":
+                        self._start(row)
+                self._ready.set()
+        finally:
+            self._tasks = self._shares.tasks = None
+
+    async def close(self) -> None:
+        """Stop everything; what is on disk is whole, and unfinished transfers go on at the next start."""
+        if self._closing:
+            return
+        self._closing = True
+        self._peers.withdraw(wire.SERVICE)
+        self._shares.stop()
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+        if self._listener is not None:
+            self._listener.close()
+            await asyncio.to_thread(self._listener.join, 1.0)
+        with contextlib.suppress(WorldError):
+            await self._save(list(self._rows))
+        await asyncio.to_thread(self._checking.shutdown)
+        await asyncio.to_thread(self._reading.shutdown)
+        self._shares.close()
+
+    def bulk(self) -> Bulk | None:
+        """For the profile in our hello: where the TCP lane listens, None while it does not."""
+        return self._listener.describe() if self._listener is not None else None
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call `callback` on the loop when shares or transfers changed in more than their numbers."""
+        self._callbacks.append(callback)
+
+    def _told(self) -> None:
+        for callback in self._callbacks:
+            callback()
+
+    # -- sharing
+
+    async def add(self, path: Path, progress: Callable[[int, int], None] | None = None) -> ShareView:
+        """Hash a file or folder and serve it from then on.
+
+        Args:
+            progress: called on the loop with (bytes hashed, bytes in all).
+
+        Raises:
+            UsageError, NotFound, DiskTrouble: see `hashing.collect`.
+        """
+        return await self._shares.add(path, progress)
+
+    def begin_add(self, path: Path) -> ShareView:
+        """The same in the background: `shares` shows how far it is."""
+        return self._shares.begin(path)
+
+    def shares(self) -> list[ShareView]:
+        """All that is shared or being hashed."""
+        return self._shares.views()
+
+    async def remove_share(self, share: str) -> None:
+        """Serve it no longer; the files stay. Raises NotFound."""
+        await self._shares.remove(share)
+
+    def link(self, infohash: bytes, contacts: Iterable[str] = ()) -> str:
+        """The magnet link of something we have. Raises NotFound."""
+        holding = self._uploads.holdings.get(infohash)
+        if holding is None:
+            raise NotFound("nothing with this hash is shared here")
+        return magnet(holding.collection, contacts)
+
+    # -- fetching
+
+    async def fetch(self, link: str | Magnet, to: Path | None = None) -> TransferView:
+        """Begin to fetch; returns at once. Asking for the same into the same folder finds the same transfer.
+
+        Raises:
+            UsageError: no link that we understand.
+        """
+        found = parse_magnet(link) if isinstance(link, str) else link
+        text = link if isinstance(link, str) else ""
+        folder = str((to or self.download_dir).expanduser().absolute())
+        for row in self._rows.values():
+            if row.infohash == found.infohash and row.to == folder and row.state not in rows.ENDED:
+                row.contacts += [one for one in found.contacts if one not in row.contacts]
+                if row.state == "paused":
+                    await self.resume(row.id)
+                return self.transfer(row.id)
+        row = Row(
+            secrets.token_hex(6),
+            found.infohash,
+            text,
+            found.name or found.infohash.hex()[:16],
+            folder,
+            self._wall(),
+            list(found.contacts),
+            reason="starting",
+        )
+        self._rows[row.id] = row
+        await self._save([row.id])
+        self._start(row)
+        return self.transfer(row.id)
+
+    def _start(self, row: Row, *, verify: bool = False) -> None:
+        if self._tasks is None:
+            raise WorldError("the node is not running")
+        if row.id in self._running:
+            return
+        download = self._downloads[row.id] = Download(row, self._kit, self)
+        task = self._tasks.create_task(self._run_one(download, verify), name=f"transfer {row.id}")
+        self._running[row.id] = task
+
+    async def _run_one(self, download: Download, verify: bool) -> None:
+        row = download.row
+        try:
+            holding = self._uploads.holdings.get(row.infohash)
+            if holding is not None and isinstance(holding.source, Seed):
+                await download.copy(holding)
+            else:
+                await download.run(verify=verify)
+            if download.done:
+                await self._keep(download)
+                row.finished = self._wall()
+                row.done_bytes = row.size_bytes
+                row.set("complete", "")
+        except* ServentError as wrong:
+            cause = first(wrong)
+            row.set("failed", str(cause), error=str(cause), advice=getattr(cause, "advice", None))
+            log.warning("transfer of %s failed: %s", row.name, cause)
+        finally:
+            self._running.pop(row.id, None)
+            self.changed(download)
+
+    async def _keep(self, download: Download) -> None:
+        """What was fetched is served on, from where it lies now."""
+        collection, path = download.collection, download.row.path
+        holding = self._uploads.holdings.get(download.infohash)
+        if collection is None or path is None or (holding is not None and isinstance(holding.source, Seed)):
+            return
+        final = Path(path)
+        paths = [(final.name, *parts[1:]) for parts in names.safe_paths(collection)]
+
+        def look() -> Shared:
+            stamps = [os.stat(final.parent.joinpath(*parts)).st_mtime_ns for parts in paths]
+            return Shared(collection, final.parent, paths, stamps, [])
+
+        try:
+            shared = await asyncio.to_thread(look)
+        except OSError as wrong:
+            log.warning("%s is not served on: %s", path, wrong.strerror)
+            return
+        await self._shares.keep(shared, final)
+
+    def transfers(self) -> list[TransferView]:
+        """Everything that moves, waits, or has ended lately: downloads, then uploads."""
+        now = self._clock()
+        views = [self._view(row, now) for row in self._rows.values()]
+        shown = [one for one in self._uploads.uploads.values() if one.interested or one.lane]
+        return views + [upload_view(one, now, self._name, self._path) for one in shown]
+
+    def transfer(self, id: str) -> TransferView:
+        """One of them. Raises NotFound."""
+        if id in self._rows:
+            return self._view(self._rows[id], self._clock())
+        for view in self.transfers():
+            if view.id == id:
+                return view
+        raise NotFound(f"no transfer is called {id[:40]!r}", advice="`servent transfers` lists them.")
+
+    def _row(self, id: str) -> Row:
+        if id not in self._rows:
+            if id.startswith("up-"):
+                raise UsageError(
+                    "an upload belongs to whoever fetches it", advice="`servent limits` slows it."
+                )
+            raise NotFound(f"no transfer is called {id[:40]!r}", advice="`servent transfers` lists them.")
+        return self._rows[id]
+
+    async def pause(self, id: str) -> None:
+        """Stop moving bytes for now; what is there stays. Raises NotFound."""
+        row = self._row(id)
+        if row.state in rows.ENDED or row.state == "paused":
+            return
+        await self._halt(row)
+        if row.state not in rows.ENDED:
+            row.set("paused", "you paused it")
+        await self._save([id])
+
+    async def resume(self, id: str) -> None:
+        """Go on where it stopped. Raises NotFound."""
+        row = self._row(id)
+        if row.state in ("paused", "failed", "cancelled"):
+            row.set("connecting", "starting")
+            row.finished = None
+            self._start(row)
+            await self._save([id])
+
+    async def verify(self, id: str) -> None:
+        """Read everything that is there again and fetch afresh what is wrong. Raises NotFound."""
+        row = self._row(id)
+        if row.state == "complete":
+            await self._shares.verify(row.infohash)
+            return
+        await self._halt(row)
+        row.set("checking", "starting")
+        self._start(row, verify=True)
+
+    async def cancel(self, id: str) -> None:
+        """End it and delete what was fetched; a complete one stays as it is. Raises NotFound."""
+        row = self._row(id)
+        if row.state in ("complete", "cancelled"):
+            return
+        await self._halt(row)
+        if row.state == "complete":
+            return
+        if row.info is not None:
+            await asyncio.to_thread(_discard, row)
+        row.set("cancelled", "you cancelled it")
+        row.done_bytes = 0
+        row.finished = self._wall()
+        await self._save([id])
+
+    async def remove(self, id: str) -> None:
+        """Take it off the list, cancelled first when it is not complete; complete files stay. Raises NotFound."""
+        await self.cancel(id)
+        self._rows.pop(id, None)
+        self._downloads.pop(id, None)
+        await self._store.write(rows.writer([], [id]))
+        self._told()
+
+    async def _halt(self, row: Row) -> None:
+        task = self._running.get(row.id)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    # download_service.Watcher
+
+    def changed(self, download: Download) -> None:
+        self._dirty.add(download.row.id)
+        self._dirty_event.set()
+        self._told()
+
+    async def introduce(self, contact: str) -> PeerId:
+        """Reach whom a link names. A ticket with a secret makes them a contact, since they let us in by it."""
+        ticket = tickets.decode(contact)
+        peer = ticket.address.peer
+        if peer == self._peers.peer:
+            raise UsageError("the link names this node itself")
+        self._peers.remember(ticket.address)
+        if ticket.secret is not None and self._trust.contact(peer) is None:
+            await self._trust.add_contact(peer, friend=False)
+        await self._peers.connect(ticket.address, secret=ticket.secret, timeout=INTRODUCE_LIMIT)
+        return peer
+
+    # -- limits
+
+    def limits(self) -> Limits:
+        return self._limits
+
+    async def set_limits(self, limits: Limits) -> None:
+        """Replace all limits, at once, and for the next start.
+
+        Raises:
+            UsageError: a rate that is not above zero, or fewer than one slot.
+        """
+        limits.check()
+        self._limits = limits
+        self._pace.set(limits.rates())
+        self._uploads.apply(self._uploads.slots.resize(limits.upload_slots, self._clock()))
+
+    def speeds(self) -> tuple[float, float]:
+        """Bytes per second up and down now."""
+        return self._pace.speed("up"), self._pace.speed("down")
+
+    # -- keeping
+
+    async def _save_loop(self) -> None:
+        while True:
+            await self._dirty_event.wait()
+            await asyncio.sleep(SAVE_EVERY)
+            self._dirty_event.clear()
+            dirty, self._dirty = list(self._dirty), set()
+            try:
+                await self._save(dirty)
+            except WorldError as wrong:
+                log.warning("transfers are not remembered: %s", wrong)
+
+    async def _save(self, ids: list[str]) -> None:
+        ended = [row.id for row in self._rows.values() if row.state in rows.ENDED]
+        for old in ended[:-HISTORY]:
+            del self._rows[old]
+            self._downloads.pop(old, None)
+        kept = [self._rows[id] for id in ids if id in self._rows]
+        await self._store.write(rows.writer(kept, ended[:-HISTORY]))
+
+    # -- views
+
+    def _name(self, peer: PeerId) -> str:
+        contact = self._trust.contact(peer)
+        session = self._peers.session(peer)
+        named = contact.petname if contact is not None else None
+        return named or (session.profile.name if session is not None else "") or peer.short
+
+    def _path(self, peer: PeerId) -> str | None:
+        session = self._peers.session(peer)
+        paths = session.paths() if session is not None else ()
+        return next((path.kind for path in paths if path.selected), None)
+
+    def _view(self, row: Row, now: float) -> TransferView:
+        download = self._downloads.get(row.id) if row.id in self._running else None
+        return download_view(row, download, now, self._name, self._path)
+
+
+def _discard(row: Row) -> None:
+    """Delete what an unfinished download left on disk. Blocks."""
+    assert row.info is not None
+    with contextlib.suppress(UsageError):
+        Partial.open(Path(row.to), parse(row.info, row.infohash), check_space=False).discard()

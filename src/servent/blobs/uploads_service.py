@@ -1,0 +1,371 @@
+"""Serving: who may have what, who has a slot, and the control streams of those who fetch from us."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from servent.blobs import wire
+from servent.blobs.info import Collection
+from servent.blobs.lanes_intake import Mailbox
+from servent.blobs.lanes_listen import Listener
+from servent.blobs.lanes_pace import Pace
+from servent.blobs.lanes_serve import serve_quic
+from servent.blobs.pieces import Bits
+from servent.blobs.seed import PieceSource
+from servent.blobs.slots import Effect, Ended, Granted, Queued, Rejected, Slots
+from servent.codec import frame, write_frame
+from servent.errors import BadMessage, ConnectionLost
+from servent.identity import PeerId
+from servent.limits import RateMeter
+from servent.net.links import Stream
+from servent.net.session import Session
+from servent.trust.service import TrustService
+
+log = logging.getLogger(__name__)
+
+REFUSAL = wire.Refuse("not available here", 20.0)  # the same for "no such thing" and "not for you"
+OPEN_LIMIT = 5.0  # s for the first frame of a stream
+BEAT = 0.25  # s between two looks at what there is to tell
+GRACE = 30.0  # s a TCP lane may go on without its control stream
+CLIENTS_MOST = 1024  # peers times collections
+MESSAGES_MOST = 64  # notices that wait for a slow reader; then the stream ends
+
+
+@dataclass(eq=False, slots=True)
+class Holding:
+    """A collection we have, whole or in part. `source` is replaced when a download is finished.
+
+    Attributes:
+        upset: called once when its files cannot be read any more, with why.
+        uploaded_bytes: to everybody since the start.
+    """
+
+    collection: Collection
+    source: PieceSource
+    upset: Callable[[str], None] = lambda why: None
+    wanted_by: Callable[[PeerId], None] = lambda peer: None
+    uploaded_bytes: int = 0
+
+    @property
+    def have(self) -> Bits:
+        return Bits.parse(self.source.bitfield(), self.collection.pieces)
+
+    @property
+    def complete(self) -> bool:
+        return self.have.complete
+
+
+@dataclass(eq=False, slots=True)
+class Upload:
+    """One peer that fetches one collection. The lanes' threads read `slot` and `source`, and count with `sent`."""
+
+    peer: PeerId
+    holding: Holding
+    mail: Mailbox
+    since: float
+    key: bytes = b""
+    slot: bool = False
+    interested: bool = False
+    state: str = "idle"
+    reason: str = ""
+    position: int | None = None
+    lane: str = ""
+    sent_bytes: int = 0
+    settled_bytes: int = 0
+    meter: RateMeter = field(default_factory=RateMeter)
+    told: int | None = None  # the pieces we told it of, as bits; None: it did not ask
+    control: asyncio.Queue[wire.FromServer] | None = None
+    gone_since: float | None = None
+    quic_lanes: int = 0
+    awaits_token: bool = False
+
+    @property
+    def source(self) -> PieceSource:
+        return self.holding.source
+
+    def sent(self, size: int) -> None:
+        self.sent_bytes += size  # one writer at a time per lane; a lost count would only bend a display
+
+    def broken(self, why: str) -> None:
+        self.mail.post(self.holding.upset, why)
+
+
+class Uploads:
+    """Owns what we offer, the upload slots, and every `Upload`.
+
+    Args:
+        listener: of the bulk lane; None: only QUIC.
+    """
+
+    def __init__(
+        self,
+        trust: TrustService,
+        slots: Slots,
+        pace: Pace,
+        mail: Mailbox,
+        pool: ThreadPoolExecutor,
+        listener: Listener | None,
+    ) -> None:
+        self._trust, self._pace, self._mail, self._pool = trust, pace, mail, pool
+        self.slots = slots
+        self.listener = listener
+        self.holdings: dict[bytes, Holding] = {}
+        self.uploads: dict[tuple[PeerId, bytes], Upload] = {}
+        self._clock = asyncio.get_running_loop().time
+        self._active = asyncio.Event()
+
+    # -- what we offer
+
+    def offer(self, holding: Holding) -> None:
+        """Serve this from now on, in place of an older holding of the same."""
+        self.holdings[holding.collection.infohash] = holding
+
+    def withdraw(self, infohash: bytes) -> None:
+        """Serve it no more; whoever fetches it is told."""
+        if self.holdings.pop(infohash, None) is not None:
+            for upload in [one for key, one in self.uploads.items() if key[1] == infohash]:
+                self._end(upload, "not available here any more")
+
+    # -- streams
+
+    async def handle(self, session: Session, stream: Stream) -> None:
+        """One stream of `servent.blobs/1`. Raises PeerError, ConnectionLost: the router ends it then."""
+        try:
+            async with asyncio.timeout(OPEN_LIMIT):
+                opening = await wire.read_opening.read(stream)
+        except TimeoutError:
+            raise BadMessage("a stream that says nothing") from None
+        if isinstance(opening, wire.Want):
+            await self._control(session, stream, opening)
+        else:
+            await self._lane(session, stream, opening)
+
+    def _allowed(self, peer: PeerId) -> bool:
+        return self._trust.allows(peer, wire.SERVICE)
+
+    async def _control(self, session: Session, stream: Stream, want: wire.Want) -> None:
+        peer, key = session.peer, (session.peer, want.infohash)
+        holding = self.holdings.get(want.infohash)
+        full = len(self.uploads) >= CLIENTS_MOST and key not in self.uploads
+        if holding is None or full or not self._allowed(peer):
+            await write_frame(stream, REFUSAL)
+            return
+        upload = self.uploads.get(key)
+        if upload is None or upload.holding is not holding:
+            upload = self.uploads[key] = Upload(peer, holding, self._mail, self._clock())
+        queue: asyncio.Queue[wire.FromServer] = asyncio.Queue(MESSAGES_MOST)
+        upload.control, upload.gone_since, upload.told = queue, None, None
+        self._active.set()
+        holding.wanted_by(peer)
+        writing = asyncio.Lock()
+        try:
+            await write_frame(stream, wire.Offer(holding.complete, len(holding.collection.info)))
+            async with asyncio.TaskGroup() as tasks:
+                notices = tasks.create_task(_notify(stream, queue, writing), name=f"notices to {peer.short}")
+                try:
+                    await self._requests(upload, stream, writing)
+                finally:
+                    notices.cancel()
+        except* ConnectionLost:  # gone, or we said goodbye: both are an ordinary end
+            log.debug("%s fetches no more", peer.short)
+        finally:
+            if upload.control is queue:
+                upload.control = None
+                upload.gone_since = self._clock()
+                if self.listener is None or not self.listener.lanes(upload):
+                    self._end(upload, "")
+
+    async def _requests(self, upload: Upload, stream: Stream, writing: asyncio.Lock) -> None:
+        collection = upload.holding.collection
+        while True:
+            message = await wire.read_from_fetcher.read(stream)
+            body: bytes | None = None
+            kind: wire.Kind = "info"
+            match message:
+                case wire.GetInfo():
+                    body = collection.info
+                case wire.GetHave():
+                    kind, bits = "have", upload.holding.have
+                    upload.told = bits.value
+                    body = bits.to_bytes()
+                case wire.GetLayers(roots):
+                    kind = "layers"
+                    found = [collection.layers.get(root) for root in roots]
+                    whole = [layer for layer in found if layer is not None]
+                    size = sum(len(layer) for layer in whole)
+                    if len(whole) == len(found) and size <= wire.MOST_LAYER_BYTES:
+                        body = b"".join(whole)
+                case wire.Interested(yes):
+                    self._interest(upload, yes)
+                    continue
+                case wire.GetToken():
+                    self._hand_token(upload)
+                    continue
+                case wire.Bye():
+                    self._end(upload, "")
+                    return
+            async with writing:
+                if body is None:
+                    await write_frame(stream, wire.Missing(kind))
+                else:
+                    await write_frame(stream, wire.Body(kind, len(body)))
+                    await stream.write(body)
+
+    async def _lane(self, session: Session, stream: Stream, opening: wire.Lane) -> None:
+        for upload in self.uploads.values():
+            if upload.peer == session.peer and upload.key and hmac.compare_digest(upload.key, opening.token):
+                break
+        else:
+            raise BadMessage("a lane with a key we did not give")
+        upload.quic_lanes += 1
+        try:
+            await serve_quic(stream, upload, self._pace, self._pool)
+        except* ConnectionLost:
+            log.debug("a QUIC lane of %s ended", session.peer.short)
+        finally:
+            upload.quic_lanes -= 1
+
+    # -- slots
+
+    def _interest(self, upload: Upload, yes: bool) -> None:
+        upload.interested = yes
+        now = self._clock()
+        if yes:
+            contact = self._trust.contact(upload.peer)
+            friend = contact is not None and contact.friend
+            self.apply(self.slots.request(upload.peer, now, friend=friend))
+            return
+        upload.slot = False
+        upload.state = "idle"
+        self._release(upload.peer)
+
+    def _release(self, peer: PeerId) -> None:
+        """Give the slot back unless the peer wants something else of us."""
+        if not any(one.interested for one in self.uploads.values() if one.peer == peer):
+            self.apply(self.slots.release(peer, self._clock()))
+
+    def apply(self, effects: list[Effect]) -> None:
+        """Carry out what the slots decided."""
+        for effect in effects:
+            for upload in [
+                one for one in self.uploads.values() if one.peer == effect.peer and one.interested
+            ]:
+                match effect:
+                    case Granted():
+                        if not upload.slot or not upload.key:
+                            upload.key = secrets.token_bytes(32)
+                        upload.slot, upload.state, upload.reason = True, "active", ""
+                        upload.position = None
+                        self._tell(upload, wire.Slot(upload.key))
+                        if upload.awaits_token:
+                            self._hand_token(upload)
+                    case Queued(_, position, waiting, reason, _):
+                        upload.slot, upload.state, upload.reason = False, "queued", reason
+                        upload.position = position
+                        self._tell(upload, wire.Queued(position, waiting, reason))
+                    case Ended():
+                        upload.slot = False
+                    case Rejected(_, reason):
+                        upload.state, upload.reason = "queued", reason
+                        self._tell(upload, wire.Queued(1 << 20, 1 << 20, reason))
+
+    def _hand_token(self, upload: Upload) -> None:
+        if self.listener is None:
+            return
+        upload.awaits_token = not upload.slot
+        if upload.slot:
+            self._tell(upload, wire.BulkToken(self.listener.token(upload)))
+
+    def _tell(self, upload: Upload, message: wire.FromServer) -> None:
+        if upload.control is None:
+            return
+        try:
+            upload.control.put_nowait(message)
+        except asyncio.QueueFull:
+            log.info("%s does not read what we tell it", upload.peer.short)
+            self._end(upload, "")
+
+    def _end(self, upload: Upload, why: str) -> None:
+        """This peer fetches this no longer."""
+        key = upload.peer, upload.holding.collection.infohash
+        if self.uploads.get(key) is upload:
+            del self.uploads[key]
+        upload.slot = upload.interested = False
+        upload.key = b""
+        if why:
+            self._tell(upload, wire.Bye(why))
+        if self.listener is not None:
+            self.listener.drop(lambda client: client is upload)
+        self._release(upload.peer)
+
+    # -- time
+
+    async def run(self) -> None:
+        """Turns, news of pieces, and rights that were taken back, until cancelled."""
+        self._trust.on_change(self.check_rights)
+        while True:
+            if not self.uploads:
+                self._active.clear()
+                await self._active.wait()
+            await asyncio.sleep(BEAT)
+            self._beat(self._clock())
+
+    def check_rights(self) -> None:
+        """Drop everybody who may not have anything any more."""
+        for upload in list(self.uploads.values()):
+            if not self._allowed(upload.peer):
+                self._end(upload, REFUSAL.reason)
+
+    def _beat(self, now: float) -> None:
+        due = self.slots.next_tick()
+        if due is not None and due <= now:
+            self.apply(self.slots.tick(now))
+        haves: dict[bytes, int] = {}
+        for upload in list(self.uploads.values()):
+            new = upload.sent_bytes - upload.settled_bytes
+            upload.settled_bytes += new
+            upload.meter.add(new, now)
+            upload.holding.uploaded_bytes += new
+            if new:
+                self.slots.took(upload.peer, new)
+            tcp = self.listener is not None and self.listener.lanes(upload) > 0
+            upload.lane = "tcp" if tcp else "quic" if upload.quic_lanes else ""
+            if upload.gone_since is not None and (not tcp or now - upload.gone_since > GRACE):
+                self._end(upload, "")
+            elif upload.told is not None and upload.control is not None:
+                self._tell_news(upload, haves)
+
+    def _tell_news(self, upload: Upload, haves: dict[bytes, int]) -> None:
+        collection = upload.holding.collection
+        have = haves.get(collection.infohash)
+        if have is None:
+            have = haves[collection.infohash] = upload.holding.have.value
+        assert upload.told is not None
+        new = Bits(collection.pieces, have & ~upload.told)
+        if not new:
+            return
+        runs: list[tuple[int, int]] = []
+        for first, count in new.runs():
+            runs.append((first, count))
+            upload.told |= ((1 << count) - 1) << first
+            if len(runs) == wire.MOST_RUNS:
+                break
+        self._tell(upload, wire.Has(runs))
+
+
+async def _notify(stream: Stream, queue: asyncio.Queue[wire.FromServer], writing: asyncio.Lock) -> None:
+    while True:
+        messages = [await queue.get()]
+        while not queue.empty():
+            messages.append(queue.get_nowait())
+        async with writing:
+            await stream.write(b"".join([frame(message) for message in messages]))
+        if any(isinstance(message, wire.Bye) for message in messages):
+            await stream.finish()
+            raise ConnectionLost("said goodbye")
