@@ -324,6 +324,12 @@ def test_memory_is_bounded_also_while_nothing_is_verified() -> None:
     assert held <= 16 + 4, "asks go on while nothing is written"
 
 
+@pytest.mark.parametrize(("count", "size"), [(512, MiB), (128, 4 * MiB)])
+def test_many_slow_sources_all_take_part(count: int, size: int) -> None:
+    sim = Sim([size] * count, [Peer(str(number), 2e6, 0.05) for number in range(20)], 1)
+    assert count * size / 40e6 / sim.run() >= 0.75
+
+
 def test_what_is_done_already_is_never_asked() -> None:
     done = Bits(10)
     done.set_run(2, 5)
