@@ -73,7 +73,7 @@ def test_damage_never_invents_a_piece(tmp_path: Path, data: st.DataObject) -> No
 def test_after_a_crash_of_the_machine_what_was_not_synced_is_suspect(tmp_path: Path) -> None:
     one = opened(tmp_path)
     one.add(1)
-    one.checkpoint()
+    one.checkpoint(one.mark())
     one.add(2)
     one.close()
     two = opened(tmp_path, NEXT_BOOT)
@@ -85,6 +85,23 @@ def test_after_a_crash_of_the_machine_what_was_not_synced_is_suspect(tmp_path: P
     again.close()
     three = opened(tmp_path, NEXT_BOOT)
     assert list(three.have) == [1] and not three.suspect
+
+
+def test_what_came_while_the_disk_was_synced_is_not_vouched_for(tmp_path: Path) -> None:
+    one = opened(tmp_path)
+    one.add(1)
+    mark = one.mark()
+    one.add(2)
+    one.checkpoint(mark)
+    one.add(3)
+    assert list(one.sure) == [1]
+    one.close()
+    two = opened(tmp_path, NEXT_BOOT)
+    assert list(two.suspect) == [2, 3]
+    two.lost(two.suspect)
+    two.close()
+    three = opened(tmp_path, b"c" * 16)
+    assert list(three.have) == [1] and not three.suspect, "once vouched for, always"
 
 
 def test_what_is_added_before_the_check_is_suspect_too_and_that_is_safe(tmp_path: Path) -> None:

@@ -115,7 +115,10 @@ class Partial:
             self._load_layers()
             self._data = Folder(data)
             self._handles = Handles(self._open_big)
-            self.done_bytes = sum(self.collection.span(piece).size for piece in journal.have)
+            sizes = self.collection.piece_sizes()
+            self.done_bytes = sum(sum(sizes[first : first + count]) for first, count in journal.have.runs())
+            unsure = Bits(journal.have.count, journal.have.value & ~journal.sure.value)
+            self._dirty = {self.collection.span(piece).file for piece in unsure}
             self.resumed = len(journal.have)
             self._was_finished()
         except BaseException:
@@ -366,14 +369,16 @@ class Partial:
         """
         with self._lock:
             files, self._dirty = self._dirty, set()
-            # Pieces recorded while the files are synced would be vouched for too early, so no record
-            # comes in between; writers only wait for the journal, not with their data.
-            try:
+            mark = self._journal.mark()
+        try:
+            if files:
                 self._sync(files)
-                self._journal.checkpoint()
-            except OSError as wrong:
+                with self._lock:
+                    self._journal.checkpoint(mark)
+        except OSError as wrong:
+            with self._lock:
                 self._dirty |= files
-                raise trouble(wrong, "what was fetched") from wrong
+            raise trouble(wrong, "what was fetched") from wrong
 
     def _sync(self, files: set[int]) -> None:
         if len(files) > 64 and _sync_file_system(self.folder):

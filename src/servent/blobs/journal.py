@@ -1,7 +1,7 @@
 """Which pieces of a download are verified and written: a file that only grows, whole after any `kill -9`.
 
 A header names the collection and this boot of the machine; then come records of 12 bytes, each "these
-pieces are there" or "all pieces so far are on the disk itself". A record is written after the data it speaks
+pieces are there" or "what the first so many records say is on the disk itself". A record is written after the data it speaks
 of, with one `pwrite` at a known place, so what a killed writer leaves behind is either whole, or a torn tail
 that fails its checksum and is written over.
 
@@ -24,7 +24,7 @@ from servent.blobs.pieces import Bits
 
 _MAGIC = b"servent journal 1\n"
 _RECORD = Struct("<III")  # first piece, how many, CRC-32 of both and the infohash
-_CHECKPOINT = 0xFFFFFFFF  # in place of the first piece
+_CHECKPOINT = 0xFFFFFFFF  # in place of the first piece; then the number of records that are vouched for
 _HEADER_BYTES = len(_MAGIC) + 32 + 16 + 4
 _FLAGS: int = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _BINARY: int = getattr(os, "O_BINARY", 0)
@@ -45,6 +45,7 @@ class Journal:
     Attributes:
         have: pieces that are recorded.
         suspect: those among them that a crash of the machine may have lost.
+        sure: those among them that no crash loses, since they were synced.
 
     Raises:
         OSError: it cannot be read or written.
@@ -55,6 +56,8 @@ class Journal:
         self.path = path
         self.have = Bits(pieces)
         self.suspect = Bits(pieces)
+        self.sure = Bits(pieces)
+        self._records = 0
         self._infohash = infohash
         self._boot = boot if boot is not None else boot_id()
         self._handle = os.open(path, _FLAGS | _BINARY, 0o600)
@@ -76,22 +79,22 @@ class Journal:
         boot = content[len(header) : len(header) + 16]
         if content[_HEADER_BYTES - 4 : _HEADER_BYTES] != crc32(header + boot).to_bytes(4, "little"):
             return self._rewrite()
-        sure = Bits(self.have.count)
-        end = _HEADER_BYTES
-        for first, count in self._records(content):
-            end += _RECORD.size
-            if first == _CHECKPOINT:
-                sure.replace(self.have)
-            else:
+        records = list(self._read(content))
+        vouched = max((count for first, count in records if first == _CHECKPOINT), default=0)
+        for number, (first, count) in enumerate(records):
+            if first != _CHECKPOINT:
                 self.have.set_run(first, count)
+                if number < vouched:
+                    self.sure.set_run(first, count)
+        self._records = len(records)
         if boot != self._boot:
             self.suspect.replace(self.have)
-            self.suspect.remove(sure)
+            self.suspect.remove(self.sure)
             if not self.suspect:
                 return self._rewrite()  # no need to doubt next time either
-        return end
+        return _HEADER_BYTES + len(records) * _RECORD.size
 
-    def _records(self, content: bytes) -> Iterator[tuple[int, int]]:
+    def _read(self, content: bytes) -> Iterator[tuple[int, int]]:
         for at in range(_HEADER_BYTES, len(content) - _RECORD.size + 1, _RECORD.size):
             first, count, check = _RECORD.unpack_from(content, at)
             if check != self._check(first, count):
@@ -109,20 +112,29 @@ class Journal:
     def _append(self, record: bytes) -> None:
         write_at(self._handle, record, self._end)
         self._end += len(record)
+        self._records += 1
 
     def add(self, first: int, count: int = 1) -> None:
         """Record pieces whose data is written. On OSError nothing is recorded."""
         self._append(self._record(first, count))
         self.have.set_run(first, count)
 
-    def checkpoint(self) -> None:
-        """Record that all pieces so far survive a crash: call it after their files are synced."""
-        self._append(self._record(_CHECKPOINT, 0))
+    def mark(self) -> tuple[int, Bits]:
+        """Where we are now, for `checkpoint`: take it before the files are synced."""
+        return self._records, Bits(self.have.count, self.have.value)
+
+    def checkpoint(self, mark: tuple[int, Bits]) -> None:
+        """Record that all pieces up to `mark` survive a crash: call it after their files are synced."""
+        records, sure = mark
+        self._append(self._record(_CHECKPOINT, records))
         os.fsync(self._handle)
+        sure.value &= self.have.value
+        self.sure.replace(sure)
 
     def lost(self, pieces: Bits) -> None:
         """Forget `pieces`, trust the others, and begin a new journal that says so."""
         self.have.remove(pieces)
+        self.sure.remove(pieces)
         self.suspect.clear()
         self._end = self._rewrite()
 
@@ -130,7 +142,11 @@ class Journal:
         """Put a fresh journal of what we have in place, in one step."""
         header = _MAGIC + self._infohash + self._boot
         body = header + crc32(header).to_bytes(4, "little")
-        body += b"".join([self._record(first, count) for first, count in self.have.runs()])
+        rest = Bits(self.have.count, self.have.value & ~self.sure.value)
+        records = [self._record(first, count) for first, count in self.sure.runs()]
+        records.append(self._record(_CHECKPOINT, len(records)))
+        records += [self._record(first, count) for first, count in rest.runs()]
+        body += b"".join(records)
         new = self.path.with_name(self.path.name + ".new")
         handle = os.open(new, _FLAGS | os.O_TRUNC | _BINARY, 0o600)
         try:
@@ -141,6 +157,7 @@ class Journal:
         except BaseException:
             os.close(handle)
             raise
+        self._records = len(records)
         self._handle, old = handle, self._handle
         os.close(old)
         return len(body)
