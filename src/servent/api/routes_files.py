@@ -23,10 +23,14 @@ def _find(ctx: Context, wanted: str) -> schema.Transfer:
 
 
 def _find_share(ctx: Context, wanted: str) -> schema.Share:
-    for share in ctx.node.shares():
-        if wanted in (share.id, share.infohash):
-            return share
-    raise NotFound(f"nothing shared is called {wanted[:80]!r}", advice="`servent send --list` shows what is.")
+    """The same for what is shared."""
+    known = ctx.node.shares()
+    exact = [share for share in known if wanted in (share.id, share.infohash)]
+    found = exact or [share for share in known if share.id.startswith(wanted)]
+    if len(found) != 1:
+        many = "several things shared begin with" if found else "nothing shared is called"
+        raise NotFound(f"{many} {wanted[:80]!r}", advice="`servent shares` shows what is.")
+    return found[0]
 
 
 @routes.add("GET", "/shares", scope="read")

@@ -294,7 +294,7 @@ class NewDownload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Source(Struct, frozen=True, kw_only=True):
-    """One peer of a transfer. `position`: place in its queue, 1 is next."""
+    """One peer of a transfer. `position`: place in its queue, 1 is next; `bytes`: what it gave or got so far."""
 
     peer: str
     name: str = ""
@@ -304,10 +304,14 @@ class Source(Struct, frozen=True, kw_only=True):
     state: str = ""
     position: int | None = None
     reason: str = ""
+    bytes: int = 0
 
 
 class Transfer(Struct, frozen=True, kw_only=True):
-    """`reason` is always a sentence while nothing moves; `advice` the next step after a failure."""
+    """`reason` is always a sentence while nothing moves; `advice` the next step after a failure.
+
+    `checking`: share of a check of what is on disk that is done, None while there is none.
+    """
 
     id: str
     direction: Literal["down", "up"]
@@ -328,6 +332,7 @@ class Transfer(Struct, frozen=True, kw_only=True):
     path: str | None = None
     error: str | None = None
     advice: str | None = None
+    checking: float | None = None
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -126,8 +126,14 @@ def _wait(client: Client, transfer: schema.Transfer, limit: float | None) -> sch
                     f"not complete after {duration(limit)}",
                     advice=f"The node goes on; `servent transfers` shows it, `servent cancel {transfer.id[:12]}` ends it.",
                 )
+            if (
+                transfer.state == "paused" and transfer.error
+            ):  # the disk, not a person: it will not go on by itself
+                break
             moving = transfer.state in ("active", "checking")
             part = transfer.done_bytes / transfer.size_bytes if transfer.size_bytes else 0.0
+            if transfer.checking is not None:
+                part = transfer.checking
             sources = transfer.peers or len(transfer.sources)
             detail = f"{size(transfer.done_bytes)} of {size(transfer.size_bytes)}, {rate(transfer.rate_bytes_per_s)}"
             detail += f" from {sources} source{'' if sources == 1 else 's'}"
