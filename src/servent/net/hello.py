@@ -79,6 +79,7 @@ class Greeting:
         run: the peer's current run.
         last: what the dialer named as its newest connection with the acceptor.
         observed: the address the peer sees us at, or None.
+        seen: the address we told it we see it at, or None.
     """
 
     control: Stream
@@ -89,6 +90,7 @@ class Greeting:
     run: bytes
     last: bytes | None
     observed: str | None
+    seen: str | None
 
 
 def seen_at(connection: Connection) -> str | None:
@@ -120,7 +122,8 @@ async def greet(connection: Connection, me: Introduction, *, limit: float = LIMI
             verdict = await me.papers.judge(peer, me.nonce, answer.boxes, None)
             if not verdict.known:
                 raise RefusedError(f"{peer.short} is not known here")
-            await write_frame(stream, wire.Enter(me.profile(), seen_at(connection)))
+            seen = seen_at(connection)
+            await write_frame(stream, wire.Enter(me.profile(), seen))
     except TimeoutError:
         await connection.close(CODE_BROKEN, "no hello in time")
         raise ConnectionLost(f"{peer.short} did not answer our hello in {limit:.0f} s") from None
@@ -139,6 +142,7 @@ async def greet(connection: Connection, me: Introduction, *, limit: float = LIMI
         answer.run,
         me.last,
         answer.observed,
+        seen,
     )
 
 
@@ -166,7 +170,8 @@ async def welcome(connection: Connection, me: Introduction, *, limit: float = LI
                 await _refuse(connection, stream, clock() if heard is None else heard)
                 raise
             boxes = list(me.papers.proofs(peer, hello.nonce))
-            answer = wire.Welcome(wire.PROTOCOL, SOFTWARE, me.run, boxes, me.profile(), seen_at(connection))
+            seen = seen_at(connection)
+            answer = wire.Welcome(wire.PROTOCOL, SOFTWARE, me.run, boxes, me.profile(), seen)
             await write_frame(stream, answer)
             enter = await wire.read_enter.read(stream)
     except TimeoutError:
@@ -187,6 +192,7 @@ async def welcome(connection: Connection, me: Introduction, *, limit: float = LI
         hello.run,
         hello.last,
         enter.observed,
+        seen,
     )
 
 

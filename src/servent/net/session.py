@@ -87,7 +87,7 @@ class Session:
         self.software = greeting.software
         self.verdict = greeting.verdict
         self.observed = greeting.observed  # where the peer sees us
-        self.seen = hello.seen_at(connection)  # where we saw the peer last
+        self.seen = greeting.seen  # where we saw the peer last
         self._seen_direct = self.seen  # and where we see it now, None: only through a relay
         self.since = self._clock()
         self.over: str | None = None  # why, once it is

@@ -117,7 +117,7 @@ def why_path(path: Path | None, age: float, silent: int) -> str:
 def why_not(attempts: Attempts) -> str:
     """In words, why a peer is not connected."""
     if attempts.dialing:
-        return "connecting now"
+        return "connecting now" + (f"; before: {attempts.why}" if attempts.why else "")
     if not attempts.addresses and not attempts.relay:
         return "no address is known; a ticket from them, or a common peer, brings one"
     last = f"not connected: {attempts.why}" if attempts.why else "not connected"
