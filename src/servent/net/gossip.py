@@ -77,8 +77,10 @@ class Gossip:
                 del waiting[network, who]
             if not waiting:
                 del self._waiting[peer]
-            self._free_at[peer] = now + self._spacing
-            tells.append(Tell(peer, network, tuple(about)))
+            about = [who for who in about if network in self._networks.get(who, ())]
+            if about and network in self._networks.get(peer, ()):  # nobody left it while this waited
+                self._free_at[peer] = now + self._spacing
+                tells.append(Tell(peer, network, tuple(about)))
         self._free_at = {p: at for p, at in self._free_at.items() if at > now}
         return tells
 
