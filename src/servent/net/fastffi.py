@@ -27,6 +27,12 @@ from iroh import iroh_ffi
 ffi: Any = iroh_ffi  # generated, and half of it untyped
 log = logging.getLogger(__name__)
 
+IrohError = iroh_ffi.IrohError
+ERRORS = (
+    iroh_ffi.IrohError,
+    iroh_ffi.InternalError,
+)  # what a call into iroh raises; the second is a panic in Rust
+
 State = Literal["patched", "not needed", "unknown"]
 
 # What is replaced, or relied on, and the SHA-256 of its source in iroh 1.2.0.
@@ -41,6 +47,7 @@ KNOWN: dict[str, str] = {
     "_uniffi_check_call_status": "82f5cdc6c9277184b13fca3f4c2bae3efb3ef0af7fe20223c34d978f479c1e8d",
     "_uniffi_continuation_callback": "ac73777db41ea08dc7c643ad149896031135b45134f4cd321938526c3bf7ee4b",
     "_uniffi_rust_call_async": "07beae4317895cd0f8052841cfcfd04dba782c64eee6171c3bd51b9fe82d14e2",
+    "Endpoint.accept_next": "15a63bff0221c1bb7ba6c0503c956ea7203f542af56672bf3019b48f5981abd2",
     "RecvStream.read": "492e7e37d5b62745cff478f46c1bc152782d81420bfadf569c7ba82e0dccf82c",
     "RecvStream.read_exact": "cf28fe118c6a99d4c434141dbc35686158bc42b8a3740213a5cf0b7949964662",
     "SendStream.write_all": "7cd136ccb62c6fae3ea6af117fca2e03823adee093942042f221605a2c0556d5",
@@ -303,6 +310,16 @@ def read_datagram(connection: Any) -> Call:
     return _buffer_call(function, _lift_bytes, connection._uniffi_clone_handle())
 
 
+def accept_next(endpoint: Any) -> Call:
+    """Start `endpoint.accept_next()`. It does not end by itself when the endpoint closes: `free` it."""
+    if state != "patched":
+        return _Task(endpoint.accept_next())
+    lift = ffi._UniffiFfiConverterOptionalTypeIncoming.lift
+    return _buffer_call(
+        ffi._UniffiLib.uniffi_iroh_ffi_fn_method_endpoint_accept_next, lift, endpoint._uniffi_clone_handle()
+    )
+
+
 def accept_bi(connection: Any) -> Call:
     """Start `connection.accept_bi()`."""
     if state != "patched":
@@ -318,7 +335,7 @@ def accept_bi(connection: Any) -> Call:
     )
 
 
-_ORIGINAL: dict[str, Any] = {
+ORIGINAL: dict[str, Any] = {
     "write": ffi._UniffiRustBufferBuilder.write,
     "_pack_into": ffi._UniffiRustBufferBuilder._pack_into,
     "lower": ffi._UniffiFfiConverterBytes.__dict__.get("lower"),

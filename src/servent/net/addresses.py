@@ -1,0 +1,64 @@
+"""IP addresses with ports: "192.0.2.1:443" and "[2001:db8::1]:443"; and those of this machine."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+
+import psutil  # type: ignore[import-untyped]
+
+from servent.errors import UsageError
+
+ADDRESSES_MOST = 16  # what links.PeerAddress carries
+
+Host = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def parse_address(text: str) -> tuple[Host, int]:
+    """ "192.0.2.1:443" or "[2001:db8::1]:443".
+
+    Raises:
+        UsageError: neither.
+    """
+    host, _, port = text.rpartition(":")
+    try:
+        if not (port.isascii() and port.isdigit() and int(port) < 65536):
+            raise ValueError(port)
+        if host.startswith("[") and host.endswith("]"):
+            return ipaddress.IPv6Address(host[1:-1]), int(port)
+        return ipaddress.IPv4Address(host), int(port)
+    except ValueError:
+        raise UsageError(f"{text[:70]!r} is no address like 192.0.2.1:443 or [2001:db8::1]:443") from None
+
+
+def join_address(host: Host, port: int) -> str:
+    return f"{host}:{port}" if host.version == 4 else f"[{host}]:{port}"
+
+
+def good_addresses(addresses: Iterable[str]) -> Iterator[tuple[Host, int]]:
+    """Those that parse and can be dialed; an address from outside is a hint, never an error."""
+    for text in list(addresses)[:ADDRESSES_MOST]:
+        try:
+            host, port = parse_address(text)
+        except UsageError:
+            continue
+        if port and not host.is_unspecified and not host.is_multicast:
+            yield host, port
+
+
+def hosts_here() -> list[Host]:
+    """This machine's addresses, those of the wider world first, the loopback only where there is no other."""
+    found: list[Host] = []
+    states = psutil.net_if_stats()
+    for name, addresses in psutil.net_if_addrs().items():
+        if name in states and not states[name].isup:
+            continue
+        for known in addresses:
+            try:
+                host = ipaddress.ip_address(known.address)
+            except ValueError:
+                continue
+            if not host.is_link_local:
+                found.append(host)
+    outer = [host for host in found if not host.is_loopback]
+    return sorted(outer, key=lambda host: not host.is_global) or found
