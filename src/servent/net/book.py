@@ -183,11 +183,13 @@ class Book:
         if entry is None:
             return
         fresh = now - entry.heard < HEARSAY_FOR
-        kept = {text: good for text, good in entry.addresses.items() if fresh or now - good < GOOD_FOR}
+        kept = {
+            text: good for text, good in entry.addresses.items() if fresh or (good and now - good < GOOD_FOR)
+        }
         if len(kept) != len(entry.addresses):
             entry.addresses = kept
             self.dirty.add(peer)
-        if not fresh and now - entry.met >= GOOD_FOR:
+        if not fresh and (not entry.met or now - entry.met >= GOOD_FOR):
             self.forget(peer)
 
     @staticmethod
