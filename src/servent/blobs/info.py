@@ -82,6 +82,7 @@ class Collection:
 
     __slots__ = (
         "_first",
+        "_layered",
         "files",
         "info",
         "infohash",
@@ -102,10 +103,14 @@ class Collection:
         self.single = len(files) == 1 and files[0].path == (name,)
         self.layers: dict[bytes, bytes] = {}
         self._first = array("I")  # the first piece of each file
+        self._layered: dict[bytes, int] = {}  # bytes of the layer of each root that has one
         self.size = self.pieces = 0
         for file in files:
+            count = tree.pieces_in(file.size, piece_length)
             self._first.append(self.pieces)
-            self.pieces += tree.pieces_in(file.size, piece_length)
+            if count > 1 and file.root is not None:
+                self._layered[file.root] = count * tree.HASH
+            self.pieces += count
             self.size += file.size
             if self.pieces > MAX_PIECES or self.size > MAX_SIZE:
                 raise BadMessage(f"a collection of more than {MAX_PIECES} pieces or 2^53 bytes")
@@ -140,17 +145,11 @@ class Collection:
 
     def missing_layers(self) -> list[bytes]:
         """Roots whose piece layer is not known yet, each once, in the order of the files."""
-        wanted = dict.fromkeys(
-            file.root for file in self.files if file.root is not None and file.size > self.piece_length
-        )
-        return [root for root in wanted if root not in self.layers]
+        return [root for root in self._layered if root not in self.layers]
 
     def layer_bytes(self, root: bytes) -> int:
         """How long the piece layer of `root` is: 0 when no file of several pieces has this root."""
-        for file in self.files:
-            if file.root == root and file.size > self.piece_length:
-                return tree.HASH * tree.pieces_in(file.size, self.piece_length)
-        return 0
+        return self._layered.get(root, 0)
 
     def learn(self, root: bytes, layer: bytes) -> None:
         """Keep the piece layer of `root`.

@@ -6,6 +6,7 @@ copied to another, and the same collection lies under the same names everywhere.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from unicodedata import category, normalize
@@ -20,6 +21,7 @@ _DEVICES = frozenset(
     + [f"{port}{number}" for port in ("com", "lpt") for number in "0123456789¹²³"]
 )
 _OURS = ".servent-part-"
+_PLAIN = re.compile(r"[\w+=@#&()!,'-]([\w+=@#&()!,' .-]{0,60}[\w+=@#&()!,'-])?", re.ASCII)  # the short way
 
 Path = tuple[str, ...]
 
@@ -29,6 +31,8 @@ def safe_part(name: str) -> str:
 
     A name that is safe already stays as it is. Never empty, "." or "..", never over 240 bytes of UTF-8.
     """
+    if _PLAIN.fullmatch(name) and name.partition(".")[0].rstrip(" ").lower() not in _DEVICES:
+        return name
     kept = "".join("_" if letter in _RESERVED or _unprintable(letter) else letter for letter in name)
     kept = kept.rstrip(". ").lstrip(" ")
     if not kept:
@@ -67,6 +71,8 @@ def _cut(name: str) -> str:
 
 def _key(name: str) -> str:
     """Equal for names that some file system takes for one (case, composed or not)."""
+    if name.isascii():
+        return name.lower()
     return normalize("NFC", normalize("NFD", normalize("NFC", name).casefold()).casefold())
 
 

@@ -18,6 +18,7 @@ from servent.identity import PeerId
 TURN = 60.0  # s of a slot while others wait; long enough for a pipe to fill, short enough to see the end of
 FRIEND_HEAD_START = 120.0  # s
 CREDIT_HEAD_START = 60.0  # s, for who gave us 8 times what it took or more
+MOST_CREDITS = 10_000  # peers whose giving and taking is remembered; then the oldest is forgotten
 MOST_WAITING = 500  # peers in the queue
 CREDIT_UNIT = 16 * 1024 * 1024  # bytes that count as nothing, in either direction
 
@@ -136,18 +137,20 @@ class Slots:
     def gave(self, peer: PeerId, size: int) -> None:
         """It sent us `size` verified bytes."""
         credit = self._credit.get(peer, Credit())
-        self._credit[peer] = credit._replace(gave_bytes=credit.gave_bytes + size)
+        self.set_credit(peer, credit._replace(gave_bytes=credit.gave_bytes + size))
 
     def took(self, peer: PeerId, size: int) -> None:
         """We sent it `size` bytes."""
         credit = self._credit.get(peer, Credit())
-        self._credit[peer] = credit._replace(took_bytes=credit.took_bytes + size)
+        self.set_credit(peer, credit._replace(took_bytes=credit.took_bytes + size))
 
     def credit(self, peer: PeerId) -> Credit:
         return self._credit.get(peer, Credit())
 
     def set_credit(self, peer: PeerId, credit: Credit) -> None:
         """What is remembered of `peer` from earlier days."""
+        if peer not in self._credit and len(self._credit) >= MOST_CREDITS:
+            del self._credit[next(iter(self._credit))]
         self._credit[peer] = credit
 
     def tick(self, now: float) -> list[Effect]:
