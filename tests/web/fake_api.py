@@ -207,6 +207,7 @@ class FakeApi:
         self.streams = 0
         self._stop = threading.Event()
         self._seq = 0
+        self._thread: threading.Thread | None = None
 
     @property
     def url(self) -> str:
@@ -360,19 +361,21 @@ class FakeApi:
                 rows = getattr(node, table)
                 seen[table] = {key: repr(row) for key, row in rows.items()}
                 yield self._event(table, {"full": True, "items": list(rows.values()), "gone": []})
-            ticks = 0
+            ticks, due = 0, time.monotonic()
             while not self._stop.is_set():
                 if ticks % max(1, int(self.rate)) == 0:
                     yield self._event("status", msgspec.to_builtins(node.status()))
-                await asyncio.sleep(1 / self.rate)
-                node.move(1 / self.rate)
+                due += 1 / self.rate
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+                breathing, moving = node.move(1 / self.rate)
                 ticks += 1
-                for table in ("transfers", "peers"):
+                for table, moved in (("transfers", set(moving)), ("peers", set(breathing))):
                     rows = getattr(node, table)
-                    now = {key: repr(row) for key, row in rows.items()}
-                    changed = [rows[key] for key, text in now.items() if seen[table].get(key) != text]
-                    gone = [key for key in seen[table] if key not in now]
-                    seen[table] = now
+                    still = {key: repr(row) for key, row in rows.items() if key not in moved}
+                    changed = [rows[key] for key in moved]
+                    changed += [rows[key] for key, text in still.items() if seen[table].get(key) != text]
+                    gone = [key for key in seen[table] if key not in rows]
+                    seen[table] = still | dict.fromkeys(moved, "")
                     if changed or gone:
                         yield self._event(table, {"full": False, "items": changed, "gone": gone})
         finally:
@@ -386,25 +389,44 @@ class FakeApi:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[FakeApi]:
-        """Serve from a thread of its own until the block ends; the port stays the same at the next `running`."""
-        self._stop.clear()
-        config = uvicorn.Config(self.app(), host="127.0.0.1", port=self.port, log_level="error", lifespan="off",
-                                ws="none", timeout_graceful_shutdown=1)  # fmt: skip
-        listener = config.bind_socket()
-        self.port = listener.getsockname()[1]
-        self.write_files()
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="fake api")
-        thread.start()
-        while not server.started:
-            time.sleep(0.005)
+        """Serve from a thread of its own until the block ends."""
+        self.resume()
         try:
             yield self
         finally:
-            self._stop.set()
-            server.should_exit = True
-            thread.join(timeout=10)
-            listener.close()
+            self.pause()
+
+    def resume(self) -> None:
+        """Serve, on the port of the last time."""
+        self._stop.clear()
+        config = uvicorn.Config(
+            self.app(),
+            host="127.0.0.1",
+            port=self.port,
+            log_level="error",
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=1,
+        )
+        self._listener = config.bind_socket()
+        self.port = self._listener.getsockname()[1]
+        self.write_files()
+        self._server = uvicorn.Server(config)
+        sockets = [self._listener]
+        self._thread = threading.Thread(target=self._server.run, args=(sockets,), name="fake api")
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.005)
+
+    def pause(self) -> None:
+        """Stop serving, as a node that was ended."""
+        if self._thread is None:
+            return
+        self._stop.set()
+        self._server.should_exit = True
+        self._thread.join(timeout=10)
+        self._listener.close()
+        self._thread = None
 
 
 def main() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
+
+import pytest
 
 from servent.api.schema import Event
 from servent.errors import WorldError
+from servent.web import hub as hub_module
 from servent.web.hub import WAITING_MESSAGES, Hub, Page
 
 
@@ -25,24 +27,34 @@ class Script:
     """A node whose stream says what the test puts in; None breaks the stream."""
 
     def __init__(self) -> None:
-        self.opened = 0
-        self.said: list[Event | None] = []
-        self._more = threading.Condition()
+        self.opened = self.open = 0
+        self._said: asyncio.Queue[Event | None] = asyncio.Queue()
 
     def say(self, *events: Event | None) -> None:
-        with self._more:
-            self.said.extend(events)
-            self._more.notify_all()
+        for each in events:
+            self._said.put_nowait(each)
 
-    def events(self, *topics: str) -> Iterator[Event]:
+    async def events(self) -> AsyncIterator[Event]:
         self.opened += 1
-        while True:
-            with self._more:
-                self._more.wait_for(lambda: self.said)
-                said = self.said.pop(0)
-            if said is None:
-                raise WorldError("the node went away")
-            yield said
+        self.open += 1
+        try:
+            while (said := await self._said.get()) is not None:
+                yield said
+            raise WorldError("the node went away")
+        finally:
+            self.open -= 1
+
+
+def play(story: Callable[[Script, Hub], Awaitable[None]]) -> None:
+    async def run() -> None:
+        node = Script()
+        hub = Hub(node.events)
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(hub.run())
+            await story(node, hub)
+            running.cancel()
+
+    asyncio.run(run())
 
 
 async def heard(page: Page, count: int = 1) -> list[dict[str, Any]]:
@@ -51,25 +63,19 @@ async def heard(page: Page, count: int = 1) -> list[dict[str, Any]]:
 
 
 def test_a_page_hears_the_full_table_and_then_what_changed() -> None:
-    async def story() -> None:
-        node = Script()
-        hub = Hub(lambda: node)
+    async def story(node: Script, hub: Hub) -> None:
         page = hub.join()
         node.say(event(1, "transfers", {"full": True, "items": [row("a"), row("b")], "gone": []}))
         node.say(event(2, "transfers", {"full": False, "items": [row("b", 7)], "gone": ["a"]}))
         full, delta = await heard(page, 2)
         assert full["data"]["full"] and [item["id"] for item in full["data"]["items"]] == ["a", "b"]
         assert delta == {"topic": "transfers", "data": {"full": False, "items": [row("b", 7)], "gone": ["a"]}}
-        hub.close()
-        node.say(event(3, "status", {}))
 
-    asyncio.run(story())
+    play(story)
 
 
 def test_a_second_page_starts_with_what_the_first_has_learned_over_the_same_stream() -> None:
-    async def story() -> None:
-        node = Script()
-        hub = Hub(lambda: node)
+    async def story(node: Script, hub: Hub) -> None:
         first = hub.join()
         node.say(
             event(1, "status", {"name": "me"}),
@@ -82,16 +88,12 @@ def test_a_second_page_starts_with_what_the_first_has_learned_over_the_same_stre
         assert status["data"] == {"name": "me"}
         assert peers["data"] == {"full": True, "items": [row("q")], "gone": []}
         assert node.opened == 1
-        hub.close()
-        node.say(event(4, "status", {}))
 
-    asyncio.run(story())
+    play(story)
 
 
 def test_a_node_that_goes_away_is_said_once_and_its_return_brings_full_tables() -> None:
-    async def story() -> None:
-        node = Script()
-        hub = Hub(lambda: node)
+    async def story(node: Script, hub: Hub) -> None:
         page = hub.join()
         node.say(event(1, "peers", {"full": True, "items": [row("p")], "gone": []}), None, None)
         _, away = await heard(page, 2)
@@ -104,16 +106,12 @@ def test_a_node_that_goes_away_is_said_once_and_its_return_brings_full_tables() 
         node.say(event(9, "peers", {"full": True, "items": [row("p", 1)], "gone": []}))
         (back,) = await heard(page)
         assert back["data"]["items"] == [row("p", 1)]
-        hub.close()
-        node.say(event(10, "status", {}))
 
-    asyncio.run(story())
+    play(story)
 
 
 def test_a_page_that_cannot_follow_gets_fresh_tables_instead_of_a_growing_queue() -> None:
-    async def story() -> None:
-        node = Script()
-        hub = Hub(lambda: node)
+    async def story(node: Script, hub: Hub) -> None:
         page, quick = hub.join(), hub.join()
         node.say(event(0, "transfers", {"full": True, "items": [row("a")], "gone": []}))
         for done in range(WAITING_MESSAGES + 5):
@@ -123,25 +121,48 @@ def test_a_page_that_cannot_follow_gets_fresh_tables_instead_of_a_growing_queue(
         assert page.messages.qsize() <= WAITING_MESSAGES
         said = await heard(page, page.messages.qsize())
         assert said[0]["data"]["full"] and said[-1]["data"]["items"][0]["done_bytes"] == WAITING_MESSAGES + 4
-        hub.close()
-        node.say(event(999, "status", {}))
 
-    asyncio.run(story())
+    play(story)
 
 
-def test_the_stream_ends_with_the_last_page() -> None:
-    async def story() -> None:
-        node = Script()
-        hub = Hub(lambda: node)
+def test_the_stream_ends_a_little_after_the_last_page_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "LINGER", 0.05)
+
+    async def story(node: Script, hub: Hub) -> None:
         page = hub.join()
-        node.say(event(1, "status", {}))
+        node.say(event(1, "status", {"name": "me"}))
         await heard(page)
-        reading = [thread for thread in threading.enumerate() if thread.name == "node events"]
         hub.leave(page)
-        node.say(event(2, "status", {}))
-        for thread in reading:
-            await asyncio.to_thread(thread.join, 5)
-        assert not any(thread.is_alive() for thread in reading)
-        assert hub.pages == 0
+        again = hub.join()  # a reload: the stream stays
+        await heard(again)
+        assert (node.open, node.opened) == (1, 1)
+        hub.leave(again)
+        async with asyncio.timeout(5):
+            while node.open:
+                await asyncio.sleep(0.01)
+        late = hub.join()
+        node.say(event(2, "status", {"name": "new"}))
+        (fresh,) = await heard(late)
+        assert fresh["data"] == {"name": "new"} and node.opened == 2
 
-    asyncio.run(story())
+    play(story)
+
+
+def test_of_a_row_that_pages_have_only_what_changed_is_sent() -> None:
+    source = {"peer": "p", "name": "Ada", "rate_bytes_per_s": 1.0}
+
+    async def story(node: Script, hub: Hub) -> None:
+        page = hub.join()
+        first = {"id": "a", "name": "x", "done_bytes": 1, "sources": [source]}
+        node.say(event(1, "transfers", {"full": True, "items": [first], "gone": []}))
+        faster = first | {"done_bytes": 2, "sources": [source | {"rate_bytes_per_s": 9.0}]}
+        node.say(event(2, "transfers", {"full": False, "items": [faster], "gone": []}))
+        other = faster | {"sources": [source | {"name": "Lin"}]}
+        node.say(event(3, "transfers", {"full": False, "items": [other], "gone": []}))
+        _, rates, sources = await heard(page, 3)
+        assert rates["data"]["items"] == [{"id": "a", "done_bytes": 2, "rates": [9.0]}]
+        assert sources["data"]["items"] == [{"id": "a", "sources": other["sources"]}]
+        (whole,) = await heard(hub.join())
+        assert whole["data"]["items"] == [other]
+
+    play(story)

@@ -62,11 +62,12 @@ async def serve(options: argparse.Namespace) -> None:
     if api_url is None or node_id is None:
         file = read_api_file(data_dir)
         api_url, node_id = api_url or file.url, node_id or file.id
-    client = Client(api_url, read_token(data_dir))
+    token = read_token(data_dir)
+    client = Client(api_url, token)
 
     from servent.web.app import build  # NiceGUI takes half a second: only once the rest is known to be right
 
-    guard = Guard(build(client), Keys.open(data_dir), node_id, need="admin", csp=page_csp())
+    guard = Guard(build(client, token), Keys.open(data_dir), node_id, need="admin", csp=page_csp())
     listener = listen(options.port)
     guard.port = listener.getsockname()[1]
     config = uvicorn.Config(
@@ -76,6 +77,7 @@ async def serve(options: argparse.Namespace) -> None:
         ws="websockets-sansio",
         access_log=False,
         server_header=False,
+        ws_per_message_deflate=False,  # loopback: compressing costs more than it saves
         timeout_graceful_shutdown=1,
     )
     server = _Server(config, f"http://127.0.0.1:{guard.port}/")

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -27,9 +28,10 @@ from servent.api.client import ApiError, Client
 from servent.api.schema import API, Problem
 from servent.errors import ServentError
 from servent.web.desk import Desk, said
-from servent.web.hub import Hub, Page
+from servent.web.hub import TOPICS, Hub, Page
 from servent.web.pages import doctor, invite, overview, peers, transfers
 from servent.web.parts import Words, icon, tag
+from servent.web.upstream import events
 
 log = logging.getLogger("servent.web")
 
@@ -124,9 +126,16 @@ def head_and_body(static: str) -> None:
 class Live:
     """The live socket and the buttons of the table, for one hub and one client."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, token: str) -> None:
         self.client = client
-        self.hub = Hub(lambda: client)
+        self.hub = Hub(lambda: events(client.url, token, TOPICS))
+
+    @asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(self.hub.run(), name="web: hub")
+            yield
+            running.cancel()
 
     async def socket(self, socket: WebSocket) -> None:
         await socket.accept()
@@ -159,6 +168,7 @@ async def _send(socket: WebSocket, page: Page) -> None:
     try:
         while True:
             await socket.send_text(await page.messages.get())
+            await asyncio.sleep(0)  # a full queue must not keep the loop from seeing that the browser left
     except (WebSocketDisconnect, RuntimeError):
         return  # gone in the middle of a message; `_until_closed` ends the rest
 
@@ -173,9 +183,9 @@ def _refusal(problem: Problem) -> Response:
     return Response(msgspec.json.encode(problem), problem.status, media_type="application/problem+json")
 
 
-def build(client: Client) -> Starlette:
+def build(client: Client, token: str) -> Starlette:
     """The whole app, without its guard. Once per process: NiceGUI keeps its pages in globals."""
-    live = Live(client)
+    live = Live(client, token)
     static = static_path()
     head_and_body(static)
     outer = Starlette(
@@ -183,7 +193,8 @@ def build(client: Client) -> Starlette:
             WebSocketRoute("/live", live.socket),
             Route("/act/transfers/{transfer}/{action}", live.act, methods=["POST"]),
             Mount(static, _Files(directory=STATIC)),
-        ]
+        ],
+        lifespan=live.lifespan,
     )
     ui.run_with(
         outer,  # type: ignore[arg-type]  # it needs no more of FastAPI than Starlette has

@@ -141,18 +141,28 @@ class Live {
     this.changed("connection");
   }
 
-  // `full` tables replace, others change single rows; the gone leave. Status and reach are values of their own.
+  // `full` tables replace; others hold, of rows known here, the fields that changed. The gone leave.
+  // Status and reach are values of their own.
   _apply({ topic, data }) {
     this.updates += 1;
     if (topic === "status") this.status = data;
     else if (topic === "reach" && this.status) this.status = { ...this.status, reach: data };
     else if (LISTS.includes(topic)) {
       if (data.full) this[topic] = new Map();
-      for (const item of data.items) this[topic].set(item.id, item);
+      for (const item of data.items) this[topic].set(item.id, joined(this[topic].get(item.id), item));
       for (const id of data.gone ?? []) this[topic].delete(id);
     } else return;
     this.changed(topic === "reach" ? "status" : topic);
   }
+}
+
+// A row as it is now. `rates` are those of its sources, in their order.
+function joined(before, changes) {
+  const { rates, ...fields } = changes;
+  const row = { ...before, ...fields };
+  if (rates && row.sources?.length === rates.length)
+    row.sources = row.sources.map((source, index) => ({ ...source, rate_bytes_per_s: rates[index] }));
+  return row;
 }
 
 export const live = new Live();

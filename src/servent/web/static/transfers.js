@@ -61,6 +61,7 @@ class Transfers extends HTMLElement {
     this.needle = "";
     this.pending = new Map(); // transfer id -> the action that waits for the node's answer
     this.problems = new Map(); // transfer id -> what the node answered when it said no
+    this.places = new Map(); // transfer id -> its place by state, kept while the list is in use
     this.opened = null;
     this.painted = 0;
     this._build();
@@ -175,12 +176,24 @@ class Transfers extends HTMLElement {
 
   _choose(group) {
     this.group = group;
+    this.places.clear();
     for (const { chip, group: its } of this.chips) chip.setAttribute("aria-pressed", its === group);
     this.rows.node.scrollTop = 0;
     this.paint();
   }
 
-  // Order changes only when states do, so that nothing jumps under the pointer while numbers move.
+  // What moves comes first, then the newest. While somebody points at the list or works in it, each row keeps
+  // its place: nothing jumps away under the hand that just paused it.
+  _order(transfers) {
+    const busy = this.rows.node.matches(":hover") || this.rows.node.contains(document.activeElement);
+    if (!busy) this.places.clear();
+    const place = (transfer) => {
+      if (!this.places.has(transfer.id)) this.places.set(transfer.id, state(transfer)[3]);
+      return this.places.get(transfer.id);
+    };
+    return transfers.sort((a, b) => place(a) - place(b) || (b.started ?? 0) - (a.started ?? 0) || (a.id < b.id ? -1 : 1));
+  }
+
   paint() {
     this.painted += 1;
     const counts = { all: 0, moving: 0, waiting: 0, failed: 0, done: 0 };
@@ -192,7 +205,7 @@ class Transfers extends HTMLElement {
       if (this.compact || ((this.group === "all" || this.group === group) && (!this.needle || String(transfer.name).toLowerCase().includes(this.needle))))
         chosen.push(transfer);
     }
-    chosen.sort((a, b) => state(a)[3] - state(b)[3] || (b.started ?? 0) - (a.started ?? 0) || (a.id < b.id ? -1 : 1));
+    this._order(chosen);
     const items = this.compact ? chosen.slice(0, 5) : chosen;
     this.rows.node.classList.toggle("gone", !items.length);
     this.rows.node.style.setProperty("--count", items.length);

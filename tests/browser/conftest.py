@@ -1,0 +1,93 @@
+"""Debian's chromium, driven by playwright, against the page's real process and a fake node."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from tests.web.fake_api import FakeApi, FakeNode
+from tests.web.running import WebPage, web_page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent) and CHROMIUM is None:
+            item.add_marker(pytest.mark.skip(reason="needs Debian's chromium: apt install chromium"))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeApi]:
+    with FakeApi(FakeNode(transfers=1000), tmp_path_factory.mktemp("node")).running() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def page(api: FakeApi) -> Iterator[WebPage]:
+    with web_page(api.data_dir) as running:
+        yield running
+
+
+class Visit:
+    """One tab, which remembers every complaint of the console and every request."""
+
+    def __init__(self, browser: Any, page: WebPage, *, width: int = 1280, theme: str = "dark") -> None:
+        height = 844 if width < 500 else 860
+        self.page = page
+        self.context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
+        name, value = page.cookie
+        self.context.add_cookies(
+            [{"name": name, "value": value, "domain": "127.0.0.1", "path": "/", "httpOnly": True, "sameSite": "Strict"}]
+        )  # fmt: skip
+        self.tab = self.context.new_page()
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.tab.on(
+            "console", lambda said: said.type in ("error", "warning") and self.complaints.append(said.text)
+        )
+        self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.tab.on("request", lambda request: self.requests.append(request.url))
+        self.tab.on("websocket", lambda socket: self.requests.append(socket.url))
+
+    def open(self, path: str) -> Any:
+        self.tab.goto(self.page.url + path)
+        self.tab.wait_for_selector("h1")
+        self.tab.wait_for_selector("html[data-connection=live]", state="attached")
+        return self.tab
+
+    def foreign_requests(self) -> list[str]:
+        ours = (f"http://127.0.0.1:{self.page.port}/", f"ws://127.0.0.1:{self.page.port}/", "data:", "blob:")
+        return [url for url in self.requests if not url.startswith(ours)]
+
+    def sideways(self) -> int:
+        """By how many pixels the page is wider than the window."""
+        return int(self.tab.evaluate("document.scrollingElement.scrollWidth - innerWidth"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.context.close()
+
+
+@pytest.fixture
+def visit(browser: Any, page: WebPage) -> Iterator[Visit]:
+    with Visit(browser, page) as tab:
+        yield tab
