@@ -130,6 +130,10 @@ class Sim:
         peer.gone = True
         self.effects(self.swarm.remove_source(peer.name, self.now))
 
+    def farther(self, peer: Peer, rtt: object) -> None:
+        assert isinstance(rtt, float)
+        peer.rtt = rtt
+
     def effects(self, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
@@ -217,6 +221,14 @@ def test_one_fast_far_source_is_kept_busy() -> None:
     sizes = [MiB] * 1024
     sim = Sim(sizes, [Peer("far", 125e6, rtt=0.15)], 3)
     assert sim.run() < sum(sizes) / 125e6 * 1.15
+
+
+def test_a_path_that_becomes_long_is_filled_again() -> None:
+    sizes = [MiB] * 4000
+    peer = Peer("roams", 50e6, rtt=0.001)
+    sim = Sim(sizes, [peer], 3)
+    sim.at(5.0, "farther", peer, 0.4)
+    assert sim.run() < sum(sizes) / 50e6 * 1.15
 
 
 def test_small_files_are_asked_for_in_batches() -> None:

@@ -33,6 +33,7 @@ LARGEST_WINDOW = 64 * MiB
 SLACK = 0.2  # s of data beyond bandwidth x delay, for the pauses of busy machines
 LARGEST_SLACK = 4 * MiB
 GROWTH = 1.25  # a round that is this much faster lets the window double; as in BBR's start-up
+PROBE_EVERY = 10.0  # s; BBR probes as often
 ROUNDS_WITHOUT_GROWTH = 3  # then the pipe is full; BBR
 LARGEST_ASK = 4 * MiB  # bytes of one request
 MOST_PIECES = 1024  # of one request
@@ -121,6 +122,8 @@ class _Source:
     round_limited: bool = False
     rates: deque[float] = field(default_factory=lambda: deque(maxlen=8))
     best_round: float = 0.0
+    useful: float = 0.0  # the largest window that made it faster
+    probe_at: float = 0.0  # when a larger window is tried again: paths change
     delay: float | None = None  # shortest time from asking to a piece
     heard: float = 0.0  # when bytes last came, or when something was asked of an idle one
     done_bytes: int = 0
@@ -541,15 +544,20 @@ class Swarm:
         if source.growing and not source.round_limited:
             if rate >= source.best_round * GROWTH:
                 source.flat_rounds = 0
+                if source.best_round:
+                    source.useful = source.window
                 source.window = min(LARGEST_WINDOW, source.window * 2)
             else:
                 source.flat_rounds += 1
                 source.growing = source.flat_rounds < ROUNDS_WITHOUT_GROWTH
+                source.probe_at = now + PROBE_EVERY
         source.best_round = max(source.best_round, rate)
         if not source.growing:
             best = source.rate
             wanted = 2 * best * source.delay + min(LARGEST_SLACK, SLACK * best)
-            source.window = min(LARGEST_WINDOW, max(SMALLEST_WINDOW, wanted))
+            source.window = min(LARGEST_WINDOW, max(SMALLEST_WINDOW, wanted, source.useful))
+            if now >= source.probe_at:
+                source.growing, source.flat_rounds, source.best_round = True, 0, 0.0
         source.round_bytes, source.round_at, source.round_limited = 0, now, False
 
     # -- time
