@@ -110,12 +110,12 @@ class Lab:
         if ours:
             run("ip", "-batch", "-", feed="".join(f"netns del {name}\n" for name in ours))
 
-    def build(self, a: str, b: str, shared: str | None = None) -> None:
+    def build(self, a: str, b: str, shared: str | None = None, extra: bool = False) -> None:
         """Put up site A and site B, in place of any before.
 
         A site is a chain of routers from the public side inwards ("edm/apdf"), "pub" for a host right on the public
         network, or "lan" for a host in the other site's LAN. `shared` is one more router (a carrier's NAT) in
-        front of both.
+        front of both. `extra` adds a router rC0 that a host can move to.
         """
         self.clear(keep_public=True)
         for route in self._public_routes:
@@ -127,10 +127,20 @@ class Lab:
             root = self._router("rS", Router.parse(shared), root, 90, "100.64.0", "2001:db8:90")
         a_place = self._site("A", 1, a, root)
         self._site("B", 2, b, root, lan=a_place)
+        if extra:
+            self._router("rC0", Router.parse("apdf"), root, 30, "10.3.0", "2001:db8:30")
         self._apply()
         for name, conf in self._upnp().items():
             Path(conf + ".pid").unlink(missing_ok=True)
             self.spawn(name, "miniupnpd", "-d", "-f", conf, "-P", conf + ".pid", log=f"{name}.upnp.log")
+
+    def replug(self, host: str, place: Place, number: int) -> None:
+        """Connect a host, whose eth0 is gone, to another place."""
+        self._plug(host, "eth0", place)
+        run("ip", "-batch", "-", feed=f"{self._links.pop()}\n")
+        self._do(host, f"addr add {place.net4}.{number}/24 dev eth0", f"route add default via {place.net4}.1")
+        for space in (place.space, host):
+            self.ip(space, *self._ip.pop(space))
 
     def spawn(
         self,

@@ -190,9 +190,15 @@ async def serve(folder: Path, relay: str, upnp: bool) -> None:
             while True:
                 tasks.create_task(serve_stream(await connection.accept()))
 
+    latest: dict[PeerId, Connection] = {}
     async with asyncio.TaskGroup() as tasks:
         while True:
-            tasks.create_task(host(await me.endpoint.accept()))
+            connection = await me.endpoint.accept()
+            old = latest.get(connection.peer)
+            latest[connection.peer] = connection
+            tasks.create_task(host(connection))
+            if old is not None and "KEEP_OLD" not in os.environ:
+                await old.close(0, "replaced")
 
 
 async def fetch(connection: Connection, size: int) -> float:

@@ -1,0 +1,95 @@
+"""Changes the network under a running transfer and measures how long nothing arrives.
+
+Events: none; rebind (the router forgets its mappings); renumber (the host gets another LAN address); wanchange (the
+router's public address changes, nobody is told); wanstrict (the same, and the router drops what belongs to old TCP
+connections instead of letting them be reset); switch (the host moves to another router); pauseN (the link is down for
+N seconds); relaykill (the relay dies and comes back).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from tests.natlab.cells import Cell
+from tests.natlab.lab import PUB4, Lab, Place
+from tests.natlab.matrix import RELAY4, ROOT, Matrix
+from tests.natlab.rules import Router, ruleset
+
+GOALS = {"none": 0.5, "rebind": 2.0, "renumber": 2.0, "switch": 2.0, "wanchange": 5.0, "wanstrict": 5.0}  # s
+
+
+@dataclass(frozen=True)
+class Move:
+    """What one event did. `stall`: the longest time nothing arrived, from shortly before the event on."""
+
+    event: str
+    way: str
+    stall: float | None
+    detail: dict[str, Any]
+
+
+def happen(lab: Lab, event: str, a: str) -> None:
+    """Carry out `event` on site A."""
+    if event == "rebind":
+        lab.inside("rA0", "conntrack", "-F")
+        if a in ("eif", "adf", "apdf"):
+            lab.inside("rA0", "nft", "flush", "map", "ip", "natlab", "eim")
+    elif event == "renumber":
+        lab.ip("hA", "addr del 10.1.0.2/24 dev eth0", "addr add 10.1.0.77/24 dev eth0",
+               "route replace default via 10.1.0.1")  # fmt: skip
+    elif event in ("wanchange", "wanstrict"):
+        lab.ip("rA0", f"addr del {PUB4}.10/24 dev wan0", f"addr add {PUB4}.15/24 dev wan0")
+        rules = "flush ruleset\n" + ruleset(Router.parse(a), f"{PUB4}.15", "10.1.0")
+        if event == "wanstrict":
+            rules += "\ninsert rule inet natlabfilter forw ct state invalid counter drop\n"
+            lab.inside("rA0", "sysctl", "-qw", "net.netfilter.nf_conntrack_tcp_loose=0")
+        lab.inside("rA0", "nft", "-f", "-", feed=rules)
+        lab.inside("rA0", "conntrack", "-F")
+    elif event == "switch":
+        lab.ip("hA", "link del eth0")
+        lab.replug("hA", Place("rC0", "lan0", "10.3.0", None), 2)
+    elif event.startswith("pause"):
+        lab.ip("hA", "link set eth0 down")
+        time.sleep(float(event[5:]))
+        lab.ip("hA", "link set eth0 up", "route replace default via 10.1.0.1")
+    elif event != "none":
+        raise ValueError(f"no event {event}")
+
+
+def measure(
+    matrix: Matrix, event: str, way: str, a: str = "apdf", b: str = "apdf", seconds: float = 14.0
+) -> Move:
+    """One event under a running transfer between sites `a` and `b`."""
+    lab, folder = matrix.lab, matrix.lab.folder
+    for name in ("server", "ready"):
+        (folder / f"{name}.json").unlink(missing_ok=True)
+    lab.build(a, b, extra=event == "switch")
+    cell = Cell("mobility", a, b, True)
+    lab.spawn("hB", *matrix.program.serve(folder, cell), cwd=str(ROOT))
+    command = [sys.executable, "-m", "tests.natlab.pull", str(folder), RELAY4, way, str(seconds)]
+    puller = lab.spawn("hA", *command, cwd=str(ROOT), stdout=subprocess.PIPE)
+    until = time.monotonic() + 10
+    while not (folder / "ready.json").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    time.sleep(1.5)
+    at = time.time()
+    happen(lab, event, a)
+    try:
+        printed, _ = puller.communicate(timeout=seconds + 20)
+    except subprocess.TimeoutExpired:
+        printed = ""
+    lab.clear(keep_public=True)
+    if puller.stdout is not None:
+        puller.stdout.close()
+    if not printed.strip():
+        return Move(event, way, None, {"logs": lab.logs()})
+    said = json.loads(printed.strip().splitlines()[-1])
+    happened = at - said["wall"]
+    after = [length for begin, length in said["gaps"] if begin + length > happened - 0.3]
+    said["event_at"] = round(happened, 2)
+    return Move(event, way, max(after, default=0.0), said)
