@@ -126,11 +126,12 @@ class IrohEndpoint:
         loop = asyncio.get_running_loop()
         began = loop.time()
         direct = [join_address(*known) for known in good_addresses(address.addresses)]
-        tried = ["direct"] * bool(direct) + ["relay"] * (address.relay is not None)
+        relay = address.relay if address.relay is not None and _is_relay(address.relay) else None
+        tried = ["direct"] * bool(direct) + ["relay"] * (relay is not None)
         try:
-            target = iroh.EndpointAddr(iroh.EndpointId.from_bytes(bytes(address.peer)), address.relay, direct)
+            target = iroh.EndpointAddr(iroh.EndpointId.from_bytes(bytes(address.peer)), relay, direct)
         except fastffi.ERRORS as error:
-            raise UsageError(f"{address.relay!r} is no relay URL, or no such key exists") from error
+            raise UsageError(f"{address.peer} is no key that can exist") from error
         try:
             async with asyncio.timeout(timeout):
                 return self._keep(await endpoint.connect(target, self._alpn), True)
@@ -159,7 +160,10 @@ class IrohEndpoint:
             return PeerAddress(self._peer)
         found = self._opened.addr()
         addresses = dict.fromkeys((*found.direct_addresses(), *self.local_addresses()))
-        return PeerAddress(self._peer, found.relay_url(), tuple(addresses)[:ADDRESSES_MOST])
+        relay = found.relay_url()  # iroh keeps naming one that was removed until it has another
+        if relay is not None and relay.rstrip("/") not in [url.rstrip("/") for url in self._relays]:
+            relay = None
+        return PeerAddress(self._peer, relay, tuple(addresses)[:ADDRESSES_MOST])
 
     def local_addresses(self) -> Sequence[str]:
         if self._opened is None:
@@ -319,6 +323,15 @@ class IrohEndpoint:
 def _look(endpoint: iroh.Endpoint) -> tuple[str | None, tuple[str, ...]]:
     found = endpoint.addr()
     return found.relay_url(), tuple(sorted(found.direct_addresses()))
+
+
+def _is_relay(url: str) -> bool:
+    """Whether iroh can read it. Like an address, a relay from outside is a hint, never an error."""
+    try:
+        iroh.RelayMap.from_urls([url])
+    except fastffi.ERRORS:
+        return False
+    return True
 
 
 @contextmanager

@@ -10,6 +10,7 @@ with a warning unless they are fast by themselves.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import ctypes
 import hashlib
 import itertools
@@ -374,5 +375,12 @@ def judge(source: str) -> State:
     return "unknown"
 
 
+def _quieten() -> None:
+    """Give up all calls before Python ends: a thread of Rust's that wakes one later would abort the process."""
+    for call in list(_calls.values()):
+        call.free()
+
+
 state: State = "unknown"
 state = patch()
+atexit.register(_quieten)

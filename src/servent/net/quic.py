@@ -144,6 +144,9 @@ class IrohConnection:
         """The endpoint is closed: let go of the handle, which keeps the sockets open."""
         self._final = self.gone() or "this endpoint is closed"
         self._opened = None
+        for call in (self._accepting, self._receiving):
+            if call is not None:
+                call.free()
         for stream in list(self._streams):
             stream.release(self._final)
 
@@ -323,8 +326,7 @@ def _message(error: BaseException) -> str:
 
 def _without_paths(text: str) -> str:
     """iroh's words without where in its source they were said."""
-    text = re.sub(r"\s*\(/[^()]*:\d+:\d+\)", "", text)
-    return re.sub(r"\s*Caused by:\s*", ": ", text).strip()
+    return re.sub(r"\s*\(/[^()]*:\d+:\d+\)", "", text).strip()
 
 
 def sentence(error: BaseException) -> str:
