@@ -13,33 +13,20 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from servent.errors import ServentError
 from servent.identity import Identity, PeerId
 from servent.net.endpoint import bind
+from servent.net.fresh import break_relay_links
 from servent.net.links import Connection, Endpoint, PeerAddress, Stream
 from tests.natlab.peer import OBSERVERS, Me, get, selected
 
 SILENCE = float(os.environ.get("NATLAB_SILENCE", "2.0"))  # s without a byte that count as a dead path
 PAUSE = 0.1  # s; shorter ones are not counted
-
-
-def cut() -> int:
-    """Shut down our TCP connections to the relay: iroh then opens a new one at once."""
-    done = 0
-    for connection in psutil.Process().net_connections("tcp"):
-        if connection.raddr and connection.raddr.port == 443 and connection.fd >= 0:
-            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fd)) as same:
-                same.shutdown(socket.SHUT_RDWR)
-                done += 1
-    return done
 
 
 async def hint(endpoint: Any) -> None:
@@ -155,7 +142,7 @@ class Puller:
             await hint(endpoint)
             return await endpoint.connect(self.address(self.relay), 2.0)
         if way == "cut":
-            self.moves.append((self.at(), f"cut {cut()}"))
+            self.moves.append((self.at(), f"broke {break_relay_links([self.relay])} relay links"))
             return await endpoint.connect(self.address(self.relay), 2.0)
         if way == "again":
             await endpoint.use_relays([])
