@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from time import perf_counter, thread_time
 from typing import NamedTuple
 
 from servent.blobs import info, tree
+from servent.blobs.files import read_into
 from servent.blobs.scan import Changed, Found, Scan, open_found, read_found, scan
 from servent.errors import ServentError
 
@@ -74,12 +74,8 @@ def _hash_range(handle: int, offset: int, size: int, name: str) -> bytes:
     view, leaves, end = _buffers.view, [], offset + size
     while offset < end:
         want = min(READ, end - offset)
-        got = 0
-        while got < want:
-            count = os.preadv(handle, [view[got:want]], offset + got)
-            if not count:
-                raise Changed(f"{name} became shorter while it was read")
-            got += count
+        if read_into(handle, view[:want], offset) < want:
+            raise Changed(f"{name} became shorter while it was read")
         leaves.append(tree.hash_blocks(view[:want]))
         offset += want
     return b"".join(leaves)
@@ -116,7 +112,7 @@ def _jobs(files: Sequence[Found], piece_length: int) -> Iterator[_Job]:
 class _Hasher:
     """Threads that take one job after the other. The caller's thread waits, reports, and adds threads."""
 
-    def __init__(self, root: int, files: Sequence[Found], piece_length: int, threads: int | None) -> None:
+    def __init__(self, root: Path, files: Sequence[Found], piece_length: int, threads: int | None) -> None:
         self.results: list[Hashed | None] = [None] * len(files)
         self._root = root
         self._files = files
@@ -249,12 +245,8 @@ def hash_tree(
         DiskTrouble: a file could not be read.
         Cancelled: as asked.
     """
-    root = os.open(root_path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-    try:
-        hasher = _Hasher(root, files, piece_length, threads)
-        hasher.run(progress, cancel)
-    finally:
-        os.close(root)
+    hasher = _Hasher(root_path, files, piece_length, threads)
+    hasher.run(progress, cancel)
     return [result for result in hasher.results if result is not None]
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from servent.blobs import info
+from servent.blobs.files import read_into
 from servent.errors import DiskTrouble, NotFound, UsageError, WorldError
 
 PARTIAL_PREFIX = ".servent-part-"  # disk.Partial's folders begin with it
@@ -156,15 +157,15 @@ def _link(root: Path, path: tuple[str, ...], entry: os.DirEntry[str], result: Sc
 
 
 @contextmanager
-def open_found(root: int, found: Found) -> Iterator[int]:
-    """A file descriptor of `found` under the open folder `root`, if it is still what it was.
+def open_found(root: Path, found: Found) -> Iterator[int]:
+    """A file descriptor of `found` under `root`, if it is still what it was.
 
     Raises:
         Changed: size or time differ, now or once the block is done.
         DiskTrouble: it cannot be opened or read.
     """
     try:
-        handle = os.open(os.path.join(*found.path), _READ, dir_fd=root)
+        handle = os.open(os.path.join(root, *found.path), _READ)
     except OSError as wrong:
         raise DiskTrouble(
             f"{found.name} cannot be read: {wrong.strerror}", advice="Fix its permissions."
@@ -181,12 +182,12 @@ def open_found(root: int, found: Found) -> Iterator[int]:
         os.close(handle)
 
 
-def read_found(root: int, found: Found, view: memoryview) -> None:
+def read_found(root: Path, found: Found, view: memoryview) -> None:
     """Read all of `found` into `view`, which is longer than it. Raises as `open_found`; made for small files."""
     try:
-        handle = os.open("/".join(found.path), _READ, dir_fd=root)
+        handle = os.open(os.path.join(root, *found.path), _READ)
         try:
-            got = os.readv(handle, [view[: found.size + 1]])
+            got = read_into(handle, view[: found.size], 0)
             seen = os.fstat(handle)
         finally:
             os.close(handle)
