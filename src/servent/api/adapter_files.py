@@ -15,6 +15,7 @@ from servent.node import Node
 
 log = logging.getLogger("servent.api")
 
+MOST_BEGUN = 1000
 SETTLE = 1.0  # s a fresh node is given to find its relay before its first link names it
 
 
@@ -23,6 +24,7 @@ class Files:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._begun: dict[str, str] = {}  # ids given out while hashing, and what they are of
 
     # shares
 
@@ -36,7 +38,14 @@ class Files:
             view = await self._node.blobs.add(Path(path))
         else:
             view = self._node.blobs.begin_add(Path(path))
+            self._begun[view.id] = view.path
+            if len(self._begun) > MOST_BEGUN:
+                del self._begun[next(iter(self._begun))]
         return self._share(view, self._contact())
+
+    def begun_share(self, share: str) -> schema.Share | None:
+        path = self._begun.get(share)
+        return next((one for one in self.shares() if one.path == path), None) if path else None
 
     async def remove_share(self, share: str) -> None:
         await self._node.blobs.remove_share(share)

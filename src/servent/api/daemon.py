@@ -17,7 +17,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import msgspec
-import uvicorn
 
 import servent
 from servent.api import routes_node, server
@@ -26,6 +25,7 @@ from servent.api.context import Context
 from servent.api.daemon_options import Options
 from servent.api.events import Bus
 from servent.api.face import Face
+from servent.api.http_server import HttpServer
 from servent.api.keys import Keys, write_private
 from servent.api.lock import DirLock
 from servent.api.logs import Logs
@@ -37,7 +37,7 @@ log = logging.getLogger("servent.api")
 
 DEFAULT_PORT = 7700
 PORTS_TRIED = 20
-GRACE = 1  # s; requests under way may end
+SETTLED_AFTER = 5.0  # s; by then what starting needed is free again
 STOP_WITHIN = 8.0  # s; a node that does not stop by then is ended hard
 
 
@@ -89,7 +89,9 @@ async def _run(options: Options, open_node: OpenNode) -> int:
                     log.info("servent %s answers at %s", ctx.version, ctx.url)
                     await _tell(ctx, options, web, loop.time() - begun)
                     give_back_memory()
+                    trimming = loop.call_later(SETTLED_AFTER, give_back_memory)
                     await stop.wait()
+                    trimming.cancel()
                     log.info("stopping")
                     deadline = _end_hard_after(STOP_WITHIN)
                     ctx.stopping = True
@@ -112,22 +114,7 @@ async def _serving(ctx: Context, options: Options) -> AsyncIterator[WebProcess |
     port = listening.getsockname()[1]
     ctx.url = f"http://127.0.0.1:{port}"
     guard.port = port
-    http = _Server(
-        uvicorn.Config(
-            guard,
-            loop="asyncio",
-            ws="websockets-sansio",
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            proxy_headers=False,
-            ws_max_size=64 * 1024,
-            ws_per_message_deflate=False,
-            timeout_graceful_shutdown=GRACE,
-            timeout_keep_alive=30,
-        )
-    )
+    http = HttpServer(guard)
     web: WebProcess | None = None
     path = options.data_dir / API_FILE
 
@@ -172,14 +159,6 @@ async def _serving(ctx: Context, options: Options) -> AsyncIterator[WebProcess |
     finally:
         path.unlink(missing_ok=True)
         listening.close()
-
-
-class _Server(uvicorn.Server):
-    """Leaves signals to us: the node is stopped after the API, in our order."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def _listen(asked: int | None, configured: int) -> socket.socket:

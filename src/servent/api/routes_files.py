@@ -27,6 +27,8 @@ def _find_share(ctx: Context, wanted: str) -> schema.Share:
     known = ctx.node.shares()
     exact = [share for share in known if wanted in (share.id, share.infohash)]
     found = exact or [share for share in known if share.id.startswith(wanted)]
+    if not found and (begun := ctx.node.begun_share(wanted)) is not None:
+        return begun
     if len(found) != 1:
         many = "several things shared begin with" if found else "nothing shared is called"
         raise NotFound(f"{many} {wanted[:80]!r}", advice="`servent shares` shows what is.")
