@@ -20,7 +20,7 @@ from servent.net.gate import Gate
 from servent.net.keeper import Keeper
 from servent.net.links import Endpoint, PeerAddress, Stream
 from servent.net.papers import TrustPapers
-from servent.net.quiet import Quiet
+from servent.net.quiet import Quiet, others
 from servent.net.redial import Redial
 from servent.net.roster import Roster
 from servent.net.router import Handler, Router
@@ -386,13 +386,11 @@ class Peers:
         try:
             self._router.fault(peer, what, weight)
         except TooMuch as enough:
-            log.info("%s stays out for %.0f s: %s", peer.short, self._settings.gate.ban, enough)
+            self.note("kept out for a while", str(enough))
 
     def note(self, kind: str, detail: str) -> None:
         if times := self._quiet.note(kind, self._clock()):
-            log.info(
-                "%s: %s%s", kind, detail, f" ({times} times since the last such line)" if times > 1 else ""
-            )
+            log.info("%s: %s%s", kind, detail, others(times))
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         if self._tasks is None:

@@ -28,3 +28,8 @@ class Quiet:
             return 0
         self._kinds[kind] = (now + self._every, 0)
         return held + 1
+
+
+def others(times: int) -> str:
+    """What to add to a line that stands for `times` happenings."""
+    return f" (and {times - 1} more like it)" if times > 1 else ""

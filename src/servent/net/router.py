@@ -15,7 +15,7 @@ from servent.limits import Budget, TokenBucket
 from servent.net import wire
 from servent.net.gate import Gate
 from servent.net.links import Stream
-from servent.net.quiet import Quiet
+from servent.net.quiet import Quiet, others
 from servent.net.session import Session, TooMuch, Visit, first
 
 log = logging.getLogger("servent.net")
@@ -122,8 +122,8 @@ class Router:
             TooMuch: that was one too many.
         """
         now = asyncio.get_running_loop().time()
-        if times := self._quiet.note(f"{peer.short} {what}", now):
-            log.info("%s %s%s", peer.short, what, f" ({times} times)" if times > 1 else "")
+        if times := self._quiet.note(what.partition(":")[0][:40], now):
+            log.info("%s %s%s", peer.short, what, others(times))
         if self._gate.strike(peer, now, weight):
             raise TooMuch(f"{peer.short} {what}, again and again")
 
@@ -207,7 +207,7 @@ class Router:
         now = asyncio.get_running_loop().time()
         level = logging.INFO if isinstance(cause, PeerError) else logging.WARNING
         if times := self._quiet.note(f"{session.peer.short} {type(cause).__name__}", now):
-            log.log(level, "a stream of %s ended: %s (%d times)", session.peer.short, cause, times)
+            log.log(level, "a stream of %s ended: %s%s", session.peer.short, cause, others(times))
 
     def _guest(self, peer: PeerId) -> Guest:
         guest = self._guests.get(peer)
