@@ -130,7 +130,10 @@ class RelayServer:
             self._port = sock.getsockname()[1]
             self._servers.append(
                 await loop.create_server(
-                    lambda: _Connection(self._core, self._connections, self._left), sock=sock, ssl=context, backlog=512
+                    lambda: _Connection(self._core, self._connections, self._left),
+                    sock=sock,
+                    ssl=context,
+                    backlog=512,
                 )
             )
 
