@@ -7,6 +7,7 @@ client it was for gets one write. WebSocket itself is the sans-IO half of `webso
 from __future__ import annotations
 
 import asyncio
+import email.utils
 import logging
 import os
 import re
@@ -332,6 +333,7 @@ def _http(request: Request) -> Response | None:
     headers = Headers(
         {"Connection": "close", "Access-Control-Allow-Origin": "*", "Cache-Control": "no-store"}
     )
+    headers["Date"] = email.utils.formatdate(usegmt=True)  # `servent doctor` compares clocks by it
     if path == "/generate_204":
         status, body = 204, b""
         asked = request.headers.get("X-Iroh-Challenge", "")
