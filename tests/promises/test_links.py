@@ -176,9 +176,9 @@ def test_a_connection_on_one_machine_has_one_selected_direct_path(play: Play) ->
     async def scenario(network: Network) -> None:
         async with network.pair() as (ann, bob), asyncio.timeout(10):
             for connection in (ann, bob):
-                while not [path for path in connection.paths() if path.selected]:
+                while len(selected := [path for path in connection.paths() if path.selected]) != 1:
                     await asyncio.sleep(0.01)
-                (path,) = [path for path in connection.paths() if path.selected]
+                path = selected[0]
                 assert path.kind == "direct"
                 assert path.address.rpartition(":")[0]
             await ann.close()
