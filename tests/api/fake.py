@@ -233,6 +233,9 @@ class FakeNode:
         )
         return self._shares[share]
 
+    def begun_share(self, share: str) -> schema.Share | None:
+        return None
+
     async def remove_share(self, share: str) -> None:
         del self._shares[share]
 

@@ -55,3 +55,12 @@ def test_the_api_does_what_it_says(case, folder: Path) -> None:  # type: ignore[
             checks.response_schema_conformance,
         ),
     )
+
+
+def test_the_reference_is_up_to_date() -> None:
+    from servent.api.reference import render
+    from tests.api.running import ROOT
+
+    assert (ROOT / "docs" / "api.md").read_text("utf-8") == render(), (
+        "run: python -m servent.api.reference > docs/api.md"
+    )

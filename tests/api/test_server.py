@@ -14,7 +14,7 @@ import pytest
 
 from servent.api import schema, server
 from servent.api.client import ApiError, Client, NodeDown
-from servent.api.routing import _Call, openapi, problem_of
+from servent.api.routing import Call, openapi, problem_of
 from servent.errors import (
     BadMessage,
     DiskTrouble,
@@ -270,12 +270,12 @@ def test_every_write_asks_for_more_than_a_reading_token() -> None:
         for entry in rooms.entries:
             if entry.method != "GET" and "ping" not in entry.path:
                 assert entry.scope in ("control", "admin"), entry.path
-            _Call(entry)
+            Call(entry)
 
 
 def test_every_answer_can_be_read_by_an_older_client() -> None:
     """Answers may gain fields; only what is sent to the node refuses unknown ones."""
-    received = {_Call(entry).returns for rooms in server.COLLECTIONS for entry in rooms.entries}
+    received = {Call(entry).returns for rooms in server.COLLECTIONS for entry in rooms.entries}
     kinds = {kind for kind in received if isinstance(kind, type)}
     both = {schema.Limits, schema.Grant}
     assert not [

@@ -17,9 +17,9 @@ from servent.api import pinging, schema
 from servent.api.adapter_files import Files
 from servent.api.daemon_options import Options
 from servent.api.face import Face
+from servent.api.reach_checks import has_address, reach_checks
 from servent.errors import NotFound, Refused, UsageError
 from servent.identity import PeerId
-from servent.net.reach import FamilyView, ReachView
 from servent.net.views import PeerView
 from servent.node import Node
 from servent.trust.contacts import TICKET_LIFETIME
@@ -27,14 +27,6 @@ from servent.trust.service import NetworkView
 
 RATE_WINDOW = 1.0  # s between two looks at a peer's counters
 PING_TIMEOUT = 15.0  # s to connect, if need be
-_KINDS = {
-    "public": "has a public address",
-    "easy": "the router translates addresses in the usual way; direct connections work",
-    "symmetric": "the router uses a new port for every peer (symmetric NAT)",
-    "udp-blocked": "UDP does not get out",
-    "none": "none here",
-    "unknown": "not known yet: two peers have to say which address they see",
-}
 
 
 def configure(options: Options) -> configuration.Config:
@@ -121,8 +113,8 @@ class NodeFace(Files):
         return schema.ReachStatus(
             summary=view.summary,
             nat=view.nat,
-            ipv4=_has(view.ipv4),
-            ipv6=_has(view.ipv6),
+            ipv4=has_address(view.ipv4),
+            ipv6=has_address(view.ipv6),
             addresses=list(view.addresses),
             observed=sorted({seen.address for seen in view.observers if seen.address}),
             relay=view.relay,
@@ -143,7 +135,7 @@ class NodeFace(Files):
             )
             for peer in self._node.peers.view()
         ]
-        return schema.Doctor(checks=_reach_checks(view), peers=peers)
+        return schema.Doctor(checks=reach_checks(view), peers=peers)
 
     # tickets and networks
 
@@ -253,7 +245,7 @@ class NodeFace(Files):
             rtt_ms=_ms(view.rtt),
             address=view.address,
             networks=sorted(names[key] for key in map(bytes, view.networks) if key in names),
-            friend=view.friend,
+            friend=view.friend if contact is None else contact.friend and not contact.blocked,
             blocked=contact is not None and contact.blocked,
             connected=view.since is not None,
             since=None if view.since is None else round(wall - (now - view.since), 1),
@@ -379,61 +371,3 @@ def _network(view: NetworkView, online: int) -> schema.Network:
 
 def _ms(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 3)
-
-
-def _has(family: FamilyView) -> bool:
-    return family.kind not in ("none", "unknown") or bool(family.addresses or family.local)
-
-
-def _reach_checks(view: ReachView) -> list[schema.Check]:
-    """What `reach` knows, as checks: addresses, the router, the way out, the relay."""
-    checks = [_family("ipv4", "IPv4", view.ipv4), _family("ipv6", "IPv6", view.ipv6)]
-    outcome = {"public": "pass", "easy": "pass", "symmetric": "warn", "udp-blocked": "fail", "none": "fail"}
-    remedies = list(view.remedies)
-    checks.append(
-        schema.Check(
-            name="nat",
-            title="How others reach this node",
-            outcome=outcome.get(view.nat, "skip"),  # type: ignore[arg-type]
-            detail=view.summary,
-            remedy=" ".join(remedies),
-        )
-    )
-    mapped = ", ".join(view.mapped)
-    checks.append(
-        schema.Check(
-            name="port-mapping",
-            title="Port on the router",
-            outcome="pass" if mapped else "skip",
-            detail=f"opened by UPnP, PCP or NAT-PMP: {mapped}" if mapped else "the router opened none",
-        )
-    )
-    needed = view.nat in ("symmetric", "udp-blocked")
-    checks.append(
-        schema.Check(
-            name="relay",
-            title="Relay",
-            outcome="pass" if view.relay else "warn" if needed else "skip",
-            detail=f"connected to {view.relay}" if view.relay else "none is connected",
-            remedy="Set one: `servent up --relay URL`, or run `servent relay` on a public machine."
-            if needed and not view.relay
-            else "",
-        )
-    )
-    checks += [
-        schema.Check(name=f"tried-{number}", title="Tried", outcome="skip", detail=what)
-        for number, what in enumerate(view.tried, 1)
-    ]
-    return checks
-
-
-def _family(name: str, title: str, family: FamilyView) -> schema.Check:
-    outcome = {"public": "pass", "easy": "pass", "symmetric": "warn", "udp-blocked": "warn", "none": "skip"}
-    where = ", ".join(family.addresses or family.local)
-    words = _KINDS.get(family.kind, family.kind)
-    return schema.Check(
-        name=name,
-        title=title,
-        outcome=outcome.get(family.kind, "skip"),  # type: ignore[arg-type]
-        detail=f"{words}{': ' if where else ''}{where}",
-    )

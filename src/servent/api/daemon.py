@@ -87,7 +87,7 @@ async def _run(options: Options, open_node: OpenNode) -> int:
                 ctx = Context(node, Keys.open(options.data_dir), bus, servent.__version__, stop=stop.set)
                 async with _serving(ctx, options) as web:
                     log.info("servent %s answers at %s", ctx.version, ctx.url)
-                    await _tell(ctx, options, web, loop.time() - begun)
+                    await _tell(ctx, options, web, begun)
                     give_back_memory()
                     trimming = loop.call_later(SETTLED_AFTER, give_back_memory)
                     await stop.wait()
@@ -187,7 +187,7 @@ def _listen(asked: int | None, configured: int) -> socket.socket:
     )
 
 
-async def _tell(ctx: Context, options: Options, web: WebProcess | None, took: float) -> None:
+async def _tell(ctx: Context, options: Options, web: WebProcess | None, begun: float) -> None:
     """What `servent up` prints; the last line begins with `ready`."""
     if web is not None:
         try:
@@ -196,6 +196,7 @@ async def _tell(ctx: Context, options: Options, web: WebProcess | None, took: fl
         except TimeoutError:
             log.warning("the page did not start in %.0f s; the node works without it", READY_WITHIN)
     link = routes_node.make_login_link(ctx) if ctx.web_url else None
+    took = asyncio.get_running_loop().time() - begun
     me, reach = ctx.node.id(), ctx.node.reach()
     if options.json:
         said: dict[str, Any] = {"ready": True, "id": me.id, "name": me.name, "api_url": ctx.url, "page": link}

@@ -100,7 +100,7 @@ def respond(problem: Problem) -> Response:
     return Response(msgspec.json.encode(problem), problem.status, media_type="application/problem+json")
 
 
-class _Call:
+class Call:
     """A handler with everything about its signature worked out once."""
 
     def __init__(self, entry: Entry) -> None:
@@ -156,17 +156,17 @@ class _Call:
 
 def routes_for(collections: Iterable[Routes], ctx: Any) -> list[Route]:
     """Starlette's routes; a handler's ServentError becomes a problem, any other error is logged and a 500."""
-    by_path: dict[str, dict[str, _Call]] = {}
+    by_path: dict[str, dict[str, Call]] = {}
     for collection in collections:
         for entry in collection.entries:
-            by_path.setdefault(entry.path, {})[entry.method] = _Call(entry)
+            by_path.setdefault(entry.path, {})[entry.method] = Call(entry)
     return [
         Route(API + path, _endpoint(calls, ctx), methods=list(calls), name=path)
         for path, calls in by_path.items()
     ]
 
 
-def _endpoint(calls: dict[str, _Call], ctx: Any) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(calls: dict[str, Call], ctx: Any) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         call = calls["GET" if request.method == "HEAD" else request.method]
         granted: Scope | None = request.scope.get("servent_scope")
@@ -200,7 +200,7 @@ def _endpoint(calls: dict[str, _Call], ctx: Any) -> Callable[[Request], Awaitabl
 
 def openapi(collections: Iterable[Routes], version: str) -> dict[str, Any]:
     """The description of every route, OpenAPI 3.1 with JSON Schema from the Structs."""
-    calls = [(collection.tag, _Call(entry)) for collection in collections for entry in collection.entries]
+    calls = [(collection.tag, Call(entry)) for collection in collections for entry in collection.entries]
     kinds: list[Any] = [Problem]
     for _, call in calls:
         kinds += [kind for kind in (call.returns, call.body) if _described(kind)]
@@ -254,7 +254,7 @@ def _described(kind: Any) -> bool:
     return kind is not None and not (isinstance(kind, type) and issubclass(kind, Response))
 
 
-def _responses(call: _Call, by_kind: dict[str, Any]) -> dict[str, Any]:
+def _responses(call: Call, by_kind: dict[str, Any]) -> dict[str, Any]:
     problem = {"application/problem+json": {"schema": by_kind[repr(Problem)]}}
     good: dict[str, Any] = {"description": "done"}
     if _described(call.returns):

@@ -136,7 +136,7 @@ def token() -> None:
     type=click.Choice(get_args(schema.Scope)),
     default="read",
     show_default=True,
-    help="read looks, control also moves things, admin may do everything.",
+    help="read looks, control also moves things and so reaches your files, admin may do everything.",
 )
 def add(session: Session, name: str, scope: schema.Scope) -> None:
     """Make a token; it is shown once."""
