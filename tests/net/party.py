@@ -7,7 +7,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
-from servent.identity import Identity
+from servent.identity import Identity, PeerId
 from servent.net.links import Endpoint, Stream
 from servent.net.peers import Peers
 from servent.net.session import Session
@@ -42,8 +42,8 @@ class Node:
             wall=self.now,
         )
         self.peers.serve("echo/1", echo, audience="network")
-        self.events: list[tuple[bool, Session]] = []
-        self.peers.on_session(lambda session, up: self.events.append((up, session)))
+        self.events: list[tuple[bool, PeerId]] = []
+        self.peers.on_session(lambda session, up: self.events.append((up, session.peer)))
         self._task: asyncio.Task[None] | None = None
 
     def now(self) -> float:

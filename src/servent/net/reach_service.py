@@ -34,6 +34,7 @@ class ReachService:
         peers.on_observed(self._observed)
         peers.on_session(self._session)
         endpoint.on_address_change(self._look)
+        self._look()
 
     def view(self) -> ReachView:
         """NAT kind, addresses, observers, and in words what would help."""
@@ -41,7 +42,6 @@ class ReachService:
 
     async def run(self) -> None:
         """Until cancelled, or the endpoint is closed."""
-        self._look()
         while True:
             self._woken.clear()
             if self._wanted != self._announced:

@@ -1,0 +1,102 @@
+"""What observers see reaches the core of reach, and what it wants is announced."""
+
+from __future__ import annotations
+
+import asyncio
+
+from servent.net.reach_service import ReachService
+from servent.testing import loop
+from servent.testing.simnet import SimNet
+from tests.net.party import Node, befriend, party, until
+
+RELAY = ("https://relay.example",)
+
+
+async def with_reach(node: Node, tasks: asyncio.TaskGroup) -> tuple[ReachService, asyncio.Task[None]]:
+    reach = ReachService(node.endpoint, node.peers)
+    return reach, tasks.create_task(reach.run())
+
+
+def test_a_node_announces_what_its_observers_see_and_learns_its_kind() -> None:
+    async def story() -> None:
+        async with party(3) as (ann, bob, cat), asyncio.TaskGroup() as tasks:
+            reach, running = await with_reach(ann, tasks)
+            assert reach.view().nat == "unknown"
+            for other in (bob, cat):
+                await befriend(ann, other)
+                await ann.peers.connect(other.address)
+            mine = ann.endpoint.local_addresses()[0]
+            assert reach.view().nat == "public"
+            assert {seen.address for seen in reach.view().observers} == {mine}
+            running.cancel()
+
+    loop.run(story())
+
+
+def test_a_changed_address_is_announced_soon_and_the_old_one_let_go() -> None:
+    async def story() -> None:
+        net = SimNet(seed=31)
+        async with party(3, net, nat="home", relays=RELAY) as (ann, bob, cat), asyncio.TaskGroup() as tasks:
+            reach, running = await with_reach(ann, tasks)
+            for other in (bob, cat):
+                await befriend(ann, other)
+                await ann.peers.connect(other.address)
+            await until(lambda: any(seen.address for seen in reach.view().observers), 5)
+            net.change_address(ann.endpoint)
+            new = ann.endpoint.local_addresses()[0]
+            await until(lambda: {seen.address for seen in reach.view().observers} == {new}, 4)
+            await until(lambda: bob.peers.addresses(ann.peer).addresses[-1:] == (new,), 5)
+            assert reach.view().relay == RELAY[0]
+            running.cancel()
+
+    loop.run(story())
+
+
+def test_an_observer_that_is_gone_is_forgotten() -> None:
+    async def story() -> None:
+        async with party(2) as (ann, bob), asyncio.TaskGroup() as tasks:
+            reach, running = await with_reach(ann, tasks)
+            await befriend(ann, bob)
+            await ann.peers.connect(bob.address)
+            assert len(reach.view().observers) == 1
+            await bob.peers.close()
+            await until(lambda: len(reach.view().observers) == 0, 2)
+            running.cancel()
+
+    loop.run(story())
+
+
+def test_who_is_seen_only_through_a_relay_hears_so() -> None:
+    async def story() -> None:
+        net = SimNet(seed=32)
+        async with party(2, net, nat="blocked", relays=RELAY) as (ann, bob), asyncio.TaskGroup() as tasks:
+            reach, running = await with_reach(ann, tasks)
+            await befriend(ann, bob)
+            await ann.peers.connect(bob.address)
+            await asyncio.sleep(10)
+            assert [seen.address for seen in reach.view().observers] == [None]
+            assert reach.view().nat == "udp-blocked"
+            running.cancel()
+
+    loop.run(story())
+
+
+def test_when_all_fall_silent_at_once_everybody_is_dialed_anew() -> None:
+    async def story() -> None:
+        net = SimNet(seed=33)
+        async with party(4, net) as nodes, asyncio.TaskGroup() as tasks:
+            ann, others = nodes[0], nodes[1:]
+            _reach, running = await with_reach(ann, tasks)
+            for other in others:
+                await befriend(ann, other)
+                await ann.peers.connect(other.address)
+            await asyncio.sleep(20)
+            net.partition([ann.endpoint], [other.endpoint for other in others])
+            began = asyncio.get_running_loop().time()
+            await until(lambda: not ann.peers.sessions(), 10)
+            assert asyncio.get_running_loop().time() - began < 8
+            net.heal()
+            await until(lambda: len(ann.peers.sessions()) == 3, 5)
+            running.cancel()
+
+    loop.run(story())
