@@ -92,7 +92,7 @@ class Download:
         self._news = asyncio.Event()
         self._over = asyncio.Event()
         self._trouble: DiskTrouble | None = None
-        self._banned: set[PeerId] = set()
+        self._banned: dict[PeerId, Source] = {}  # dropped for good, with the fault of each
         self._ask_at: dict[PeerId, float] = {}
         self.contact_reason = ""
         self._verify_all = False
@@ -180,8 +180,11 @@ class Download:
 
     @property
     def current(self) -> list[Source]:
-        """Its sources now."""
-        return list(self.sources.values())
+        """Its sources now, and those it dropped."""
+        return [
+            *self.sources.values(),
+            *(one for peer, one in self._banned.items() if peer not in self.sources),
+        ]
 
     # -- what it is
 
@@ -338,7 +341,8 @@ class Download:
             self.sources.pop(source.peer, None)
         if source.fault is not None:
             log.info("%s is dropped: %s", source.peer.short, source.fault)
-            self._banned.add(source.peer)
+            source.state, source.reason, source.position = "dropped", str(source.fault), None
+            self._banned[source.peer] = source
             return
         self._ask_at[source.peer] = self._kit.clock() + (source.retry_after or ASK_AGAIN)
 
@@ -431,7 +435,7 @@ class Download:
                 case Ban(source=source, reason=reason):
                     if isinstance(source, Source):
                         log.warning("%s sent what is not what it should be: %s", source.peer.short, reason)
-                        self._banned.add(source.peer)
+                        self._banned[source.peer] = source
                         source.ban(PeerError(reason))
                 case Cancel(source=source, first=first, count=count):
                     if isinstance(source, Source):
