@@ -47,9 +47,9 @@ def run(*, exit_after: bool = False, web: bool = True) -> int:
                 labor = None
                 report.note(f"All five nodes share this machine's loopback: {why_not}.")
                 actors = _on_loopback(stage, web)
-            report.step("five nodes start, each a process of its own", lambda: _start(stage))
             if labor is not None:
                 _windows(end, labor, stage)
+            report.step("five nodes start, each a process of its own", lambda: _start(stage))
             Story(report, *actors).tell(behind_nat=labor is not None)
         except Failed:
             report.note(f"The nodes' logs: {folder}/*/node.log (gone when this ends)")
@@ -100,7 +100,6 @@ def _windows(end: contextlib.ExitStack, labor: lab.Lab, stage: Stage) -> None:
 
     for actor in stage.actors:
         actor.on_ready = open_to
-        open_to(actor)
 
 
 def _leave_open(report: Report, ann: Actor) -> None:

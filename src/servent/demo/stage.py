@@ -29,7 +29,7 @@ class Actor:
         self.files = folder / "files"
         self._prefix = list(prefix)
         self._options = list(options)
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self.host = ""  # where in the lab it lives
         self.on_ready: Callable[[Actor], None] = lambda _: None
         self.files.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,6 @@ class Actor:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                text=True,
                 start_new_session=True,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
@@ -68,18 +67,20 @@ class Actor:
         """
         assert self._process is not None and self._process.stdout is not None
         deadline = time.monotonic() + START_LIMIT
+        pipe, heard = self._process.stdout.fileno(), b""
         with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            while (left := deadline - time.monotonic()) > 0:
-                if not selector.select(left):
-                    break
-                line = self._process.stdout.readline()
-                if line.startswith("ready"):
+            selector.register(pipe, selectors.EVENT_READ)
+            while (left := deadline - time.monotonic()) > 0 and selector.select(left):
+                heard += (data := os.read(pipe, 4096))
+                if b"\nready" in heard or heard.startswith(b"ready"):
                     self.on_ready(self)
                     return
-                if not line:
+                if not data:
                     break
-        raise WorldError(f"the node of {self.name} did not start", advice=f"Its log says why: {self.log}")
+        said = self.log.read_text(errors="replace").strip().splitlines()[-6:] if self.log.exists() else []
+        raise WorldError(
+            f"the node of {self.name} did not start", advice="\n      ".join(["Its log ends:", *said])
+        )
 
     def kill(self) -> None:
         """SIGKILL: what a power cut is to a process. Nothing gets a chance to tidy up."""

@@ -67,7 +67,7 @@ class Story:
         step("bob and cat fetch it", self._first_readers)
         step("cat's disk starts to lie", self._lie)
         self.report.title("Three sources: one is killed, one lies")
-        wanted = step("eve fetches from all three", self._several)
+        wanted = step("eve fetches from all three; the liar is found", self._several)
         step("bob is killed in mid-transfer (SIGKILL)", lambda: self._kill_source(wanted))
         step("eve is killed too, and started again", lambda: self._kill_reader(wanted))
         step("eve's download finishes by itself", lambda: self._finish(wanted))
@@ -161,17 +161,22 @@ class Story:
         for actor in (self.ann, self.bob, self.cat):
             actor.client.set_limits(schema.Limits(up_bytes_per_s=SOURCE_RATE))
         wanted = self.eve.client.download(self.link, str(self.eve.files)).id
-        seen: set[str] = set()
+        names = {actor.client.id().id: actor.name for actor in (self.ann, self.bob, self.cat)}
+        gave: dict[str, schema.Source] = {}
 
-        def several() -> bool:
+        def all_three() -> bool:
             now = transfer(self.eve, wanted)
-            seen.update(source.peer for source in now.sources if source.rate_bytes_per_s > 0)
-            return len(seen) >= 3 or now.state == "complete"
+            for source in now.sources:
+                if source.rate_bytes_per_s > 0 or source.state == "dropped":
+                    gave[names[source.peer]] = source
+            return now.state == "complete" or (len(gave) == 3 and gave["cat"].state == "dropped")
 
-        wait_for("three sources send", several, every=0.03)
-        if len(seen) < 3:
-            raise Failed(f"only {len(seen)} of three sources ever sent")
-        return wanted, "ann, bob and cat send at once"
+        wait_for("three sources send, and the liar is found out", all_three, every=0.03)
+        if set(gave) != {"ann", "bob", "cat"}:
+            raise Failed(f"only {', '.join(sorted(gave)) or 'nobody'} ever sent")
+        if gave["cat"].state != "dropped":
+            raise Failed("cat lied and was not found out")
+        return wanted, f"all three sent; cat is dropped: {gave['cat'].reason[:60]}"
 
     def _kill_source(self, wanted: str) -> tuple[None, str]:
         before = transfer(self.eve, wanted)
@@ -186,17 +191,15 @@ class Story:
         self.eve.kill()
         self.eve.start()
         self.eve.wait_ready()
+        wait_for("what was verified is found again", lambda: transfer(self.eve, wanted).done_bytes > 0, every=0.01)
         after = transfer(self.eve, wanted)
-        return None, f"{size(before.done_bytes)} were verified before, {size(after.done_bytes)} found again"
+        return None, f"{size(before.done_bytes)} were verified before, {size(after.done_bytes)} are there at once"
 
     def _finish(self, wanted: str) -> tuple[None, str]:
         done = fetched(self.eve, wanted)
         self.bob.start()
         self.bob.wait_ready()
-        cat = self.cat.client.id().id
-        liar = next((source for source in done.sources if source.peer == cat), None)
-        caught = liar.reason or liar.state if liar else "not asked again after the restart"
-        return None, f"{size(done.size_bytes)}; cat: {caught[:60]}"
+        return None, f"{size(done.size_bytes)}, from whoever was left"
 
     def _verify(self, actor: Actor, folder: Path) -> tuple[None, str]:
         found = tree.fingerprint(folder / "python-tree")

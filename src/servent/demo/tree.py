@@ -11,6 +11,7 @@ from pathlib import Path
 
 MOST_FILES = 5_000
 MOST_BYTES = 120_000_000
+MOST_EACH = 400_000  # bytes; a few huge libraries would leave no room for thousands of files
 
 
 def _python_files() -> Iterator[tuple[Path, Path]]:
@@ -32,7 +33,7 @@ def snapshot(to: Path) -> tuple[int, int]:
     count = total = 0
     for source, place in _python_files():
         length = source.stat().st_size
-        if count >= MOST_FILES or total + length > MOST_BYTES:
+        if count >= MOST_FILES or total + length > MOST_BYTES or length > MOST_EACH:
             continue
         target = to / place
         target.parent.mkdir(parents=True, exist_ok=True)
