@@ -79,11 +79,26 @@ async def observe(connection: Connection) -> None:
         pass  # the peer is gone; the lab takes them down all the time
 
 
+async def keep_relay(folder: Path, ready: asyncio.Event) -> None:
+    """A relay that dies when FOLDER/relaykill.json appears, and is back a second later."""
+    while True:
+        relay = RelayServer(RelaySettings(port=443, rate_bytes_per_s=None))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(relay.run(), name="relay")
+            await relay.ready.wait()
+            ready.set()
+            while not (folder / "relaykill.json").exists():
+                await asyncio.sleep(0.05)
+            await relay.close()
+        (folder / "relaykill.json").unlink()
+        await asyncio.sleep(1.0)
+
+
 async def public(folder: Path) -> None:
     async with asyncio.TaskGroup() as tasks:
-        relay = RelayServer(RelaySettings(port=443, rate_bytes_per_s=None))
-        tasks.create_task(relay.run(), name="relay")
-        await relay.ready.wait()
+        ready = asyncio.Event()
+        tasks.create_task(keep_relay(folder, ready), name="relay")
+        await ready.wait()
 
         async def observer(name: str, where: str) -> None:
             endpoint = await bind(Identity(os.urandom(32)), bind=[where])

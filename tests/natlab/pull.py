@@ -189,7 +189,8 @@ class Puller:
                 self.paths.append((self.at(), now))
                 before = now
             ready = self.folder / "ready.json"
-            if self.received and selected(self.connection) == "direct" and not ready.exists():
+            settled = selected(self.connection) == "direct" or time.time() - self.began > 2.0
+            if self.received and settled and not ready.exists():
                 ready.write_text("{}")
             await asyncio.sleep(0.02)
 
