@@ -451,6 +451,22 @@ def test_a_full_check_finds_every_missing_and_every_damaged_file(tmp_path: Path,
     assert same_tree(partial.finish(), source.folder)
 
 
+def test_processes_beside_us_find_the_same_damage(
+    tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "count_for", lambda size: 2)
+    partial = Partial.open(tmp_path / "to", source.collection)
+    source.fill(partial)
+    data = partial.folder / "data" / "Things"
+    with (data / "big").open("r+b") as file:
+        file.seek(3 * LENGTH)
+        file.write(b"damage")
+    os.truncate(data / "sub" / "deep" / "more", LENGTH)
+    assert partial.recheck(everything=True) == 2
+    source.fill(partial)
+    assert same_tree(partial.finish(), source.folder)
+
+
 def test_a_check_can_be_stopped(tmp_path: Path, source: Source) -> None:
     with Partial.open(tmp_path / "to", source.collection) as partial:
         source.fill(partial)

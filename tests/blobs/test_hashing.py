@@ -12,7 +12,7 @@ from pathlib import Path
 import libtorrent
 import pytest
 
-from servent.blobs import hashing, tree
+from servent.blobs import hashing, helpers, tree
 from servent.blobs.hashing import Cancelled
 from servent.blobs.scan import Changed, scan
 from servent.blobs.seed import Seed
@@ -96,6 +96,45 @@ def test_a_big_file_in_many_jobs_is_put_together_in_order(
         assert hashing.collect(path, 2 * BLOCK, threads=threads).collection.info == encoded
     root, layer = hashing.hash_file(path, 2 * BLOCK)
     assert root is not None and tree.verify_layer(root, layer, 101 * BLOCK + 7, 2 * BLOCK)
+
+
+def test_processes_beside_us_come_to_the_same_hashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helpers, "count_for", lambda size: 3)
+    monkeypatch.setattr(hashing, "count_for", lambda size: 3)
+    monkeypatch.setattr(hashing, "CHUNK", 4 * BLOCK)
+    dice = random.Random(1)
+    for number, size in enumerate([0, 5, BLOCK, 37 * BLOCK + 9, 4 * BLOCK, 90 * BLOCK]):
+        (tmp_path / f"Ü {number}").write_bytes(dice.randbytes(size))
+    agrees(tmp_path, 2 * BLOCK)
+
+
+def test_when_a_process_beside_us_dies_the_work_is_done_here(tmp_path: Path) -> None:
+    path = tmp_path / "big"
+    path.write_bytes(random.Random(1).randbytes(20 * BLOCK))
+    with helpers.Helpers(1) as pool:
+        first = pool.hash_range(path, 0, 4 * BLOCK, BLOCK)
+        assert first is not None and first.layer == tree.hash_blocks(path.read_bytes()[: 4 * BLOCK])
+        assert pool.hash_range(path, 0, 21 * BLOCK, BLOCK) is None, "the file is shorter"
+        with pytest.raises(FileNotFoundError):
+            pool.hash_range(tmp_path / "nothing", 0, 1, BLOCK)
+        pool._all[0].kill()
+        pool._all[0].wait()
+        with pytest.raises(helpers.HelperLost):
+            pool.hash_range(path, 0, 4 * BLOCK, BLOCK)
+        shared = hashing.collect(path, BLOCK)
+        with path.open("rb") as file:
+            good = hashing.verify_file_pieces(file.fileno(), shared.collection, range(20), path, pool)
+        assert good == list(range(20))
+
+
+def test_no_process_is_started_for_little(tmp_path: Path) -> None:
+    assert helpers.count_for(helpers.WORTH - 1) == 0
+    pool = helpers.Helpers(2)
+    pool.hash_range(Path(__file__), 0, 1, BLOCK)
+    [process] = pool._all
+    pool.close()
+    assert process.poll() is not None, "and it ends with its pool"
+    pool.close()
 
 
 def test_progress_ends_at_the_size(tmp_path: Path) -> None:

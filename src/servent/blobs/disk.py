@@ -16,6 +16,7 @@ from typing import Self
 from servent.blobs import info, names
 from servent.blobs.files import Buffer, Folder, Handles, read_into, trouble, write_at
 from servent.blobs.hashing import CHECK_THREADS, Cancelled, verify_file_pieces
+from servent.blobs.helpers import Helpers, count_for
 from servent.blobs.journal import Journal
 from servent.blobs.pieces import Bits
 from servent.blobs.scan import PARTIAL_PREFIX
@@ -316,9 +317,14 @@ class Partial:
         wanted = self._journal.have if everything else self._journal.suspect
         lost = Bits(self.collection.pieces)
         done = 0
+        sizes = self.collection.piece_sizes()
+        total = sum(sum(sizes[first : first + count]) for first, count in wanted.runs())
+        helpers = Helpers(count_for(total) if threads is None else 0)
+        threads = threads or helpers.most or CHECK_THREADS
         try:
-            with ThreadPoolExecutor(threads or CHECK_THREADS, thread_name_prefix="check") as pool:
-                for pieces, good in pool.map(self._check, self._ranges(wanted)):
+            with helpers, ThreadPoolExecutor(threads, thread_name_prefix="check") as pool:
+                jobs = self._ranges(wanted)
+                for pieces, good in pool.map(self._check, jobs, [helpers] * len(jobs)):
                     if cancel is not None and cancel():
                         pool.shutdown(cancel_futures=True)
                         raise Cancelled("the check was stopped")
@@ -344,7 +350,7 @@ class Partial:
             for start in range(first, first + count, most)
         ]
 
-    def _check(self, pieces: range) -> tuple[range, list[int]]:
+    def _check(self, pieces: range, helpers: Helpers) -> tuple[range, list[int]]:
         good: list[int] = []
         at = pieces.start
         while at < pieces.stop:
@@ -356,7 +362,8 @@ class Partial:
             except (FileNotFoundError, NotADirectoryError):
                 continue
             try:
-                good += verify_file_pieces(handle, self.collection, here)
+                path = self._data.root.joinpath(*self._paths[index]) if helpers.most else None
+                good += verify_file_pieces(handle, self.collection, here, path, helpers)
             finally:
                 os.close(handle)
         return pieces, good
