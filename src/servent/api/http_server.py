@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 from starlette.types import ASGIApp
 
-_modules: dict[str, Any] = sys.modules
-if "watchfiles" not in _modules:
-    _modules["watchfiles"] = None  # uvicorn's reloader would bring a file watcher into every node: 0.8 MB
+if (
+    "uvicorn" not in sys.modules
+):  # its reloader and its worker processes cost every node 1.3 MB, and are for others
+    _unused: Any = ModuleType("uvicorn.supervisors")
+    _unused.ChangeReload = _unused.Multiprocess = None
+    sys.modules["uvicorn.supervisors"] = _unused
 import uvicorn
-
-if _modules["watchfiles"] is None:
-    del _modules["watchfiles"]
 
 GRACE = 1  # s; requests under way may end
 MAX_MESSAGE_BYTES = 64 * 1024  # of a WebSocket; clients of ours send none at all
