@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +12,18 @@ from types import TracebackType
 from typing import Self
 
 from servent.blobs import info, names
-from servent.blobs.files import Buffer, Folder, Handles, read_into, trouble, write_at
+from servent.blobs.files import (
+    Buffer,
+    Folder,
+    Handles,
+    move_new,
+    put,
+    read_into,
+    sync_file_system,
+    sync_folder,
+    trouble,
+    write_at,
+)
 from servent.blobs.hashing import CHECK_THREADS, Cancelled, verify_file_pieces
 from servent.blobs.helpers import Helpers, count_for
 from servent.blobs.journal import Journal
@@ -111,8 +120,8 @@ class Partial:
         self._journal = journal
         try:
             if not (self.folder / "info").exists():
-                _put(self.folder / "info", self.collection.info)
-                _put(self.folder / "infohash", self.collection.infohash.hex().encode())
+                put(self.folder / "info", self.collection.info)
+                put(self.folder / "infohash", self.collection.infohash.hex().encode())
             self._load_layers()
             self._data = Folder(data)
             self._handles = Handles(self._open_big)
@@ -187,7 +196,7 @@ class Partial:
         layers = self.collection.layers
         content = b"".join([root + len(layer).to_bytes(4, "big") + layer for root, layer in layers.items()])
         try:
-            _put(self.folder / "layers", content)
+            put(self.folder / "layers", content)
         except OSError as wrong:
             raise trouble(wrong, "the list of piece hashes") from wrong
 
@@ -388,7 +397,7 @@ class Partial:
             raise trouble(wrong, "what was fetched") from wrong
 
     def _sync(self, files: set[int]) -> None:
-        if len(files) > 64 and _sync_file_system(self.folder):
+        if len(files) > 64 and sync_file_system(self.folder):
             return
         for index in files:
             handle = self._data.open(self._paths[index], os.O_RDONLY)
@@ -436,14 +445,14 @@ class Partial:
         number = 1
         while True:
             target = self.to / (top if number == 1 else names.numbered(top, number))
-            _put(self.folder / "final", target.name.encode())
-            if _move_new(source, target):
+            put(self.folder / "final", target.name.encode())
+            if move_new(source, target):
                 break
             if self._same(target):
                 return target
             number += 1
         if durable:
-            _sync_folder(self.to)
+            sync_folder(self.to)
         return target
 
     def _same(self, target: Path) -> bool:
@@ -484,66 +493,6 @@ def unfinished(to: Path) -> list[Path]:
 
 def _mode(file: info.File) -> int:
     return 0o777 if file.executable else 0o666
-
-
-def _put(path: Path, content: bytes) -> None:
-    """Write a small file in one step."""
-    new = path.with_name(path.name + ".new")
-    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
-    try:
-        write_at(handle, content, 0)
-    finally:
-        os.close(handle)
-    os.replace(new, path)
-
-
-def _move_new(source: Path, target: Path) -> bool:
-    """Rename `source`, unless something is at `target` already (an empty folder gives way)."""
-    if source.is_dir():
-        try:
-            os.rename(source, target)
-        except OSError as wrong:
-            if wrong.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                return False
-            raise
-        return True
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except FileExistsError:
-        return False
-    except OSError:  # no links on this file system: hold the name with an empty file, then take its place
-        try:
-            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-        except FileExistsError:
-            return False
-        os.replace(source, target)
-        return True
-    os.unlink(source)
-    return True
-
-
-def _sync_folder(path: Path) -> None:
-    if sys.platform != "win32":
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _sync_file_system(path: Path) -> bool:
-    """One call for thousands of small files, where the system has it (Linux)."""
-    if not sys.platform.startswith("linux"):
-        return False
-    import ctypes
-
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        return bool(ctypes.CDLL(None, use_errno=True).syncfs(handle) == 0)
-    except AttributeError:
-        return False
-    finally:
-        os.close(handle)
 
 
 def _human(size: int) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -91,6 +92,67 @@ def write_at(handle: int, data: Buffer, offset: int) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         view = view[count:]
         offset += count
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a small file in one step."""
+    new = path.with_name(path.name + ".new")
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    try:
+        write_at(handle, content, 0)
+    finally:
+        os.close(handle)
+    os.replace(new, path)
+
+
+def move_new(source: Path, target: Path) -> bool:
+    """Rename `source`, unless something is at `target` already (an empty folder gives way)."""
+    if source.is_dir():
+        try:
+            os.rename(source, target)
+        except OSError as wrong:
+            if wrong.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                return False
+            raise
+        return True
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    except OSError:  # no links on this file system: hold the name with an empty file, then take its place
+        try:
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return False
+        os.replace(source, target)
+        return True
+    os.unlink(source)
+    return True
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder survive a crash of the machine."""
+    if sys.platform != "win32":
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def sync_file_system(path: Path) -> bool:
+    """One call for thousands of small files, where the system has it (Linux)."""
+    if not sys.platform.startswith("linux"):
+        return False
+    import ctypes
+
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        return bool(ctypes.CDLL(None, use_errno=True).syncfs(handle) == 0)
+    except AttributeError:
+        return False
+    finally:
+        os.close(handle)
 
 
 class Folder:

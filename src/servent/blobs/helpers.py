@@ -95,11 +95,13 @@ class Helpers:
             raise HelperLost from wrong
         with self._lock:
             self._all.append(helper)
-            closed = self._closed
-        if closed:
+        if self._is_closed():  # meanwhile
             self.close()
             raise HelperLost
         return helper
+
+    def _is_closed(self) -> bool:
+        return self._closed
 
     def close(self) -> None:
         """End them all and wait for it. Safe twice."""
