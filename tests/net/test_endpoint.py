@@ -17,7 +17,7 @@ import pytest
 from servent.errors import ConnectionLost, Refused, Unreachable, UsageError, WorldError
 from servent.identity import Identity
 from servent.net import endpoint as endpoints
-from servent.net import quic
+from servent.net import fastffi, quic
 from servent.net.addresses import good_addresses, join_address, parse_address
 from servent.net.endpoint import IrohEndpoint, bind
 from servent.net.links import PeerAddress
@@ -137,6 +137,27 @@ def test_a_closed_endpoint_leaves_no_task_no_socket_and_no_thread_of_ours() -> N
         assert ann.address() == PeerAddress(ANN.peer)
 
     gc.collect()
+    asyncio.run(main())
+
+
+def test_a_forgotten_stream_and_connection_leave_no_call_behind() -> None:
+    async def main() -> None:
+        ann, bob = await bind(ANN, bind=LOCAL), await bind(BOB, bind=LOCAL)
+        dialed = await ann.connect(bob.address(), 5)
+        accepted = await bob.accept()
+        await asyncio.sleep(0.05)
+        before = len(fastffi._calls)  # each endpoint waits for arrivals
+        stream = await dialed.open()
+        await never(stream.read(1), 0.01)
+        await never(accepted.read_datagram(), 0.01)
+        assert len(fastffi._calls) == before + 2
+        del stream, dialed, accepted
+        await asyncio.sleep(0.05)
+        assert len(fastffi._calls) == before
+        await ann.close()
+        await bob.close()
+        assert not fastffi._calls
+
     asyncio.run(main())
 
 

@@ -1,7 +1,7 @@
 """`net.links` over iroh: QUIC connections dialed by public key. The only module that knows iroh.
 
-iroh binds one IPv4 and one IPv6 socket, always. `bind` may name either or both ("0.0.0.0:4433", "[::]:4433");
-a family that is not named gets any address and a free port, one whose socket cannot be had is left out.
+iroh binds one IPv4 and one IPv6 socket, always. `bind` may name either or both ("0.0.0.0:4433", "[::]:4433"),
+and what is named must be free; a family that is not named gets every address and a free port, if there is one.
 """
 
 from __future__ import annotations

@@ -144,11 +144,12 @@ class IrohConnection:
         """The endpoint is closed: let go of the handle, which keeps the sockets open."""
         self._final = self.gone() or "this endpoint is closed"
         self._opened = None
-        for call in (self._accepting, self._receiving):
-            if call is not None:
-                call.free()
+        _free(self._accepting, self._receiving)
         for stream in list(self._streams):
             stream.release(self._final)
+
+    def __del__(self) -> None:
+        _free(getattr(self, "_accepting", None), getattr(self, "_receiving", None))
 
     def _keep(self, opened: iroh.BiStream) -> IrohStream:
         stream = IrohStream(opened, self)
@@ -272,9 +273,10 @@ class IrohStream:
     def _give_up(self, why: str) -> None:
         self._over = self._over or why
         self._ahead, self._at = b"", 0
-        for call in (self._reading, self._writing):
-            if call is not None:
-                call.free()  # it holds Rust's lock on the stream
+        _free(self._reading, self._writing)  # they hold Rust's locks on the stream
+
+    def __del__(self) -> None:
+        _free(getattr(self, "_reading", None), getattr(self, "_writing", None))
 
     def _take(self, limit: int) -> bytes:
         data = self._ahead[self._at : self._at + limit]
@@ -309,6 +311,13 @@ class IrohStream:
         said = sentence(error)
         found = re.search(r"(?:Reset|Stopped)\((?:VarInt\()?(\d+)", said)
         return ConnectionLost(f"the peer reset the stream (code {found.group(1)})" if found else said)
+
+
+def _free(*calls: fastffi.Call | None) -> None:
+    """Calls that nobody will wait for any more; Rust would keep them, and what they hold, for ever."""
+    for call in calls:
+        if call is not None:
+            call.free()
 
 
 _WORDS = {
