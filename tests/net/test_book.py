@@ -171,5 +171,6 @@ def test_whatever_is_said_the_book_keeps_its_bounds(
                 it.worked(peer, next(iter(address.addresses), None), None, now, kept=True)
         entry = it.get(peer)
         assert entry is not None and len(entry.addresses) <= book.MOST_ADDRESSES
+        assert it._told.get(BOB, 0) == sum(it.get(who).teller == BOB for who in it.peers())  # type: ignore[union-attr]
         good = [entry.addresses[text] for text in it.address(peer, now).addresses]
         assert good == sorted(good, reverse=True)

@@ -84,9 +84,11 @@ def test_who_is_seen_only_through_a_relay_hears_so() -> None:
 def test_when_all_fall_silent_at_once_everybody_is_dialed_anew() -> None:
     async def story() -> None:
         net = SimNet(seed=33)
-        async with party(4, net) as nodes, asyncio.TaskGroup() as tasks:
+        async with party(4, net, relays=RELAY) as nodes, asyncio.TaskGroup() as tasks:
             ann, others = nodes[0], nodes[1:]
-            _reach, running = await with_reach(ann, tasks)
+            broken: list[list[str]] = []
+            reach = ReachService(ann.endpoint, ann.peers, broken.append)
+            running = tasks.create_task(reach.run())
             for other in others:
                 await befriend(ann, other)
                 await ann.peers.connect(other.address)
@@ -95,6 +97,7 @@ def test_when_all_fall_silent_at_once_everybody_is_dialed_anew() -> None:
             began = asyncio.get_running_loop().time()
             await until(lambda: not ann.peers.sessions(), 10)
             assert asyncio.get_running_loop().time() - began < 8
+            assert broken == [[RELAY[0]]], "and the relay's connection with them"
             net.heal()
             await until(lambda: len(ann.peers.sessions()) == 3, 5)
             running.cancel()

@@ -76,6 +76,7 @@ def test_the_documented_limits_are_the_real_ones() -> None:
     says(f"at most {pulse.longest_wait:.0f} s", f"fewer than {pulse.flow_bytes >> 10} KiB")
     says(f"{pulse.patience:.0f} s without any answer", f"fewer than {peers.keep} are connected")
     says(f"{redial.longest:.0f} s, each shortened", f"none has been open for {session.drain:.0f} s")
+    says(f"given {peers.dial:.0f} s to find a path")
     assert pulse.missed == 3 and "three echoes in a row" in TEXT
     assert peers.hearsay_failures == 6 and "given up after six dials" in TEXT
 

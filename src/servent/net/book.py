@@ -83,6 +83,7 @@ class Book:
     def __init__(self, me: PeerId) -> None:
         self._me = me
         self._entries: dict[PeerId, Entry] = {}
+        self._told: dict[PeerId, int] = {}  # how many entries are hearsay of whom
         self.dirty: set[PeerId] = set()
 
     def __len__(self) -> int:
@@ -99,7 +100,9 @@ class Book:
 
     def load(self, peer: PeerId, entry: Entry, now: float) -> None:
         """Take over what was saved, unless it has expired."""
+        self.forget(peer)
         self._entries[peer] = entry
+        self._count(entry.teller, 1)
         self._expire(peer, now)
 
     def told(self, address: PeerAddress, now: float, teller: PeerId | None = None) -> bool:
@@ -111,11 +114,12 @@ class Book:
             return False
         entry = self._entries.get(address.peer)
         if entry is None:
-            if teller is not None and sum(e.teller == teller for e in self._entries.values()) >= MOST_HEARSAY:
+            if teller is not None and self._told.get(teller, 0) >= MOST_HEARSAY:
                 return False
             if len(self._entries) >= MOST_PEERS and not self._make_room():
                 return False
             entry = self._entries[address.peer] = Entry(teller=teller)
+            self._count(teller, 1)
         news = False
         relay = usable_relay(address.relay)
         if (
@@ -150,6 +154,7 @@ class Book:
             return
         entry = self._entries.setdefault(peer, Entry())
         entry.met = entry.heard = now
+        self._count(entry.teller, -1)
         entry.teller, entry.kept = None, kept
         if text is not None and parse_address(text):
             entry.addresses[text] = now
@@ -166,8 +171,16 @@ class Book:
             self.dirty.add(peer)
 
     def forget(self, peer: PeerId) -> None:
-        if self._entries.pop(peer, None) is not None:
+        entry = self._entries.pop(peer, None)
+        if entry is not None:
+            self._count(entry.teller, -1)
             self.dirty.add(peer)
+
+    def _count(self, teller: PeerId | None, change: int) -> None:
+        if teller is not None:
+            self._told[teller] = self._told.get(teller, 0) + change
+            if not self._told[teller]:
+                del self._told[teller]
 
     def address(self, peer: PeerId, now: float) -> PeerAddress:
         """Where to dial: what worked last comes first, expired things are left out."""

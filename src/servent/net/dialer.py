@@ -22,7 +22,6 @@ class Attempt:
 
     peer: PeerId
     secret: bytes | None
-    timeout: float
     done: asyncio.Future[Session]
     task: asyncio.Task[None] | None = None
 
@@ -79,13 +78,15 @@ class Dialer:
                     live = self._live(peer)
                     if live is not None:
                         return live
-                    attempt = self._attempts.get(peer) or self._begin(peer, secret, timeout)
+                    attempt = self._attempts.get(peer) or self._begin(peer, secret)
                     await asyncio.wait([attempt.done])
                     if attempt.done.cancelled():
                         raise ConnectionLost("this node is closing")
                     error = attempt.done.exception()
                     if error is None:
                         return attempt.done.result()
+                    if isinstance(error, Unreachable) and error.tried:
+                        continue  # a fresh handshake, until our time is up
                     if attempt.secret == secret or secret is None:
                         raise error
         except TimeoutError:
@@ -99,7 +100,7 @@ class Dialer:
             if self._live(peer) is not None:
                 self._redial.drop(peer)
             elif peer not in self._attempts:
-                self._begin(peer, None, self._settings.dial)
+                self._begin(peer, None)
 
     def satisfied(self, session: Session) -> None:
         """`session` is up: nobody needs to dial its peer any more."""
@@ -112,11 +113,11 @@ class Dialer:
         if attempt.task is not None and attempt.task is not asyncio.current_task():
             attempt.task.cancel()
 
-    def _begin(self, peer: PeerId, secret: bytes | None, timeout: float) -> Attempt:
+    def _begin(self, peer: PeerId, secret: bytes | None) -> Attempt:
         if self.tasks is None:
             raise UsageError("the network is not running: enter Peers.run() first")
         done: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
-        attempt = self._attempts[peer] = Attempt(peer, secret, timeout, done)
+        attempt = self._attempts[peer] = Attempt(peer, secret, done)
         attempt.task = self.tasks.create_task(self._dial(attempt), name=f"dial {peer.short}")
         return attempt
 
@@ -147,7 +148,7 @@ class Dialer:
             address = self._address(peer)
             if not address.addresses and address.relay is None:
                 raise Unreachable(peer.short, 0.0, [])
-            connection = await self._endpoint.connect(address, max(attempt.timeout, 0.1))
+            connection = await self._endpoint.connect(address, self._settings.dial)
             if self._live(peer) is not None:  # it reached us first
                 await connection.close(hello.CODE_REPLACED, "")
                 return None

@@ -192,12 +192,13 @@ class Peers:
         for last in (False, True):
             session = await self._dialer.reach(peer, timeout)
             try:
-                return await session.open(service)
+                async with asyncio.timeout(timeout):
+                    return await session.open(service)
+            except TimeoutError:
+                raise ConnectionLost(f"{peer.short} takes no more streams now") from None
             except ConnectionLost:
                 if last:
                     raise
-                session.hurry()
-                await asyncio.sleep(0)
         raise AssertionError("unreachable")
 
     async def connect(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from servent.net.fresh import break_relay_links
 from servent.net.links import Endpoint
 from servent.net.peers import Peers
 from servent.net.reach import Announce, Effect, Reach, ReachView, Redial, Reobserve
@@ -21,10 +22,18 @@ class ReachService:
     """How this node can be reached. Every connected peer is an observer.
 
     Make it before `Peers.run`, so that it hears of the first session.
+
+    Args:
+        break_relays: drops the TCP connections to these relays, which may be as dead as everything else.
     """
 
-    def __init__(self, endpoint: Endpoint, peers: Peers) -> None:
-        self._endpoint, self._peers = endpoint, peers
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        peers: Peers,
+        break_relays: Callable[[list[str]], object] = break_relay_links,
+    ) -> None:
+        self._endpoint, self._peers, self._break_relays = endpoint, peers, break_relays
         self._clock = asyncio.get_running_loop().time
         self._reach = Reach()
         self._announced: Sequence[str] = ()
@@ -81,6 +90,13 @@ class ReachService:
             else:
                 self._reach.heard(name, now)
 
+    def _relays(self) -> list[str]:
+        """Our home relay, and those our connections go through."""
+        used = [self._endpoint.address().relay]
+        for session in self._peers.sessions():
+            used += [path.address for path in session.paths() if path.kind == "relayed"]
+        return list(dict.fromkeys(url for url in used if url is not None))
+
     def _do(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
             match effect:
@@ -93,7 +109,8 @@ class ReachService:
                         session.ask_observed()
                 case Redial(why):
                     now = self._clock()
-                    if now >= self._redial_at and len(self._peers.sessions()) > 1:
+                    if now >= self._redial_at:
                         self._redial_at = now + REDIAL_SPACING
                         log.info("dialing everybody anew: %s", why)
+                        self._break_relays(self._relays())
                         self._peers.start_over(why)

@@ -175,7 +175,7 @@ class Router:
             return None
         service = self._services.get(wanted)
         if service is None or not self._granted(session.peer, wanted):
-            self.fault(session.peer, "asked for what it is not offered", 0.2)
+            self.fault(session.peer, "asked for what it is not offered", 0.05)
             await self._deny(stream, UNKNOWN)
             return None
         return service

@@ -132,12 +132,16 @@ class Session:
         """
         if self.over is not None:
             raise ConnectionLost(f"{self.peer.short}: {self.over}")
-        raw = await self._connection.open()
-        self.using += 1
-        self._pulse.busier(self._clock())
-        self._nudge.set()
-        stream = OpenedStream(raw, self.peer.short, service, self._unused)
-        await raw.write(frame(wire.Open(service)))
+        try:
+            raw = await self._connection.open()
+            self.using += 1
+            self._pulse.busier(self._clock())
+            self._nudge.set()
+            stream = OpenedStream(raw, self.peer.short, service, self._unused)
+            await raw.write(frame(wire.Open(service)))
+        except ConnectionLost as lost:
+            self._finish(str(lost))  # known here before `run` hears of it: the next `open` dials anew
+            raise
         return stream
 
     def channel(self, service: str) -> Channel:

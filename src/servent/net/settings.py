@@ -15,7 +15,8 @@ class PeersSettings:
     """Times in seconds.
 
     Attributes:
-        dial: longest time for one dial, hello included.
+        dial: for one try to find a path; `open` and `connect` try again until their own time is up. Short, since
+            a handshake that began while nothing got through is repeated ever more rarely (RFC 9002, 6.2.4).
         hello: for the hello alone.
         sessions: open at once; beyond, only friends are let in.
         keep: peers we stay connected to by ourselves; friends count first and always.
@@ -31,7 +32,7 @@ class PeersSettings:
         records_every: shortest time between two `AskRecords` for one network to one peer.
     """
 
-    dial: float = 15.0
+    dial: float = 4.0
     hello: float = 10.0
     sessions: int = 512
     keep: int = 128
