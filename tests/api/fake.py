@@ -248,7 +248,7 @@ class FakeNode:
         made = schema.Transfer(
             id=transfer,
             direction="down",
-            name="holiday",
+            name="holi\x1b[31mday" if "evil" in link else "holiday",
             state="failed" if "broken" in link else "active",
             link=link,
             size_bytes=1_000_000,

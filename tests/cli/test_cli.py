@@ -202,6 +202,12 @@ def test_get_returns_when_it_is_complete_with_progress_on_stderr_only(servent: A
     assert tenths == sorted(set(tenths), key=int)  # one line a tenth at most
 
 
+def test_a_name_that_would_steer_the_terminal_is_defused(servent: Any) -> None:
+    ran = servent("get", "magnet:?evil")
+    assert "\x1b" not in ran.out + ran.err + servent("transfers").out
+    assert "holi\ufffd[31mday" in ran.err
+
+
 def test_get_from_stdin(folder: Path) -> None:
     assert process(folder, "get", "-", "--json", stdin=LINK + "&x=1\n").data["state"] == "complete"
 

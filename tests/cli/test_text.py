@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servent.cli.text import duration, parse_duration, parse_rate, rate, size
+from servent.cli.text import clean, duration, parse_duration, parse_rate, rate, size
 from servent.errors import UsageError
 
 
@@ -62,3 +62,19 @@ def test_anything_typed_is_a_rate_or_an_error_that_helps(text: str) -> None:
 def test_never_is_no_duration() -> None:
     assert parse_duration("never") is None
     assert parse_duration("1.5h") == 5400.0
+
+
+def test_a_peers_words_cannot_steer_the_terminal() -> None:
+    evil = "ann\x1b]0;owned\x07\x1b[2J\r\x9b31m\u202etxt.exe\u2066\x7f"
+    shown = clean(evil)
+    assert shown == "ann\ufffd]0;owned\ufffd\ufffd[2J\ufffd\ufffd31m\ufffdtxt.exe\ufffd\ufffd"
+    assert clean("Zoë 日本\tfile\n") == "Zoë 日本\tfile\n"
+
+
+@given(st.text(max_size=200))
+def test_nothing_a_terminal_obeys_gets_through(text: str) -> None:
+    assert not [
+        letter
+        for letter in clean(text)
+        if (ord(letter) < 32 and letter not in "\n\t") or 0x7F <= ord(letter) < 0xA0
+    ]

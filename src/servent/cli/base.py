@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from servent.cli.text import clean
 from servent.errors import UsageError
 
 if TYPE_CHECKING:
@@ -124,10 +125,10 @@ def table(
     """Rows for people on a terminal, drawn by rich; tab-separated and never shortened elsewhere."""
     if not sys.stdout.isatty():
         for row in rows:
-            click.echo("\t".join(row))
+            say("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
         return
     if not rows:
-        click.echo(empty)
+        say(empty)
         return
     from rich.console import Console
     from rich.table import Table
@@ -137,7 +138,7 @@ def table(
     for number, header in enumerate(headers):
         drawn.add_column(header, justify="right" if number in right else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))
+        drawn.add_row(*(Text(clean(cell)) for cell in row))
     Console(highlight=False, no_color=no_color()).print(drawn)
 
 
@@ -148,7 +149,12 @@ def no_color() -> bool:
 
 def hint(text: str) -> None:
     """For people, not for pipes: goes to stderr."""
-    click.echo(text, err=True)
+    say(text, err=True)
+
+
+def say(text: str, *, head: str = "", err: bool = False) -> None:
+    """Print `text`, which may hold others' words, without what a terminal would obey; `head` is ours."""
+    click.echo(head + clean(text), err=err, color=False if no_color() else None)
 
 
 def secret(given: str | None, variable: str, question: str, *, what: str, confirm: bool = False) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from servent.api import schema
-from servent.cli.base import Session, command, hint
+from servent.cli.base import Session, command, hint, say
 from servent.errors import ServentError, WorldError
 
 _SIGNS = {
@@ -46,12 +46,12 @@ def doctor(session: Session) -> int:
     def people() -> None:
         for check in found.checks:
             sign, color = _SIGNS[check.outcome]
-            click.echo(f"{click.style(sign, fg=color)}  {check.title}: {check.detail}")
+            say(f"  {check.title}: {check.detail}", head=click.style(sign, fg=color))
             if check.remedy:
-                click.echo(f"      {check.remedy}")
+                say(f"      {check.remedy}")
         for peer in found.peers:
             rtt = "" if peer.rtt_ms is None else f", {peer.rtt_ms:.1f} ms"
-            click.echo(
+            say(
                 f"peer  {peer.name or peer.id[:8]}: {peer.path or 'away'}{rtt}{'; ' if peer.why else ''}{peer.why}"
             )
 
@@ -100,7 +100,7 @@ def bugreport(session: Session, to: Path | None) -> None:
                 archive.writestr(name, redact.clean(text, secrets))
     except OSError as wrong:
         raise WorldError(f"{target}: {wrong.strerror}", advice="Name another file with --to.") from wrong
-    session.show({"file": str(target), "parts": sorted(parts)}, lambda: click.echo(str(target)))
+    session.show({"file": str(target), "parts": sorted(parts)}, lambda: say(str(target)))
     hint("Look at it before you send it: names of peers, networks and files are in it.")
 
 

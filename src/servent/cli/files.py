@@ -11,7 +11,7 @@ import click
 
 from servent.api import schema
 from servent.api.client import Client, NoAnswer, NodeDown
-from servent.cli.base import Session, command, hint, print_json, table
+from servent.cli.base import Session, command, hint, print_json, say, table
 from servent.cli.progress import Progress
 from servent.cli.text import duration, parse_duration, parse_rate, rate, size
 from servent.errors import NotFound, ServentError, UsageError
@@ -51,7 +51,7 @@ def send(session: Session, path: Path) -> None:
             share = client.share(share.id)
     if share.state == "failed":
         raise TransferFailed(share.reason or "it could not be read", advice="Fix it, then send it again.")
-    session.show(share, lambda: click.echo(share.link))
+    session.show(share, lambda: say(share.link))
     if not session.json:
         files = "1 file" if share.files == 1 else f"{share.files} files"
         hint(f"{share.name}: {files}, {size(share.size_bytes)}. They run: servent get 'LINK'")
@@ -90,7 +90,7 @@ def get(
     client = session.client()
     transfer = client.download(link, str(to.expanduser().resolve()) if to else None)
     if detach:
-        session.show(transfer, lambda: click.echo(transfer.id))
+        session.show(transfer, lambda: say(transfer.id))
         return
     try:
         transfer = _wait(client, transfer, limit)
@@ -113,7 +113,7 @@ def get(
             transfer.error or transfer.reason or f"the transfer is {transfer.state}",
             advice=transfer.advice or "",
         )
-    session.show(transfer, lambda: click.echo(transfer.path or transfer.name))
+    session.show(transfer, lambda: say(transfer.path or transfer.name))
 
 
 def _wait(client: Client, transfer: schema.Transfer, limit: float | None) -> schema.Transfer:
@@ -159,7 +159,7 @@ def shares(session: Session, remove: str | None) -> None:
     client = session.client()
     if remove is not None:
         client.remove_share(remove)
-        session.show({"removed": remove}, lambda: click.echo("offered no longer; the files stay"))
+        session.show({"removed": remove}, lambda: say("offered no longer; the files stay"))
         return
     known = client.shares()
     rows = [
@@ -252,9 +252,9 @@ def _turn(session: Session, verb: str, wanted: tuple[str, ...], every: bool) -> 
 
     def people() -> None:
         for entry in turned:
-            click.echo(f"{entry.name or entry.id[:12]} is {entry.state}")
+            say(f"{entry.name or entry.id[:12]} is {entry.state}")
         if not turned:
-            click.echo(f"nothing to {verb}")
+            say(f"nothing to {verb}")
 
     session.show(turned, people)
 
@@ -328,7 +328,7 @@ def limits(
             ("up to each peer", now.per_peer_up_bytes_per_s),
             ("down from each peer", now.per_peer_down_bytes_per_s),
         ):
-            click.echo(f"{label:20}{'no limit' if value is None else rate(value)}")
-        click.echo(f"{'peers served at once':20} {now.upload_slots or 'no limit'}")
+            say(f"{label:20}{'no limit' if value is None else rate(value)}")
+        say(f"{'peers served at once':20} {now.upload_slots or 'no limit'}")
 
     session.show(now, people)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from servent.cli.base import Session, command, group, hint, json_option, pass_session, secret
+from servent.cli.base import Session, command, group, hint, json_option, pass_session, say, secret
 from servent.errors import NotFound, WorldError
 
 
@@ -26,11 +26,11 @@ def identity(ctx: click.Context, session: Session, qr: bool, full: bool) -> None
         import sys
 
         if full:
-            click.echo(me.id)
+            say(me.id)
             return
-        click.echo(f"name   {me.name}\nshort  {me.short_id}\nfull   {me.id}")
+        say(f"name   {me.name}\nshort  {me.short_id}\nfull   {me.id}")
         if qr or sys.stdout.isatty():
-            click.echo(me.qr_text.rstrip("\n"))
+            say(me.qr_text.rstrip("\n"))
 
     session.show(me, people)
 
@@ -56,7 +56,7 @@ def backup(session: Session, file: Path, passphrase_stdin: bool) -> None:
         raise WorldError(
             f"{file}: {wrong.strerror}", advice="Name a file that does not exist yet."
         ) from wrong
-    session.show({"file": str(file)}, lambda: click.echo(f"written to {file}"))
+    session.show({"file": str(file)}, lambda: say(f"written to {file}"))
     hint("Whoever has this file and the passphrase can be you. Keep both, apart from each other.")
 
 
@@ -82,7 +82,7 @@ def restore(session: Session, file: Path, passphrase_stdin: bool, replace: bool)
     except OSError as wrong:
         raise WorldError(f"{file}: {wrong.strerror}") from wrong
     me = restore_identity(session.folder, blob, _passphrase(passphrase_stdin, confirm=False), replace=replace)
-    session.show({"id": me}, lambda: click.echo(f"this node is {me} from its next start on"))
+    session.show({"id": me}, lambda: say(f"this node is {me} from its next start on"))
 
 
 def _passphrase(from_stdin: bool, *, confirm: bool) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from servent.cli.base import Command, Session, no_color
+from servent.cli.base import Command, Session, hint, no_color, say
 from servent.errors import NotFound, Refused, ServentError, Unreachable, UsageError
 
 OK, FAILED, USAGE, NOT_RUNNING, NOT_FOUND, REFUSED, TOO_LATE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
@@ -178,17 +178,13 @@ def run(arguments: Sequence[str]) -> int:
         if as_json:
             _say_json(str(wrong), wrong.advice, code)
         else:
-            click.echo(click.style("error: ", fg="red") + str(wrong), err=True, color=_colors())
+            say(str(wrong), head=click.style("error: ", fg="red"), err=True)
             if wrong.advice:
-                click.echo(wrong.advice, err=True)
+                hint(wrong.advice)
         return code
     except BrokenPipeError:  # `servent peers | head`: nobody reads on, which is no failure
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
-
-
-def _colors() -> bool | None:
-    return False if no_color() else None
 
 
 def _say_json(message: str, advice: str, code: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from servent.cli.base import Session, command, hint
+from servent.cli.base import Session, command, hint, say
 from servent.errors import ServentError, UsageError
 
 DOWN_WITHIN = 10.0  # s
@@ -104,7 +104,7 @@ def down(session: Session) -> None:
         try:
             read_api_file(session.folder)
         except NodeDown:
-            session.show({"stopped": True}, lambda: click.echo("stopped"))
+            session.show({"stopped": True}, lambda: say("stopped"))
             return
         time.sleep(0.02)
     raise StillUp(
@@ -122,7 +122,7 @@ def open_page(session: Session, only_print: bool) -> None:
             "this node runs without its page", advice="Stop it, then start it with `servent up --web`."
         )
     link = client.login_link()
-    session.show(link, lambda: click.echo(link.url if only_print else "opening the page"))
+    session.show(link, lambda: say(link.url if only_print else "opening the page"))
     if not only_print and not session.json:
         import webbrowser
 
@@ -215,4 +215,4 @@ def completion(session: Session, shell: str) -> None:
     if kind is None:
         raise UsageError(f"no completion for {shell}")
     source = kind(cli, {}, "servent", "_SERVENT_COMPLETE").source()
-    session.show({"shell": shell, "script": source}, lambda: click.echo(source))
+    session.show({"shell": shell, "script": source}, lambda: say(source))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from servent.api import schema
-from servent.cli.base import Session, command, table
+from servent.cli.base import Session, command, say, table
 from servent.errors import UsageError
 
 
@@ -59,7 +59,7 @@ def contact(
     """Name, befriend, block or forget a peer."""
     if forget:
         session.client().forget_peer(peer)
-        session.show({"forgotten": peer}, lambda: click.echo(f"{peer} is forgotten"))
+        session.show({"forgotten": peer}, lambda: say(f"{peer} is forgotten"))
         return
     if petname is None and friend is None and blocked is None:
         raise UsageError("nothing to change", advice="See `servent contact --help`.")
@@ -70,7 +70,7 @@ def contact(
             now.petname or now.name or now.short_id,
             "blocked" if now.blocked else "friend" if now.friend else "",
         ]
-        click.echo(" ".join(word for word in words if word) + f" {now.id}")
+        say(" ".join(word for word in words if word) + f" {now.id}")
 
     session.show(now, people)
 
@@ -84,15 +84,13 @@ def ping(session: Session, peer: str, count: int) -> int:
 
     def people() -> None:
         for rtt in answer.rtts_ms:
-            click.echo(
-                f"{answer.name or peer}: {rtt:.1f} ms, {answer.path or '?'} {answer.address or ''}".rstrip()
-            )
+            say(f"{answer.name or peer}: {rtt:.1f} ms, {answer.path or '?'} {answer.address or ''}".rstrip())
         if answer.rtts_ms:
             mean = sum(answer.rtts_ms) / len(answer.rtts_ms)
             lost = f", {answer.lost} lost" if answer.lost else ""
-            click.echo(f"fastest {min(answer.rtts_ms):.1f} ms, mean {mean:.1f} ms{lost}")
+            say(f"fastest {min(answer.rtts_ms):.1f} ms, mean {mean:.1f} ms{lost}")
         else:
-            click.echo("no answer")
+            say("no answer")
 
     session.show(answer, people)
     return 0 if answer.rtts_ms else 6

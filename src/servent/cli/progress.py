@@ -6,9 +6,8 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import click
-
-from servent.cli.base import no_color
+from servent.cli.base import no_color, say
+from servent.cli.text import clean
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -52,17 +51,17 @@ class Progress:
         """`part` from 0 to 1."""
         self._name = name or self._name
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=part, detail=detail, description=self._name)
+            self._bar.update(self._task, completed=part, detail=clean(detail), description=clean(self._name))
         elif int(part * 10) > self._tenth:
             self._tenth = int(part * 10)
-            click.echo(f"{self._name}: {self._tenth * 10} %{', ' + detail if detail else ''}", err=True)
+            say(f"{self._name}: {self._tenth * 10} %{', ' + detail if detail else ''}", err=True)
 
     def note(self, text: str) -> None:
         """One line that stays."""
         if self._bar is not None:
-            self._bar.console.print(text, markup=False)
+            self._bar.console.print(clean(text), markup=False)
         else:
-            click.echo(f"{self._name}: {text}", err=True)
+            say(f"{self._name}: {text}", err=True)
 
     def done(self, detail: str) -> None:
         self.note(f"{self._name}: {detail}") if self._bar is not None else self.note(detail)

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from servent.cli.autostart import Plan, plan
-from servent.cli.base import Session, command, group, hint
+from servent.cli.base import Session, command, group, hint, say
 from servent.errors import NotFound, UsageError, WorldError
 
 COMMAND_LIMIT = 30.0  # s
@@ -70,9 +70,9 @@ def install(session: Session, dry_run: bool) -> None:
 
         def people() -> None:
             if wanted.path is not None:
-                click.echo(f"would write {wanted.path}:\n\n{wanted.text}")
+                say(f"would write {wanted.path}:\n\n{wanted.text}")
             for step in steps:
-                click.echo(f"would run {step}")
+                say(f"would run {step}")
 
         session.show({**done, "text": wanted.text, "dry_run": True}, people)
         return
@@ -96,9 +96,7 @@ def install(session: Session, dry_run: bool) -> None:
         if wanted.path is not None:
             wanted.path.unlink(missing_ok=True)
         raise
-    session.show(
-        done, lambda: click.echo(f"installed: {wanted.system}{f' {wanted.path}' if wanted.path else ''}")
-    )
+    session.show(done, lambda: say(f"installed: {wanted.system}{f' {wanted.path}' if wanted.path else ''}"))
     hint(f"Undo it with: {wanted.undo}")
     if wanted.note:
         hint(wanted.note)
@@ -131,9 +129,9 @@ def uninstall(session: Session, dry_run: bool) -> None:
 
     def people() -> None:
         if dry_run:
-            click.echo("\n".join([*(f"would run {step}" for step in steps), f"would remove {wanted.path}"]))
+            say("\n".join([*(f"would run {step}" for step in steps), f"would remove {wanted.path}"]))
         else:
-            click.echo(f"removed; data and settings stay in {session.folder}")
+            say(f"removed; data and settings stay in {session.folder}")
 
     session.show(done, people)
 
@@ -152,7 +150,7 @@ def status(session: Session) -> int:
         installed = running
     session.show(
         {"installed": installed, "running": running, "system": wanted.system, "file": str(wanted.path or "")},
-        lambda: click.echo(
+        lambda: say(
             f"{'installed' if installed else 'not installed'}, {'running' if running else 'not running'}"
         ),
     )
@@ -167,4 +165,4 @@ def logs(session: Session) -> None:
         lines = path.read_text("utf-8", "replace").splitlines()[-LOG_LINES:]
     except FileNotFoundError:
         raise NotFound(f"there is no {path}", advice="The node has not run here yet.") from None
-    session.show({"file": str(path), "lines": lines}, lambda: click.echo("\n".join(lines)))
+    session.show({"file": str(path), "lines": lines}, lambda: say("\n".join(lines)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from servent.api import schema
-from servent.cli.base import Session, command, group, hint, table
+from servent.cli.base import Session, command, group, hint, say, table
 from servent.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def get(session: Session, key: str | None) -> None:
     found = next((setting for setting in known.settings if setting.key == key), None)
     if found is None:
         raise NotFound(f"no setting is called {key!r}", advice="`servent config get` lists them all.")
-    session.show(found, lambda: click.echo(_shown(found.value)))
+    session.show(found, lambda: say(_shown(found.value)))
 
 
 @command(
@@ -68,7 +68,7 @@ def set_(session: Session, key: str, value: str | None, unset: bool) -> None:
     wanted = None if value is None else settings.parse_value(key, value)
     changed = settings.change(session.folder, {key: wanted})
     now = next(setting for setting in changed.settings if setting.key == key)
-    session.show(now, lambda: click.echo(f"{key} = {_shown(now.value)}"))
+    session.show(now, lambda: say(f"{key} = {_shown(now.value)}"))
     if _running(session):
         hint("It takes effect when the node starts again.")
 
@@ -83,7 +83,7 @@ def edit(session: Session) -> None:
     before = path.read_text("utf-8") if path.exists() else ""
     after = click.edit(before or "# See `servent config get` for what can be set.\n", extension=".toml")
     if after is None or after == before:
-        session.show({"changed": False}, lambda: click.echo("nothing changed"))
+        session.show({"changed": False}, lambda: say("nothing changed"))
         return
     import tomllib
 
@@ -92,7 +92,7 @@ def edit(session: Session) -> None:
     except tomllib.TOMLDecodeError as wrong:
         raise UsageError(f"not kept: {wrong}", advice="`servent config edit` again.") from wrong
     _write(path, after)
-    session.show(settings.view(session.folder), lambda: click.echo(f"{path} is changed"))
+    session.show(settings.view(session.folder), lambda: say(f"{path} is changed"))
 
 
 def _write(path: Path, text: str) -> None:
@@ -108,7 +108,7 @@ def path(session: Session) -> None:
     from servent import config as configuration
 
     found = session.folder / configuration.FILE_NAME
-    session.show({"path": str(found)}, lambda: click.echo(str(found)))
+    session.show({"path": str(found)}, lambda: say(str(found)))
 
 
 def _shown(value: object) -> str:
@@ -141,7 +141,7 @@ def token() -> None:
 def add(session: Session, name: str, scope: schema.Scope) -> None:
     """Make a token; it is shown once."""
     made = session.client().add_token(name, scope)
-    session.show(made, lambda: click.echo(made.token))
+    session.show(made, lambda: say(made.token))
     if not session.json:
         hint("It is not shown again. Send it as `Authorization: Bearer TOKEN`.")
 
@@ -159,7 +159,7 @@ def ls(session: Session) -> None:
 def revoke(session: Session, name: str) -> None:
     """A token stops working at once."""
     session.client().remove_token(name)
-    session.show({"revoked": name}, lambda: click.echo(f"{name} works no more"))
+    session.show({"revoked": name}, lambda: say(f"{name} works no more"))
 
 
 @command("rotate", "servent token rotate", group=token)
@@ -167,7 +167,7 @@ def rotate(session: Session) -> None:
     """Make a new admin token; all sessions of the page end."""
     session.client().rotate_token()
     session.show(
-        {"rotated": True}, lambda: click.echo("a new token is in api.token; log in again with `servent open`")
+        {"rotated": True}, lambda: say("a new token is in api.token; log in again with `servent open`")
     )
 
 
@@ -177,4 +177,4 @@ def token_path(session: Session) -> None:
     from servent.api.client import TOKEN_FILE
 
     found = os.fspath(session.folder / TOKEN_FILE)
-    session.show({"path": found}, lambda: click.echo(found))
+    session.show({"path": found}, lambda: say(found))

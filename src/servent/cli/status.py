@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import click
-
-from servent.cli.base import Session, command
+from servent.cli.base import Session, command, say
 from servent.cli.text import duration, rate, size
 
 
@@ -14,21 +12,19 @@ def status(session: Session) -> None:
     now = session.client().status()
 
     def people() -> None:
-        click.echo(f"{now.name} {now.short_id}, servent {now.version}, up {duration(now.uptime)}")
-        click.echo(f"reach      {now.reach.summary}")
+        say(f"{now.name} {now.short_id}, servent {now.version}, up {duration(now.uptime)}")
+        say(f"reach      {now.reach.summary}")
         for remedy in now.reach.remedies:
-            click.echo(f"           {remedy}")
-        click.echo(
-            f"peers      {now.peers.total} connected: {now.peers.direct} direct, {now.peers.relayed} relayed"
-        )
-        click.echo(
+            say(f"           {remedy}")
+        say(f"peers      {now.peers.total} connected: {now.peers.direct} direct, {now.peers.relayed} relayed")
+        say(
             f"transfers  {now.transfers.active} active, {now.transfers.waiting} waiting, {now.transfers.done} done"
             f"; down {rate(now.down_bytes_per_s)}, up {rate(now.up_bytes_per_s)}"
         )
-        click.echo(f"networks   {', '.join(now.networks) or 'none'}")
-        click.echo(f"downloads  {now.download_dir}")
-        click.echo(f"data       {now.data_dir} ({size(now.memory_bytes)} of memory in use)")
-        click.echo(
+        say(f"networks   {', '.join(now.networks) or 'none'}")
+        say(f"downloads  {now.download_dir}")
+        say(f"data       {now.data_dir} ({size(now.memory_bytes)} of memory in use)")
+        say(
             f"page       {now.web_url or 'off'}; `servent open` opens it" if now.web_url else "page       off"
         )
 

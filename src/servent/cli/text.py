@@ -11,6 +11,15 @@ _BINARY = {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 _TIMES = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0, "y": 365 * 86400.0}
 
 
+# Control characters could move the cursor, rename the window or type for you; direction overrides reorder text.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+
+
+def clean(text: str) -> str:
+    """Text that may hold a peer's words, safe to print: each unsafe character becomes one visible mark."""
+    return _UNSAFE.sub("\ufffd", text)
+
+
 def size(count: float) -> str:
     """1536 -> "1.5 kB"; decimal units, as networks and disks are sold."""
     if count < 1000:

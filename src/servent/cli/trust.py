@@ -7,7 +7,7 @@ import time
 import click
 
 from servent.api import schema
-from servent.cli.base import Session, command, group, hint, secret, table
+from servent.cli.base import Session, command, group, hint, say, secret, table
 from servent.cli.text import duration, parse_duration
 from servent.errors import UsageError
 
@@ -25,8 +25,8 @@ def ticket(session: Session, once: bool, lifetime: str | None, qr: bool) -> None
     """Print a ticket: whoever holds it can connect to this node."""
     made = session.client().ticket(once=once, lifetime=_lifetime(lifetime))
     if qr:
-        click.echo(made.qr_text, err=True)
-    session.show(made, lambda: click.echo(made.ticket))
+        say(made.qr_text, err=True)
+    session.show(made, lambda: say(made.ticket))
     if not session.json:
         until = f", good for {duration(made.expires - time.time())}" if made.expires else ""
         hint(f"They run: servent join TICKET{until}")
@@ -50,7 +50,7 @@ def join(session: Session, ticket: str | None) -> None:
 
     def people() -> None:
         what = f"you are in the network {done.network}" if done.kind == "network" else f"you know {done.peer}"
-        click.echo(what + (", and you are connected" if done.connected else ""))
+        say(what + (", and you are connected" if done.connected else ""))
 
     session.show(done, people)
     if not done.connected:
@@ -104,7 +104,7 @@ def invite(
     client = session.client()
     if revoke is not None:
         client.revoke_invitation(name, revoke)
-        session.show({"revoked": revoke}, lambda: click.echo(f"{revoke} lets nobody in any more"))
+        session.show({"revoked": revoke}, lambda: say(f"{revoke} lets nobody in any more"))
         return
     if show:
         known = client.invitations(name)
@@ -113,8 +113,8 @@ def invite(
     count = None if uses.lower() in ("any", "unlimited") else _count(uses)
     made = client.invite(name, uses=count, lifetime=_lifetime(lifetime))
     if qr:
-        click.echo(made.qr_text, err=True)
-    session.show(made, lambda: click.echo(made.invitation))
+        say(made.qr_text, err=True)
+    session.show(made, lambda: say(made.invitation))
     if not session.json:
         who = "any number of people" if count is None else "one person" if count == 1 else f"{count} people"
         hint(f"Good for {who}. They run: servent join INVITATION")
@@ -150,9 +150,7 @@ def network() -> None:
 def new(session: Session, name: str, open_: bool) -> None:
     """Make a network; this node is its admin."""
     made = session.client().create_network(name, open=open_)
-    session.show(
-        made, lambda: click.echo(f"{made.name} is there; `servent invite {made.name}` lets others in")
-    )
+    session.show(made, lambda: say(f"{made.name} is there; `servent invite {made.name}` lets others in"))
 
 
 @command("ls", "servent network ls", group=network)
@@ -197,7 +195,7 @@ def members(session: Session, name: str) -> None:
 def revoke(session: Session, name: str, peer: str) -> None:
     """End somebody's membership; only the admin can."""
     session.client().revoke_member(name, peer)
-    session.show({"revoked": peer}, lambda: click.echo(f"{peer} is no member of {name} any more"))
+    session.show({"revoked": peer}, lambda: say(f"{peer} is no member of {name} any more"))
 
 
 @command("leave", "servent network leave club", group=network)
@@ -205,4 +203,4 @@ def revoke(session: Session, name: str, peer: str) -> None:
 def leave(session: Session, name: str) -> None:
     """Leave a network."""
     session.client().leave_network(name)
-    session.show({"left": name}, lambda: click.echo(f"you are no member of {name} any more"))
+    session.show({"left": name}, lambda: say(f"you are no member of {name} any more"))
