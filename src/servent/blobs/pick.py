@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections import deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
@@ -22,19 +21,12 @@ from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from servent.blobs.pieces import Bits
+from servent.blobs.window import START_WINDOW, Window
 
 if TYPE_CHECKING:
     from random import Random
 
 MiB = 1024 * 1024
-START_WINDOW = 2 * MiB  # bytes a new source may owe; about what 100 Mbit/s and 160 ms hold
-SMALLEST_WINDOW = 256 * 1024
-LARGEST_WINDOW = 64 * MiB
-SLACK = 0.2  # s of data beyond bandwidth x delay, for the pauses of busy machines
-LARGEST_SLACK = 4 * MiB
-GROWTH = 1.25  # a round that is this much faster lets the window double; as in BBR's start-up
-PROBE_EVERY = 10.0  # s; BBR probes as often
-ROUNDS_WITHOUT_GROWTH = 3  # then the pipe is full; BBR
 LARGEST_ASK = 4 * MiB  # bytes of one request
 MOST_PIECES = 1024  # of one request
 STRETCH = 4 * MiB  # requests do not cross its borders, so that what is left stays in long runs
@@ -111,20 +103,9 @@ class _Source:
     name: Hashable
     have: int
     full: bool
-    now: float
+    window: Window
     owed: dict[int, float] = field(default_factory=dict)  # piece -> when it was asked, oldest first
     owed_bytes: int = 0
-    window: float = START_WINDOW
-    growing: bool = True
-    flat_rounds: int = 0
-    round_bytes: int = 0
-    round_at: float = 0.0
-    round_limited: bool = False
-    rates: deque[float] = field(default_factory=lambda: deque(maxlen=8))
-    best_round: float = 0.0
-    useful: float = 0.0  # the largest window that made it faster
-    probe_at: float = 0.0  # when a larger window is tried again: paths change
-    delay: float | None = None  # shortest time from asking to a piece
     heard: float = 0.0  # when bytes last came, or when something was asked of an idle one
     done_bytes: int = 0
     next_piece: int = -1
@@ -133,10 +114,6 @@ class _Source:
     slow: bool = False  # it kept us waiting: one request at a time until it delivers
     late: set[int] = field(default_factory=set)  # asked of others meanwhile, still welcome
     nudge: float = 0.0  # no help for it before that time
-
-    @property
-    def rate(self) -> float:
-        return max(self.rates, default=0.0)
 
 
 class Swarm:
@@ -199,7 +176,7 @@ class Swarm:
         if name in self._sources:
             self.remove_source(name, now)
         value = (1 << self.pieces) - 1 if bits is None else bits.value
-        source = _Source(name, value, value.bit_count() == self.pieces, now, window=self._start_window)
+        source = _Source(name, value, value.bit_count() == self.pieces, Window(self._start_window))
         if not source.full:
             self._count(value)
         self._sources[name] = source
@@ -264,14 +241,14 @@ class Swarm:
                 ask = self._repeat(source, room, now)
             if ask is None:
                 source.idle = True
-                source.round_limited = True
+                source.window.limited()
                 return asks
             self._owe(source, ask, now)
             asks.append(ask)
 
     def _room(self, source: _Source) -> int:
         """Bytes it may be asked for now. A quarter of the window is waited for, so that requests stay big."""
-        window = max(int(source.window), 2 * self._largest)
+        window = max(int(source.window.size), 2 * self._largest)
         enough = min(window // 4, self._largest_ask)
         most = max(self._memory, 2 * self._largest * len(self._sources))  # else big pieces starve some
         memory = most - self._owed_bytes - self._held_bytes
@@ -334,7 +311,8 @@ class Swarm:
             return None
         first = last
         size = self._size(first, 1)
-        mine = (source.owed_bytes + size) / source.rate + (source.delay or 0.0) if source.rate else 0.0
+        pace = source.window
+        mine = pace.time_for(source.owed_bytes + size) + (pace.delay or 0.0) if pace.rate else 0.0
         if mine >= longest:
             return None
         count, most = 1, min(room, self._largest_ask, best.owed_bytes // 2)
@@ -348,14 +326,17 @@ class Swarm:
 
     def _time_left(self, source: _Source, now: float) -> float:
         """How long it will take for what it owes, as far as we can tell."""
-        if not source.rate or now >= self._overdue_at(source):
+        if not source.window.rate or now >= self._overdue_at(source):
             return inf
-        return source.owed_bytes / source.rate
+        return source.window.time_for(source.owed_bytes)
+
+    def _expected(self, source: _Source) -> float:
+        """Seconds a source needs for the piece it owes longest."""
+        return source.window.time_for(self._size(next(iter(source.owed)), 1)) + (source.window.delay or 0.0)
 
     def _overdue_at(self, source: _Source) -> float:
         """When a source that still sends would have sent something."""
-        piece = self._size(next(iter(source.owed)), 1) / source.rate if source.rate else 0.0
-        return source.heard + max(NUDGE, 2 * (piece + (source.delay or 0.0)))
+        return source.heard + max(NUDGE, 2 * self._expected(source))
 
     def _repeatable(self, source: _Source, piece: int) -> bool:
         owing = self._owing[piece]
@@ -370,8 +351,8 @@ class Swarm:
         first, count = ask.first, ask.count
         self._wanted &= ~(((1 << count) - 1) << first)
         if not source.owed:
-            source.heard = source.round_at = now
-            source.round_bytes = 0
+            source.heard = now
+            source.window.began(now)
         for piece in range(first, first + count):
             source.late.discard(piece)
             source.owed[piece] = now
@@ -398,7 +379,9 @@ class Swarm:
         if piece in source.owed:
             asked = source.owed[piece]
             self._settle(source, piece)
-            self._measure(source, size, asked, now)
+            source.window.arrived(size, now - asked, bool(source.owed), now)
+            source.heard, source.slow = now, False
+            source.done_bytes += size
         elif piece in source.late:
             source.late.remove(piece)
             source.heard, source.slow = now, False
@@ -522,52 +505,13 @@ class Swarm:
                 effects.append(Wake(source.name))
         return effects
 
-    # -- how fast a source is
-
-    def _measure(self, source: _Source, size: int, asked: float, now: float) -> None:
-        source.heard = now
-        source.slow = False
-        source.done_bytes += size
-        waited = now - asked
-        if source.delay is None or waited < source.delay:
-            source.delay = waited
-        source.round_bytes += size
-        passed = now - source.round_at
-        if (
-            passed <= 0
-            or (source.round_bytes < source.window / 2 and source.owed)
-            or passed < source.delay / 2
-        ):
-            return
-        rate = source.round_bytes / passed
-        source.rates.append(rate)
-        if source.growing and not source.round_limited:
-            if rate >= source.best_round * GROWTH:
-                source.flat_rounds = 0
-                if source.best_round:
-                    source.useful = source.window
-                source.window = min(LARGEST_WINDOW, source.window * 2)
-            else:
-                source.flat_rounds += 1
-                source.growing = source.flat_rounds < ROUNDS_WITHOUT_GROWTH
-                source.probe_at = now + PROBE_EVERY
-        source.best_round = max(source.best_round, rate)
-        if not source.growing:
-            best = source.rate
-            wanted = 2 * best * source.delay + min(LARGEST_SLACK, SLACK * best)
-            source.window = min(LARGEST_WINDOW, max(SMALLEST_WINDOW, wanted, source.useful))
-            if now >= source.probe_at:
-                source.growing, source.flat_rounds, source.best_round = True, 0, 0.0
-        source.round_bytes, source.round_at, source.round_limited = 0, now, False
-
     # -- time
 
     def _deadline(self, source: _Source) -> float:
         """When we stop waiting for what it owes."""
         if not source.owed:
             return inf
-        expected = self._size(next(iter(source.owed)), 1) / source.rate if source.rate else 0.0
-        return source.heard + max(PATIENCE, HOPE * (expected + (source.delay or 0.0)))
+        return source.heard + max(PATIENCE, HOPE * self._expected(source))
 
     def _nudge_at(self, source: _Source) -> float:
         """At the end, when idle sources may help this one."""
@@ -591,9 +535,8 @@ class Swarm:
                     self._settle(source, piece)
                     self._want(piece)
                 source.late.update(owed)
-                source.slow, source.window = True, SMALLEST_WINDOW
-                source.growing, source.flat_rounds, source.best_round = True, 0, 0.0
-                source.rates.clear()
+                source.slow = True
+                source.window.stalled()
                 source.idle = False
                 slow.append(Wake(source.name))
         helped = False
@@ -634,9 +577,9 @@ class Swarm:
                 "slow" if source.slow else "active" if source.owed else "idle",
                 source.have.bit_count(),
                 source.owed_bytes,
-                int(source.window),
-                source.rate,
-                source.delay,
+                int(source.window.size),
+                source.window.rate,
+                source.window.delay,
                 source.done_bytes,
             )
             for source in self._sources.values()
