@@ -174,3 +174,27 @@ def test_sending_shows_a_link_in_the_dialog_and_escape_closes_it(visit: Visit) -
     tab.keyboard.press("Escape")
     tab.wait_for_selector(".dialog", state="hidden")
     assert visit.complaints == []
+
+
+@pytest.mark.parametrize("width", [390, 600, 820, 1024, 1280, 1920])
+def test_names_have_room_and_nothing_overlaps_at_any_width(browser: Any, page: WebPage, width: int) -> None:
+    overlaps = """selector => {
+        const row = document.querySelector(selector + ' .item:not([hidden])');
+        const shown = [...row.children].filter(e => e.checkVisibility() && e.getBoundingClientRect().width > 0);
+        const boxes = shown.map(e => [e.className, e.getBoundingClientRect()]);
+        const bad = [];
+        for (const [a, p] of boxes) {
+            if (p.right > innerWidth + 0.5) bad.push(a + ' leaves the window');
+            for (const [b, q] of boxes)
+                if (a < b && p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 1 && q.top < p.bottom - 1)
+                    bad.push(a + ' over ' + b);
+        }
+        if (row.querySelector('.what').getBoundingClientRect().width < 130) bad.push('no room for the name');
+        return bad;
+    }"""
+    with Visit(browser, page, width=width) as visit:
+        for path, selector in (("/transfers", "sv-transfers"), ("/peers", "sv-peers"), ("/", "sv-transfers")):
+            tab = visit.open(path)
+            tab.wait_for_selector(f"{selector} .item")
+            assert tab.evaluate(overlaps, selector) == [], f"{path} at {width} px"
+            assert visit.sideways() <= 0

@@ -166,7 +166,7 @@ class FakeNode:
             data_dir="/home/you/.local/share/servent", download_dir="/home/you/Downloads/servent", api_url="",
             networks=["Family"],
             reach=schema.ReachStatus(
-                summary="Most peers reach you directly; two of them only through a relay.", nat="symmetric", ipv4=True,
+                summary="Most peers reach you directly; three of them only through a relay.", nat="symmetric", ipv4=True,
                 addresses=["203.0.113.7:41234"], relayed_because="Your router gives each destination another port.",
                 remedies=["Turn on UPnP or PCP in your router, or forward one UDP port.", "IPv6 on the router would do as well."],
             ) if here else schema.ReachStatus(summary="Nobody has told us yet how we look from outside.", nat="unknown"),
@@ -187,7 +187,7 @@ class FakeNode:
                 check(name="ipv6", title="IPv6", outcome="fail", detail="This machine has no global IPv6 address.",
                       remedy="Turn IPv6 on in your router; most providers offer it."),
                 check(name="nat", title="Your router's NAT", outcome="warn", detail="Each destination sees another port (symmetric).",
-                      remedy="Turn on UPnP or PCP, or forward one UDP port to this machine."),
+                      remedy="Turn on UPnP or PCP, or run `servent relay` on a machine that everyone can reach."),
                 check(name="disk", title="Room for downloads", outcome="pass", detail="212 GB free."),
                 check(name="lan", title="Peers on this network", outcome="skip", detail="Discovery is turned off in the settings."),
             ],

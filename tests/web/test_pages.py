@@ -246,7 +246,7 @@ def test_a_node_that_is_away_is_told_where_one_looks(tmp_path: Path) -> None:
     async def story(user: User) -> None:
         await user.open("/doctor")
         await see(user, "no node answers")
-        await see(user, "Start it with `servent up`.")
+        await see(user, "servent up")
 
     play(api, story)
 

@@ -202,6 +202,7 @@ def build(client: Client, token: str) -> Starlette:
         title="servent",
         favicon=STATIC / "servent.svg",
         tailwind=False,
+        binding_refresh_interval=None,  # nothing here is polled
         reconnect_timeout=5.0,
         show_welcome_message=False,
     )

@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-import segno
-
+from servent.api import qr
 from servent.api.client import Client
 from servent.errors import ServentError
 
@@ -19,6 +18,7 @@ T = TypeVar("T")
 
 # Control characters, zero-width ones and direction overrides could reorder or hide the text around a name.
 _UNSAFE = re.compile("[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+MOST_IN_A_CODE = 1200  # characters; denser codes are beyond a phone held before a screen
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -72,8 +72,6 @@ def picture_of(svg: str) -> str:
 
 def qr_of(text: str) -> str | None:
     """A QR code as the source of an <img>, or None where `text` is too long for one."""
-    try:
-        code = segno.make(text, error="l", micro=False)
-    except segno.DataOverflowError:
+    if len(text) > MOST_IN_A_CODE:
         return None
-    return str(code.svg_data_uri(scale=4, border=3, dark="#000", light="#fff"))
+    return picture_of(qr.svg(text))

@@ -32,6 +32,14 @@ class Words(TextElement):
         self.set_text(clean(text))
 
 
+def prose(text: str, classes: str = "") -> None:
+    """A paragraph of the node's, in which `commands` stand between backticks."""
+    with tag("p", classes):
+        for index, piece in enumerate(clean(text).split("`")):
+            if piece:
+                Words(piece, "code" if index % 2 else "span")
+
+
 def tag(kind: str, classes: str = "", /, **props: Any) -> Element:
     """A plain HTML element or one of ours. Props are set as values, so that nothing in them is parsed."""
     element = ui.element(kind)
@@ -128,7 +136,7 @@ class Answer(Element):
             with tag("div"):
                 Words(fact, "p", "problem-title")
                 if advice:
-                    Words(advice)
+                    prose(advice)
 
     def good(self, text: object) -> None:
         self.clear()

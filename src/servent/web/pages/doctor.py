@@ -8,7 +8,7 @@ from nicegui.element import Element
 from servent.api.schema import Check, PeerWhy
 from servent.errors import ServentError
 from servent.web.desk import Desk
-from servent.web.parts import Answer, Button, Words, card, heading, icon, tag
+from servent.web.parts import Answer, Button, Words, card, heading, icon, prose, tag
 
 SIGNS = {"pass": "check", "warn": "warn", "fail": "fail", "skip": "skip"}
 SPOKEN = {"pass": "fine", "warn": "take note", "fail": "needs you", "skip": "not tested"}
@@ -67,9 +67,9 @@ def _check(check: Check) -> Element:
                 Words(check.title, "strong")
                 Words(SPOKEN.get(check.outcome, check.outcome), "span", "outcome")
             if check.detail:
-                Words(check.detail, "p", "muted")
+                prose(check.detail, "muted")
             if check.remedy:
-                Words(check.remedy, "p", "remedy")
+                prose(check.remedy, "remedy")
     return row
 
 

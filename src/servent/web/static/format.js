@@ -26,6 +26,7 @@ export function duration(seconds) {
 
 export function rtt(ms) {
   if (ms === null || ms === undefined) return "–";
+  if (ms < 0.1) return "< 0.1 ms";
   return ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`;
 }
 
@@ -55,4 +56,12 @@ export function write(node, text) {
 export function attribute(node, name, value) {
   if (value === null || value === undefined || value === false) node.removeAttribute(name);
   else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
+}
+
+// Prose of the node, in which `commands` stand between backticks.
+export function prose(node, text) {
+  const said = clean(text);
+  if (node.said === said) return;
+  node.said = said;
+  node.replaceChildren(...said.split("`").map((piece, index) => (index % 2 ? el("code", {}, piece) : piece)));
 }

@@ -104,6 +104,7 @@ class Picture extends HTMLElement {
       label.textContent = `${ms} ms`;
       return [svg("ellipse", { cx: this.center.x, cy: this.center.y, rx: x, ry: y }), label];
     }));
+    this._named = null;
     this.paint(true);
   }
 
@@ -120,7 +121,6 @@ class Picture extends HTMLElement {
     const drawn = here.slice(0, MOST).sort((a, b) => (a.id < b.id ? -1 : 1));
     write(this.more, here.length > MOST ? `and ${here.length - MOST} more on the Peers page` : "");
     const angles = spread(drawn.map((peer) => direction(peer.id)));
-    this._name(angles);
     const seen = new Set();
     drawn.forEach((peer, index) => {
       seen.add(peer.id);
@@ -140,29 +140,36 @@ class Picture extends HTMLElement {
       this.nodes.delete(id);
       if (this.selected === id) this._select(null);
     }
+    this._name(angles);
     this._emptiness(here.length);
     this._show();
     this._place();
     this._run();
   }
 
-  // The rings say their milliseconds in the widest gap between two peers, where nobody's name stands.
+  // The rings say their milliseconds between two peers, where names stand farthest away. Settled anew only when
+  // somebody comes or goes, so that the words do not wander with every round trip.
   _name(angles) {
+    const key = `${this.width} ${[...this.nodes.keys()].join()}`;
+    if (key === this._named) return;
+    this._named = key;
     const order = [...angles].sort((a, b) => a - b);
-    let where = -Math.PI / 2;
-    let widest = 0;
-    order.forEach((angle, index) => {
-      const next = index + 1 < order.length ? order[index + 1] : order[0] + 2 * Math.PI;
-      if (next - angle > widest) {
-        widest = next - angle;
-        where = (angle + next) / 2;
-      }
-    });
+    const gaps = order.map((angle, index) => (angle + (order[index + 1] ?? order[0] + 2 * Math.PI)) / 2);
+    if (!gaps.length) gaps.push(-Math.PI / 2);
+    const taken = [...this.nodes.values()].map(({ goal }) => ({ x: goal.x, y: goal.y + (goal.y < this.center.y - 12 ? -20 : 20) }));
     RINGS.forEach((ms, index) => {
-      const { x, y } = this._radius(depth(ms));
+      const radius = this._radius(depth(ms));
+      const places = gaps.map((angle) => {
+        const x = this.center.x + Math.cos(angle) * radius.x;
+        const y = this.center.y + Math.sin(angle) * radius.y;
+        return { x, y, room: Math.min(...taken.map((other) => Math.hypot((other.x - x) / 1.8, other.y - y))) };
+      });
+      const best = places.reduce((one, other) => (other.room > one.room ? other : one));
+      taken.push(best);
       const label = this.rings.children[2 * index + 1];
-      label.setAttribute("x", (this.center.x + Math.cos(where) * x).toFixed(1));
-      label.setAttribute("y", (this.center.y + Math.sin(where) * y).toFixed(1));
+      label.setAttribute("visibility", best.room < 18 ? "hidden" : "visible");
+      label.setAttribute("x", best.x.toFixed(1));
+      label.setAttribute("y", best.y.toFixed(1));
     });
   }
 

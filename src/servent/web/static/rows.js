@@ -42,13 +42,21 @@ export class Rows {
     this.draw();
   }
 
+  // The height of a row is the style sheet's to say, and changes with the room; what is on top stays on top.
   _measure() {
-    this.height = 0; // the row's height is a CSS token that changes with the width
+    const height = parseFloat(getComputedStyle(this.node).getPropertyValue("--row-height")) || 64;
+    const top = this.node.scrollTop / (this.height || height);
+    if (height !== this.height) {
+      this.height = height;
+      this.pool.forEach((row) => (row.index = -1));
+      this.space.style.height = `${this.items.length * height}px`;
+      this.node.scrollTop = top * height;
+    }
     this.draw();
   }
 
   draw() {
-    if (!this.height) this.height = parseFloat(getComputedStyle(this.node).getPropertyValue("--row-height")) || 64;
+    if (!this.height) return this._measure();
     const view = this.node.clientHeight;
     if (!view && this.items.length && !this.node.isConnected) return;
     const tall = `${this.items.length * this.height}px`;

@@ -1,7 +1,7 @@
 // The small live pieces: rates beside the navigation, totals and reachability of the overview, and the banner
 // that says when the node is away.
 
-import { clean, el, rate, write, bytes, duration } from "./format.js";
+import { bytes, clean, duration, el, prose, rate, write } from "./format.js";
 import { icon } from "./icons.js";
 import { live } from "./live.js";
 
@@ -112,14 +112,15 @@ class Reach extends Watching {
     const [sign, tone] = NAT[reach?.nat] ?? NAT.unknown;
     if (this.sign.getAttribute("name") !== sign) this.sign.setAttribute("name", sign);
     this.dataset.tone = tone;
-    write(this.summary, reach ? clean(reach.summary) : "Finding out how others reach you…");
-    write(this.because, clean(reach?.relayed_because ?? ""));
-    this.because.hidden = !reach?.relayed_because;
+    const because = reach?.relayed_because ?? "";
+    prose(this.summary, reach ? reach.summary : "Finding out how others reach you…");
+    prose(this.because, because);
+    this.because.hidden = !because || reach.summary.includes(because);
     const remedies = reach?.remedies ?? [];
     while (this.remedies.children.length > remedies.length) this.remedies.lastChild.remove();
     remedies.forEach((remedy, index) => {
       if (!this.remedies.children[index]) this.remedies.append(el("li", { dir: "auto" }));
-      write(this.remedies.children[index], clean(remedy));
+      prose(this.remedies.children[index], remedy);
     });
     this.remedies.hidden = !remedies.length;
     const families = [reach?.ipv4 && "IPv4", reach?.ipv6 && "IPv6"].filter(Boolean).join(" and ");
