@@ -38,7 +38,7 @@ class _Line:
 
     members: TokenBucket
     answers: TokenBucket
-    asked: set[bytes] = field(default_factory=set)
+    asked: dict[bytes, bool] = field(default_factory=dict)  # network -> whether its answer is still to come
     stale: set[bytes] = field(default_factory=set)  # networks to ask about again, once the answer is here
     here_at: float = float("-inf")
     judging: bool = False
@@ -177,7 +177,8 @@ class Talk:
             case wire.AskRecords(network, after):
                 self._give_records(session, line, network, after)
             case wire.Records():
-                if message.network in line.asked:
+                if line.asked.get(message.network):
+                    line.asked[message.network] = False
                     self._spawn(
                         self._take_records(session, line, message), f"records of {session.peer.short}"
                     )
@@ -242,7 +243,7 @@ class Talk:
         if network in line.asked:
             line.stale.add(network)
             return
-        line.asked.add(network)
+        line.asked[network] = True
         after = self._marks.get((session.peer, session.run_tag, network), 0)
         session.tell(wire.AskRecords(network, after))
 
@@ -258,20 +259,18 @@ class Talk:
 
     async def _take_records(self, session: Session, line: _Line, message: wire.Records) -> None:
         network = message.network
-        if network not in line.asked:
-            return
         try:
             if message.records:
                 await self._rolls.merge_records(network, session.peer, message.records)
         except (BadMessage, NotFound) as wrong:
             log.info("records of %s: %s", session.peer.short, wrong)
-            line.asked.discard(network)
+            line.asked.pop(network, None)
             return
         if len(self._marks) >= MARKS:
             del self._marks[next(iter(self._marks))]
         self._marks[session.peer, session.run_tag, network] = message.mark
         await asyncio.sleep(self._settings.records_every)
-        line.asked.discard(network)
+        line.asked.pop(network, None)
         if message.more or network in line.stale:
             line.stale.discard(network)
             self._ask(session, network)
