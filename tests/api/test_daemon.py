@@ -27,9 +27,10 @@ def test_it_says_ready_answers_and_ends_within_three_seconds_of_sigterm(tmp_path
         assert not (tmp_path / "api.json").exists()
 
 
-def test_ctrl_c_is_a_clean_end_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_ctrl_c_and_a_closed_terminal_are_clean_ends_too(tmp_path: Path, number: int) -> None:
     with fake_daemon(tmp_path) as process:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert process.wait(5) == 0
 
 
@@ -88,6 +89,23 @@ def test_after_kill_9_the_next_start_works(tmp_path: Path) -> None:
     with fake_daemon(tmp_path):
         assert client(tmp_path).status().name == "me"
         assert (tmp_path / "api.token").read_text() == token
+
+
+def test_nobody_else_is_sent_the_token_after_a_crash(tmp_path: Path) -> None:
+    """api.json still names the port, and somebody else on this machine may listen there by now."""
+    with fake_daemon(tmp_path) as process:
+        port = int(client(tmp_path).url.rpartition(":")[2])
+        process.kill()
+        process.wait(5)
+    with socket.socket() as thief:
+        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        thief.bind(("127.0.0.1", port))
+        thief.listen()
+        thief.settimeout(0.3)
+        with pytest.raises(NodeDown):
+            client(tmp_path).status()
+        with pytest.raises(TimeoutError):
+            thief.accept()
 
 
 def test_a_port_asked_for_is_that_port_or_an_error(tmp_path: Path) -> None:

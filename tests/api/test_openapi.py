@@ -31,6 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped
         yield data_dir
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.filterwarnings("ignore")
 @schema.parametrize()

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from servent.api import http1, schema
+from servent.api.lock import is_held
 from servent.api.schema import API, TOPICS
 from servent.errors import ServentError, UsageError, WorldError
 
@@ -76,6 +77,8 @@ class Client:
             NodeDown: none does.
         """
         folder = data_dir or default_data_dir()
+        if not is_held(folder):
+            raise NodeDown(f"no node is running on {folder}")
         return cls(read_api_file(folder).url, read_token(folder), timeout=timeout)
 
     # the node

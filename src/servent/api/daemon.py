@@ -246,7 +246,7 @@ def signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> Iterator[No
             os._exit(130)
         stop.set()
 
-    wanted = (signal.SIGINT, signal.SIGTERM)
+    wanted: tuple[signal.Signals, ...] = (signal.SIGINT, signal.SIGTERM)
     if sys.platform == "win32":  # no add_signal_handler there
         before = {number: signal.getsignal(number) for number in wanted}
         for number in wanted:
@@ -257,6 +257,8 @@ def signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> Iterator[No
             for number, handler in before.items():
                 signal.signal(number, handler)
         return
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # the terminal went; `nohup` means: go on
+        wanted += (signal.SIGHUP,)
     for number in wanted:
         loop.add_signal_handler(number, on_signal)
     try:

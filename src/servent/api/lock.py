@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,6 +12,7 @@ from typing import Self
 from servent.errors import UsageError, WorldError
 
 LOCK_FILE = "node.lock"
+TRIES, BETWEEN = 4, 0.05  # a command that only looks holds the lock for a moment
 
 
 class DirLock:
@@ -33,9 +35,14 @@ class DirLock:
                 f"{self._path.parent} cannot be used as a data directory: {wrong.strerror}",
                 advice="Choose another with `--data-dir DIR`, or fix its permissions.",
             ) from wrong
-        try:
-            _lock(handle)
-        except OSError:
+        for left in reversed(range(TRIES)):
+            try:
+                _lock(handle)
+                break
+            except OSError:
+                if left:
+                    time.sleep(BETWEEN)
+        else:
             holder = os.read(handle, 20).decode("ascii", "replace").strip()
             os.close(handle)
             raise UsageError(
@@ -54,6 +61,25 @@ class DirLock:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+def is_held(data_dir: Path) -> bool:
+    """Whether a node runs on `data_dir` now.
+
+    Its `api.json` alone does not say so: after a crash the port in it may belong to somebody else, who must
+    not be sent the token.
+    """
+    try:
+        handle = os.open(data_dir / LOCK_FILE, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        _lock(handle)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 if sys.platform == "win32":

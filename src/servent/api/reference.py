@@ -7,7 +7,7 @@ import sys
 import msgspec
 
 from servent.api import schema
-from servent.api.routing import Entry, Call
+from servent.api.routing import Call, Entry
 from servent.api.server import COLLECTIONS
 
 HEAD = """# The local API
