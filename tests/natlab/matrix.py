@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from tests.natlab.cells import Cell
-from tests.natlab.lab import PUB4, PUB6, Lab
+from tests.natlab.lab import PUB4, Lab
 
 ROOT = Path(__file__).resolve().parents[2]
 RELAY4 = f"http://{PUB4}.1:443"
-RELAY6 = f"http://[{PUB6}::1]:443"
+RELAY6 = "http://[2001:db8::1]:443"
 CELL_TIME = 25.0  # s after which a cell counts as failed
 
 

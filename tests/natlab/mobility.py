@@ -22,7 +22,6 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from tests.natlab.cells import Cell
 from tests.natlab.lab import PUB4, Lab, Place
 from tests.natlab.matrix import RELAY4, ROOT, Matrix
 from tests.natlab.rules import Router, ruleset
@@ -81,11 +80,17 @@ def measure(
     for name in ("server", "ready"):
         (folder / f"{name}.json").unlink(missing_ok=True)
     lab.build(a, b, extra=event == "switch")
-    cell = Cell("mobility", a, b, True)
-    lab.spawn("hB", *matrix.program.serve(folder, cell), cwd=str(ROOT))
-    command = [sys.executable, "-m", "tests.natlab.pull", str(folder), RELAY4, way, str(seconds)]
-    puller = lab.spawn("hA", *command, cwd=str(ROOT), stdout=subprocess.PIPE)
-    until = time.monotonic() + 10
+    python = [sys.executable, "-m"]
+    if way == "node":  # whole nodes, a real file
+        module = "tests.natlab.node"
+        server = [*python, module, "share", str(folder), RELAY4]
+        client = [*python, module, "fetch", str(folder), RELAY4, str(seconds)]
+    else:
+        server = [*python, "tests.natlab.peer", "serve", str(folder), RELAY4]
+        client = [*python, "tests.natlab.pull", str(folder), RELAY4, way, str(seconds)]
+    lab.spawn("hB", *server, cwd=str(ROOT))
+    puller = lab.spawn("hA", *client, cwd=str(ROOT), stdout=subprocess.PIPE)
+    until = time.monotonic() + 25
     while not (folder / "ready.json").exists() and time.monotonic() < until:
         time.sleep(0.02)
     time.sleep(1.5)

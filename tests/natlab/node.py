@@ -3,6 +3,8 @@
     python -m tests.natlab.node public FOLDER         two public nodes (one carries a relay), which see addresses
     python -m tests.natlab.node serve FOLDER RELAY    a node that writes its ticket to FOLDER/server.json
     python -m tests.natlab.node dial FOLDER RELAY     a node that joins that ticket, and prints one JSON line
+    python -m tests.natlab.node share FOLDER RELAY    a node that shares a large file
+    python -m tests.natlab.node fetch FOLDER RELAY S  a node that fetches it for S seconds, and prints its pauses
 
 Both sides first join the public nodes' tickets, as people do who met there; then only their own ticket is passed.
 """
@@ -11,11 +13,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from servent.api.client import Client
 from servent.errors import ServentError
@@ -24,6 +29,9 @@ from tests.natlab.lab import PUB4
 from tests.natlab.matrix import RELAY4, RELAY6
 
 READY_TIME = 15.0  # s for a node to print "ready"
+BIG_BLOCKS = 400  # MiB of the file that is fetched while the network changes
+RATE = 16 << 20  # bytes per second it goes at
+PAUSE = 0.25  # s; pieces arrive whole, so that shorter ones are normal
 DIRECT_WAIT = 1.5  # s to look for a direct path; the promise is one
 
 
@@ -132,9 +140,68 @@ def dial(folder: Path, relay: str, upnp: bool) -> None:
     print(json.dumps(result), flush=True)
 
 
+def share(folder: Path, relay: str) -> None:
+    """A node that shares one large file, slowly enough to be disturbed while it is fetched."""
+    client = start(folder, relay, "bob", False)
+    big = folder / "big.bin"
+    block = random.Random(7).randbytes(1 << 20)
+    with big.open("wb") as out:
+        for number in range(BIG_BLOCKS):
+            out.write(number.to_bytes(8, "big") + block[8:])
+    limits = client.limits()
+    client.set_limits(msgspec.structs.replace(limits, up_bytes_per_s=RATE))
+    link = client.add_share(str(big), wait=True).link
+    put(
+        folder,
+        "server",
+        {"id": client.id().id, "ticket": client.ticket(lifetime=3600.0).ticket, "link": link},
+    )
+    while True:
+        time.sleep(60)
+
+
+def fetch(folder: Path, relay: str, seconds: float) -> None:
+    """A node that fetches that file, and the pauses in which nothing arrived; one JSON line."""
+    client = start(folder, relay, "ann", False)
+    server = get(folder, "server", 20.0)
+    client.join(server["ticket"])
+    transfer = client.download(server["link"], str(folder / "got"))
+    began = last = time.time()
+    wall, done = began, 0
+    gaps: list[tuple[float, float]] = []
+    states: list[tuple[float, str]] = []
+    ready = False
+    while time.time() < began + seconds:
+        now = client.transfer(transfer.id)
+        at = time.time()
+        path = next((f"{peer.path} {peer.address}" for peer in client.peers() if peer.id == server["id"]), "")
+        lanes = ",".join(sorted({str(source.lane) for source in now.sources}))
+        state = f"{now.state} {path} {lanes} {now.reason}"
+        if not states or states[-1][1] != state:
+            states.append((round(at - wall, 2), state))
+        if now.done_bytes > done:
+            if at - last > PAUSE:
+                gaps.append((round(last - wall, 2), round(at - last, 2)))
+            last, done = at, now.done_bytes
+        if not ready and done > 8 << 20:
+            put(folder, "ready", {})
+            ready = True
+        if now.state == "complete":
+            break
+        time.sleep(0.02)
+    else:
+        if time.time() - last > PAUSE:
+            gaps.append((round(last - wall, 2), round(time.time() - last, 2)))
+    print(json.dumps({"wall": wall, "gaps": gaps, "paths": states, "bytes": done}), flush=True)
+
+
 if __name__ == "__main__":
     role, where, *rest = sys.argv[1:]
     if role == "public":
         public(Path(where))
+    elif role == "share":
+        share(Path(where), rest[0])
+    elif role == "fetch":
+        fetch(Path(where), rest[0], float(rest[1]))
     else:
         {"serve": serve, "dial": dial}[role](Path(where), rest[0], "--upnp" in rest)
