@@ -25,14 +25,16 @@ class SessionSettings:
 
     Attributes:
         pulse: when the connection counts as dead.
-        observe_every: seconds between two looks at where the peer is.
+        observe_every: seconds between two looks at where the peer is; `observe_busy` while streams are open.
+            A peer that knows that it moved says so at once, whatever this is.
         control_rate, control_burst: control messages per second that a peer may send us.
         queue_bytes: control messages waiting to be sent; a peer that lets more pile up is closed.
         drain: seconds without any stream before a replaced connection closes.
     """
 
     pulse: PulseSettings = field(default_factory=PulseSettings)
-    observe_every: float = 1.0
+    observe_every: float = 2.5
+    observe_busy: float = 1.0
     control_rate: float = 50.0
     control_burst: float = 200.0
     queue_bytes: int = 512 * 1024
@@ -281,7 +283,9 @@ class Session:
                 await self.close("replaced by a newer connection", hello.CODE_REPLACED)
                 raise ConnectionLost("replaced by a newer connection")
             self._nudge.clear()
-            due = min(self._pulse.next_tick() or now, now + self._settings.observe_every)
+            settings = self._settings
+            look = now + (settings.observe_busy if self._busy or self.replaced else settings.observe_every)
+            due = min(self._pulse.next_tick() or now, look)
             try:
                 async with asyncio.timeout_at(max(due, now + 0.01)):
                     await self._nudge.wait()
