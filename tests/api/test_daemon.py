@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -8,11 +10,17 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from servent.api.client import Client, NodeDown, read_api_file
+from servent.api.daemon import Options, run_daemon
+from servent.api.face import Face
+from servent.api.lock import DirLock
+from servent.errors import DiskTrouble, WorldError
+from tests.api.fake import open_fake
 from tests.api.running import ROOT, client, fake_daemon
 
 
@@ -230,3 +238,28 @@ def test_up_as_json_prints_one_object(tmp_path: Path) -> None:
         process.terminate()
         process.wait(5)
         process.stdout.close() if process.stdout else None
+
+
+def test_a_room_that_fails_ends_the_node_with_its_error(tmp_path: Path) -> None:
+    @contextlib.asynccontextmanager
+    async def opened(options: Options) -> AsyncIterator[Face]:
+        async def fail() -> None:
+            await asyncio.sleep(0.1)
+            raise DiskTrouble("the disk is gone")
+
+        async with asyncio.TaskGroup() as rooms:
+            rooms.create_task(fail(), name="a room")
+            async with open_fake(options) as node:
+                yield node
+
+    with pytest.raises(DiskTrouble, match="the disk is gone"):
+        run_daemon(Options(data_dir=tmp_path, api_port=0, web=False), opened)
+    assert not (tmp_path / "api.json").exists()
+    with DirLock(tmp_path):
+        pass  # the directory is free again
+
+
+def test_a_data_directory_that_cannot_be_made_is_said_plainly(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WorldError, match="cannot be used"):
+        run_daemon(Options(data_dir=tmp_path / "file" / "node"), open_fake)
