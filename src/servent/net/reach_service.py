@@ -39,7 +39,7 @@ class ReachService:
         self._announced: Sequence[str] = ()
         self._wanted: Sequence[str] = ()
         self._woken = asyncio.Event()
-        self._redial_at = 0.0
+        self._redial_at = self._break_at = 0.0
         peers.on_observed(self._observed)
         peers.on_session(self._session)
         endpoint.on_address_change(self._look)
@@ -72,6 +72,23 @@ class ReachService:
     def _session(self, session: Session, up: bool) -> None:
         if not up and self._peers.session(session.peer) is None:
             self._do(self._reach.forget(str(session.peer), self._clock()))
+            if session.silent and not self._relay_in_use():
+                self._break()
+
+    def _break(self) -> None:
+        """The relay's connection may be as dead as those of the peers, and iroh takes up to 20 s to see that."""
+        now = self._clock()
+        if now >= self._break_at:
+            self._break_at = now + REDIAL_SPACING
+            self._break_relays(self._relays())
+
+    def _relay_in_use(self) -> bool:
+        """Whether a live session goes through a relay, which proves that connection good."""
+        return any(
+            path.kind == "relayed" and path.selected and not session.silent
+            for session in self._peers.sessions()
+            for path in session.paths()
+        )
 
     def _look(self) -> None:
         """Our own addresses may have changed."""
@@ -82,9 +99,13 @@ class ReachService:
         self._do(self._reach.local(local, self._clock()))
 
     def _listen(self, now: float) -> None:
-        """Which observers leave our echoes unanswered."""
-        for session in self._peers.sessions():
+        """Which observers leave our echoes unanswered. Is one silent, the others are asked at once."""
+        sessions = self._peers.sessions()
+        doubt = any(session.silent for session in sessions)
+        for session in sessions:
             name = str(session.peer)
+            if doubt and not session.silent:
+                session.hurry()
             if session.silent:
                 self._do(self._reach.missed(name, session.silent, now))
             else:
@@ -112,5 +133,5 @@ class ReachService:
                     if now >= self._redial_at:
                         self._redial_at = now + REDIAL_SPACING
                         log.info("dialing everybody anew: %s", why)
-                        self._break_relays(self._relays())
+                        self._break()
                         self._peers.start_over(why)
