@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import random
 import selectors
 import shutil
 import socket
@@ -121,6 +122,16 @@ class Lab:
         self._run(["ip", "link", "add", interface, "netns", self.prefix + host, *ends])
         self._ip(up_host, "link", "set", port, "master", bridge, "up")
         self._ip(host, "link", "set", interface, "up")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on loopback that are free here, below those the system gives out by itself."""
+    found: list[int] = []
+    while len(found) < count:
+        port = random.randrange(20_000, 30_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+    return found
 
 
 class Window:

@@ -72,19 +72,24 @@ def _behind_routers(stage: Stage, labor: lab.Lab, web: bool) -> Sequence[Actor]:
     relay = f"http://{lab.PUBLIC}.1:{RELAY_PORT}"
     common = ["--no-lan", "--relay", relay]
     carries = ["--relay-server", "--relay-port", str(RELAY_PORT)]
-    page = "--web" if web else "--no-web"
-    ann = stage.add("ann", labor.command("pub"), [*common, *carries, page, "--no-open"])
-    others = [
-        stage.add(name, labor.command(host), [*common, "--no-web"])
-        for name, host in [("bob", "pub"), ("cat", "pub"), ("dan", "home-a"), ("eve", "home-b")]
-    ]
-    for actor, host in zip(stage.actors, ("pub", "pub", "pub", "home-a", "home-b"), strict=True):
+    page = ["--web", "--no-open"] if web else ["--no-web"]
+    places = {"ann": "pub", "bob": "pub", "cat": "pub", "dan": "home-a", "eve": "home-b"}
+    ports = iter(lab.free_ports(len(places) + 1))
+    for name, host in places.items():
+        options = [
+            *common,
+            "--api-port",
+            str(next(ports)),
+            *([*carries, *page] if name == "ann" else ["--no-web"]),
+        ]
+        actor = stage.add(name, labor.command(host), options)
         actor.host = host
-    return [ann, *others]
+    stage.actors[0].settings(f"[web]\nport = {next(ports)}\n")
+    return stage.actors
 
 
 def _on_loopback(stage: Stage, web: bool) -> Sequence[Actor]:
-    common = ["--no-lan", "--no-relay"]
+    common = ["--no-lan", "--no-relay", "--api-port", "0"]
     page = "--web" if web else "--no-web"
     ann = stage.add("ann", (), [*common, page, "--no-open"])
     return [ann, *(stage.add(name, (), [*common, "--no-web"]) for name in ("bob", "cat", "dan", "eve"))]
@@ -93,10 +98,15 @@ def _on_loopback(stage: Stage, web: bool) -> Sequence[Actor]:
 def _windows(end: contextlib.ExitStack, labor: lab.Lab, stage: Stage) -> None:
     """Make every API, and the page, reachable from here; also after a node was started again."""
 
+    opened: set[int] = set()
+
     def open_to(actor: Actor) -> None:
         known = read_api_file(actor.data_dir)
         for url in filter(None, (known.url, known.web_url)):
-            end.enter_context(lab.Window(labor, actor.host, int(url.rsplit(":", 1)[1].strip("/"))))
+            port = int(url.rsplit(":", 1)[1].strip("/"))
+            if port not in opened:  # a node that was started again has its old ports
+                opened.add(port)
+                end.enter_context(lab.Window(labor, actor.host, port))
 
     for actor in stage.actors:
         actor.on_ready = open_to

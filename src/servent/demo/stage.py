@@ -47,11 +47,16 @@ class Actor:
         """The command line that speaks to this node."""
         return [*self._prefix, sys.executable, "-m", "servent", "--data-dir", str(self.data_dir), *arguments]
 
+    def settings(self, text: str) -> None:
+        """What its config.toml says, before it starts."""
+        self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self.data_dir / "config.toml").write_text(text)
+
     def start(self) -> None:
         """Start the process; `wait_ready` tells when it is usable."""
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
-                self.command("up", "--api-port", "0", "--name", self.name, *self._options),
+                self.command("up", "--name", self.name, *self._options),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,

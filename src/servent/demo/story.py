@@ -191,9 +191,14 @@ class Story:
         self.eve.kill()
         self.eve.start()
         self.eve.wait_ready()
-        wait_for("what was verified is found again", lambda: transfer(self.eve, wanted).done_bytes > 0, every=0.01)
+        wait_for(
+            "what was verified is found again", lambda: transfer(self.eve, wanted).done_bytes > 0, every=0.01
+        )
         after = transfer(self.eve, wanted)
-        return None, f"{size(before.done_bytes)} were verified before, {size(after.done_bytes)} are there at once"
+        return (
+            None,
+            f"{size(before.done_bytes)} were verified before, {size(after.done_bytes)} are there at once",
+        )
 
     def _finish(self, wanted: str) -> tuple[None, str]:
         done = fetched(self.eve, wanted)
