@@ -9,7 +9,8 @@ const MOST = 48; // peers drawn; the Peers page has all of them
 const NEAR = 1; // ms at the innermost ring
 const FAR = 200; // ms at the outermost
 const RINGS = [10, 100]; // ms
-const FRAME = 1000 / 30;
+const STEP = 5; // px a peer has to be off its place before it moves: a round trip that breathes moves nobody
+const FRAME = 1000 / 24 - 2;
 
 function svg(tag, attributes = {}) {
   const node = document.createElementNS(SVG, tag);
@@ -55,12 +56,12 @@ class Picture extends HTMLElement {
     this.drawing = svg("svg", { class: "picture", role: "group", "aria-label": "Your peers" });
     this.rings = svg("g", { class: "rings" });
     this.links = svg("g", { class: "links" });
-    this.flows = svg("g", { class: "flows" });
+    this.flows = el("canvas", { class: "flows", "aria-hidden": "true" }); // what moves has its own layer: the drawing below is not painted again
     this.crowd = svg("g", { class: "crowd" });
     this.me = svg("g", { class: "me" });
     this.me.append(svg("circle", { class: "halo", r: 30 }), svg("circle", { class: "core", r: 19 }), svg("text", { class: "you", "text-anchor": "middle", dy: "0.35em" }));
     this.me.lastChild.textContent = "You";
-    this.drawing.append(this.rings, this.links, this.flows, this.me, this.crowd);
+    this.drawing.append(this.rings, this.links, this.me, this.crowd);
     this.facts = el("div", { class: "picture-facts", hidden: true, "aria-live": "polite" });
     this.legend = el("p", { class: "legend" },
       el("span", { class: "key direct" }), "direct", el("span", { class: "key relayed" }), "relayed",
@@ -68,7 +69,7 @@ class Picture extends HTMLElement {
     this.more = el("span", { class: "key-text" });
     this.legend.append(this.more);
     this.empty = el("div", { class: "empty", hidden: true }, el("p", { class: "empty-title" }), el("p", { class: "empty-text" }));
-    this.replaceChildren(this.drawing, this.empty, this.facts, this.legend);
+    this.replaceChildren(this.drawing, this.flows, this.empty, this.facts, this.legend);
     this._still = matchMedia("(prefers-reduced-motion: reduce)");
     this._resize = new ResizeObserver(() => this._fit());
     this._resize.observe(this.drawing);
@@ -94,6 +95,11 @@ class Picture extends HTMLElement {
     this.height = height;
     this.small = width < 520;
     this.drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    this.scale = Math.min(2, devicePixelRatio || 1);
+    this.flows.width = width * this.scale;
+    this.flows.height = height * this.scale;
+    this.flows.style.width = `${width}px`;
+    this.flows.style.height = `${height}px`;
     this.center = { x: width / 2, y: height / 2 - 8 };
     this.inner = this.small ? 62 : 84;
     this.outer = { x: width / 2 - (this.small ? 46 : 64), y: height / 2 - 46 };
@@ -115,6 +121,8 @@ class Picture extends HTMLElement {
 
   paint(jump = false) {
     if (!this.width) return;
+    const style = getComputedStyle(this);
+    this.colours = { direct: style.getPropertyValue("--direct"), relayed: style.getPropertyValue("--relayed") };
     const here = [...live.peers.values()].filter((peer) => peer.connected && !peer.blocked);
     const rank = (peer) => (peer.friend ? 0 : 1) - ((peer.up_bytes_per_s ?? 0) + (peer.down_bytes_per_s ?? 0) > 0 ? 2 : 0);
     here.sort((a, b) => rank(a) - rank(b) || (a.id < b.id ? -1 : 1));
@@ -128,7 +136,8 @@ class Picture extends HTMLElement {
       const before = node.rtt;
       node.rtt = before === undefined || peer.rtt_ms == null ? peer.rtt_ms ?? undefined : before + (peer.rtt_ms - before) * 0.3; // calm: an eased round trip
       const { x, y } = this._radius(depth(node.rtt));
-      node.goal = { x: this.center.x + Math.cos(angles[index]) * x, y: this.center.y + Math.sin(angles[index]) * y };
+      const goal = { x: this.center.x + Math.cos(angles[index]) * x, y: this.center.y + Math.sin(angles[index]) * y };
+      if (jump || !node.goal || Math.hypot(goal.x - node.goal.x, goal.y - node.goal.y) > STEP) node.goal = goal;
       if (jump || !node.at) node.at = { ...node.goal };
       this._dress(node, peer);
     });
@@ -136,7 +145,6 @@ class Picture extends HTMLElement {
       if (seen.has(id)) continue;
       node.group.remove();
       node.line.remove();
-      node.drops.forEach((drop) => drop.remove());
       this.nodes.delete(id);
       if (this.selected === id) this._select(null);
     }
@@ -178,7 +186,7 @@ class Picture extends HTMLElement {
     const name = svg("text", { class: "peer-name", "text-anchor": "middle", direction: "ltr" });
     const trip = svg("text", { class: "peer-trip", "text-anchor": "middle" });
     group.append(svg("circle", { class: "target", r: 24 }), svg("circle", { class: "ball", r: 9 }), name, trip);
-    const node = { id: peer.id, group, name, trip, line: svg("line", { class: "link" }), drops: [], phase: Math.random() };
+    const node = { id: peer.id, group, name, trip, line: svg("line", { class: "link" }), drops: 0, phase: Math.random() };
     const choose = () => this._select(this.selected === node.id ? null : node.id);
     group.addEventListener("click", choose);
     group.addEventListener("keydown", (event) => {
@@ -205,41 +213,47 @@ class Picture extends HTMLElement {
     node.inward = down >= up;
     const moving = up + down > 20000 && !this._still.matches;
     const count = moving ? Math.min(3, 1 + Math.floor(Math.log10((up + down) / 20000))) : 0;
-    while (node.drops.length > count) node.drops.pop().remove();
-    while (node.drops.length < count) {
-      const drop = svg("circle", { r: 2.6 });
-      node.drops.push(drop);
-      this.flows.append(drop);
-    }
-    node.drops.forEach((drop) => drop.setAttribute("class", `drop ${path}`));
+    node.drops = count;
+    node.path = path;
   }
 
   _place() {
+    for (const node of this.nodes.values()) this._placeNode(node);
+  }
+
+  _placeNode(node) {
     const { x: cx, y: cy } = this.center;
-    for (const node of this.nodes.values()) {
-      const { x, y } = node.at;
-      const length = Math.hypot(x - cx, y - cy) || 1;
-      const from = 24 / length;
-      const to = 1 - 13 / length;
-      node.group.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)})`);
-      const above = y < cy - 12; // labels stand outside, away from the lines
-      node.name.setAttribute("y", above ? -27 : 25);
-      node.trip.setAttribute("y", above ? -14 : 39);
-      node.line.setAttribute("x1", cx + (x - cx) * from);
-      node.line.setAttribute("y1", cy + (y - cy) * from);
-      node.line.setAttribute("x2", cx + (x - cx) * to);
-      node.line.setAttribute("y2", cy + (y - cy) * to);
-      node.drops.forEach((drop, index) => {
-        let part = (node.phase + index / node.drops.length) % 1;
-        if (node.inward) part = 1 - part;
-        part = from + (to - from) * part;
-        drop.setAttribute("cx", (cx + (x - cx) * part).toFixed(1));
-        drop.setAttribute("cy", (cy + (y - cy) * part).toFixed(1));
-      });
+    const { x, y } = node.at;
+    const length = Math.hypot(x - cx, y - cy) || 1;
+    const from = 24 / length;
+    const to = 1 - 13 / length;
+    const point = (part) => [cx + (x - cx) * part, cy + (y - cy) * part];
+    const above = y < cy - 12; // labels stand outside, away from the lines
+    node.group.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)})`);
+    node.name.setAttribute("y", above ? -27 : 25);
+    node.trip.setAttribute("y", above ? -14 : 39);
+    const [[x1, y1], [x2, y2]] = [point(from), point(to)];
+    for (const [name, value] of Object.entries({ x1, y1, x2, y2 })) node.line.setAttribute(name, value.toFixed(1));
+    node.way = { from, to, point };
+  }
+
+  _flow() {
+    const pen = this.flows.getContext("2d");
+    pen.setTransform(this.scale, 0, 0, this.scale, 0, 0);
+    pen.clearRect(0, 0, this.width, this.height);
+    for (const { drops, path, phase, inward, way } of this.nodes.values()) {
+      pen.fillStyle = this.colours[path];
+      for (let index = 0; index < drops; index += 1) {
+        const part = (phase + index / drops) % 1;
+        const [x, y] = way.point(way.from + (way.to - way.from) * (inward ? 1 - part : part));
+        pen.beginPath();
+        pen.arc(x, y, 2.6, 0, 2 * Math.PI);
+        pen.fill();
+      }
     }
   }
 
-  // One loop for the whole picture, at 30 frames a second, only while something moves.
+  // One loop for the whole picture, at 24 frames a second, only while something moves.
   _run() {
     if (this._frame || !this.isConnected || document.hidden) return;
     let last = performance.now();
@@ -253,19 +267,19 @@ class Picture extends HTMLElement {
         for (const node of this.nodes.values()) {
           const dx = node.goal.x - node.at.x;
           const dy = node.goal.y - node.at.y;
-          if (Math.abs(dx) + Math.abs(dy) > 0.3) {
+          const eases = Math.abs(dx) + Math.abs(dy) > 0.3;
+          if (!eases && !node.drops) continue;
+          moving = true;
+          node.phase = (node.phase + passed * 0.28) % 1;
+          if (eases) {
             const part = this._still.matches ? 1 : 1 - Math.exp(-passed * 4);
             node.at.x += dx * part;
             node.at.y += dy * part;
-            moving = true;
-          }
-          if (node.drops.length) {
-            node.phase = (node.phase + passed * 0.28) % 1;
-            moving = true;
+            this._placeNode(node);
           }
         }
+        this._flow();
         if (!moving) return;
-        this._place();
       }
       this._frame = requestAnimationFrame(step);
     };
