@@ -18,10 +18,11 @@ import logging
 import os
 import resource
 import sys
+import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from servent import keyfile
 from servent.blobs.service import Blobs
@@ -42,7 +43,7 @@ class Peer:
     def __init__(self, folder: Path, *, bulk: bool = True) -> None:
         self.folder, self.bulk = folder, bulk
 
-    async def __aenter__(self) -> Peer:
+    async def __aenter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.identity = keyfile.load_or_create(self.folder / "identity.key")
         self.store = Store(self.folder / "node.db")
@@ -108,6 +109,26 @@ def usage() -> dict[str, float]:
     }
 
 
+def threads() -> dict[str, float]:
+    """CPU seconds of every thread that still runs."""
+    named = {str(thread.native_id): thread.name for thread in threading.enumerate()}
+    used = {}
+    for path in Path("/proc/self/task").iterdir():
+        fields = (path / "stat").read_text().rpartition(")")[2].split()
+        used[f"{named.get(path.name, 'native')} {path.name}"] = (int(fields[11]) + int(fields[12])) / 100
+    return {name: seconds for name, seconds in used.items() if seconds > 0.05}
+
+
+def _place(task: asyncio.Task[Any]) -> str:
+    """The innermost frame that `task` stands in."""
+    coroutine: Any = task.get_coro()
+    places = []
+    while coroutine is not None and (frame := getattr(coroutine, "cr_frame", None)) is not None:
+        places.append(f"{frame.f_code.co_qualname}:{frame.f_lineno}")
+        coroutine = getattr(coroutine, "cr_await", None)
+    return " > ".join(places[-3:])
+
+
 async def answer(peer: Peer, request: dict[str, Any]) -> Any:
     match request["do"]:
         case "ticket":
@@ -129,7 +150,11 @@ async def answer(peer: Peer, request: dict[str, Any]) -> Any:
         case "limits":
             return await peer.blobs.set_limits(Limits(request.get("up"), request.get("down")))
         case "usage":
-            return usage()
+            return {**usage(), "up_bytes": peer.blobs.total("up"), "down_bytes": peer.blobs.total("down")}
+        case "tasks":
+            return sorted(f"{task.get_name()}: {_place(task)}" for task in asyncio.all_tasks())
+        case "threads":
+            return threads()
     raise ValueError(request["do"])
 
 

@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from servent.blobs.lanes_intake import Checked, Intake, Mailbox
 from servent.blobs.lanes_pace import Buffers, Pace
 from servent.blobs.pick import Ban, Cancel, Complete, Effect, Swarm, Wake
 from servent.blobs.rows import Row
+from servent.blobs.scan import PARTIAL_PREFIX
 from servent.blobs.seed import already_there
 from servent.blobs.source_service import Source
 from servent.blobs.uploads_service import Holding, Uploads
@@ -190,9 +192,10 @@ class Download:
 
     async def _resume(self) -> None:
         """Open what an earlier run left on disk."""
-        content = self.row.info
+        content = self.row.info or await asyncio.to_thread(_left_info, self.row)
         if content is None:
             return
+        self.row.info = content
         self.collection = await asyncio.to_thread(info.parse, content, self.infohash)
         partial = await asyncio.to_thread(Partial.open, Path(self.row.to), self.collection)
         if self.collection.missing_layers():
@@ -300,8 +303,10 @@ class Download:
     # -- sources
 
     def _session(self, session: Session, up: bool) -> None:
+        source = self.sources.get(session.peer)
+        if not up and source is not None:
+            source.lost()
         if up and self._tasks is not None:
-            source = self.sources.get(session.peer)
             if source is not None:
                 source.renew(session)
             self._ask_at.pop(session.peer, None)
@@ -486,11 +491,25 @@ class Download:
     def _why_nobody(self, sources: list[Source]) -> str:
         if self.contact_reason:
             return self.contact_reason
-        asking = sum(source.state == "connecting" for source in sources)
+        asking = sum(source.state == "connecting" and source.session.connected for source in sources)
         if asking:
             return "asking the connected peers"
+        away = next((source for source in sources if not source.session.connected), None)
+        if away is not None:
+            for view in self._kit.peers.view():
+                if view.id == away.peer:
+                    return f"{view.petname or view.name or away.peer.short} is away: {view.reason}"
         asked = len(self._ask_at)
         if not asked:
             return "no peer is connected; going on as soon as one is"
         soon = max(0.0, min(self._ask_at.values()) - self._kit.clock())
         return f"none of {asked} connected peers offers it; asking again in {soon:.0f} s"
+
+
+def _left_info(row: Row) -> bytes | None:
+    """What an earlier run that was killed before it could tell the store left beside the download. Blocks."""
+    try:
+        content = (Path(row.to) / f"{PARTIAL_PREFIX}{row.infohash.hex()[:16]}" / "info").read_bytes()
+    except OSError:
+        return None
+    return content if sha256(content).digest() == row.infohash else None

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 from servent.blobs import names, rows, wire
 from servent.blobs.disk import Partial
@@ -407,6 +408,10 @@ class Blobs:
     def speeds(self) -> tuple[float, float]:
         """Bytes per second up and down now."""
         return self._pace.speed("up"), self._pace.speed("down")
+
+    def total(self, way: Literal["up", "down"]) -> int:
+        """Bytes of pieces moved since the start, over all lanes."""
+        return self._pace.total(way)
 
     # -- keeping
 

@@ -113,7 +113,7 @@ class Source:
         self._bulk: BulkLane | None = None
         self._current = session
         self._renewed = asyncio.Event()
-        self._guilty = asyncio.Event()
+        self._stir = asyncio.Event()
 
     # -- life
 
@@ -123,6 +123,7 @@ class Source:
             while await self._talk() and await self._reconnected():
                 pass
         finally:
+            log.debug("%s is no source any more: %s (%s)", self.peer.short, self.state, self.reason)
             self._leave()
             for lane in list(self.lanes):
                 lane.close()
@@ -153,6 +154,7 @@ class Source:
                 stream, self._stream = self._stream, None
                 await self._goodbye(stream)
                 await stream.reset()
+        _calm()
         if self.state == "refused" or self.fault is not None:
             return False
         if self._usable() is None:
@@ -183,6 +185,10 @@ class Source:
         self.session = self._current
         return True
 
+    def lost(self) -> None:
+        """A connection with the peer is over."""
+        self._stir.set()
+
     def renew(self, session: Session) -> None:
         """The peer is connected anew."""
         self._current = session
@@ -211,8 +217,12 @@ class Source:
         self._want_bulk()
 
     async def _judged(self) -> None:
-        await self._guilty.wait()
-        assert self.fault is not None
+        """Ends the talk when the peer lied, or its connection is over: a read need not notice by itself."""
+        while self.fault is None:
+            if not self.session.connected:
+                raise ConnectionLost(self.session.over or "the connection is lost")
+            self._stir.clear()
+            await self._stir.wait()
         raise self.fault
 
     def ban(self, fault: PeerError) -> None:
@@ -222,7 +232,7 @@ class Source:
         self._key = None
         for lane in list(self.lanes):
             lane.close()
-        self._guilty.set()
+        self._stir.set()
         self._renewed.set()
 
     def _leave(self) -> None:
@@ -511,6 +521,15 @@ class Source:
         """What the bytes take now: "tcp", "quic", or ""."""
         open_kinds = {lane.kind for lane in self.lanes if lane.open}
         return self.choice.kind if self.choice.kind in open_kinds else next(iter(open_kinds), "")
+
+
+def _calm() -> None:
+    """Take off the mark "being cancelled" that Python 3.11's TaskGroup leaves on a task when a child fails while
+    the block is being left; every later `asyncio.timeout` of this task would end it instead of timing out.
+    """
+    task = asyncio.current_task()
+    while task is not None and task.cancelling():
+        task.uncancel()
 
 
 def _plain(text: str) -> str:
