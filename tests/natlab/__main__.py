@@ -1,4 +1,4 @@
-"""python -m tests.natlab [--json] [--only apdf,edm-pub] [--mobility] [--jobs 2] [--prefix nl]: the table, as text or JSON."""
+"""python -m tests.natlab [--json] [--only apdf,edm-pub] [--floor] [--jobs 2] [--prefix nl]: the table, as text or JSON."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 
 from tests.natlab.cells import CELLS, Cell
 from tests.natlab.lab import missing
-from tests.natlab.matrix import Matrix, Outcome
+from tests.natlab.matrix import EndpointPeer, Matrix, Outcome, Program
+from tests.natlab.node import WholeNode
 
 
-def run_cells(prefix: str, cells: list[Cell], show: bool) -> list[Outcome]:
+def run_cells(prefix: str, cells: list[Cell], show: bool, program: Program) -> list[Outcome]:
     done = []
-    with Matrix(prefix) as matrix:
+    with Matrix(prefix, program) as matrix:
         for cell in cells:
             outcome = matrix.run(cell)
             done.append(outcome)
@@ -58,7 +59,11 @@ def main() -> int:
     parser.add_argument("--only", default="", help="parts of cell names, separated by commas")
     parser.add_argument("--jobs", type=int, default=1, help="labs side by side")
     parser.add_argument("--prefix", default="nl", help="of the namespaces; a number and '-' follow")
+    parser.add_argument(
+        "--floor", action="store_true", help="endpoint and reach alone instead of whole nodes"
+    )
     options = parser.parse_args()
+    program: Program = EndpointPeer() if options.floor else WholeNode()
     why_not = missing()
     if why_not:
         print(json.dumps({"skipped": why_not, "results": [], "cells": []}) if options.json else why_not)
@@ -68,7 +73,7 @@ def main() -> int:
     shares = [cells[n :: options.jobs] for n in range(options.jobs)]
     with ThreadPoolExecutor(options.jobs) as pool:
         runs = [
-            pool.submit(run_cells, f"{options.prefix}{n}-", share, not options.json)
+            pool.submit(run_cells, f"{options.prefix}{n}-", share, not options.json, program)
             for n, share in enumerate(shares)
             if share
         ]

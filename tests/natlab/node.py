@@ -192,7 +192,10 @@ def fetch(folder: Path, relay: str, seconds: float) -> None:
     else:
         if time.time() - last > PAUSE:
             gaps.append((round(last - wall, 2), round(time.time() - last, 2)))
-    print(json.dumps({"wall": wall, "gaps": gaps, "paths": states, "bytes": done}), flush=True)
+    reach = client.status().reach
+    others = [f"{peer.name} {peer.path} {peer.address} {peer.since}" for peer in client.peers()]
+    said = {"observed": reach.observed, "announced": reach.addresses, "peers": others}
+    print(json.dumps({"wall": wall, "gaps": gaps, "paths": states, "bytes": done, "reach": said}), flush=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import pytest
 from tests.natlab.cells import CELLS, Cell
 from tests.natlab.lab import Lab, missing
 from tests.natlab.matrix import Matrix
+from tests.natlab.node import WholeNode
 
 WHY_NOT = missing()
 pytestmark = [
@@ -18,7 +19,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def matrix() -> Iterator[Matrix]:
-    with Matrix("ntest-") as running:
+    with Matrix("ntest-", WholeNode()) as running:
         yield running
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from servent.net.fresh import break_relay_links
 from servent.net.links import Endpoint
 from servent.net.peers import Peers
-from servent.net.reach import Announce, Effect, Reach, ReachView, Redial, Reobserve
+from servent.net.reach import OBSERVERS_WANTED, Announce, Effect, Reach, ReachView, Redial, Reobserve
 from servent.net.session import Session
 
 log = logging.getLogger("servent.net")
@@ -39,7 +39,7 @@ class ReachService:
         self._announced: Sequence[str] = ()
         self._wanted: Sequence[str] = ()
         self._woken = asyncio.Event()
-        self._redial_at = self._break_at = 0.0
+        self._redial_at = self._break_at = self._anew_at = 0.0
         peers.on_observed(self._observed)
         peers.on_session(self._session)
         endpoint.on_address_change(self._look)
@@ -72,8 +72,28 @@ class ReachService:
     def _session(self, session: Session, up: bool) -> None:
         if not up and self._peers.session(session.peer) is None:
             self._do(self._reach.forget(str(session.peer), self._clock()))
-            if session.silent and not self._relay_in_use():
-                self._break()
+            if session.silent:
+                if not self._relay_in_use():
+                    self._break()
+                self._ask_anew()
+
+    def _ask_anew(self) -> None:
+        """Have fresh connections say where we are seen.
+
+        iroh goes on naming the address a path began with, so an old connection that survived a router's new
+        address never shows it. Only idle ones are dialed anew; the rest follow as they end.
+        """
+        now = self._clock()
+        if now < self._anew_at:
+            return
+        self._anew_at = now + REDIAL_SPACING
+        idle = [
+            session
+            for session in self._peers.sessions()
+            if not session.using and any(path.kind == "direct" for path in session.paths())
+        ]
+        for session in idle[:OBSERVERS_WANTED]:
+            session.give_up("asking anew where we are seen")
 
     def _break(self) -> None:
         """The relay's connection may be as dead as those of the peers, and iroh takes up to 20 s to see that."""
