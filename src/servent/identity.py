@@ -10,7 +10,6 @@ from typing import Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from servent.errors import UsageError
 
@@ -107,7 +106,7 @@ class Identity:
     def __init__(self, seed: bytes) -> None:
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
         self.seed = bytes(seed)
-        self.peer = PeerId(self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
+        self.peer = PeerId(self._key.public_key().public_bytes_raw())
 
     def sign(self, message: bytes) -> bytes:
         """64 bytes, RFC 8032. Prefix `message` with what it is for, so that no signature serves twice."""

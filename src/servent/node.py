@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from servent import keyfile
 from servent.blobs.service import Blobs
@@ -34,13 +34,14 @@ from servent.net.links import Endpoint, PeerAddress, Stream
 from servent.net.peers import Peers
 from servent.net.public_relays import PublicRelays
 from servent.net.reach_service import ReachService
-from servent.net.relay.server import RelayServer
-from servent.net.relay.settings import RelaySettings
 from servent.net.router import Handler
 from servent.net.settings import PeersSettings
 from servent.net.wire import Profile
 from servent.store import Store
 from servent.trust.service import TrustService
+
+if TYPE_CHECKING:
+    from servent.net.relay.server import RelayServer
 
 log = logging.getLogger("servent.node")
 
@@ -147,6 +148,10 @@ class Node:
 
     async def _carry_relay(self, tasks: _Rooms, end: contextlib.AsyncExitStack) -> list[str]:
         """Start the relay role. Returns the URL we use of it ourselves."""
+        # Only where the role is carried: an idle node has no memory to give away.
+        from servent.net.relay.server import RelayServer
+        from servent.net.relay.settings import RelaySettings
+
         wanted = self.config.relay
         public = (wanted.public_url,) if wanted.public_url else ()
         settings = RelaySettings(hosts=tuple(wanted.hosts), port=wanted.port, public_urls=public)

