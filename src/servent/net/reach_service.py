@@ -90,7 +90,8 @@ class ReachService:
         idle = [
             session
             for session in self._peers.sessions()
-            if not session.using and any(path.kind == "direct" for path in session.paths())
+            if not (session.using or session.serving)
+            and any(path.kind == "direct" for path in session.paths())
         ]
         for session in idle[:OBSERVERS_WANTED]:
             session.give_up("asking anew where we are seen")
