@@ -23,8 +23,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs Debian's chromium: apt install chromium"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    """For one module only: while playwright runs, this thread has a running loop, and no test could start its own."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
