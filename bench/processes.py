@@ -35,7 +35,10 @@ class Worker:
     """A program that reads JSON lines and answers each; `bench.peer` and the rivals' workers."""
 
     def __init__(self, module: str, *arguments: str, log: Path | None = None) -> None:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]),
+        }
         self._log = open(log, "ab") if log is not None else None  # noqa: SIM115 closed with the process
         self.process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
