@@ -295,10 +295,10 @@ class _Rooms:
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
+    ) -> None:
         for task in self._running:
             task.cancel()
-        return await self._group.__aexit__(kind, error, trace)
+        await self._group.__aexit__(kind, error, trace)
 
 
 def _everyone(peer: PeerId) -> bool:

@@ -19,7 +19,7 @@ from servent.identity import Identity
 from servent.net import endpoint as endpoints
 from servent.net import fastffi, quic
 from servent.net.addresses import good_addresses, join_address, parse_address
-from servent.net.endpoint import IrohEndpoint, bind
+from servent.net.endpoint import IrohEndpoint, bind, normal_relay
 from servent.net.links import PeerAddress
 from servent.net.relay.server import RelayServer
 from servent.net.relay.settings import RelaySettings
@@ -178,7 +178,7 @@ def test_a_program_that_never_closes_its_endpoint_still_ends_quietly(tmp_path: P
     program = """
 import asyncio, sys
 from servent.identity import Identity
-from servent.net.endpoint import bind
+from servent.net.endpoint import bind, normal_relay
 async def main():
     ann = await bind(Identity(bytes(32)), bind=["127.0.0.1:0"])
     bob = await bind(Identity(b"b" * 32), bind=["127.0.0.1:0"])
@@ -416,3 +416,10 @@ def test_addresses_survive_the_round_trip() -> None:
         assert join_address(*parse_address(text)) == text
     assert [join_address(*found) for found in good_addresses(["1.2.3.4:5"] * 40)] == ["1.2.3.4:5"] * 16
     assert re.fullmatch(r"\[::1\]:9", join_address(*parse_address("[0:0::1]:9")))
+
+
+def test_relays_are_compared_as_iroh_spells_them() -> None:
+    assert normal_relay("http://[2001:db8:0::1]:443") == normal_relay("HTTP://[2001:db8::1]:443/")
+    assert normal_relay("https://Relay.Example:443") == normal_relay("https://relay.example")
+    with pytest.raises(UsageError):
+        normal_relay("no relay at all")

@@ -68,12 +68,24 @@ async def bind(
             f"cannot listen on {where}: {sentence(error)}",
             advice="Is another node running there? Port 0 takes any free port.",
         ) from error
-    return IrohEndpoint(opened, identity.peer, alpn, relays)
+    return IrohEndpoint(opened, identity.peer, alpn, [normal_relay(url) for url in relays])
 
 
 def public_relays() -> list[str]:
     """URLs of the relays that the iroh project runs for everyone."""
     return list(iroh.RelayMode.default_mode().relay_map().urls())
+
+
+def normal_relay(url: str) -> str:
+    """`url` as iroh spells it (lower case, shortest IPv6 form, no default port), to compare by.
+
+    Raises:
+        UsageError: not a URL.
+    """
+    alone = iroh.RelayMap.empty()
+    with _bad_relay(url):
+        alone.insert(_relay_config(url))
+    return str(alone.urls()[0])
 
 
 def _relay_config(url: str) -> iroh.RelayConfig:
@@ -195,6 +207,7 @@ class IrohEndpoint:
 
     async def use_relays(self, urls: Sequence[str]) -> None:
         endpoint = self._iroh()
+        urls = [normal_relay(url) for url in urls]
         for url in urls:
             if url not in self._relays:
                 with _bad_relay(url):
