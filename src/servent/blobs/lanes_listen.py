@@ -19,6 +19,8 @@ from servent.blobs.lanes_pace import Pace
 from servent.blobs.lanes_serve import Client, open_bulk, serve_tls
 from servent.blobs.lanes_tls import Certificate, TlsPipe
 from servent.errors import BadMessage, ConnectionLost, WorldError
+from servent.net.gate import source_of
+from servent.net.quiet import Quiet, others
 from servent.net.wire import Bulk
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,8 @@ TOKENS_MOST = 1024
 STRANGERS_MOST = 16  # connections without a token yet
 STRANGERS_PER_HOST = 4
 LANES_MOST = 64  # threads that serve
+LANES_PER_CLIENT = 4  # one is in use; others are those of a connection that is just ending
+TOKENS_PER_CLIENT = 4  # a client that asks for more loses its own oldest, nobody else's
 ADDRESSES_MOST = 8
 
 
@@ -50,9 +54,13 @@ class Listener:
         self, pace: Pace, mail: Mailbox, *, port: int = 0, hosts: Sequence[str] = ("0.0.0.0", "::")
     ) -> None:
         self._pace, self._mail = pace, mail
+        self._lock = (
+            threading.Lock()
+        )  # around `_passes` and `_lanes`: a lane is either there or not, for `drop`
         self._passes: dict[bytes, _Pass] = {}
         self._strangers: dict[str, int] = {}
         self._lanes: dict[threading.Thread, tuple[TlsPipe, Client, threading.Event]] = {}
+        self._quiet = Quiet()
         self._closed = False
         self._stop = threading.Event()
         self._loop = asyncio.get_running_loop()
@@ -100,12 +108,15 @@ class Listener:
     def token(self, client: Client) -> bytes:
         """A new token for one lane of `client`, good for 30 s."""
         now = self._loop.time()
-        if len(self._passes) >= TOKENS_MOST:
+        with self._lock:
             self._passes = {token: given for token, given in self._passes.items() if given.until > now}
-            while len(self._passes) >= TOKENS_MOST:
+            own = [token for token, given in self._passes.items() if given.client is client]
+            if len(own) >= TOKENS_PER_CLIENT:
+                del self._passes[own[0]]
+            elif len(self._passes) >= TOKENS_MOST:
                 del self._passes[next(iter(self._passes))]
-        token = secrets.token_bytes(32)
-        self._passes[token] = _Pass(client, now + TOKEN_LIFE)
+            token = secrets.token_bytes(32)
+            self._passes[token] = _Pass(client, now + TOKEN_LIFE)
         return token
 
     async def run(self) -> None:
@@ -127,7 +138,7 @@ class Listener:
                 log.warning("cannot take a TCP connection: %s", wrong.strerror)
                 await asyncio.sleep(0.5)
                 continue
-            host = where[0]
+            host = source_of(f"[{where[0]}]:0" if ":" in where[0] else f"{where[0]}:0")
             if (
                 sum(self._strangers.values()) >= STRANGERS_MOST
                 or self._strangers.get(host, 0) >= STRANGERS_PER_HOST
@@ -153,27 +164,39 @@ class Listener:
                 end = self._loop.time() + GREET_LIMIT
                 pipe = TlsPipe.answer(sock, self.certificate, GREET_LIMIT)
                 token = open_bulk(pipe, max(0.001, end - self._loop.time()))
-                given = self._passes.pop(token, None)
-                if given is None or given.until < self._loop.time():
-                    raise BadMessage("a lane with a token we did not give")
-                client = given.client
-                self._lanes[threading.current_thread()] = pipe, client, stop
+                client = self._admit(token, pipe, stop)
             finally:
                 self._mail.post(self._greeted, host, client is not None)
-            if not self._stop.is_set():
+            if not self._stop.is_set() and not stop.is_set():
                 serve_tls(pipe, client, self._pace, stop)
         except ConnectionLost as wrong:
             log.debug("a TCP lane ended: %s", wrong)
         except BadMessage as wrong:
-            log.info("a TCP lane from %s ended: %s", host, wrong)
+            self._mail.post(self._note, f"a TCP lane from {host} ended: {wrong}")
         except Exception:
             log.exception("a bug in a TCP lane")
         finally:
-            self._lanes.pop(threading.current_thread(), None)
+            with self._lock:
+                self._lanes.pop(threading.current_thread(), None)
             if pipe is not None:
                 pipe.close()
             else:
                 sock.close()
+
+    def _admit(self, token: bytes, pipe: TlsPipe, stop: threading.Event) -> Client:
+        """Whose lane this is, entered among the lanes. Raises BadMessage."""
+        with self._lock:
+            given = self._passes.pop(token, None)
+            if given is None or given.until < self._loop.time():
+                raise BadMessage("a lane with a token we did not give")
+            if sum(served is given.client for _, served, _ in self._lanes.values()) >= LANES_PER_CLIENT:
+                raise BadMessage(f"more than {LANES_PER_CLIENT} lanes at once for one transfer")
+            self._lanes[threading.current_thread()] = pipe, given.client, stop
+        return given.client
+
+    def _note(self, what: str) -> None:
+        if times := self._quiet.note("lanes", self._loop.time()):
+            log.info("%s%s", what, others(times))
 
     def _greeted(self, host: str, well: bool) -> None:
         left = self._strangers[host] - 1
@@ -187,15 +210,17 @@ class Listener:
 
     def drop(self, which: Callable[[Client], bool]) -> None:
         """Close the lanes of the clients that `which` names, and forget their tokens."""
-        self._passes = {token: given for token, given in self._passes.items() if not which(given.client)}
-        for pipe, client, stop in list(self._lanes.values()):
-            if which(client):
-                stop.set()
-                pipe.close()
+        with self._lock:
+            self._passes = {token: given for token, given in self._passes.items() if not which(given.client)}
+            ending = [(pipe, stop) for pipe, client, stop in self._lanes.values() if which(client)]
+        for pipe, stop in ending:
+            stop.set()
+            pipe.close()
 
     def lanes(self, client: Client) -> int:
         """How many lanes `client` has open."""
-        return sum(served is client for _, served, _ in list(self._lanes.values()))
+        with self._lock:
+            return sum(served is client for _, served, _ in self._lanes.values())
 
     def close(self) -> None:
         """Stop listening and close every lane. Safe twice."""
@@ -209,7 +234,9 @@ class Listener:
     def join(self, limit: float) -> None:
         """Wait up to `limit` s for the threads to end. Blocks."""
         end = self._loop.time() + limit
-        for thread in list(self._lanes):
+        with self._lock:
+            threads = list(self._lanes)
+        for thread in threads:
             thread.join(max(0.0, end - self._loop.time()))
 
 
