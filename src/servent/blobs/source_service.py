@@ -102,6 +102,7 @@ class Source:
         self._stream: Stream | None = None
         self._writing = asyncio.Lock()
         self._answers: asyncio.Queue[bytes | None] = asyncio.Queue(1)
+        self._answering = asyncio.Event()  # the answer has begun to come
         self._expected: Callable[[wire.Body], bool] | None = None
         self._offer: asyncio.Future[wire.Offer]
         self._key: bytes | None = None
@@ -111,6 +112,7 @@ class Source:
         self._bulk_due: float | None = None
         self._bulk_failures = 0
         self._bulk: BulkLane | None = None
+        self._token_asked = False  # one token is still to come; any other is ignored
         self._current = session
         self._renewed = asyncio.Event()
         self._stir = asyncio.Event()
@@ -166,11 +168,12 @@ class Source:
         if not self.session.connected:
             self.state = "connecting"
         self._download.changed()
-        until = self._clock() + ABSENCE
+        began = self._clock()
+        until = began + ABSENCE
         while not self._current.connected or self._current is self.session:
             if self.fault is not None:
                 return False
-            if self._current.connected and self._clock() > until - ABSENCE + 1.0:
+            if self._current.connected and self._clock() > began + 1.0:
                 return True  # the stream broke, not the connection
             if self._usable() is not None:
                 until = self._clock() + ABSENCE
@@ -193,6 +196,7 @@ class Source:
         """The peer is connected anew."""
         self._current = session
         self._renewed.set()
+        self._stir.set()
 
     async def _begin(self) -> None:
         async with asyncio.timeout(ANSWER_LIMIT):
@@ -221,6 +225,8 @@ class Source:
         while self.fault is None:
             if not self.session.connected:
                 raise ConnectionLost(self.session.over or "the connection is lost")
+            if self._current is not self.session:
+                raise ConnectionLost("a newer connection took over")
             self._stir.clear()
             await self._stir.wait()
         raise self.fault
@@ -263,9 +269,15 @@ class Source:
     async def request(
         self, message: wire.FromFetcher, kind: wire.Kind, fits: Callable[[int], bool]
     ) -> bytes | None:
-        """Ask for a body. None: it has none. Raises BadMessage: not what was asked; ConnectionLost."""
+        """Ask for a body. None: it has none. Raises BadMessage: not what was asked; ConnectionLost.
+
+        Raises TimeoutError when no answer begins; one that trickles ends the stream. Others wait for this one.
+        """
         self._expected = lambda body: body.kind == kind and fits(body.size)
-        await self._say(message)
+        self._answering.clear()
+        async with asyncio.timeout(ANSWER_LIMIT):
+            await self._say(message)
+            await self._answering.wait()
         return await self._answers.get()
 
     async def _listen(self) -> None:
@@ -299,6 +311,7 @@ class Source:
         expected, self._expected = self._expected, None
         if expected is None:
             raise BadMessage("an answer nobody asked for")
+        self._answering.set()
         if isinstance(message, wire.Missing):
             await self._answers.put(None)
             return
@@ -307,16 +320,16 @@ class Source:
         assert self._stream is not None
         parts: list[bytes] = []
         left = message.size
-        while left:
-            try:
-                async with asyncio.timeout(ANSWER_LIMIT):
+        try:
+            async with asyncio.timeout(ANSWER_LIMIT * (1 + message.size / 2**20)):
+                while left:
                     part = await self._stream.read(min(left, 1 << 20))
-            except TimeoutError:
-                raise ConnectionLost("they stopped in the middle of an answer") from None
-            if not part:
-                raise ConnectionLost("they stopped in the middle of an answer")
-            parts.append(part)
-            left -= len(part)
+                    if not part:
+                        raise ConnectionLost("they stopped in the middle of an answer")
+                    parts.append(part)
+                    left -= len(part)
+        except TimeoutError:
+            raise ConnectionLost("they were too slow in the middle of an answer") from None
         await self._answers.put(b"".join(parts))
 
     def _news(self, runs: list[tuple[int, int]]) -> None:
@@ -393,6 +406,7 @@ class Source:
 
     async def _ask_token(self) -> None:
         try:
+            self._token_asked = True
             await self._say(wire.GetToken())
         except (ConnectionLost, Refused):
             return
@@ -400,6 +414,9 @@ class Source:
     def _dial(self, token: bytes) -> None:
         bulk = self.session.profile.bulk
         intake = self._download.intake
+        if not self._token_asked:  # who sends them unasked would choose whom we dial, and how often
+            return
+        self._token_asked = False
         if bulk is None or intake is None or self._bulk is not None or self._tasks is None:
             return
         self._bulk = BulkLane(
