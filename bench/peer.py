@@ -1,6 +1,6 @@
 """A node's lower floors in a process of its own, driven by JSON lines: what `bench.transfer` and tests measure.
 
-    python -m bench.peer DIR [--no-bulk]
+    python -m bench.peer DIR [--no-bulk] [--bind IP:PORT]
 
 Reads one request per line on stdin and answers each with one line on stdout:
 
@@ -40,15 +40,15 @@ from servent.trust.service import TrustService
 class Peer:
     """Endpoint, trust, peers and blobs on one directory. Use it as an async context manager."""
 
-    def __init__(self, folder: Path, *, bulk: bool = True) -> None:
-        self.folder, self.bulk = folder, bulk
+    def __init__(self, folder: Path, *, bulk: bool = True, bind: str = "") -> None:
+        self.folder, self.bulk, self.bind = folder, bulk, bind
 
     async def __aenter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.identity = keyfile.load_or_create(self.folder / "identity.key")
         self.store = Store(self.folder / "node.db")
         self.trust = TrustService(self.store, self.identity)
-        self.endpoint = await endpoints.bind(self.identity)
+        self.endpoint = await endpoints.bind(self.identity, bind=[self.bind] if self.bind else [])
         self.peers = Peers(self.endpoint, self.trust, self._profile, store=self.store)
         settings = BlobsSettings(bulk=self.bulk)
         self.blobs = Blobs(self.peers, self.trust, self.store, settings, self.folder / "downloads")
@@ -162,11 +162,11 @@ def _plain(view: Any) -> Any:
     return json.loads(json.dumps(asdict(view), default=lambda value: str(value)))
 
 
-async def main(folder: Path, bulk: bool) -> None:
+async def main(folder: Path, bulk: bool, bind: str) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=1 << 24)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    async with Peer(folder, bulk=bulk) as peer:
+    async with Peer(folder, bulk=bulk, bind=bind) as peer:
         print(json.dumps({"ready": str(peer.identity.peer), "pid": os.getpid()}), flush=True)
         while line := await reader.readline():
             request = json.loads(line)
@@ -185,7 +185,8 @@ if __name__ == "__main__":
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--no-bulk", action="store_true", help="QUIC lanes only")
+    parser.add_argument("--bind", default="", help="ip:port, so that it is found again after a restart")
     parser.add_argument("--log", default="WARNING")
     options = parser.parse_args()
     logging.basicConfig(level=options.log, format="%(relativeCreated)d %(name)s %(message)s")
-    asyncio.run(main(options.folder, not options.no_bulk))
+    asyncio.run(main(options.folder, not options.no_bulk, options.bind))

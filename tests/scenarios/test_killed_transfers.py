@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 import time
 from pathlib import Path
 
@@ -20,11 +21,29 @@ RATE = 40 * MB
 KILLS = 20
 
 
-def _start(folder: Path) -> Worker:
-    return Worker("bench.peer", str(folder), "--log", "INFO", log=folder.with_suffix(".log"))
+class Side:
+    """A node that can be killed and started again at the same address."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+            free.bind(("127.0.0.1", 0))
+            self.bind = f"127.0.0.1:{free.getsockname()[1]}"
+        self.start()
+
+    def start(self) -> None:
+        log = self.folder.with_suffix(".log")
+        self.worker = Worker("bench.peer", str(self.folder), "--bind", self.bind, "--log", "INFO", log=log)
+        self.ask = self.worker.ask
+
+    def kill(self) -> None:
+        self.worker.kill()
+
+    def stop(self) -> None:
+        self.worker.stop()
 
 
-def _down(worker: Worker) -> dict:
+def _down(worker: Side) -> dict:
     return next(view for view in worker.ask("transfers") if view["direction"] == "down")
 
 
@@ -33,7 +52,7 @@ def test_twenty_kills_on_either_side_cost_no_verified_piece_and_little_else(tmp_
     dice = random.Random(7)
     source = tmp_path / "film.bin"
     source.write_bytes(dice.randbytes(SIZE))
-    sender, receiver = _start(tmp_path / "sender"), _start(tmp_path / "receiver")
+    sender, receiver = Side(tmp_path / "sender"), Side(tmp_path / "receiver")
     sent_before = 0  # by senders that were killed
     try:
         receiver.ask("join", ticket=sender.ask("ticket"))
@@ -45,13 +64,13 @@ def test_twenty_kills_on_either_side_cost_no_verified_piece_and_little_else(tmp_
             if dice.random() < 0.5:
                 sent_before += sender.ask("usage")["up_bytes"]
                 sender.kill()
-                sender = _start(tmp_path / "sender")
+                sender.start()
                 sender.ask("limits", up=RATE)
             else:
                 done = _down(receiver)["done_bytes"]
                 receiver.kill()
                 began = time.monotonic()
-                receiver = _start(tmp_path / "receiver")
+                receiver.start()
                 while _down(receiver)["done_bytes"] < done:
                     assert time.monotonic() - began < 5.0, "verified pieces were forgotten"
                     time.sleep(0.02)
@@ -72,7 +91,7 @@ def test_twenty_kills_on_either_side_cost_no_verified_piece_and_little_else(tmp_
 def test_the_receiver_waits_for_a_sender_that_is_away_says_so_and_goes_on_by_itself(tmp_path: Path) -> None:
     source = tmp_path / "film.bin"
     source.write_bytes(os.urandom(20 * MB))
-    sender, receiver = _start(tmp_path / "sender"), _start(tmp_path / "receiver")
+    sender, receiver = Side(tmp_path / "sender"), Side(tmp_path / "receiver")
     try:
         receiver.ask("join", ticket=sender.ask("ticket"))
         link = sender.ask("add", path=str(source))
@@ -86,7 +105,7 @@ def test_the_receiver_waits_for_a_sender_that_is_away_says_so_and_goes_on_by_its
             assert time.monotonic() < deadline, str(view)
             time.sleep(0.1)
         assert view["reason"]
-        sender = _start(tmp_path / "sender")
+        sender.start()
         end = receiver.ask("wait", id=transfer, limit=40)
         assert end["state"] == "complete", end
         assert (tmp_path / "to" / "film.bin").read_bytes() == source.read_bytes()

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Protocol
 
 from servent.blobs import info, wire
+from servent.blobs.asks import Ban, Cancel, Complete, Effect, Wake
 from servent.blobs.disk import Partial
 from servent.blobs.info import Collection
 from servent.blobs.lanes_intake import Checked, Intake, Mailbox
 from servent.blobs.lanes_pace import Buffers, Pace
-from servent.blobs.pick import Ban, Cancel, Complete, Effect, Swarm, Wake
+from servent.blobs.pick import Swarm
 from servent.blobs.rows import Row
 from servent.blobs.scan import PARTIAL_PREFIX
 from servent.blobs.seed import already_there

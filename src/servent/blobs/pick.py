@@ -4,10 +4,6 @@ Rarest first: among the pieces a source can give, those that the fewest others h
 and from there as many neighbours as fit in one request, since small files are a piece each. A source is asked
 again when its bytes arrive, never on a timer; how much it may owe at once follows from its measured
 bandwidth and delay. At the end idle sources repeat what slow ones still owe, and the loser is cancelled.
-
-Availability is counted in bit planes: plane `k` holds bit `k` of every piece's count, so counting a source in
-is a ripple-carry addition of its whole bit field, and the rarest pieces fall out of a few ANDs. A million
-pieces cost some 0.2 ms a request so.
 """
 
 from __future__ import annotations
@@ -15,12 +11,14 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
 from itertools import accumulate, islice
 from math import inf
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from servent.blobs.pieces import Bits
+from servent.blobs.asks import Ask, Ban, Cancel, Complete, Effect, SourceView, SwarmView, Wake
+from servent.blobs.pieces import Bits, runs_of
+from servent.blobs.rarity import Rarity
+from servent.blobs.source import Source
 from servent.blobs.window import START_WINDOW, Window
 
 if TYPE_CHECKING:
@@ -34,86 +32,6 @@ NUDGE = 0.5  # s; at the end a source that is silent this long, and twice what i
 PATIENCE = 20.0  # s without a byte before what a source owes is asked of others
 HOPE = 4.0  # times longer than expected before the same
 COPIES = 2  # sources that may owe one piece at the end
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Request `count` pieces from `first`."""
-
-    first: int
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    """`source` need not send these pieces any more; if it does, they count as received."""
-
-    source: Hashable
-    first: int
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ban:
-    """`source` sent a wrong piece and has been removed: disconnect it, take nothing from it again."""
-
-    source: Hashable
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Wake:
-    """Call `next` for `source`: there is work for it again."""
-
-    source: Hashable
-
-
-@dataclass(frozen=True, slots=True)
-class Complete:
-    """Every piece is verified."""
-
-
-Effect = Cancel | Ban | Wake | Complete
-
-
-class SourceView(NamedTuple):
-    """One source now. `state` is "active", "idle" or "slow"; `done_bytes` what it delivered so far."""
-
-    source: Hashable
-    state: str
-    pieces: int
-    owed_bytes: int
-    window_bytes: int
-    rate_bytes_per_s: float
-    delay: float | None
-    done_bytes: int
-
-
-class SwarmView(NamedTuple):
-    pieces: int
-    verified: int
-    asked: int
-    sources: tuple[SourceView, ...]
-    endgame: bool
-    repeated: int
-
-
-@dataclass(eq=False, slots=True)
-class _Source:
-    name: Hashable
-    have: int
-    full: bool
-    window: Window
-    owed: dict[int, float] = field(default_factory=dict)  # piece -> when it was asked, oldest first
-    owed_bytes: int = 0
-    heard: float = 0.0  # when bytes last came, or when something was asked of an idle one
-    done_bytes: int = 0
-    next_piece: int = -1
-    idle: bool = False  # `next` found nothing; wake it when something comes back
-    starved: bool = False  # it had to wait for memory; wake it when something is written
-    slow: bool = False  # it kept us waiting: one request at a time until it delivers
-    late: set[int] = field(default_factory=set)  # asked of others meanwhile, still welcome
-    nudge: float = 0.0  # no help for it before that time
 
 
 class Swarm:
@@ -153,9 +71,9 @@ class Swarm:
         for first, count in done.runs() if done is not None else ():
             self._done[first : first + count] = b"\1" * count
         self._missing = self._done.count(0)
-        self._planes: list[int] = []
-        self._sources: dict[Hashable, _Source] = {}
-        self._owing: dict[int, list[_Source]] = {}  # piece -> who owes it
+        self._rarity = Rarity()
+        self._sources: dict[Hashable, Source] = {}
+        self._owing: dict[int, list[Source]] = {}  # piece -> who owes it
         self._received: dict[int, list[Hashable]] = {}  # piece -> who sent it, not verified yet
         self._banned: set[Hashable] = set()
         self._owed_bytes = 0
@@ -176,9 +94,9 @@ class Swarm:
         if name in self._sources:
             self.remove_source(name, now)
         value = (1 << self.pieces) - 1 if bits is None else bits.value
-        source = _Source(name, value, value.bit_count() == self.pieces, Window(self._start_window))
+        source = Source(name, value, value.bit_count() == self.pieces, Window(self._start_window))
         if not source.full:
-            self._count(value)
+            self._rarity.add(value)
         self._sources[name] = source
         return True
 
@@ -188,7 +106,7 @@ class Swarm:
         if source is None:
             return []
         if not source.full:
-            self._uncount(source.have)
+            self._rarity.remove(source.have)
         return self._release(source)
 
     def have(self, name: Hashable, first: int, now: float, count: int = 1) -> list[Effect]:
@@ -200,27 +118,11 @@ class Swarm:
             return []
         new = (((1 << count) - 1) << first) & ~source.have
         source.have |= new
-        self._count(new)
+        self._rarity.add(new)
         if source.idle and (new & self._wanted or not self._wanted):
             source.idle = False
             return [Wake(name)]
         return []
-
-    def _count(self, carry: int) -> None:
-        planes, level = self._planes, 0
-        while carry:
-            if level == len(planes):
-                planes.append(0)
-            planes[level], carry = planes[level] ^ carry, planes[level] & carry
-            level += 1
-
-    def _uncount(self, borrow: int) -> None:
-        planes, level = self._planes, 0
-        while borrow:
-            planes[level], borrow = planes[level] ^ borrow, ~planes[level] & borrow
-            level += 1
-        while planes and not planes[-1]:
-            planes.pop()
 
     # -- asking
 
@@ -246,7 +148,7 @@ class Swarm:
             self._owe(source, ask, now)
             asks.append(ask)
 
-    def _room(self, source: _Source) -> int:
+    def _room(self, source: Source) -> int:
         """Bytes it may be asked for now. A quarter of the window is waited for, so that requests stay big."""
         window = max(int(source.window.size), 2 * self._largest)
         enough = min(window // 4, self._largest_ask)
@@ -262,15 +164,11 @@ class Swarm:
         room = min(window - source.owed_bytes, memory)
         return room if room >= enough else 0
 
-    def _pick(self, source: _Source, room: int) -> Ask | None:
+    def _pick(self, source: Source, room: int) -> Ask | None:
         able = self._wanted & source.have if not source.full else self._wanted
         if not able:
             return None
-        rarest = able
-        for plane in reversed(self._planes):
-            fewer = rarest & ~plane
-            if fewer:
-                rarest = fewer
+        rarest = self._rarity.rarest(able)
         at = source.next_piece
         if at < 0 or at >= self.pieces or not rarest >> at & 1:
             start = rarest >> (skip := self._dice.randrange(self.pieces))
@@ -294,11 +192,11 @@ class Swarm:
         most = bisect_right(begins, begins[first] + room, first + 1, first + min(count, MOST_PIECES) + 1) - 1
         return Ask(first, max(1, most - first))
 
-    def _repeat(self, source: _Source, room: int, now: float) -> Ask | None:
+    def _repeat(self, source: Source, room: int, now: float) -> Ask | None:
         """The end: nothing is left to ask for, so take over what another will need longest for."""
         if self._wanted or source.slow:
             return None
-        best: _Source | None = None
+        best: Source | None = None
         longest, last = 0.0, -1
         for other in self._sources.values():
             if other is not source and other.owed and (left := self._time_left(other, now)) > longest:
@@ -324,21 +222,21 @@ class Swarm:
         self._repeated += count
         return Ask(first, count)
 
-    def _time_left(self, source: _Source, now: float) -> float:
+    def _time_left(self, source: Source, now: float) -> float:
         """How long it will take for what it owes, as far as we can tell."""
         if not source.window.rate or now >= self._overdue_at(source):
             return inf
         return source.window.time_for(source.owed_bytes)
 
-    def _expected(self, source: _Source) -> float:
+    def _expected(self, source: Source) -> float:
         """Seconds a source needs for the piece it owes longest."""
         return source.window.time_for(self._size(next(iter(source.owed)), 1)) + (source.window.delay or 0.0)
 
-    def _overdue_at(self, source: _Source) -> float:
+    def _overdue_at(self, source: Source) -> float:
         """When a source that still sends would have sent something."""
         return source.heard + max(NUDGE, 2 * self._expected(source))
 
-    def _repeatable(self, source: _Source, piece: int) -> bool:
+    def _repeatable(self, source: Source, piece: int) -> bool:
         owing = self._owing[piece]
         return (
             len(owing) < COPIES
@@ -347,7 +245,7 @@ class Swarm:
             and (source.full or bool(source.have >> piece & 1))
         )
 
-    def _owe(self, source: _Source, ask: Ask, now: float) -> None:
+    def _owe(self, source: Source, ask: Ask, now: float) -> None:
         first, count = ask.first, ask.count
         self._wanted &= ~(((1 << count) - 1) << first)
         if not source.owed:
@@ -457,9 +355,9 @@ class Swarm:
         gone = ((1 << last - first) - 1) << first & source.have
         if source.full:
             source.full = False
-            self._count(source.have)
+            self._rarity.add(source.have)
         source.have &= ~gone
-        self._uncount(gone)
+        self._rarity.remove(gone)
         for piece in range(first, last):
             if piece in source.owed:
                 self._settle(source, piece)
@@ -480,7 +378,7 @@ class Swarm:
         if not self._done[piece] and piece not in self._owing and piece not in self._received:
             self._wanted |= 1 << piece
 
-    def _settle(self, source: _Source, piece: int) -> None:
+    def _settle(self, source: Source, piece: int) -> None:
         """It no longer owes this piece."""
         del source.owed[piece]
         size = self._size(piece, 1)
@@ -491,7 +389,7 @@ class Swarm:
         if not owing:
             del self._owing[piece]
 
-    def _release(self, source: _Source) -> list[Effect]:
+    def _release(self, source: Source) -> list[Effect]:
         for piece in list(source.owed):
             self._settle(source, piece)
             self._want(piece)
@@ -507,13 +405,13 @@ class Swarm:
 
     # -- time
 
-    def _deadline(self, source: _Source) -> float:
+    def _deadline(self, source: Source) -> float:
         """When we stop waiting for what it owes."""
         if not source.owed:
             return inf
         return source.heard + max(PATIENCE, HOPE * self._expected(source))
 
-    def _nudge_at(self, source: _Source) -> float:
+    def _nudge_at(self, source: Source) -> float:
         """At the end, when idle sources may help this one."""
         if self._wanted or not source.owed:
             return inf
@@ -530,7 +428,7 @@ class Swarm:
         for source in self._sources.values():
             if self._deadline(source) <= now:
                 owed = list(source.owed)
-                effects += [Cancel(source.name, first, count) for first, count in _runs(owed)]
+                effects += [Cancel(source.name, first, count) for first, count in runs_of(owed)]
                 for piece in owed:
                     self._settle(source, piece)
                     self._want(piece)
@@ -592,13 +490,3 @@ class Swarm:
             not self._wanted,
             self._repeated,
         )
-
-
-def _runs(pieces: list[int]) -> list[tuple[int, int]]:
-    runs: list[tuple[int, int]] = []
-    for piece in sorted(pieces):
-        if runs and sum(runs[-1]) == piece:
-            runs[-1] = runs[-1][0], runs[-1][1] + 1
-        else:
-            runs.append((piece, 1))
-    return runs

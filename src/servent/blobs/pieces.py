@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from servent.errors import BadMessage
 
@@ -97,3 +97,14 @@ class Bits:
                         start = -1
         if start >= 0:
             yield start, self.count - start
+
+
+def runs_of(pieces: Iterable[int]) -> list[tuple[int, int]]:
+    """(first, how many) of every unbroken run among `pieces`, in order."""
+    runs: list[tuple[int, int]] = []
+    for piece in sorted(pieces):
+        if runs and sum(runs[-1]) == piece:
+            runs[-1] = runs[-1][0], runs[-1][1] + 1
+        else:
+            runs.append((piece, 1))
+    return runs

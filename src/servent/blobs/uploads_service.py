@@ -37,6 +37,9 @@ CLIENTS_MOST = 1024  # peers times collections
 MESSAGES_MOST = 64  # notices that wait for a slow reader; then the stream ends
 
 
+Notices = asyncio.Queue[wire.FromServer | None]  # None ends the control stream
+
+
 @dataclass(eq=False, slots=True)
 class Holding:
     """A collection we have, whole or in part. `source` is replaced when a download is finished.
@@ -80,7 +83,7 @@ class Upload:
     settled_bytes: int = 0
     meter: RateMeter = field(default_factory=RateMeter)
     told: int | None = None  # the pieces we told it of, as bits; None: it did not ask
-    control: asyncio.Queue[wire.FromServer] | None = None
+    control: Notices | None = None
     gone_since: float | None = None
     quic_lanes: int = 0
     awaits_token: bool = False
@@ -159,7 +162,7 @@ class Uploads:
         upload = self.uploads.get(key)
         if upload is None or upload.holding is not holding:
             upload = self.uploads[key] = Upload(peer, holding, self._mail, self._clock())
-        queue: asyncio.Queue[wire.FromServer] = asyncio.Queue(MESSAGES_MOST)
+        queue: Notices = asyncio.Queue(MESSAGES_MOST)
         upload.control, upload.gone_since, upload.told = queue, None, None
         self._active.set()
         holding.wanted_by(peer)
@@ -169,7 +172,7 @@ class Uploads:
             async with asyncio.TaskGroup() as tasks:
                 notices = tasks.create_task(_notify(stream, queue, writing), name=f"notices to {peer.short}")
                 try:
-                    await self._requests(upload, stream, writing)
+                    await self._requests(upload, stream, writing, queue)
                 finally:
                     notices.cancel()
         except* ConnectionLost:  # gone, or we said goodbye: both are an ordinary end
@@ -181,7 +184,9 @@ class Uploads:
                 if self.listener is None or not self.listener.lanes(upload):
                     self._end(upload, "")
 
-    async def _requests(self, upload: Upload, stream: Stream, writing: asyncio.Lock) -> None:
+    async def _requests(
+        self, upload: Upload, stream: Stream, writing: asyncio.Lock, queue: Notices
+    ) -> None:
         collection = upload.holding.collection
         while True:
             message = await wire.read_from_fetcher.read(stream)
@@ -208,7 +213,8 @@ class Uploads:
                     self._hand_token(upload)
                     continue
                 case wire.Bye():
-                    self._end(upload, "")
+                    if upload.control is queue:  # else it came back over another stream meanwhile
+                        self._end(upload, "")
                     return
             async with writing:
                 if body is None:
@@ -298,8 +304,11 @@ class Uploads:
             del self.uploads[key]
         upload.slot = upload.interested = False
         upload.key = b""
-        if why:
-            self._tell(upload, wire.Bye(why))
+        if upload.control is not None:
+            while upload.control.full():
+                upload.control.get_nowait()
+            upload.control.put_nowait(wire.Bye(why) if why else None)
+            upload.control = None
         if self.listener is not None:
             self.listener.drop(lambda client: client is upload)
         self._release(upload.peer)
@@ -359,13 +368,15 @@ class Uploads:
         self._tell(upload, wire.Has(runs))
 
 
-async def _notify(stream: Stream, queue: asyncio.Queue[wire.FromServer], writing: asyncio.Lock) -> None:
+async def _notify(stream: Stream, queue: Notices, writing: asyncio.Lock) -> None:
     while True:
         messages = [await queue.get()]
         while not queue.empty():
             messages.append(queue.get_nowait())
-        async with writing:
-            await stream.write(b"".join([frame(message) for message in messages]))
-        if any(isinstance(message, wire.Bye) for message in messages):
+        said = [message for message in messages if message is not None]
+        if said:
+            async with writing:
+                await stream.write(b"".join([frame(message) for message in said]))
+        if len(said) < len(messages) or any(isinstance(message, wire.Bye) for message in said):
             await stream.finish()
             raise ConnectionLost("said goodbye")
