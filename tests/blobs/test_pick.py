@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from servent.blobs.pick import Ask, Ban, Cancel, Complete, Effect, Swarm, Wake
+from servent.blobs.asks import Ask, Ban, Cancel, Complete, Effect, Wake
+from servent.blobs.pick import Swarm
 from servent.blobs.pieces import Bits
 from servent.errors import BadMessage
 
@@ -267,7 +268,7 @@ def test_availability_is_counted_exactly() -> None:
             swarm.have(name, piece, 0.0)
             held[name].set_run(piece)
         counts = [sum(piece in bits for bits in held.values()) for piece in range(200)]
-        planes = swarm._planes
+        planes = swarm._rarity._planes
         assert counts == [sum((plane >> p & 1) << k for k, plane in enumerate(planes)) for p in range(200)], (
             step
         )
