@@ -8,7 +8,6 @@ written outside of it, a quarter megabyte at a time.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import os
 import selectors
 import socket
@@ -20,10 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
+from servent.blobs.certificate import fresh_pem
 from servent.errors import BadMessage, ConnectionLost
 
 READ_BYTES = 256 * 1024  # taken from the socket at once
@@ -41,23 +37,9 @@ class Certificate:
     """
 
     def __init__(self) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "servent")])
-        built = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC))  # clocks are often wrong
-            .not_valid_after(datetime.datetime(2099, 1, 1, tzinfo=datetime.UTC))
-            .sign(key, hashes.SHA256())
-        )
-        self.digest = sha256(built.public_bytes(serialization.Encoding.DER)).digest()
-        pem = built.public_bytes(serialization.Encoding.PEM)
-        secret = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        pem = fresh_pem()
+        shown = pem[pem.index(b"-----BEGIN CERTIFICATE-----") :].decode("ascii")
+        self.digest = sha256(ssl.PEM_cert_to_DER_cert(shown)).digest()
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_3
         self.context.num_tickets = 0  # nobody resumes
@@ -65,7 +47,7 @@ class Certificate:
         handle, path = tempfile.mkstemp(prefix="servent-", suffix=".pem")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(secret + pem)
+                file.write(pem)
             self.context.load_cert_chain(path)
         finally:
             os.unlink(path)

@@ -20,6 +20,7 @@ from servent.blobs.hashing import Shared
 from servent.blobs.info import parse
 from servent.blobs.lanes_intake import Mailbox, workers
 from servent.blobs.lanes_listen import Listener
+from servent.blobs.lanes_tls import Certificate
 from servent.blobs.lanes_pace import Buffers, Pace
 from servent.blobs.magnet import Magnet, magnet, parse_magnet
 from servent.blobs.rows import Row
@@ -103,7 +104,10 @@ class Blobs:
         slots = Slots(self._limits.upload_slots)
         if self._settings.bulk:
             try:
-                self._listener = Listener(self._pace, self._mail, port=self._settings.bulk_port)
+                certificate = await asyncio.to_thread(Certificate)
+                self._listener = Listener(
+                    self._pace, self._mail, port=self._settings.bulk_port, certificate=certificate
+                )
             except WorldError as wrong:
                 log.warning("%s; transfers use QUIC only", wrong)
         self._uploads = Uploads(self._trust, slots, self._pace, self._mail, self._reading, self._listener)

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509 as _x509  # noqa: F401 - so that twenty nodes need no twenty processes for it
+
 from servent.config import Config
 from servent.identity import Identity
 from servent.net.links import Endpoint
