@@ -18,10 +18,11 @@ from servent.blobs.disk import Partial
 from servent.blobs.download_service import Download, Kit
 from servent.blobs.hashing import Shared
 from servent.blobs.info import parse
+from servent.blobs.lanes_hasher import Arena, Hasher
 from servent.blobs.lanes_intake import Mailbox, workers
 from servent.blobs.lanes_listen import Listener
-from servent.blobs.lanes_tls import Certificate
 from servent.blobs.lanes_pace import Buffers, Pace
+from servent.blobs.lanes_tls import Certificate
 from servent.blobs.magnet import Magnet, magnet, parse_magnet
 from servent.blobs.rows import Row
 from servent.blobs.seed import Seed
@@ -43,6 +44,7 @@ log = logging.getLogger(__name__)
 MEMORY_BYTES = 32 * 1024 * 1024  # of pieces that came and are not written yet, all downloads together
 HISTORY = 200  # transfers that have ended and stay on the list
 SAVE_EVERY = 1.0  # s
+TIDY_EVERY = 30.0  # s
 INTRODUCE_LIMIT = 15.0  # s to reach who a link names
 
 
@@ -75,7 +77,9 @@ class Blobs:
         self._mail = Mailbox(loop)
         self._limits = Limits.of(settings)
         self._pace = Pace(self._clock, self._limits.rates())
-        self._buffers = Buffers(MEMORY_BYTES)
+        self._arena = Arena(MEMORY_BYTES)
+        self._buffers = Buffers(MEMORY_BYTES, self._arena.view)
+        self._hasher = Hasher(self._arena)
         self._checking = ThreadPoolExecutor(workers(), thread_name_prefix="check")
         self._reading = ThreadPoolExecutor(2, thread_name_prefix="serve")
         self._listener: Listener | None = None
@@ -117,6 +121,7 @@ class Blobs:
             self._uploads,
             self._pace,
             self._buffers,
+            self._hasher,
             self._mail,
             self._checking,
             self._clock,
@@ -134,6 +139,7 @@ class Blobs:
                 self._tasks = tasks
                 tasks.create_task(self._uploads.run(), name="uploads")
                 tasks.create_task(self._save_loop(), name="save transfers")
+                tasks.create_task(self._tidy(), name="give memory back")
                 if self._listener is not None:
                     tasks.create_task(self._listener.run(), name="TCP lanes")
                 self._shares.tasks = tasks
@@ -163,6 +169,7 @@ class Blobs:
             await self._save(list(self._rows))
         await asyncio.to_thread(self._checking.shutdown)
         await asyncio.to_thread(self._reading.shutdown)
+        await asyncio.to_thread(self._hasher.close)
         self._shares.close()
 
     def bulk(self) -> Bulk | None:
@@ -429,6 +436,13 @@ class Blobs:
                 await self._save(dirty)
             except WorldError as wrong:
                 log.warning("transfers are not remembered: %s", wrong)
+
+    async def _tidy(self) -> None:
+        """Memory and helper processes that nothing has needed for a while are given back."""
+        while True:
+            await asyncio.sleep(TIDY_EVERY)
+            if not self._running and not await asyncio.to_thread(self._hasher.trim) and self._buffers.trim():
+                self._arena.trim()
 
     async def _save(self, ids: list[str]) -> None:
         ended = [row.id for row in self._rows.values() if row.state in rows.ENDED]
