@@ -20,7 +20,7 @@ def test_a_misspelt_key_is_named_with_its_file(tmp_path: Path) -> None:
 
 def test_a_value_out_of_range_is_named_with_its_path(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("[api]\nport = 70000\n")
-    with pytest.raises(UsageError, match="api.port"):
+    with pytest.raises(UsageError, match=r"api\.port"):
         config.load(tmp_path)
 
 
