@@ -34,6 +34,8 @@ OPEN_LIMIT = 5.0  # s for the first frame of a stream
 BEAT = 0.25  # s between two looks at what there is to tell
 GRACE = 30.0  # s a TCP lane may go on without its control stream
 CLIENTS_MOST = 1024  # peers times collections
+QUIC_LANES_MOST = 8  # of one upload; a fetcher of ours opens four
+GOODBYE = 1.0  # s for whom we tell that it is over to read that
 MESSAGES_MOST = 64  # notices that wait for a slow reader; then the stream ends
 
 
@@ -85,7 +87,8 @@ class Upload:
     told: int | None = None  # the pieces we told it of, as bits; None: it did not ask
     control: Notices | None = None
     gone_since: float | None = None
-    quic_lanes: int = 0
+    talk: asyncio.Task[None] | None = None  # of the control stream that counts
+    lanes: set[asyncio.Task[None]] = field(default_factory=set)  # over QUIC
     awaits_token: bool = False
 
     @property
@@ -162,6 +165,9 @@ class Uploads:
         upload = self.uploads.get(key)
         if upload is None or upload.holding is not holding:
             upload = self.uploads[key] = Upload(peer, holding, self._mail, self._clock())
+        if upload.talk is not None:  # one control stream each: the newest
+            upload.talk.cancel()
+        upload.talk = asyncio.current_task()
         queue: Notices = asyncio.Queue(MESSAGES_MOST)
         upload.control, upload.gone_since, upload.told = queue, None, None
         self._active.set()
@@ -184,28 +190,28 @@ class Uploads:
                 if self.listener is None or not self.listener.lanes(upload):
                     self._end(upload, "")
 
-    async def _requests(
-        self, upload: Upload, stream: Stream, writing: asyncio.Lock, queue: Notices
-    ) -> None:
+    async def _requests(self, upload: Upload, stream: Stream, writing: asyncio.Lock, queue: Notices) -> None:
         collection = upload.holding.collection
         while True:
             message = await wire.read_from_fetcher.read(stream)
-            body: bytes | None = None
+            if upload.control is not queue:  # it was told that this is over
+                return
+            body: list[bytes] | None = None
             kind: wire.Kind = "info"
             match message:
                 case wire.GetInfo():
-                    body = collection.info
+                    body = [collection.info]
                 case wire.GetHave():
                     kind, bits = "have", upload.holding.have
                     upload.told = bits.value
-                    body = bits.to_bytes()
+                    body = [bits.to_bytes()]
                 case wire.GetLayers(roots):
                     kind = "layers"
                     found = [collection.layers.get(root) for root in roots]
                     whole = [layer for layer in found if layer is not None]
                     size = sum(len(layer) for layer in whole)
                     if len(whole) == len(found) and size <= wire.MOST_LAYER_BYTES:
-                        body = b"".join(whole)
+                        body = whole  # not in one: many askers must not cost many times 64 MiB
                 case wire.Interested(yes):
                     self._interest(upload, yes)
                     continue
@@ -213,15 +219,15 @@ class Uploads:
                     self._hand_token(upload)
                     continue
                 case wire.Bye():
-                    if upload.control is queue:  # else it came back over another stream meanwhile
-                        self._end(upload, "")
+                    self._end(upload, "")
                     return
             async with writing:
                 if body is None:
                     await write_frame(stream, wire.Missing(kind))
                 else:
-                    await write_frame(stream, wire.Body(kind, len(body)))
-                    await stream.write(body)
+                    await write_frame(stream, wire.Body(kind, sum(map(len, body))))
+                    for part in body:
+                        await stream.write(part)
 
     async def _lane(self, session: Session, stream: Stream, opening: wire.Lane) -> None:
         for upload in self.uploads.values():
@@ -229,13 +235,17 @@ class Uploads:
                 break
         else:
             raise BadMessage("a lane with a key we did not give")
-        upload.quic_lanes += 1
+        if len(upload.lanes) >= QUIC_LANES_MOST:
+            raise BadMessage(f"more than {QUIC_LANES_MOST} lanes for one transfer")
+        task = asyncio.current_task()
+        assert task is not None
+        upload.lanes.add(task)
         try:
             await serve_quic(stream, upload, self._pace, self._pool)
         except* ConnectionLost:
             log.debug("a QUIC lane of %s ended", session.peer.short)
         finally:
-            upload.quic_lanes -= 1
+            upload.lanes.discard(task)
 
     # -- slots
 
@@ -309,6 +319,11 @@ class Uploads:
                 upload.control.get_nowait()
             upload.control.put_nowait(wire.Bye(why) if why else None)
             upload.control = None
+        for lane in upload.lanes:  # at once, whatever is on its way
+            lane.cancel()
+        if upload.talk is not None and upload.talk is not asyncio.current_task():
+            asyncio.get_running_loop().call_later(GOODBYE, upload.talk.cancel)
+        upload.talk = None
         if self.listener is not None:
             self.listener.drop(lambda client: client is upload)
         self._release(upload.peer)
@@ -344,7 +359,7 @@ class Uploads:
             if new:
                 self.slots.took(upload.peer, new)
             tcp = self.listener is not None and self.listener.lanes(upload) > 0
-            upload.lane = "tcp" if tcp else "quic" if upload.quic_lanes else ""
+            upload.lane = "tcp" if tcp else "quic" if upload.lanes else ""
             if upload.gone_since is not None and (not tcp or now - upload.gone_since > GRACE):
                 self._end(upload, "")
             elif upload.told is not None and upload.control is not None:
