@@ -16,6 +16,7 @@ from servent.blobs import info, wire
 from servent.blobs.asks import Ban, Cancel, Complete, Effect, Wake
 from servent.blobs.disk import Partial
 from servent.blobs.info import Collection
+from servent.blobs.lanes_hasher import Hasher
 from servent.blobs.lanes_intake import Checked, Intake, Mailbox
 from servent.blobs.lanes_pace import Buffers, Pace
 from servent.blobs.pick import Swarm
@@ -53,6 +54,7 @@ class Kit:
     uploads: Uploads
     pace: Pace
     buffers: Buffers
+    hasher: Hasher
     mail: Mailbox
     pool: ThreadPoolExecutor
     clock: Callable[[], float]
@@ -273,7 +275,7 @@ class Download:
         if partial.suspects or self._verify_all:
             await self._check(partial)
         self.partial = partial
-        self.intake = Intake(collection, partial, kit.pool, kit.buffers, kit.mail, self._checked)
+        self.intake = Intake(collection, partial, kit.pool, kit.buffers, kit.hasher, kit.mail, self._checked)
         dice = random.Random()
         self._swarm = Swarm(
             collection.pieces, collection.piece_sizes(), dice, done=partial.have, largest_ask=LARGEST_ASK

@@ -125,6 +125,9 @@ class BulkLane(FetchLane):
         self._addresses, self._certificate, self._token = addresses, certificate, token
         self._pipe: TlsPipe | None = None
         self._stop = threading.Event()
+        self._saying = threading.Lock()
+        self._unsaid: list[bytes] = []  # frames that the thread sends before it reads on
+        self._parked = True  # the thread may read for long: nothing is owed that would wake it
         self.thread = threading.Thread(target=self._run, name=f"bulk {peer.short}", daemon=True)
 
     def start(self) -> None:
@@ -136,16 +139,26 @@ class BulkLane(FetchLane):
             raise ConnectionLost("the TCP lane is closed")
         if not self.owed:
             self.heard = now
-        self.owed[number] = [(first, count)]
         self.owed_bytes += self.intake.size(first, count)
-        self._pipe.write_now(frame(wire.Ask(number, first, count)))
+        with self._saying:
+            self.owed[number] = [(first, count)]
+        self._say(self._pipe, frame(wire.Ask(number, first, count)))
 
     def forget(self, number: int) -> None:
         if self._pipe is not None and number in self.owed:
             try:
-                self._pipe.write_now(frame(wire.Forget(number)))
+                self._say(self._pipe, frame(wire.Forget(number)))
             except ConnectionLost:
                 self.close()
+
+    def _say(self, pipe: TlsPipe, data: bytes) -> None:
+        """Leave it to the reading thread, which need not fight for the connection; unless it waits for nothing."""
+        with self._saying:
+            if not self._parked:
+                self._unsaid.append(data)
+                return
+            self._parked = False
+        pipe.write_now(data)
 
     def close(self) -> None:
         self._stop.set()
@@ -174,6 +187,7 @@ class BulkLane(FetchLane):
 
     def _read(self, pipe: TlsPipe) -> None:
         while not self._stop.is_set():
+            self._speak(pipe)
             size = int.from_bytes(pipe.read_exactly(HEADER_BYTES), "big")
             if size > wire.LANE_BYTES:
                 raise BadMessage(f"a lane frame of {size} bytes")
@@ -184,6 +198,14 @@ class BulkLane(FetchLane):
             else:
                 self.covers(message)
                 self._mail.post(self._denied, message)
+
+    def _speak(self, pipe: TlsPipe) -> None:
+        """Send what the loop left for us. Afterwards something we asked for will wake us, or we are parked."""
+        with self._saying:
+            unsaid, self._unsaid = self._unsaid, []
+            self._parked = not self.owed
+        if unsaid:
+            pipe.write(b"".join(unsaid))
 
     def _take(self, pipe: TlsPipe, first: int, count: int) -> None:
         while count:
@@ -207,6 +229,8 @@ class BulkLane(FetchLane):
             self._mail.post(self._arrived, first, pieces, size)
             self.intake.submit(self, first, pieces, buffer)
             first, count = first + pieces, count - pieces
+            if count:
+                self._speak(pipe)
 
     # on the loop
 

@@ -118,13 +118,16 @@ class Buffers:
 
     Args:
         most_bytes: of all buffers together; a single larger one is allowed when there is no other.
+        arena: memory to cut them from as far as it goes; the rest is private.
     """
 
-    def __init__(self, most_bytes: int) -> None:
+    def __init__(self, most_bytes: int, arena: memoryview | None = None) -> None:
         self._most = most_bytes
+        self._arena = arena
         self._lock = threading.Condition()
         self._free: dict[int, list[memoryview]] = {}
-        self._free_bytes = 0
+        self._offsets: dict[int, int] = {}  # id of a buffer cut from the arena -> where it begins
+        self._cut = 0  # how much of the arena is cut up
         self.used_bytes = 0
 
     def take_nowait(self, size: int) -> memoryview | None:
@@ -150,33 +153,53 @@ class Buffers:
                 return buffer
             await asyncio.sleep(WAIT)
 
+    def offset(self, buffer: memoryview) -> int | None:
+        """Where in the arena a buffer that is taken begins; None: it is private memory."""
+        return self._offsets.get(id(buffer))
+
     def give(self, buffer: memoryview) -> None:
         """Back to the pool: nobody reads it any more."""
         with self._lock:
             self.used_bytes -= len(buffer)
-            self._free.setdefault(len(buffer), []).append(buffer)
-            self._free_bytes += len(buffer)
+            if id(buffer) in self._offsets:
+                self._free.setdefault(len(buffer), []).append(buffer)
             self._lock.notify_all()
 
-    def trim(self) -> None:
-        """Let the memory go that nothing uses."""
+    def trim(self) -> bool:
+        """Forget how the arena was cut up. False: some of it is in use."""
         with self._lock:
-            self._free.clear()
-            self._free_bytes = 0
+            if self.used_bytes:
+                return False
+            self._reset()
+            return True
+
+    def _reset(self) -> None:
+        self._free.clear()
+        self._offsets.clear()
+        self._cut = 0
 
     def _take(self, capacity: int) -> memoryview | None:
         if self.used_bytes and self.used_bytes + capacity > self._most:
             return None
-        free = self._free.get(capacity)
-        if free:
-            buffer = free.pop()
-            self._free_bytes -= capacity
-        else:
-            if self.used_bytes + self._free_bytes + capacity > self._most:
-                self._free.clear()
-                self._free_bytes = 0
+        buffer = self._from_arena(capacity)
+        if buffer is None:
             buffer = memoryview(bytearray(capacity))
         self.used_bytes += capacity
+        return buffer
+
+    def _from_arena(self, capacity: int) -> memoryview | None:
+        if self._arena is None or capacity > len(self._arena):
+            return None
+        free = self._free.get(capacity)
+        if free:
+            return free.pop()
+        if self._cut + capacity > len(self._arena):
+            if self.used_bytes:
+                return None
+            self._reset()
+        buffer = self._arena[self._cut : self._cut + capacity]
+        self._offsets[id(buffer)] = self._cut
+        self._cut += capacity
         return buffer
 
 
