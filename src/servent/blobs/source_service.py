@@ -122,7 +122,7 @@ class Source:
     async def run(self) -> None:
         """Talk until the peer refuses, stays away, or is caught lying (`fault`). Raises only cancellation."""
         try:
-            while await self._talk() and await self._reconnected():
+            while await self._talk_apart() and await self._reconnected():
                 pass
         finally:
             log.debug("%s is no source any more: %s (%s)", self.peer.short, self.state, self.reason)
@@ -131,6 +131,15 @@ class Source:
                 lane.close()
             self.state = "refused" if self.state == "refused" else "gone"
             self._download.changed()
+
+    async def _talk_apart(self) -> bool:
+        """`_talk` in a task of its own. A TaskGroup of Python 3.11 drops a cancellation when one of its children
+        fails at that moment, and leaves the mark "being cancelled" on its task when a child fails while the block
+        is being left: neither may reach `run`.
+        """
+        async with asyncio.TaskGroup() as alone:
+            talk = alone.create_task(self._talk(), name=f"talk with {self.peer.short}")
+        return talk.result()
 
     async def _talk(self) -> bool:
         """One control stream, and the QUIC lanes beside it. False: no use in trying again."""
@@ -156,7 +165,6 @@ class Source:
                 stream, self._stream = self._stream, None
                 await self._goodbye(stream)
                 await stream.reset()
-        _calm()
         if self.state == "refused" or self.fault is not None:
             return False
         if self._usable() is None:
@@ -538,15 +546,6 @@ class Source:
         """What the bytes take now: "tcp", "quic", or ""."""
         open_kinds = {lane.kind for lane in self.lanes if lane.open}
         return self.choice.kind if self.choice.kind in open_kinds else next(iter(open_kinds), "")
-
-
-def _calm() -> None:
-    """Take off the mark "being cancelled" that Python 3.11's TaskGroup leaves on a task when a child fails while
-    the block is being left; every later `asyncio.timeout` of this task would end it instead of timing out.
-    """
-    task = asyncio.current_task()
-    while task is not None and task.cancelling():
-        task.uncancel()
 
 
 def _plain(text: str) -> str:

@@ -1,0 +1,58 @@
+"""Content that is unusual but real: nothing in it, names of all kinds."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from servent.node import Node
+from servent.testing.nodes import nodes
+
+
+async def fetched(ann: Node, bob: Node, what: Path, to: Path) -> Path:
+    """What bob has once he fetched it from ann."""
+    await bob.join(await ann.ticket())
+    share = await ann.blobs.add(what)
+    await bob.blobs.fetch(f"magnet:?xt=urn:btmh:1220{share.id}", to)
+
+    def complete() -> bool:
+        return bob.blobs.transfers()[0].state == "complete"
+
+    await until(complete)
+    return to / what.name
+
+
+async def until(condition: Callable[[], bool], limit: float = 10.0) -> None:
+    async with asyncio.timeout(limit):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.real
+def test_a_file_without_bytes_arrives_and_the_node_closes_at_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        (tmp_path / "nothing.bin").touch()
+        async with nodes(2, tmp_path / "nodes") as (ann, bob):
+            got = await fetched(ann, bob, tmp_path / "nothing.bin", tmp_path / "to")
+            assert got.read_bytes() == b""
+
+    asyncio.run(main())
+
+
+@pytest.mark.real
+def test_a_folder_of_odd_names_arrives_byte_for_byte(tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    for number, name in enumerate(
+        ("-rf", "CON", "tab\t.txt", "two\nlines", "ünï 🎉", "a;b:c*?.txt", "trailing.")
+    ):
+        (folder / name).write_bytes(bytes([number]) * number * 1000)
+
+    async def main() -> None:
+        async with nodes(2, tmp_path / "nodes") as (ann, bob):
+            got = await fetched(ann, bob, folder, tmp_path / "to")
+            theirs = sorted(path.read_bytes() for path in got.iterdir())
+            assert theirs == sorted(path.read_bytes() for path in folder.iterdir())
+
+    asyncio.run(main())
