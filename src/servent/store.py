@@ -8,6 +8,7 @@ import hashlib
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -134,6 +135,29 @@ class Store:
         if self._reading is None:
             return self._query(connection, job)
         return await asyncio.get_running_loop().run_in_executor(self._reading, self._query, connection, job)
+
+    async def check(self, limit: float = 1.5) -> str | None:
+        """Look through the whole file for damage, beside reads and writes that go on.
+
+        Returns:
+            None when it is sound, what is wrong with it, or "" when `limit` seconds were not enough.
+        """
+        if self.path is None:
+            return None
+        return await asyncio.to_thread(self._check, time.monotonic() + limit)
+
+    def _check(self, until: float) -> str | None:
+        assert self.path is not None
+        with self._translated(), contextlib.closing(self._connect(self.path)) as connection:
+            connection.execute("PRAGMA query_only = ON")
+            connection.set_progress_handler(lambda: time.monotonic() > until, 10_000)
+            try:
+                verdict = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+            except sqlite3.OperationalError as wrong:
+                if getattr(wrong, "sqlite_errorname", "") == "SQLITE_INTERRUPT":
+                    return ""
+                raise
+        return None if verdict == "ok" else verdict
 
     def _transaction(self, connection: sqlite3.Connection, job: Callable[[sqlite3.Connection], T]) -> T:
         with self._translated():

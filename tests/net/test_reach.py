@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,7 +34,7 @@ def test_an_observed_address_is_announced() -> None:
 def test_the_same_port_from_two_observers_means_an_easy_router() -> None:
     core = reach()
     core.observed("ann", A, "203.0.113.10:5000", 1.0)
-    assert core.view().nat == "unknown" and "Half known" in core.view().summary
+    assert core.view().nat == "unknown" and "One more" in core.view().summary
     core.observed("bob", B, "203.0.113.10:5000", 1.0)
     view = core.view()
     assert view.nat == "easy" and view.ipv4.addresses == ("203.0.113.10:5000",)
@@ -43,8 +44,8 @@ def test_different_ports_mean_a_symmetric_router_and_every_address_is_announced(
     core = reach()
     core.observed("ann", A, "203.0.113.10:5001", 1.0)
     assert core.observed("bob", B, "203.0.113.10:5002", 1.0) == [
-        Announce(("203.0.113.10:5002", "203.0.113.10:5001"))
-    ]
+        Announce(("203.0.113.10:5000", "203.0.113.10:5002", "203.0.113.10:5001"))
+    ], "and our own port there, which may be forwarded by hand"
     view = core.view()
     assert view.nat == "symmetric"
     assert any("UPnP" in remedy for remedy in view.remedies)
@@ -68,17 +69,91 @@ def test_ipv4_and_ipv6_are_judged_apart() -> None:
     assert "IPv6" in view.summary
 
 
-def test_only_relayed_observers_mean_after_a_while_that_udp_is_blocked() -> None:
+def test_relayed_observers_without_a_router_mean_after_a_while_that_udp_is_blocked() -> None:
     core = reach()
     core.observed("ann", None, None, 1.0)
+    core.told("ann", "public", None, 1.0)
     assert core.view().nat == "unknown"
     due = core.next_tick()
     assert due == 1.0 + BLOCKED_AFTER
     core.tick(due)
     view = core.view()
     assert view.nat == "udp-blocked" and any("UDP" in remedy for remedy in view.remedies)
+    assert view.cause and view.ipv6.kind == "none"
     core.observed("bob", B, "203.0.113.10:5000", 9.0)
     assert core.view().nat == "unknown"
+
+
+def test_relayed_observers_behind_routers_do_not_prove_that_udp_is_blocked() -> None:
+    core = reach()
+    for name, kind in (("ann", "symmetric"), ("bob", None)):
+        core.observed(name, None, None, 1.0)
+        core.told(name, kind, None, 1.0)
+    core.tick(1.0 + BLOCKED_AFTER)
+    assert core.view().nat == "unknown" and "Either UDP" in core.view().summary
+    core.told("ann", None, "public", 9.0)
+    assert core.view().nat == "unknown", "we have no IPv6, so it proves nothing of ours"
+
+
+def test_peers_on_this_computer_are_direct_and_say_nothing_of_the_way_out() -> None:
+    core = Reach()
+    core.local(["127.0.0.1:5000", "192.168.1.2:5000", "[fd00::2]:5001"], 0.0)
+    core.observed("ann", None, None, 1.0)
+    core.observed("ann", "127.0.0.1:4433", "127.0.0.1:5000", 1.5)
+    assert core.next_tick() is None
+    core.tick(99.0)
+    view = core.view()
+    assert (view.nat, view.ipv6.kind) == ("unknown", "none") and "own network" in view.summary
+    assert [seen.direct for seen in view.observers] == [True]
+    assert core.missed("ann", 9, 100.0) == [], "and their silence has nothing to do with the network"
+
+
+@pytest.mark.parametrize(
+    "mine", ["192.168.1.2:5000", "10.0.0.2:5000", "172.16.0.9:1", "100.64.0.7:5", "[fd00::2]:5"]
+)
+def test_an_address_that_holds_only_inside_is_never_public(mine: str) -> None:
+    core = Reach()
+    core.local([mine], 0.0)
+    core.observed("ann", mine[:-1] + "9", mine, 1.0)
+    core.observed("bob", mine[:-1] + "8", mine, 1.0)
+    view = core.view()
+    assert "public" not in (view.nat, view.ipv4.kind, view.ipv6.kind)
+    assert "public" not in view.summary
+
+
+def test_an_untranslated_address_is_called_public_only_where_it_is() -> None:
+    for mine, words in (("203.0.113.10:5000", "No router"), ("9.9.9.9:5000", "public address")):
+        core = Reach()
+        core.local([mine], 0.0)
+        core.observed("ann", A, mine, 1.0)
+        assert core.view().nat == "public" and words in core.view().summary
+
+
+def test_a_public_address_of_our_own_needs_no_observer() -> None:
+    core = Reach()
+    core.local(["9.9.9.9:5000"], 0.0)
+    assert core.view().nat == "public" and core.view().told == ("public", "none")
+
+
+def test_a_port_opened_by_a_router_behind_another_is_no_way_in() -> None:
+    core = reach()
+    core.observed("ann", A, "203.0.113.10:5001", 1.0)
+    core.observed("bob", B, "203.0.113.10:5002", 1.0)
+    core.mapped(["100.64.0.10:7000"])
+    view = core.view()
+    assert view.mapped == () and view.mapped_inside == ("100.64.0.10:7000",)
+    assert view.told[0] == "symmetric" and "another router" in view.summary
+    assert "provider" in view.remedies[0]
+    core.mapped(["192.168.0.4:7000"])
+    assert "bridge mode" in core.view().remedies[0]
+
+
+def test_ipv6_alone_says_how_we_are_reached_while_ipv4_was_not_used() -> None:
+    core = Reach()
+    core.local([HOME, "[2001:db8:10::2]:5000"], 0.0)
+    core.observed("cat", "[2001:db8:99::1]:1", "[2001:db8:10::2]:5000", 1.0)
+    view = core.view()
+    assert (view.nat, view.ipv4.kind, view.told) == ("public", "unknown", (None, "public"))
 
 
 def test_one_liar_is_outvoted_by_two_others() -> None:

@@ -17,7 +17,7 @@ async def with_reach(node: Node, tasks: asyncio.TaskGroup) -> tuple[ReachService
     return reach, tasks.create_task(reach.run())
 
 
-def test_a_node_announces_what_its_observers_see_and_learns_its_kind() -> None:
+def test_a_node_hears_from_its_observers_where_they_see_it() -> None:
     async def story() -> None:
         async with party(3) as (ann, bob, cat), asyncio.TaskGroup() as tasks:
             reach, running = await with_reach(ann, tasks)
@@ -26,7 +26,8 @@ def test_a_node_announces_what_its_observers_see_and_learns_its_kind() -> None:
                 await befriend(ann, other)
                 await ann.peers.connect(other.address)
             mine = ann.endpoint.local_addresses()[0]
-            assert reach.view().nat == "public"
+            assert reach.view().nat == "unknown", "addresses inside one network prove nothing of the world"
+            assert all(seen.direct for seen in reach.view().observers)
             assert {seen.address for seen in reach.view().observers} == {mine}
             running.cancel()
 
@@ -74,8 +75,11 @@ def test_who_is_seen_only_through_a_relay_hears_so() -> None:
             await befriend(ann, bob)
             await ann.peers.connect(bob.address)
             await asyncio.sleep(10)
-            assert [seen.address for seen in reach.view().observers] == [None]
-            assert reach.view().nat == "udp-blocked"
+            assert [(seen.address, seen.direct) for seen in reach.view().observers] == [(None, False)]
+            assert "through a relay only" in reach.view().summary
+            bob.peers.way_out("public", None)
+            await until(lambda: reach.view().nat == "udp-blocked", 3)
+            assert ann.peers.session(bob.peer).told == ("public", None)
             running.cancel()
 
     loop.run(story())

@@ -13,13 +13,13 @@ import msgspec
 import servent
 from servent import config as configuration
 from servent import keyfile
-from servent.api import pinging, schema
+from servent.api import pinging, reach_checks, schema
 from servent.api.adapter_files import Files
 from servent.api.daemon_options import Options
 from servent.api.face import Face
-from servent.api.reach_checks import has_address, reach_checks
 from servent.errors import NotFound, Refused, UsageError
 from servent.identity import PeerId
+from servent.net.reach import ReachView
 from servent.net.views import PeerView
 from servent.node import Node
 from servent.trust.contacts import TICKET_LIFETIME
@@ -109,33 +109,20 @@ class NodeFace(Files):
 
     def reach(self) -> schema.ReachStatus:
         view = self._node.reach.view()
-        hindered = view.nat in ("symmetric", "udp-blocked")
         return schema.ReachStatus(
             summary=view.summary,
             nat=view.nat,
-            ipv4=has_address(view.ipv4),
-            ipv6=has_address(view.ipv6),
+            ipv4=reach_checks.has_address(view.ipv4),
+            ipv6=reach_checks.has_address(view.ipv6),
             addresses=list(view.addresses),
             observed=sorted({seen.address for seen in view.observers if seen.address}),
             relay=view.relay,
-            relayed_because=view.summary if hindered else None,
+            relayed_because=view.cause or None,
             remedies=list(view.remedies),
         )
 
     async def doctor(self) -> schema.Doctor:
-        view = self._node.reach.view()
-        peers = [
-            schema.PeerWhy(
-                id=str(peer.id),
-                name=peer.petname or peer.name,
-                path=peer.path,
-                address=peer.address,
-                rtt_ms=_ms(peer.rtt),
-                why=peer.reason,
-            )
-            for peer in self._node.peers.view()
-        ]
-        return schema.Doctor(checks=reach_checks(view), peers=peers)
+        return await reach_checks.examine(self._node)
 
     # tickets and networks
 
@@ -231,9 +218,18 @@ class NodeFace(Files):
         gone = self._counters.keys() - {peer.id for peer in view}
         for peer in gone:
             del self._counters[peer]
-        return [self._peer(peer, names, now, wall) for peer in view]
+        reach = self._node.reach.view()
+        return [self._peer(peer, names, now, wall, reach) for peer in view]
 
-    def _peer(self, view: PeerView, names: dict[bytes, str], now: float, wall: float) -> schema.Peer:
+    def _reason(self, view: PeerView, reach: ReachView) -> str:
+        """Why it is not direct; empty when it is."""
+        if view.path != "relayed" or view.reason.startswith("connected"):
+            return "" if view.reason == "direct" else view.reason
+        return reach_checks.why(self._node, view, reach).text
+
+    def _peer(
+        self, view: PeerView, names: dict[bytes, str], now: float, wall: float, reach: ReachView
+    ) -> schema.Peer:
         contact = self._node.trust.contact(view.id)
         up, down = self._rates(view, now)
         return schema.Peer(
@@ -242,7 +238,7 @@ class NodeFace(Files):
             name=view.name,
             petname=view.petname,
             path=view.path,
-            rtt_ms=_ms(view.rtt),
+            rtt_ms=reach_checks.ms(view.rtt),
             address=view.address,
             networks=sorted(names[key] for key in map(bytes, view.networks) if key in names),
             friend=view.friend if contact is None else contact.friend and not contact.blocked,
@@ -254,7 +250,7 @@ class NodeFace(Files):
             up_bytes_per_s=round(up),
             down_bytes_per_s=round(down),
             software=view.software,
-            reason="" if view.path == "direct" and view.reason == "direct" else view.reason,
+            reason=self._reason(view, reach),
         )
 
     def _rates(self, view: PeerView, now: float) -> tuple[float, float]:
@@ -367,7 +363,3 @@ def _network(view: NetworkView, online: int) -> schema.Network:
         online=online,
         created=view.joined,
     )
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 3)

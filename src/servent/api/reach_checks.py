@@ -1,74 +1,111 @@
-"""The doctor's other half: what `reach` knows, as checks with a remedy."""
+"""The doctor's other half: asks the network, the relays and the database, and says why each peer is reached as it is."""
 
 from __future__ import annotations
 
-from servent.api import schema
-from servent.net.reach import FamilyView, ReachView
+import asyncio
+from typing import TYPE_CHECKING
 
-_KINDS = {
-    "public": "has a public address",
-    "easy": "the router translates addresses in the usual way; direct connections work",
-    "symmetric": "the router uses a new port for every peer (symmetric NAT)",
-    "udp-blocked": "UDP does not get out",
-    "none": "none here",
-    "unknown": "not known yet: two peers have to say which address they see",
-}
+from servent.api import schema
+from servent.config import PUBLIC_RELAYS
+from servent.errors import WorldError
+from servent.net import doctor
+from servent.net.endpoint import public_relays
+from servent.net.probes import probe
+from servent.net.reach import FamilyView, ReachView
+from servent.net.views import PeerView
+from servent.net.why import Theirs, Why, why_away, why_path
+
+if TYPE_CHECKING:
+    from servent.node import Node
+    from servent.store import Store
+
+DATABASE_TIME = 1.5  # s for checking the database
+
+
+async def examine(node: Node) -> schema.Doctor:
+    """Takes at most 3 s."""
+    wanted = node.config.net.relays
+    public = public_relays() if PUBLIC_RELAYS in wanted else []
+    home = node.reach.view().relay
+    relays = dict.fromkeys(url.rstrip("/") for url in (*wanted, home) if url and url != PUBLIC_RELAYS)
+    async with asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(probe(list(relays), public), name="doctor: probes")
+        checking = tasks.create_task(_database(node.store), name="doctor: database")
+    probes, database = asking.result(), checking.result()
+    reach, peers = node.reach.view(), node.peers.view()
+    lan = doctor.Lan(False) if node.lan is None else doctor.Lan(True, node.lan.working, len(node.lan.view()))
+    here = [peer for peer in peers if peer.since is not None]
+    company = doctor.Company(
+        direct=sum(peer.path == "direct" for peer in here),
+        relayed=sum(peer.path == "relayed" for peer in here),
+        away=[
+            f"{peer.petname or peer.name or peer.id.short}: {peer.reason}"
+            for peer in peers
+            if peer.since is None and not peer.reason.startswith("blocked")
+        ],
+    )
+    checks = [
+        schema.Check(
+            name=one.name, title=one.title, outcome=one.outcome, detail=one.detail, remedy=one.remedy
+        )
+        for one in doctor.diagnose(reach, probes, lan, company)
+    ]
+    return schema.Doctor(checks=[database, *checks], peers=[_peer(node, peer, reach) for peer in peers])
+
+
+def why(node: Node, peer: PeerView, reach: ReachView) -> Why:
+    """Why `peer` is direct, relayed or away."""
+    known = node.peers.addresses(peer.id)
+    session = node.peers.session(peer.id)
+    if session is None or peer.since is None:
+        return why_away(peer.reason, bool(known.addresses or known.relay))
+    age = asyncio.get_running_loop().time() - peer.since
+    theirs = Theirs(*session.told, known.addresses)
+    path = next((path for path in session.paths() if path.selected), None)
+    return why_path(path, reach, theirs, age=age, silent=session.silent)
 
 
 def has_address(family: FamilyView) -> bool:
-    """Whether this node has an address of that family at all."""
-    return family.kind not in ("none", "unknown") or bool(family.addresses or family.local)
+    """Whether this node has an address of that family that may lead out."""
+    return family.usable
 
 
-def reach_checks(view: ReachView) -> list[schema.Check]:
-    """What `reach` knows, as checks: addresses, the router, the way out, the relay."""
-    checks = [_family("ipv4", "IPv4", view.ipv4), _family("ipv6", "IPv6", view.ipv6)]
-    outcome = {"public": "pass", "easy": "pass", "symmetric": "warn", "udp-blocked": "fail", "none": "fail"}
-    remedies = list(view.remedies)
-    checks.append(
-        schema.Check(
-            name="nat",
-            title="How others reach this node",
-            outcome=outcome.get(view.nat, "skip"),  # type: ignore[arg-type]
-            detail=view.summary,
-            remedy=" ".join(remedies),
-        )
+def ms(seconds: float | None) -> float | None:
+    """Milliseconds as people are shown them."""
+    return None if seconds is None else round(seconds * 1000, 2)
+
+
+def _peer(node: Node, peer: PeerView, reach: ReachView) -> schema.PeerWhy:
+    found = why(node, peer, reach)
+    return schema.PeerWhy(
+        id=str(peer.id),
+        name=peer.petname or peer.name,
+        path=peer.path,
+        address=peer.address,
+        rtt_ms=ms(peer.rtt),
+        why=found.text,
+        remedy=found.remedy,
     )
-    mapped = ", ".join(view.mapped)
-    checks.append(
-        schema.Check(
-            name="port-mapping",
-            title="Port on the router",
-            outcome="pass" if mapped else "skip",
-            detail=f"opened by UPnP, PCP or NAT-PMP: {mapped}" if mapped else "the router opened none",
-        )
-    )
-    needed = view.nat in ("symmetric", "udp-blocked")
-    checks.append(
-        schema.Check(
-            name="relay",
-            title="Relay",
-            outcome="pass" if view.relay else "warn" if needed else "skip",
-            detail=f"connected to {view.relay}" if view.relay else "none is connected",
-            remedy="Set one: `servent up --relay URL`, or run `servent relay` on a public machine."
-            if needed and not view.relay
-            else "",
-        )
-    )
-    checks += [
-        schema.Check(name=f"tried-{number}", title="Tried", outcome="skip", detail=what)
-        for number, what in enumerate(view.tried, 1)
-    ]
-    return checks
 
 
-def _family(name: str, title: str, family: FamilyView) -> schema.Check:
-    outcome = {"public": "pass", "easy": "pass", "symmetric": "warn", "udp-blocked": "warn", "none": "skip"}
-    where = ", ".join(family.addresses or family.local)
-    words = _KINDS.get(family.kind, family.kind)
+async def _database(store: Store) -> schema.Check:
+    name, title = "database", "Database"
+    try:
+        wrong = await store.check(DATABASE_TIME)
+    except WorldError as trouble:
+        return schema.Check(
+            name=name, title=title, outcome="fail", detail=str(trouble), remedy=trouble.advice
+        )
+    if wrong is None:
+        return schema.Check(name=name, title=title, outcome="pass", detail="no damage found")
+    if wrong == "":
+        return schema.Check(
+            name=name, title=title, outcome="skip", detail=f"too large to check in {DATABASE_TIME} s"
+        )
     return schema.Check(
         name=name,
         title=title,
-        outcome=outcome.get(family.kind, "skip"),  # type: ignore[arg-type]
-        detail=f"{words}{': ' if where else ''}{where}",
+        outcome="fail",
+        detail=f"damaged: {wrong}",
+        remedy="Stop the node and put a backup of node.db in its place. Your identity lies in a file of its own.",
     )

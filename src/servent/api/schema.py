@@ -354,7 +354,7 @@ class Check(Struct, frozen=True, kw_only=True):
 
 
 class PeerWhy(Struct, frozen=True, kw_only=True):
-    """Why a peer is direct or relayed."""
+    """Why a peer is direct, relayed or away; `remedy` says what would help, if anything is needed."""
 
     id: str
     name: str = ""
@@ -362,6 +362,7 @@ class PeerWhy(Struct, frozen=True, kw_only=True):
     address: str | None = None
     rtt_ms: float | None = None
     why: str = ""
+    remedy: str = ""
 
 
 class Doctor(Struct, frozen=True, kw_only=True):

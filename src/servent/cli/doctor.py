@@ -50,13 +50,21 @@ def doctor(session: Session) -> int:
             if check.remedy:
                 say(f"      {check.remedy}")
         for peer in found.peers:
-            rtt = "" if peer.rtt_ms is None else f", {peer.rtt_ms:.1f} ms"
-            say(
-                f"peer  {peer.name or peer.id[:8]}: {peer.path or 'away'}{rtt}{'; ' if peer.why else ''}{peer.why}"
-            )
+            say(f"  {_peer(peer)}", head="peer")
+            if peer.remedy:
+                say(f"      {peer.remedy}")
 
     session.show(found, people)
     return 1 if any(check.outcome == "fail" for check in found.checks) else 0
+
+
+def _peer(peer: schema.PeerWhy) -> str:
+    facts = [
+        peer.why or peer.path or "away",
+        "" if peer.path is None else peer.address or "",
+        "" if peer.rtt_ms is None else f"{peer.rtt_ms:.2f} ms",
+    ]
+    return f"{peer.name or peer.id[:8]}: {'; '.join(fact for fact in facts if fact)}"
 
 
 @command("bugreport", "servent bugreport", "servent bugreport --to report.zip")

@@ -19,7 +19,7 @@ def peers(session: Session) -> None:
             (
                 peer.petname or peer.name or peer.short_id,
                 peer.path or ("blocked" if peer.blocked else "away"),
-                "" if peer.rtt_ms is None else f"{peer.rtt_ms:.1f} ms",
+                "" if peer.rtt_ms is None else f"{peer.rtt_ms:.2f} ms",
                 peer.address or "",
                 ", ".join([*peer.networks, *(["friend"] if peer.friend else [])]),
                 peer.reason,
@@ -84,11 +84,11 @@ def ping(session: Session, peer: str, count: int) -> int:
 
     def people() -> None:
         for rtt in answer.rtts_ms:
-            say(f"{answer.name or peer}: {rtt:.1f} ms, {answer.path or '?'} {answer.address or ''}".rstrip())
+            say(f"{answer.name or peer}: {rtt:.2f} ms, {answer.path or '?'} {answer.address or ''}".rstrip())
         if answer.rtts_ms:
             mean = sum(answer.rtts_ms) / len(answer.rtts_ms)
             lost = f", {answer.lost} lost" if answer.lost else ""
-            say(f"fastest {min(answer.rtts_ms):.1f} ms, mean {mean:.1f} ms{lost}")
+            say(f"fastest {min(answer.rtts_ms):.2f} ms, mean {mean:.2f} ms{lost}")
         else:
             say("no answer")
 

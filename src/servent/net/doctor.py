@@ -1,4 +1,4 @@
-"""Turns what is known of a node's network into checks and explanations a person understands. Pure."""
+"""Turns what is known of a node's network into checks a person understands. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from servent.net.links import PathKind
-from servent.net.reach import ReachView
+from servent.net.reach import FamilyView, ReachView, is_inside
 
 Outcome = Literal["pass", "warn", "fail", "skip"]
 
 CLOCK_TOLERANCE = 120.0  # s; invitations and records are judged by the clock, in hours
-PUNCHING = 10.0  # s in which a direct path usually opens, if ever
 FAR = 0.4  # s of round trip to the relay that people notice
 
 
@@ -39,12 +37,20 @@ class RelayProbe:
 
 @dataclass(frozen=True, slots=True)
 class Probes:
-    """What the machine itself says; see `net.probes`. `udp`: why no UDP socket can be had, empty when it can."""
+    """What the machine itself says; see `net.probes`.
+
+    Attributes:
+        udp: why no UDP packet can be sent, empty when one can.
+        ipv4_route, ipv6_route: whether the machine knows a way to the internet.
+        relays: answers of the relays asked.
+        public_relays: whether the names of the public relays resolve; None where those are not used.
+    """
 
     udp: str = ""
     ipv4_route: bool = True
     ipv6_route: bool = True
     relays: tuple[RelayProbe, ...] = ()
+    public_relays: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,105 +62,164 @@ class Lan:
     found: int = 0
 
 
-def diagnose(reach: ReachView, probes: Probes, lan: Lan, direct: int, relayed: int) -> list[Check]:
-    """All checks, most basic first. `direct` and `relayed` count connected peers."""
+@dataclass(frozen=True, slots=True)
+class Company:
+    """Peers: how many are connected how, and why those we want are away ("ann: timed out")."""
+
+    direct: int = 0
+    relayed: int = 0
+    away: Sequence[str] = ()
+
+
+def diagnose(reach: ReachView, probes: Probes, lan: Lan, company: Company) -> list[Check]:
+    """All checks, most basic first."""
     return [
         _udp(probes, reach),
         _ipv4(probes, reach),
         _ipv6(probes, reach),
         _nat(reach),
         _mapping(reach),
-        _observers(reach),
-        *_relays(reach, probes.relays),
+        *_relays(reach, probes),
         _clock(probes.relays),
         _lan(lan),
-        _peers(direct, relayed),
+        _peers(company, reach),
+        _away(company),
     ]
 
 
 def _udp(probes: Probes, reach: ReachView) -> Check:
     title = "UDP"
     if probes.udp:
-        return Check("udp", title, "fail", f"no UDP socket can be opened: {probes.udp}",
-                     "Allow UDP for this program; everything here travels over it.")  # fmt: skip
+        return Check("udp", title, "fail", f"this computer cannot send UDP packets: {probes.udp}",
+                     "Allow UDP for this program in the computer's own firewall; everything here travels over it.")  # fmt: skip
     if reach.nat == "udp-blocked":
         return Check("udp", title, "warn", "packets leave this computer, and none gets through this network",
                      "Allow outgoing UDP in the firewall of this network, or ask whoever runs it to.")  # fmt: skip
-    if any(seen.address for seen in reach.observers):
-        return Check("udp", title, "pass", "packets go out and answers come back")
-    return Check("udp", title, "skip", "sockets open; nobody outside has answered directly yet")
+    if any(seen.address and not is_inside(seen.address) for seen in reach.observers):
+        return Check("udp", title, "pass", "packets go out, and answers come back from outside")
+    if any(seen.direct for seen in reach.observers):
+        return Check("udp", title, "pass", "packets travel on this network; nobody outside is connected yet")
+    return Check("udp", title, "skip", "packets can be sent; nobody has answered directly yet")
 
 
 def _ipv4(probes: Probes, reach: ReachView) -> Check:
-    if reach.ipv4.addresses:
-        return Check("ipv4", "IPv4", "pass", f"others see {', '.join(reach.ipv4.addresses)}")
+    title, family = "IPv4", reach.ipv4
+    if outside := _outside(family):
+        return Check("ipv4", title, "pass", f"works; peers see {outside}")
     if not probes.ipv4_route:
-        outcome: Outcome = "warn" if probes.ipv6_route else "fail"
-        return Check("ipv4", "IPv4", outcome, "this computer has no way out over IPv4",
-                     "" if probes.ipv6_route else "Connect this computer to a network.")  # fmt: skip
-    return Check("ipv4", "IPv4", "skip", "there is a way out; no peer has told yet which address it sees")
+        if probes.ipv6_route:
+            return Check("ipv4", title, "warn", "no way out over IPv4: peers that have only IPv4 need a relay",
+                         "Usual in IPv6-only networks; a relay that has both bridges the two.")  # fmt: skip
+        return Check("ipv4", title, "fail", "this computer has no way out, over IPv4 or IPv6",
+                     "Connect this computer to a network.")  # fmt: skip
+    return Check("ipv4", title, "pass", f"there is a way out{_from(family)}; no peer outside has used it yet")
 
 
 def _ipv6(probes: Probes, reach: ReachView) -> Check:
-    if reach.ipv6.kind == "public":
+    title, family = "IPv6", reach.ipv6
+    if outside := _outside(family):
+        return Check("ipv6", title, "pass", f"works; peers see {outside}")
+    if family.usable and probes.ipv6_route:
         return Check(
-            "ipv6", "IPv6", "pass", "this computer has an IPv6 address of its own, and others see it"
+            "ipv6", title, "pass", f"there is a way out{_from(family)}; no peer outside has used it yet"
         )
-    if not probes.ipv6_route or reach.ipv6.kind == "none":
-        hindered = reach.nat in ("symmetric", "udp-blocked")
-        return Check("ipv6", "IPv6", "warn" if hindered else "skip", "no IPv6 here",
-                     "Switch on IPv6 in the router, if your provider offers it." if hindered else "")  # fmt: skip
-    return Check("ipv6", "IPv6", "skip", "there is a way out over IPv6; no peer has used it yet")
+    hindered = bool(reach.cause)
+    detail = "none that leads out; IPv4 alone will do"
+    if family.local and not family.usable:
+        detail = f"only inside this network{_from(family)}; IPv4 alone will do"
+    if hindered:
+        detail = detail.removesuffix("; IPv4 alone will do") + ", and it would avoid the relay"
+    return Check("ipv6", title, "warn" if hindered else "skip", detail,
+                 "Switch on IPv6 in the router, if your provider offers it." if hindered else "")  # fmt: skip
 
 
 def _nat(reach: ReachView) -> Check:
     outcomes: dict[str, Outcome] = {
         "public": "pass", "easy": "pass", "symmetric": "warn", "udp-blocked": "warn", "none": "fail", "unknown": "skip",
     }  # fmt: skip
-    outcome = "pass" if reach.mapped and reach.nat == "symmetric" else outcomes[reach.nat]
-    return Check("nat", "Router", outcome, reach.summary, reach.remedies[0] if reach.remedies else "")
+    outcome = outcomes[reach.nat]
+    if reach.mapped and reach.nat != "none":
+        outcome = "pass"
+    remedies = reach.remedies
+    if outcome == "pass":
+        remedies = ()
+    if reach.nat == "unknown":
+        remedies = reach.remedies[:1]
+    detail = reach.summary
+    if outside := sum(bool(seen.address) and not is_inside(seen.address or "") for seen in reach.observers):
+        detail += f" ({outside} {'peer' if outside == 1 else 'peers'} outside told.)"
+    return Check("nat", "Router and firewall", outcome, detail, " ".join(remedies))
 
 
 def _mapping(reach: ReachView) -> Check:
     title = "Port opened by the router"
     if reach.mapped:
         return Check("mapping", title, "pass", f"yes: {', '.join(reach.mapped)}")
+    if reach.mapped_inside:
+        return Check("mapping", title, "warn" if reach.nat == "symmetric" else "skip",
+                     f"{', '.join(reach.mapped_inside)}, which is not public: another router lies in front",
+                     "Switch that other router's UPnP on, too, or the inner one to bridge mode."
+                     if reach.nat == "symmetric" else "")  # fmt: skip
     if reach.nat in ("public", "easy"):
         return Check("mapping", title, "skip", "none, and none is needed")
-    return Check("mapping", title, "warn" if reach.nat == "symmetric" else "skip", "none (UPnP, PCP and NAT-PMP asked)",
-                 "Switch on UPnP, PCP or NAT-PMP in the router." if reach.nat == "symmetric" else "")  # fmt: skip
+    asked = "none; the router does not answer UPnP, PCP or NAT-PMP"
+    if reach.nat == "symmetric":
+        return Check("mapping", title, "warn", asked, "Switch on UPnP, PCP or NAT-PMP in the router.")
+    return Check("mapping", title, "skip", asked)
 
 
-def _observers(reach: ReachView) -> Check:
-    seen = sum(observation.address is not None for observation in reach.observers)
-    blocks = len({o.block for o in reach.observers if o.address is not None})
-    detail = f"{seen} of {len(reach.observers)} connected peers see our address, from {blocks} parts of the internet"
-    if seen >= 2:
-        return Check("observers", "Peers that see our address", "pass", detail)
-    return Check("observers", "Peers that see our address", "warn" if reach.observers else "skip", detail,
-                 "Two are needed to know the kind of router; connect to more peers.")  # fmt: skip
-
-
-def _relays(reach: ReachView, probes: Sequence[RelayProbe]) -> list[Check]:
-    if not probes:
-        if reach.nat == "public":
-            return [Check("relay", "Relay", "skip", "none is set; with a public address none is needed")]
-        return [Check("relay", "Relay", "warn", "none is set: peers that cannot be reached directly stay unreachable",
-                      "Set one with `--relay URL`; `servent relay` runs one.")]  # fmt: skip
+def _relays(reach: ReachView, probes: Probes) -> list[Check]:
     checks = []
-    for number, probe in enumerate(probes):
+    if probes.public_relays is False:
+        checks.append(Check("public-relays", "Public relays", "warn", "their names cannot be looked up",
+                            "Is this computer online, and does its DNS work? On an isolated network set "
+                            "`net.relays` to a relay of your own, or to [] for none."))  # fmt: skip
+    if not probes.relays:
+        if probes.public_relays:
+            checks.append(
+                Check(
+                    "relay", "Relay", "skip", "the public relays are there; the nearest one is being chosen"
+                )
+            )
+        elif probes.public_relays is None:
+            checks.append(_no_relay(reach))
+        return checks
+    home = reach.relay.rstrip("/") if reach.relay else None
+    alive = [probe for probe in probes.relays if probe.took is not None]
+    for number, probe in enumerate(probes.relays):
         name = "relay" if number == 0 else f"relay-{number + 1}"
-        home = " (in use)" if reach.relay and reach.relay.rstrip("/") == probe.url.rstrip("/") else ""
+        title = "Relay" if len(probes.relays) == 1 else f"Relay {number + 1}"
+        used = home == probe.url.rstrip("/")
         if probe.took is None:
-            checks.append(Check(name, "Relay", "fail" if len(probes) == 1 else "warn",
+            checks.append(Check(name, title, "warn" if alive else "fail",
                                 f"{probe.url} does not answer: {probe.error}",
-                                "Is the address right, and does this network let TCP out to that port?"))  # fmt: skip
+                                "Is the address right, is the relay running, and does this network let TCP out to its "
+                                "port? Port 443 passes most firewalls."))  # fmt: skip
+            continue
+        detail = f"{probe.url} answers in {_ms(probe.took)}"
+        detail += ", and this node is connected to it" if used else ""
+        if home is None:
+            checks.append(Check(name, title, "warn", f"{detail}; but this node is not connected to it yet",
+                                "Wait some seconds and look again; else a proxy may stop WebSockets, or the relay "
+                                "lets only peers in that it knows."))  # fmt: skip
+        elif probe.took > FAR:
+            checks.append(Check(name, title, "warn", detail,
+                                "A relay nearer to you makes relayed connections quicker."))  # fmt: skip
         else:
-            slow = probe.took > FAR
-            checks.append(Check(name, "Relay", "warn" if slow else "pass",
-                                f"{probe.url}{home} answers in {probe.took * 1000:.0f} ms",
-                                "A relay nearer to you makes relayed connections quicker." if slow else ""))  # fmt: skip
+            checks.append(Check(name, title, "pass", detail))
     return checks
+
+
+def _no_relay(reach: ReachView) -> Check:
+    if reach.nat == "public" or reach.mapped:
+        return Check(
+            "relay", "Relay", "skip", "none is set, and none is needed: everyone can reach this node"
+        )
+    if not any(seen.address and not is_inside(seen.address) for seen in reach.observers):
+        return Check("relay", "Relay", "skip", "none is set; on one computer or local network none is needed",
+                     "To meet peers elsewhere, set one: `servent up --relay URL`; `servent relay` runs one.")  # fmt: skip
+    return Check("relay", "Relay", "warn", "none is set: peers that cannot be reached directly stay unreachable",
+                 "Set one: `servent up --relay URL`; `servent relay` runs one on a public machine.")  # fmt: skip
 
 
 def _clock(probes: Sequence[RelayProbe]) -> Check:
@@ -162,64 +227,63 @@ def _clock(probes: Sequence[RelayProbe]) -> Check:
     if not offs:
         return Check("clock", "Clock", "skip", "no relay to compare it with")
     if abs(offs[0]) <= CLOCK_TOLERANCE:
-        return Check("clock", "Clock", "pass", f"within {max(1.0, abs(offs[0])):.0f} s of the relay's")
+        return Check(
+            "clock", "Clock", "pass", f"agrees with the relay's within {max(1.0, abs(offs[0])):.0f} s"
+        )
     way = "behind" if offs[0] > 0 else "ahead of"
-    return Check("clock", "Clock", "warn", f"{abs(offs[0]):.0f} s {way} the relay's clock",
+    return Check("clock", "Clock", "warn", f"{_long(abs(offs[0]))} {way} the relay's clock",
                  "Set the clock (turn on automatic time): invitations expire by it.")  # fmt: skip
 
 
 def _lan(lan: Lan) -> Check:
     title = "Local network"
     if not lan.on:
-        return Check("lan", title, "skip", "looking for peers on the local network is switched off")
+        return Check(
+            "lan", title, "skip", "looking for peers on the local network is switched off (`net.lan`)"
+        )
     if not lan.working:
         return Check("lan", title, "warn", "multicast does not work here, so peers on this network are not found",
-                     "Some guest networks forbid it; a ticket connects you all the same.")  # fmt: skip
-    return Check("lan", title, "pass", f"{lan.found} {'peer' if lan.found == 1 else 'peers'} found here")
+                     "Some guest networks and containers forbid it; a ticket connects you all the same.")  # fmt: skip
+    found = "no other node" if lan.found == 0 else "1 node" if lan.found == 1 else f"{lan.found} nodes"
+    return Check("lan", title, "pass", f"discovery works; {found} found here")
 
 
-def _peers(direct: int, relayed: int) -> Check:
-    if direct + relayed == 0:
-        return Check("peers", "Peers", "skip", "none is connected", "Pass a ticket on: `servent ticket`.")
-    return Check("peers", "Peers", "pass", f"{direct} direct, {relayed} relayed")
+def _peers(company: Company, reach: ReachView) -> Check:
+    if company.direct + company.relayed == 0:
+        return Check("peers", "Peers", "skip", "none is connected",
+                     "Make a ticket with `servent ticket`, and have a friend `servent join` it.")  # fmt: skip
+    detail = f"{company.direct} direct, {company.relayed} relayed"
+    if not company.relayed:
+        return Check("peers", "Peers", "pass", detail)
+    return Check("peers", "Peers", "pass", f"{detail}; the reason for each is below")
 
 
-def why_path(
-    path: PathKind | None, mine: ReachView, *, theirs: str | None, address: str | None, age: float
-) -> str:
-    """Why a connected peer is direct or relayed, in a sentence.
-
-    Args:
-        theirs: the peer's own NAT kind ("public", "easy", "symmetric", "udp-blocked"), None when it did not tell.
-        address: "ip:port" the peer is announced at, to notice that both sit behind one carrier's NAT.
-        age: seconds since it connected.
-    """
-    if path == "direct":
-        return "direct"
-    if path is None:
-        return "connected; no path is in use at this moment"
-    if mine.nat == "udp-blocked":
-        return "relayed: UDP does not get out of your network"
-    if theirs == "udp-blocked":
-        return "relayed: UDP does not get out of the peer's network"
-    if age < PUNCHING:
-        return "relayed for now: still looking for a direct path"
-    if address is not None and any(_same_host(address, own) for own in mine.addresses):
-        return (
-            "relayed: you both sit behind the same public address, and that router does not loop packets back"
-        )
-    if mine.nat == "symmetric" and theirs == "symmetric":
-        return (
-            "relayed: both routers use a new port for every peer (symmetric NAT); UPnP on one of them helps"
-        )
-    if mine.nat == "symmetric":
-        return "relayed: your router uses a new port for every peer (symmetric NAT), and theirs admits no unknown one"
-    if theirs == "symmetric":
-        return "relayed: their router uses a new port for every peer (symmetric NAT), and yours admits no unknown one"
-    if not mine.addresses and mine.nat == "unknown":
-        return "relayed: nobody has told yet which address you have; more peers help"
-    return "relayed: a router or firewall on one side lets no direct packets through"
+def _away(company: Company) -> Check:
+    title = "Peers not reached"
+    if not company.away:
+        return Check("away", title, "pass", "none")
+    more = len(company.away) - 3
+    detail = "; ".join(company.away[:3]) + (f"; and {more} more" if more > 0 else "")
+    return Check("away", title, "skip", detail, "Are their computers on, online, and their nodes running?")
 
 
-def _same_host(one: str, other: str) -> bool:
-    return one.rpartition(":")[0] == other.rpartition(":")[0]
+def _outside(family: FamilyView) -> str:
+    return ", ".join(address for address in family.addresses if not is_inside(address))
+
+
+def _from(family: FamilyView) -> str:
+    return f" from {', '.join(family.local[:3])}" if family.local else ""
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1000:.1f} ms"
+
+
+def _long(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 600
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.0f} h"
+    )

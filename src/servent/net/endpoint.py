@@ -190,6 +190,12 @@ class IrohEndpoint:
             found += [join_address(known, port) for known in hosts if known.version == host.version]
         return found
 
+    def port_opened(self) -> bool:
+        if self._opened is None or self._closing:
+            return False
+        counted = self._opened.stats().get("net_report:portmap_external_address_updated")
+        return counted is not None and counted.value > 0
+
     async def announce(self, addresses: Sequence[str]) -> None:
         endpoint = self._iroh()
         wanted = [join_address(*known) for known in good_addresses(addresses)]

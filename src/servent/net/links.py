@@ -150,6 +150,10 @@ class Endpoint(Protocol):
         """ "ip:port" of our own sockets and interfaces, without what observers told us."""
         ...
 
+    def port_opened(self) -> bool:
+        """Whether a router has opened a port for us (UPnP, PCP or NAT-PMP)."""
+        ...
+
     async def announce(self, addresses: Sequence[str]) -> None:
         """Replace the set of addresses that observers saw us at; new ones are added before old go."""
         ...

@@ -94,6 +94,7 @@ class Peers:
             here=endpoint.address,
             wish=lambda peer: self._keeper.wish(peer),
             judged=lambda session, verdict: self._keeper.judged(session, verdict),
+            told=self._told,
             fault=self._router.fault,
             spawn=self.spawn,
             wall=wall,
@@ -118,6 +119,7 @@ class Peers:
         self._met: dict[PeerId, tuple[str, str]] = {}  # name and software of who was here, for the view
         self._session_callbacks: list[Callable[[Session, bool], None]] = []
         self._observed_callbacks: list[Callable[[Session, str | None], None]] = []
+        self._told_callbacks: list[Callable[[Session], None]] = []
         self._tasks: asyncio.TaskGroup | None = None
         self._stop, self._stopped = asyncio.Event(), asyncio.Event()
         self.ready = asyncio.Event()  # `run` accepts and dials
@@ -282,6 +284,14 @@ class Peers:
         """Call `callback(session, address)` when a peer says where it sees us; None: through a relay."""
         self._observed_callbacks.append(callback)
 
+    def on_told(self, callback: Callable[[Session], None]) -> None:
+        """Call `callback(session)` when a peer says something new of its own way out, see `session.told`."""
+        self._told_callbacks.append(callback)
+
+    def way_out(self, ipv4: str | None, ipv6: str | None) -> None:
+        """Tell every peer what lies between us and the world; see `wire.Here`."""
+        self._talk.way_out(ipv4, ipv6)
+
     def view(self) -> list[PeerView]:
         """Everybody connected, every contact, and everyone we try to reach."""
         contacts = {contact.peer: contact for contact in self._trust.contacts()}
@@ -374,6 +384,10 @@ class Peers:
         )
 
     # -- small things
+
+    def _told(self, session: Session) -> None:
+        for callback in self._told_callbacks:
+            callback(session)
 
     def _announce(self, session: Session, up: bool) -> None:
         for callback in self._session_callbacks:

@@ -21,7 +21,7 @@ OBSERVERS_WANTED = 3  # two to tell NAT kinds apart, a third to outvote a liar
 ADDRESSES_MOST = 12  # announced at once; iroh tries at most 32 candidates of a peer
 LINGER = 30.0  # s an address stays announced after its last observer went: it may come right back
 OVERLAP = 3.0  # s old addresses stay beside new ones, so that nobody dials into the gap
-BLOCKED_AFTER = 6.0  # s of nothing but relayed observers before we call UDP blocked
+BLOCKED_AFTER = 3.0  # s; a direct path opens within two round trips if it ever does
 MISSES = 2  # echoes in a row, from every observer, that mean the way out has changed
 _CARRIER = ip_network("100.64.0.0/10")  # RFC 6598: inside a carrier's NAT
 
@@ -52,21 +52,36 @@ Effect = Announce | Reobserve | Redial
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one observer sees: `address`, or None when it reaches us only through a relay."""
+    """What one observer sees: `address`, or None when it tells nothing of the way out.
+
+    That is so when it reaches us only through a relay (not `direct`), or from this very computer.
+    """
 
     observer: str
     block: str
     address: str | None
     at: float
+    direct: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class FamilyView:
-    """IPv4 or IPv6. `addresses`: those observers saw."""
+    """IPv4 or IPv6.
+
+    Attributes:
+        kind: "public" means that no router translates: outside, they see one of our own addresses.
+        addresses: those observers saw, from outside if any did.
+        local: our own, without loopback and link-local ones.
+    """
 
     kind: Kind
     addresses: tuple[str, ...] = ()
     local: tuple[str, ...] = ()
+
+    @property
+    def usable(self) -> bool:
+        """Whether it may lead out: IPv6 addresses that hold only inside a network (ULA) do not."""
+        return self.kind != "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +90,9 @@ class ReachView:
 
     Attributes:
         nat: the kind that decides: IPv4's, unless only IPv6 is there.
-        summary: one sentence.
-        tried: what was asked, in words.
+        summary: one sentence or two.
+        cause: why connections go through a relay, as the end of a sentence; empty where they need not.
+        mapped: addresses the router opened for us; `mapped_inside`: and those that are not public themselves.
         remedies: what would help, most useful first; empty when nothing is needed.
     """
 
@@ -86,10 +102,17 @@ class ReachView:
     ipv6: FamilyView
     addresses: tuple[str, ...]
     mapped: tuple[str, ...] = ()
+    mapped_inside: tuple[str, ...] = ()
     observers: tuple[Observation, ...] = ()
     relay: str | None = None
-    tried: tuple[str, ...] = ()
+    cause: str = ""
     remedies: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> tuple[str | None, str | None]:
+        """What a peer is told: the kinds over IPv4 and IPv6, "mapped" where a router opened a port."""
+        ipv4 = "mapped" if self.mapped and self.ipv4.kind != "public" else self.ipv4.kind
+        return _known(ipv4), _known(self.ipv6.kind)
 
 
 @dataclass(slots=True)
@@ -97,8 +120,15 @@ class _Seen:
     block: str
     address: str | None
     at: float
+    direct: bool
     fresh: bool = True  # False: from before our network changed
     misses: int = 0
+    told: tuple[str | None, str | None] = (None, None)  # what it says of its own way out
+
+    @property
+    def near(self) -> bool:
+        """On this very computer: no word on the way out."""
+        return self.direct and self.address is None
 
 
 @dataclass(slots=True)
@@ -116,7 +146,7 @@ class Reach:
     _mapped: tuple[str, ...] = ()
     _relay: str | None = None
     _relayed_since: float | None = None
-    _blocked: bool = False
+    _stuck: bool = False  # for some time nobody outside has reached us but through a relay
     _silent: bool = False
 
     def observed(
@@ -124,26 +154,37 @@ class Reach:
     ) -> list[Effect]:
         """`observer`, reached at `observer_address` (None: through a relay), sees us at `address`.
 
-        Addresses that cannot be dialed by anybody are ignored.
+        Addresses that nobody else could dial are ignored: `observer` sits on this computer, or makes them up.
         """
         if address is not None and not dialable(address):
-            return []
+            address = None
+            if observer_address is None:
+                return []
         before = self._seen.get(observer)
         changed = (
             before is not None
             and before.fresh
             and before.address is not None
             and address is not None
-            and _host(before.address) != _host(address)
+            and host_of(before.address) != host_of(address)
         )
-        self._seen[observer] = _Seen(block(observer_address), address, now)
+        direct = address is not None or observer_address is not None
+        self._seen[observer] = _Seen(block(observer_address), address, now, direct)
+        if before is not None:
+            self._seen[observer].told = before.told
         self._silent = False
         effects = self._update(now)
         if changed and len(self._seen) > 1:
             for name, seen in self._seen.items():
                 seen.fresh = seen.fresh and name == observer
-            effects.append(Reobserve(f"one observer sees a new address, {_host(address or '')}"))
+            effects.append(Reobserve(f"one observer sees a new address, {host_of(address or '')}"))
         return effects
+
+    def told(self, observer: str, ipv4: str | None, ipv6: str | None, now: float) -> list[Effect]:
+        """What `observer` knows of its own way out: what "public" peers cannot reach is blocked on our side."""
+        if observer in self._seen:
+            self._seen[observer].told = (ipv4, ipv6)
+        return self._update(now)
 
     def forget(self, observer: str, now: float) -> list[Effect]:
         """It is no longer connected; what it saw stays announced for a while."""
@@ -166,7 +207,7 @@ class Reach:
 
     def mapped(self, addresses: Iterable[str]) -> None:
         """Addresses the router opened for us (UPnP, PCP, NAT-PMP); iroh asks for and announces them itself."""
-        self._mapped = tuple(sorted(set(addresses)))
+        self._mapped = tuple(sorted(filter(dialable, set(addresses))))
 
     def relay(self, url: str | None) -> None:
         """The relay we are connected to, or None."""
@@ -179,7 +220,8 @@ class Reach:
         """
         if observer in self._seen:
             self._seen[observer].misses = count
-        if self._silent or not self._seen or any(seen.misses < MISSES for seen in self._seen.values()):
+        outside = [seen for seen in self._seen.values() if not seen.near]
+        if self._silent or not outside or any(seen.misses < MISSES for seen in outside):
             return []
         self._silent = True
         for seen in self._seen.values():
@@ -198,7 +240,7 @@ class Reach:
 
     def next_tick(self) -> float | None:
         due = [entry.until for entry in self._announced.values() if entry.until is not None]
-        if self._relayed_since is not None and not self._blocked:
+        if self._relayed_since is not None and not self._stuck:
             due.append(self._relayed_since + BLOCKED_AFTER)
         return min(due, default=None)
 
@@ -208,34 +250,53 @@ class Reach:
 
     def view(self) -> ReachView:
         ipv4, ipv6 = self._family(4), self._family(6)
-        nat = ipv4.kind if ipv4.kind != "none" else ipv6.kind
+        nat = ipv4.kind
+        if nat == "none" or (nat == "unknown" and ipv6.addresses):
+            nat = ipv6.kind
+        inside = tuple(address for address in self._mapped if is_inside(address))
+        mapped = tuple(address for address in self._mapped if address not in inside)
+        outside = [seen for seen in self._seen.values() if seen.address and not is_inside(seen.address)]
+        facts = reach_words.Facts(
+            nat=nat,
+            ipv4=ipv4.kind,
+            ipv6=ipv6.kind,
+            mapped=bool(mapped),
+            mapped_inside=bool(inside),
+            carrier=self._behind_carrier(),
+            relay=self._relay is not None,
+            peers=len(self._seen),
+            outside=len(outside),
+            near=sum(seen.direct for seen in self._seen.values()) - len(outside),
+            stuck=self._stuck,
+            world=any(ip_of(address).is_global for address in (*ipv4.local, *ipv6.local)),
+        )
         return ReachView(
             nat=nat,
-            summary=reach_words.summary(nat, ipv6.kind, bool(self._mapped), self._relay, len(self._seen)),
+            summary=reach_words.summary(facts),
             ipv4=ipv4,
             ipv6=ipv6,
             addresses=tuple(self._announced),
-            mapped=self._mapped,
+            mapped=mapped,
+            mapped_inside=inside,
             observers=tuple(
-                Observation(name, seen.block, seen.address, seen.at) for name, seen in self._seen.items()
+                Observation(name, seen.block, seen.address, seen.at, seen.direct)
+                for name, seen in self._seen.items()
             ),
             relay=self._relay,
-            tried=reach_words.tried(
-                [(seen.address is not None) for seen in self._seen.values()], self._mapped, self._relay
-            ),
-            remedies=reach_words.remedies(
-                nat, ipv6.kind, bool(self._mapped), self._relay is not None, self._behind_carrier()
-            ),
+            cause=reach_words.cause(facts),
+            remedies=reach_words.remedies(facts),
         )
 
     def _update(self, now: float) -> list[Effect]:
         """Bring the announced set in line with what is seen."""
         trusted = self._trusted()
-        if self._seen and not trusted:
+        trusted |= dict.fromkeys(self._forwarded(trusted))
+        reached = any(seen.address and not is_inside(seen.address) for seen in self._seen.values())
+        if not reached and any(not seen.direct for seen in self._seen.values()):
             self._relayed_since = now if self._relayed_since is None else self._relayed_since
         else:
             self._relayed_since = None
-        self._blocked = self._relayed_since is not None and now >= self._relayed_since + BLOCKED_AFTER
+        self._stuck = self._relayed_since is not None and now >= self._relayed_since + BLOCKED_AFTER
         before = list(self._announced)
         for address in trusted:
             self._announced.setdefault(address, _Announced()).until = None
@@ -259,25 +320,33 @@ class Reach:
         votes: dict[Family, dict[str, set[str]]] = {4: {}, 6: {}}
         for seen in self._seen.values():
             if seen.address is not None:
-                votes[_family(seen.address)].setdefault(_host(seen.address), set()).add(seen.block)
+                votes[_family(seen.address)].setdefault(host_of(seen.address), set()).add(seen.block)
         for seen in self._seen.values():
             if seen.address is None or seen.address in self._local:
                 continue
             family = _family(seen.address)
             if not seen.fresh and family in fresh_families:
                 continue
-            mine = votes[family][_host(seen.address)]
+            mine = votes[family][host_of(seen.address)]
             most = max(len(blocks) for blocks in votes[family].values())
             if len(mine) == 1 and most >= 2:
                 continue
             out[seen.address] = None
         return out
 
+    def _forwarded(self, trusted: Iterable[str]) -> list[str]:
+        """Where a port forwarded by hand would be: a symmetric router never shows it to observers."""
+        hosts = Counter(host_of(address) for address in trusted if _family(address) == 4)
+        ports = {address.rpartition(":")[2] for address in self._local if _family(address) == 4}
+        if self._family(4).kind != "symmetric" or len(ports) != 1 or not hosts:
+            return []
+        return [f"{hosts.most_common(1)[0][0]}:{ports.pop()}"]
+
     def _family(self, family: Family) -> FamilyView:
         local = tuple(
             a
             for a in self._local
-            if _family(a) == family and not _ip(a).is_loopback and not _ip(a).is_link_local
+            if _family(a) == family and not ip_of(a).is_loopback and not ip_of(a).is_link_local
         )
         trusted = self._trusted()
         seen = [
@@ -287,27 +356,36 @@ class Reach:
             and _family(s.address) == family
             and (s.address in trusted or s.address in self._local)
         ]
-        outside = [pair for pair in seen if not _inside(pair[1])] or seen
-        return FamilyView(
-            self._kind(family, outside, local), tuple(dict.fromkeys(a for _, a in outside)), local
-        )
+        outside = [pair for pair in seen if not is_inside(pair[1])]
+        kind = self._kind(family, outside, local)
+        return FamilyView(kind, tuple(dict.fromkeys(a for _, a in outside or seen)), local)
 
     def _kind(self, family: Family, seen: Sequence[tuple[str, str]], local: tuple[str, ...]) -> Kind:
+        """`seen`: by whom, and where, from outside."""
         if not seen:
-            if not local:
+            if not (local if family == 4 else [a for a in local if not is_inside(a)]):
                 return "none"
-            return "udp-blocked" if self._blocked else "unknown"
+            if self._blocked(family):
+                return "udp-blocked"
+            own = family == 4 and any(ip_of(address).is_global for address in local)
+            return "public" if own else "unknown"
         if any(address in self._local for _, address in seen):
             return "public"
         ports = Counter(address for _, address in seen)
         if len(seen) < 2:
             return "unknown"
-        return "easy" if len(ports) < len(seen) or len({_host(a) for a in ports}) > 1 else "symmetric"
+        return "easy" if len(ports) < len(seen) or len({host_of(a) for a in ports}) > 1 else "symmetric"
+
+    def _blocked(self, family: Family) -> bool:
+        """Even peers without any router before them have reached us through a relay only."""
+        return self._stuck and any(
+            seen.told[0 if family == 4 else 1] == "public" for seen in self._seen.values() if not seen.direct
+        )
 
     def _behind_carrier(self) -> bool:
         """A router below us has an address of a carrier's NAT (somebody inside it sees us so)."""
         addresses = [s.address for s in self._seen.values() if s.address] + list(self._mapped)
-        return any(_ip(a) in _CARRIER for a in addresses if _family(a) == 4)
+        return any(ip_of(a) in _CARRIER for a in addresses if _family(a) == 4)
 
 
 def block(address: str | None) -> str:
@@ -315,7 +393,7 @@ def block(address: str | None) -> str:
     if address is None:
         return "relayed"
     try:
-        ip = _ip(address)
+        ip = ip_of(address)
     except ValueError:
         return "relayed"
     return str(ip_network((ip, 16 if ip.version == 4 else 32), strict=False))
@@ -324,30 +402,34 @@ def block(address: str | None) -> str:
 def dialable(address: str) -> bool:
     """Whether "ip:port" names a place packets could be sent to from elsewhere."""
     try:
-        ip, port = _ip(address), int(address.rpartition(":")[2])
+        ip, port = ip_of(address), int(address.rpartition(":")[2])
     except ValueError:
         return False
     bad = ip.is_unspecified or ip.is_multicast or ip.is_loopback or ip.is_link_local
     return 0 < port < 65536 and not bad
 
 
-def _host(address: str) -> str:
+def _known(kind: str) -> str | None:
+    return None if kind == "unknown" else kind
+
+
+def host_of(address: str) -> str:
     return address.rpartition(":")[0].strip("[]")
 
 
-def _ip(address: str) -> IPv4Address | IPv6Address:
-    return ip_address(_host(address))
+def ip_of(address: str) -> IPv4Address | IPv6Address:
+    return ip_address(host_of(address))
 
 
 def _family(address: str) -> Family:
     return 6 if address.startswith("[") else 4
 
 
-def _inside(address: str) -> bool:
+def is_inside(address: str) -> bool:
     """A private or carrier address: seen by someone on our side of a NAT; says nothing of the outer one.
 
     Documentation ranges (RFC 5737, 3849) count as outside: laboratories use them for the internet.
     """
-    ip = _ip(address)
+    ip = ip_of(address)
     private = [ip_network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")]
     return ip in _CARRIER or any(ip in network for network in private)

@@ -41,6 +41,7 @@ class ReachService:
         self._woken = asyncio.Event()
         self._redial_at = self._break_at = self._anew_at = 0.0
         peers.on_observed(self._observed)
+        peers.on_told(self._told)
         peers.on_session(self._session)
         endpoint.on_address_change(self._look)
         self._look()
@@ -59,6 +60,7 @@ class ReachService:
             now = self._clock()
             self._listen(now)
             self._do(self._reach.tick(now))
+            self._peers.way_out(*self._reach.view().told)
             due = min(self._reach.next_tick() or now + LISTEN_EVERY, now + LISTEN_EVERY)
             try:
                 async with asyncio.timeout_at(max(due, now + 0.02)):
@@ -68,6 +70,11 @@ class ReachService:
 
     def _observed(self, session: Session, address: str | None) -> None:
         self._do(self._reach.observed(str(session.peer), session.seen, address, self._clock()))
+        self._woken.set()
+
+    def _told(self, session: Session) -> None:
+        self._do(self._reach.told(str(session.peer), *session.told, self._clock()))
+        self._woken.set()
 
     def _session(self, session: Session, up: bool) -> None:
         if not up and self._peers.session(session.peer) is None:
@@ -115,7 +122,8 @@ class ReachService:
         """Our own addresses may have changed."""
         mine, local = self._endpoint.address(), self._endpoint.local_addresses()
         known = {*local, *self._announced, *self._wanted}
-        self._reach.mapped(address for address in mine.addresses if address not in known)
+        opened = self._endpoint.port_opened()  # else they are from relays that tell addresses
+        self._reach.mapped(address for address in mine.addresses if opened and address not in known)
         self._reach.relay(mine.relay)
         self._do(self._reach.local(local, self._clock()))
 

@@ -2,71 +2,139 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of the way out.
+
+    Attributes:
+        nat, ipv4, ipv6: kinds, see `reach.Kind`; `nat` is the one that decides.
+        mapped: the router opened a port; `mapped_inside`: one did, whose own address is not public.
+        carrier: a carrier's NAT is in front.
+        relay: one is connected.
+        peers, outside, near: connected peers; those that reach us directly from outside, and from our own network.
+        stuck: for some time nobody outside has reached us but through a relay.
+        world: one of our own addresses is valid in the whole world.
+    """
+
+    nat: str
+    ipv4: str
+    ipv6: str
+    mapped: bool = False
+    mapped_inside: bool = False
+    carrier: bool = False
+    relay: bool = False
+    peers: int = 0
+    outside: int = 0
+    near: int = 0
+    stuck: bool = False
+    world: bool = False
+
+    @property
+    def hindered(self) -> bool:
+        """Whether some peers can only be reached through a relay, because of our side."""
+        return self.nat in ("symmetric", "udp-blocked") and not self.mapped
+
 
 _SUMMARY = {
-    "public": "This computer has a public address: everyone can reach it directly, unless a firewall forbids it.",
     "easy": "The router translates addresses in the usual way: direct connections work with nearly everyone.",
     "symmetric": "The router uses a new port for every peer (symmetric NAT): peers behind strict routers are "
     "reached through a relay.",
-    "udp-blocked": "UDP does not get out of this network: all connections go through a relay, encrypted but slower.",
+    "udp-blocked": "UDP does not get through this network: even peers with a public address are reached through "
+    "a relay only, encrypted but slower.",
     "none": "This computer has no network address: it is offline.",
-    "unknown": "Not known yet: two peers have to say which address they see.",
 }
+_OPENED = "The router opened a port for this node (UPnP, PCP or NAT-PMP): everyone can reach it directly."
+_DOUBLE = (
+    " The router opened a port, but its own address is not public: another router, perhaps your provider's, "
+    "lies in front of it."
+)
 
 _UPNP = (
     "Switch on UPnP, PCP or NAT-PMP in the router's settings: the node then opens a port by itself, "
     "and others reach it directly."
 )
+_FORWARD = (
+    "Or forward one UDP port to this computer in the router, and start with "
+    "`servent up --bind 0.0.0.0:PORT` of the same number."
+)
 _IPV6 = "Switch on IPv6 in the router, if your provider offers it: with IPv6 there is no NAT in the way."
 _RELAY = "Run `servent relay` on a computer that everyone can reach (a small server is enough) and set it with `--relay URL`."
 _UDP = "Allow outgoing UDP in the firewall of this network, or ask whoever runs it to."
 _CARRIER = "Ask your provider for a public IPv4 address or IPv6: it shares one address among many customers."
-_ASK = "Connect to two or more peers, or a relay's operator's node: they tell which address they see."
+_BRIDGE = "Set the inner router to bridge mode (or access point mode), so that one router is left."
+_ASK = "Connect to a peer outside your own network, best to two: they tell which address they see."
 
 
-def summary(nat: str, ipv6: str, mapped: bool, relay: str | None, observers: int) -> str:
+def summary(facts: Facts) -> str:
     """One sentence or two."""
-    text = _SUMMARY[nat]
-    if nat == "unknown" and observers == 1:
-        text = (
-            "Half known: one peer says which address it sees; a second one is needed to tell the kind of NAT."
+    if facts.nat == "public":
+        return _public(facts)
+    if facts.mapped and facts.nat != "none":
+        return _OPENED
+    text = _unknown(facts) if facts.nat == "unknown" else _SUMMARY[facts.nat]
+    if facts.mapped_inside:
+        text += _DOUBLE
+    if facts.ipv6 == "public" and facts.nat in ("easy", "symmetric", "udp-blocked"):
+        text += (
+            " Over IPv6 this computer has an address of its own: peers that have IPv6, too, need no relay."
         )
-    if mapped and nat in ("easy", "symmetric", "unknown"):
-        text = "The router opened a port for this node (UPnP or PCP): everyone can reach it directly."
-    if ipv6 == "public" and nat in ("easy", "symmetric", "udp-blocked"):
-        text += " Over IPv6 it has an address of its own."
-    if nat == "udp-blocked" and relay is None:
+    if facts.nat == "udp-blocked" and not facts.relay:
         text += " No relay is connected, so nobody can be reached at the moment."
     return text
 
 
-def tried(direct: Sequence[bool], mapped: Sequence[str], relay: str | None) -> tuple[str, ...]:
-    """What was asked and what came of it."""
-    peers = "1 peer was" if len(direct) == 1 else f"{len(direct)} peers were"
-    out = [
-        f"{peers} asked which address they see; {sum(direct)} reached us directly",
-        f"the router opened {', '.join(mapped)}"
-        if mapped
-        else "the router opened no port (UPnP, PCP, NAT-PMP)",
-        f"connected to the relay {relay}" if relay else "no relay is connected",
-    ]
-    return tuple(out)
+def cause(facts: Facts) -> str:
+    """Why connections are relayed, to follow "because"."""
+    if not facts.hindered:
+        return ""
+    if facts.nat == "udp-blocked":
+        return "UDP does not get through this network"
+    return "the router uses a new port for every peer (symmetric NAT)"
 
 
-def remedies(nat: str, ipv6: str, mapped: bool, relay: bool, carrier: bool) -> tuple[str, ...]:
+def remedies(facts: Facts) -> tuple[str, ...]:
     """What would help, most useful first."""
     out: list[str] = []
-    if nat == "udp-blocked":
+    if facts.nat == "udp-blocked":
         out.append(_UDP)
-    if nat == "symmetric" and not mapped:
-        out.append(_UPNP)
-    if carrier:
-        out.append(_CARRIER)
-    if nat in ("symmetric", "udp-blocked") and ipv6 in ("none", "unknown"):
+    if facts.mapped_inside and not facts.mapped and facts.nat != "public":
+        out.append(_CARRIER if facts.carrier else _BRIDGE)
+    elif facts.nat == "symmetric" and not facts.mapped:
+        out += [_CARRIER] if facts.carrier else [_UPNP, _FORWARD]
+    if facts.hindered and facts.ipv6 != "public":
         out.append(_IPV6)
-    if not relay and nat != "public":
-        out.append(_RELAY)
-    if nat == "unknown":
+    if facts.nat == "unknown" and not facts.mapped:
         out.append(_ASK)
+    if not facts.relay and facts.nat != "public" and not facts.mapped:
+        out.append(_RELAY)
     return tuple(out)
+
+
+def _public(facts: Facts) -> str:
+    if not facts.world:
+        return "No router translates this computer's address, as far as peers tell: they see the very one it has."
+    if facts.ipv4 in ("none", "unknown"):
+        return "Over IPv6 this computer has a public address: peers that have IPv6, too, reach it directly, unless a firewall forbids it."
+    text = "This computer has a public address: everyone can reach it directly, unless a firewall forbids it."
+    return text if facts.outside else text + " Nobody outside is connected yet who could confirm it."
+
+
+def _unknown(facts: Facts) -> str:
+    if facts.stuck:
+        return (
+            "Peers outside are reached through a relay only. Either UDP does not get through this network, or "
+            "routers on both sides are strict; the first peer with a public address will tell which."
+        )
+    if facts.outside:
+        return "Direct connections work. One more peer outside is needed to tell the kind of router."
+    if facts.near:
+        return (
+            "Peers on this computer or its own network are reached directly. How others reach it shows as soon "
+            "as somebody outside is connected."
+        )
+    if facts.peers:
+        return "The first peers are just connecting; they tell which address they see."
+    return "Not known yet, and no fault: it shows as soon as a peer is connected and tells which address it sees."

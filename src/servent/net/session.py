@@ -90,6 +90,7 @@ class Session:
         self.verdict = greeting.verdict
         self.observed = greeting.observed  # where the peer sees us
         self.seen = greeting.seen  # where we saw the peer last
+        self.told: tuple[str | None, str | None] = (None, None)  # its own way out over IPv4 and IPv6, it says
         self._seen_direct = self.seen  # and where we see it now, None: only through a relay
         self.since = self._clock()
         self.over: str | None = None  # why, once it is

@@ -29,6 +29,7 @@ from servent.trust.service import TrustService
 log = logging.getLogger("servent.net")
 
 MARKS = 4096  # (peer, network) pairs for which we remember how far we read their records
+WAYS_OUT = ("public", "mapped", "easy", "symmetric", "udp-blocked", "none")  # words of `Here`
 PROVE_WAIT = 5.0  # s for `Proven`
 
 
@@ -52,6 +53,7 @@ class Talk:
         here: where we can be reached now.
         wish: somebody worth connecting to was named.
         judged: the verdict on a session's peer may have changed.
+        told: a session's peer says something new of its way out.
         spawn: runs a coroutine under the manager's TaskGroup.
     """
 
@@ -67,6 +69,7 @@ class Talk:
         here: Callable[[], PeerAddress],
         wish: Callable[[PeerId], None],
         judged: Callable[[Session, Verdict], None],
+        told: Callable[[Session], None],
         fault: Callable[[PeerId, str, float], None],
         spawn: Callable[[Coroutine[Any, Any, None], str], None],
         wall: Callable[[], float],
@@ -74,10 +77,12 @@ class Talk:
         self._papers, self._rolls, self._book, self._settings = papers, rolls, book, settings
         self._sessions, self._session, self._here = sessions, session, here
         self._wish, self._judged, self._fault, self._spawn = wish, judged, fault, spawn
+        self._told = told
         self._wall = wall
         self._clock = asyncio.get_running_loop().time
         self._gossip = Gossip()
         self._lines: dict[Session, _Line] = {}
+        self._way_out: tuple[str | None, str | None] = (None, None)
         self._marks: dict[tuple[PeerId, bytes, bytes], int] = {}
 
     def opened(self, session: Session) -> None:
@@ -106,6 +111,13 @@ class Talk:
         for session in self._sessions():
             self._say_here(session)
             session.hurry()
+
+    def way_out(self, ipv4: str | None, ipv6: str | None) -> None:
+        """What lies between us and the world: everybody is told."""
+        if self._way_out != (ipv4, ipv6):
+            self._way_out = (ipv4, ipv6)
+            for session in self._sessions():
+                self._say_here(session)
 
     def tick(self, now: float) -> None:
         """Send what gossip has to say."""
@@ -159,7 +171,8 @@ class Talk:
         if line is None:  # a replaced session: what it has to say comes again on the other
             return
         match message:
-            case wire.Here(relay, addresses):
+            case wire.Here(relay, addresses, ipv4, ipv6):
+                self._take_told(session, ipv4, ipv6)
                 address = PeerAddress(session.peer, relay, tuple(addresses))
                 if self._book.moved(address, self._wall()):
                     self._gossip.moved(session.peer)
@@ -197,15 +210,23 @@ class Talk:
         wait = line.here_at + self._settings.here_every - now
         line.here_at = max(now, line.here_at + self._settings.here_every)
         if wait <= 0:
-            mine = self._here()
-            session.tell(wire.Here(mine.relay, list(mine.addresses)))
+            session.tell(self._here_now())
         elif wait <= self._settings.here_every:  # one later word covers everything until then
             self._spawn(self._say_here_later(session, wait), f"here to {session.peer.short}")
 
     async def _say_here_later(self, session: Session, wait: float) -> None:
         await asyncio.sleep(wait)
+        session.tell(self._here_now())
+
+    def _here_now(self) -> wire.Here:
         mine = self._here()
-        session.tell(wire.Here(mine.relay, list(mine.addresses)))
+        return wire.Here(mine.relay, list(mine.addresses), *self._way_out)
+
+    def _take_told(self, session: Session, *told: str | None) -> None:
+        ipv4, ipv6 = (kind if kind in WAYS_OUT else None for kind in told)
+        if session.told != (ipv4, ipv6):
+            session.told = (ipv4, ipv6)
+            self._told(session)
 
     def _hear_of(self, session: Session, line: _Line, network: bytes, members: Sequence[wire.Member]) -> None:
         if network not in session.verdict.networks or not line.members.allow(1, self._clock()):

@@ -9,6 +9,8 @@ from servent.net.links import Path, PathKind
 from servent.net.session import Session
 from servent.trust.contacts import Contact
 
+COARSE = 0.002  # s; below it, whole milliseconds tell too little
+MILLISECOND = 0.001  # s
 PUNCHING = 10.0  # s in which a direct path usually opens, if ever; two round trips in the lab
 
 
@@ -63,7 +65,7 @@ def of_session(session: Session, contact: Contact | None, now: float) -> PeerVie
         petname=contact.petname if contact else None,
         path=path.kind if path else None,
         address=path.address if path else None,
-        rtt=path.rtt if path and path.rtt is not None else session.rtt,
+        rtt=finest(path.rtt if path else None, session.rtt),
         since=session.since,
         friend=session.verdict.friend,
         networks=session.verdict.networks,
@@ -96,6 +98,16 @@ def of_absent(
         software=software,
         reason="blocked by you" if blocked else why_not(attempts),
     )
+
+
+def finest(path: float | None, echoes: float | None) -> float | None:
+    """The round trip as exact as it is known: iroh cuts a path's to whole milliseconds, echoes go through our loop.
+
+    So below COARSE the echoes' figure counts, as far as the path's allows: a busy loop answers late.
+    """
+    if path is None or echoes is None:
+        return echoes if path is None else path
+    return path if path >= COARSE else min(max(path, echoes), path + MILLISECOND)
 
 
 def why_path(path: Path | None, age: float, silent: int) -> str:

@@ -28,6 +28,7 @@ Software = Annotated[str, Meta(max_length=64)]
 Text = Annotated[str, Meta(max_length=200)]
 Word = Annotated[str, Meta(min_length=1, max_length=64)]  # a service, as "servent.blobs/1"
 Relay = Url | None
+WayOut = Annotated[str, Meta(max_length=16)] | None  # a kind of `net.reach`; unknown words are ignored
 NetworkId = Annotated[bytes, Meta(min_length=1, max_length=64)]
 Record = Annotated[bytes, Meta(max_length=4096)]  # a signed record of `trust`
 
@@ -122,10 +123,17 @@ class EchoReply(Struct, frozen=True, tag="echo-reply"):
 
 
 class Here(Struct, frozen=True, tag="here"):
-    """Either side after the hello and when its own addresses change (at most one a second). Not answered."""
+    """Either side after the hello and when its own addresses change (at most one a second). Not answered.
+
+    `ipv4` and `ipv6` say what lies between the sender and the world, as far as it knows: "public" (no router
+    translates), "mapped" (a router opened a port), "easy", "symmetric", "udp-blocked", or "none" (no address
+    of that family). The other side tells with it why a path is relayed; nothing else hangs on it.
+    """
 
     relay: Relay = None
     addresses: Annotated[list[Address], Meta(max_length=16)] = []
+    ipv4: WayOut = None
+    ipv6: WayOut = None
 
 
 class Member(Struct, frozen=True):

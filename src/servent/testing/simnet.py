@@ -235,6 +235,9 @@ class SimEndpoint:
     def local_addresses(self) -> Sequence[str]:
         return [f"{self.host}:4433"]
 
+    def port_opened(self) -> bool:
+        return False
+
     async def announce(self, addresses: Sequence[str]) -> None:
         if self._announced != tuple(addresses):
             self._announced = tuple(addresses)

@@ -79,10 +79,12 @@ def _why(peer: PeerWhy) -> None:
         with tag("div"):
             with tag("p"):
                 Words(peer.name or peer.id[:8], "strong").props["dir"] = "auto"
-                trip = f"{peer.rtt_ms:.0f} ms" if peer.rtt_ms is not None else ""
+                trip = "" if peer.rtt_ms is None else f"{peer.rtt_ms:.{0 if peer.rtt_ms >= 10 else 2}f} ms"
                 facts = ", ".join(
                     each for each in (peer.path or "not connected", trip, peer.address or "") if each
                 )
                 Words(facts, "span", "outcome")
             if peer.why:
                 Words(peer.why, "p", "muted").props["dir"] = "auto"
+            if peer.remedy:
+                prose(peer.remedy, "remedy")
