@@ -76,6 +76,7 @@ class Lab:
     _spaces: dict[str, bool] = field(default_factory=dict)  # name -> forwards
     _links: list[str] = field(default_factory=list)
     _public_routes: list[str] = field(default_factory=list)
+    _public_ports: list[str] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         self.clear()
@@ -93,6 +94,7 @@ class Lab:
 
     def clear(self, keep_public: bool = False) -> None:
         """Kill what runs in our namespaces, then remove them."""
+        self._unplug_public()
         names = [line.split()[0] for line in run("ip", "netns", "list").splitlines() if line.strip()]
         ours = [name for name in names if name.startswith(self.prefix)]
         if keep_public:
@@ -109,6 +111,18 @@ class Lab:
                 del self._processes[process]
         if ours:
             run("ip", "-batch", "-", feed="".join(f"netns del {name}\n" for name in ours))
+
+    def _unplug_public(self) -> None:
+        """Cut the sites off the public network at once.
+
+        The kernel takes a deleted namespace apart when it finds the time, seconds later on a busy machine, and until
+        then its interfaces answer ARP and refuse connections under the addresses that the next site has, too.
+        """
+        ports, self._public_ports = self._public_ports, []
+        if ports:
+            gone = "".join(f"link del {port}\n" for port in ports)  # some are, with what they led to: -force
+            with contextlib.suppress(LabTrouble):
+                run("ip", "-n", self.prefix + "pub", "-force", "-batch", "-", feed=gone)
 
     def build(self, a: str, b: str, shared: str | None = None, extra: bool = False) -> None:
         """Put up site A and site B, in place of any before.
@@ -199,6 +213,8 @@ class Lab:
     def _plug(self, space: str, interface: str, up: Place) -> None:
         self._veths += 1
         port = f"p{self._veths}"
+        if up.space == "pub":
+            self._public_ports.append(port)
         self._links.append(
             f"link add {interface} netns {self.prefix}{space} type veth peer name {port} netns {self.prefix}{up.space}"
         )

@@ -165,7 +165,8 @@ def fetch(folder: Path, relay: str, seconds: float) -> None:
     client = start(folder, relay, "ann", False)
     server = get(folder, "server", 20.0)
     client.join(server["ticket"])
-    transfer = client.download(server["link"], str(folder / "got"))
+    to = folder / f"got-{time.monotonic_ns()}"  # not what a run before this one left half done
+    transfer = client.download(server["link"], str(to))
     began = last = time.time()
     wall, done = began, 0
     gaps: list[tuple[float, float]] = []
