@@ -38,9 +38,7 @@ _END = "-----END SERVENT IDENTITY BACKUP-----"
 class KeyTrouble(WorldError):
     """The identity file cannot be read or is damaged. It is never replaced by a new one."""
 
-    advice = (
-        "Put your backup back with `servent id --restore FILE`; moving the file away makes a new identity."
-    )
+    advice = "Put your backup back with `servent id restore FILE`; moving the file away makes a new identity."
 
 
 def load_or_create(path: Path) -> Identity:

@@ -159,3 +159,16 @@ def test_flags_stand_in_the_place_of_settings_for_one_run(tmp_path: Path) -> Non
     assert configure(Options(data_dir=tmp_path)).node.name == "file"
     with pytest.raises(UsageError):
         configure(Options(data_dir=tmp_path, name="x" * 65))
+
+
+def test_an_open_network_has_one_invitation_that_every_member_passes_on(tmp_path: Path) -> None:
+    async def told(ann: NodeFace, bob: NodeFace) -> None:
+        await ann.create_network("club", open=True)
+        made = await ann.invite("club", uses=1, lifetime=None)
+        assert (made.id, made.uses, made.expires) == ("open", None, None)
+        assert (await bob.join(made.invitation)).connected
+        again = await bob.invite("club", uses=None, lifetime=60.0)
+        assert again.invitation.startswith("servent:")
+        assert await ann.invitations("club") == []
+
+    story(tmp_path, told)

@@ -159,7 +159,9 @@ class NodeFace(Files):
         view = trust.network(network)
         before = {issued.id for issued in trust.invitations(view.key)}
         text = await self._node.invite(view.name, uses=uses, lifetime=lifetime)
-        made = next(issued for issued in trust.invitations(view.key) if issued.id not in before)
+        made = next((issued for issued in trust.invitations(view.key) if issued.id not in before), None)
+        if made is None:  # an open network has one invitation, which every member may pass on, without end
+            return schema.Invitation(id="open", network=view.name, invitation=text)
         return schema.Invitation(
             id=made.id,
             network=view.name,

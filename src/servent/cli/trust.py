@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 
 import click
@@ -65,14 +66,14 @@ def _lifetime(text: str | None) -> float | None:
 
 
 def _only_network(session: Session, name: str | None) -> str:
-    """The network meant: the one named, or the only one this node is admin of."""
+    """The network meant: the one named, or the only one this node may invite into."""
     if name is not None:
         return name
-    mine = [network.name for network in session.client().networks() if network.admin]
+    mine = [network.name for network in session.client().networks() if network.admin or network.open]
     if len(mine) == 1:
         return mine[0]
     raise UsageError(
-        f"say which network: {', '.join(mine)}" if mine else "this node is admin of no network",
+        f"say which network: {', '.join(mine)}" if mine else "there is no network this node may invite into",
         advice="`servent invite NETWORK`." if mine else "`servent network new NAME` makes one.",
     )
 
@@ -116,8 +117,22 @@ def invite(
         say(made.qr_text, err=True)
     session.show(made, lambda: say(made.invitation))
     if not session.json:
-        who = "any number of people" if count is None else "one person" if count == 1 else f"{count} people"
-        hint(f"Good for {who}. They run: servent join INVITATION")
+        hint(f"Good for {_whom(made)}. They run: servent join INVITATION")
+
+
+def _whom(made: schema.Invitation) -> str:
+    if made.id == "open":
+        return (
+            "everyone, without end: any member of an open network may pass it on, and it cannot be taken back"
+        )
+    who = (
+        "any number of people"
+        if made.uses is None
+        else "one person"
+        if made.uses == 1
+        else f"{made.uses} people"
+    )
+    return who + (f", for {duration(made.expires - time.time())}" if made.expires else "")
 
 
 def _count(text: str) -> int:
@@ -150,7 +165,9 @@ def network() -> None:
 def new(session: Session, name: str, open_: bool) -> None:
     """Make a network; this node is its admin."""
     made = session.client().create_network(name, open=open_)
-    session.show(made, lambda: say(f"{made.name} is there; `servent invite {made.name}` lets others in"))
+    session.show(
+        made, lambda: say(f"{made.name} is there; `servent invite {shlex.quote(made.name)}` lets others in")
+    )
 
 
 @command("ls", "servent network ls", group=network)
