@@ -27,6 +27,7 @@ from servent.api.schema import Problem
 from servent.api.schema import Scope as TokenScope
 
 MAX_BODY_BYTES = 1024 * 1024
+MOST_COOKIES = 200
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 ONCE = ("host", "origin", "authorization", "x-api-key", "content-length", "sec-fetch-site")
@@ -169,18 +170,21 @@ class Guard:
             return self.keys.scope_of_token(bearer.strip()), False
         if key := _one(headers, "x-api-key"):
             return self.keys.scope_of_token(key), False
-        for line in headers.get("cookie", ()):
-            for pair in line.split(";"):
-                name, _, value = pair.strip().partition("=")
-                if name == self.cookie:
-                    return self.keys.scope_of_session(value, self._wall_clock()), True
+        pairs = [pair for line in headers.get("cookie", ()) for pair in line.split(";")][:MOST_COOKIES]
+        for pair in pairs:  # all of that name: a page on another port can set one beside ours
+            name, _, value = pair.strip().partition("=")
+            if name == self.cookie and (scope := self.keys.scope_of_session(value, self._wall_clock())):
+                return scope, True
         return None, False
 
     # letting in
 
     async def _login(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self._login_target is not None
-        query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=8)
+        try:
+            query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=8)
+        except ValueError:  # more fields than a link of ours has
+            query = {}
         code = query.get("code", [""])[0]
         session = None
         if scope["method"] == "GET":

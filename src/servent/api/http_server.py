@@ -17,9 +17,61 @@ if (
     _unused.ChangeReload = _unused.Multiprocess = None
     sys.modules["uvicorn.supervisors"] = _unused
 import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 GRACE = 1  # s; requests under way may end
+HEAD_WITHIN = 10.0  # s from the first byte of a request (or the connection) to the end of its headers
+HEAD_BYTES = 64 * 1024
+CONNECTIONS_MOST = 512
 MAX_MESSAGE_BYTES = 64 * 1024  # of a WebSocket; clients of ours send none at all
+
+
+_Protocol: Any = AutoHTTPProtocol
+
+
+class Patient(_Protocol):  # type: ignore[misc]
+    """uvicorn's HTTP with an end to its patience: it has no limit of its own for headers, nor for their time."""
+
+    _timer: Any = None
+    _head_bytes = 0
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        if len(self.connections) > CONNECTIONS_MOST:
+            transport.abort()
+        else:
+            self._timer = self.loop.call_later(HEAD_WITHIN, self._tired)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._rest()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._waiting():
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES:
+                self.transport.abort()
+                return
+            if self._timer is None:
+                self._timer = self.loop.call_later(HEAD_WITHIN, self._tired)
+        super().data_received(data)
+        if not self._waiting():
+            self._rest()
+
+    def _waiting(self) -> bool:
+        """Whether what comes now belongs to no request that is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _rest(self) -> None:
+        self._head_bytes = 0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _tired(self) -> None:
+        self._timer = None
+        if self in self.connections and self._waiting():  # not: became a WebSocket
+            self.transport.abort()
 
 
 class HttpServer(uvicorn.Server):
@@ -29,6 +81,7 @@ class HttpServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=Patient,
                 loop="asyncio",
                 ws="websockets-sansio",
                 lifespan="off",

@@ -6,6 +6,7 @@ import logging
 import logging.handlers
 import sys
 import threading
+import time
 from asyncio import AbstractEventLoop
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import msgspec
 
 from servent.api.events import Bus
 from servent.api.schema import LogLine
+from servent.net.quiet import Quiet, others
 
 LOG_FILE = "node.log"
 LOG_BYTES = 2 * 1024 * 1024
@@ -47,6 +49,22 @@ class _ToBus(logging.Handler):
                 return
 
 
+class _Seldom(logging.Filter):
+    """What uvicorn says of each bad request is said now and then, with a count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._quiet = Quiet()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if "without completing handshake" in str(record.msg):  # whoever wanted a WebSocket went away
+            return False
+        times = self._quiet.note(str(record.msg)[:60], time.monotonic())
+        if times > 1:
+            record.msg = f"{record.msg}{others(times)}"
+        return times > 0
+
+
 class Logs:
     """Sets logging up for one run of the node, and takes it down again."""
 
@@ -64,10 +82,13 @@ class Logs:
         for handler in self._handlers:
             self._root.addHandler(handler)
         self._root.setLevel(logging.INFO)
+        self._seldom = _Seldom()
+        logging.getLogger("uvicorn.error").addFilter(self._seldom)
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
         logging.getLogger("websockets").setLevel(logging.WARNING)
 
     def close(self) -> None:
+        logging.getLogger("uvicorn.error").removeFilter(self._seldom)
         for handler in self._handlers:
             self._root.removeHandler(handler)
             handler.close()

@@ -22,6 +22,7 @@ import uvicorn
 
 from servent.api.client import Client, default_data_dir, read_api_file, read_token
 from servent.api.guard import Guard, page_csp
+from servent.api.http_server import Patient
 from servent.api.keys import Keys
 from servent.errors import ServentError
 
@@ -72,6 +73,7 @@ async def serve(options: argparse.Namespace) -> None:
     guard.port = listener.getsockname()[1]
     config = uvicorn.Config(
         guard,
+        http=Patient,
         log_level="warning",
         lifespan="on",
         ws="websockets-sansio",

@@ -1,0 +1,191 @@
+"""The HTTP server in front of the API: who is slow, huge or many gets no hold of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from servent.api import http_server
+from servent.api.events import Bus
+from servent.api.http_server import HttpServer
+from servent.api.logs import LOG_FILE, Logs
+
+pytestmark = pytest.mark.real
+
+GOOD = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        return
+    if scope["path"] == "/slow":
+        await asyncio.sleep(1.0)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@asynccontextmanager
+async def served() -> AsyncIterator[int]:
+    listening = socket.create_server(("127.0.0.1", 0))
+    listening.setblocking(False)
+    server = HttpServer(app)
+    running = asyncio.create_task(server.serve(sockets=[listening]))
+    while not server.started:
+        await asyncio.sleep(0.01)
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await running
+        listening.close()
+
+
+async def ask(port: int, request: bytes = GOOD) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    try:
+        return await reader.readuntil(b"ok")
+    finally:
+        writer.close()
+
+
+async def ends(reader: asyncio.StreamReader, limit: float = 3.0) -> bool:
+    try:
+        async with asyncio.timeout(limit):
+            while await reader.read(65536):
+                pass
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("beginning", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n", b"\r\n"])
+def test_who_does_not_finish_a_request_is_let_go(beginning: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "HEAD_WITHIN", 0.3)
+
+    async def story() -> None:
+        async with served() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(beginning)
+            assert await ends(reader)
+            writer.close()
+
+    asyncio.run(story())
+
+
+def test_who_trickles_is_let_go_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "HEAD_WITHIN", 0.3)
+
+    async def story() -> None:
+        async with served() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+            async def trickle() -> None:
+                for letter in b"GET / HTTP/1.1\r\nX: " + b"y" * 1000:
+                    writer.write(bytes((letter,)))
+                    await asyncio.sleep(0.02)
+
+            task = asyncio.create_task(trickle())
+            assert await ends(reader, 2.0)
+            task.cancel()
+            await asyncio.wait([task])
+            writer.close()
+
+    asyncio.run(story())
+
+
+def test_headers_without_an_end_cost_no_memory() -> None:
+    async def story() -> None:
+        async with served() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET / HTTP/1.1\r\n")
+            sent = 0
+            try:
+                for number in range(100_000):
+                    writer.write(b"X-%d: %b\r\n" % (number, b"y" * 1000))
+                    sent += 1000
+                    await writer.drain()
+            except ConnectionError:
+                pass
+            assert await ends(reader)
+            assert sent < 20_000_000  # what the sockets' buffers hold
+            writer.close()
+            assert await ask(port)
+
+    asyncio.run(story())
+
+
+def test_a_slow_answer_a_websocket_and_a_second_request_are_not_cut_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http_server, "HEAD_WITHIN", 0.3)
+
+    async def story() -> None:
+        async with served() as port:
+            assert await ask(port, GOOD.replace(b"/ ", b"/slow "))
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            for _ in range(5):
+                writer.write(GOOD)
+                assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+                await asyncio.sleep(0.15)
+            writer.close()
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(
+                b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            )
+            assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+            assert not await ends(reader, 0.8)
+            writer.close()
+
+    asyncio.run(story())
+
+
+def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "CONNECTIONS_MOST", 8)
+    monkeypatch.setattr(http_server, "HEAD_WITHIN", 0.5)
+
+    async def story() -> None:
+        async with served() as port:
+            crowd = [await asyncio.open_connection("127.0.0.1", port) for _ in range(30)]
+            await asyncio.sleep(0.1)
+            over = [reader.at_eof() or reader.exception() is not None for reader, _ in crowd]
+            assert sum(over) == 30 - 8
+            await asyncio.sleep(0.8)
+            assert await ask(port)
+            for _, writer in crowd:
+                writer.close()
+
+    asyncio.run(story())
+
+
+def test_bad_requests_are_logged_by_rate(tmp_path: Path) -> None:
+    async def story() -> None:
+        logs = Logs(tmp_path, Bus(0), asyncio.get_running_loop())
+        try:
+            async with served() as port:
+                for _ in range(50):
+                    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                    writer.write(b"\x00nonsense\r\n\r\n")
+                    assert await ends(reader)
+                    writer.close()
+        finally:
+            logs.close()
+
+    asyncio.run(story())
+    lines = (tmp_path / LOG_FILE).read_text().splitlines()
+    assert len(lines) == 1 and "Invalid HTTP request" in lines[0]
+    assert not logging.getLogger("uvicorn.error").filters
