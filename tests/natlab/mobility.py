@@ -24,6 +24,7 @@ from typing import Any
 
 from tests.natlab.lab import PUB4, Lab, Place
 from tests.natlab.matrix import RELAY4, ROOT, Matrix
+from tests.natlab.node import put
 from tests.natlab.rules import Router, ruleset
 
 GOALS = {  # longest stall, s; a link that is down for 5 s may cost 2 more
@@ -42,30 +43,35 @@ class Move:
     detail: dict[str, Any]
 
 
-def happen(lab: Lab, event: str, a: str) -> None:
-    """Carry out `event` on site A."""
+def happen(lab: Lab, event: str, spec: str, site: str = "A") -> None:
+    """Carry out `event` on site "A" or "B", which was built from `spec`."""
+    number = "AB".index(site) + 1
+    host, router, net = f"h{site}", f"r{site}0", f"10.{number}.0"
+    wan, new_wan = f"{PUB4}.{number}0", f"{PUB4}.{number}5"
     if event == "rebind":
-        lab.inside("rA0", "conntrack", "-F")
-        if a in ("eif", "adf", "apdf"):
-            lab.inside("rA0", "nft", "flush", "map", "ip", "natlab", "eim")
+        lab.inside(router, "conntrack", "-F")
+        if spec in ("eif", "adf", "apdf"):
+            lab.inside(router, "nft", "flush", "map", "ip", "natlab", "eim")
+    elif event == "renumber" and spec == "pub":
+        lab.ip(host, f"addr del {wan}/24 dev eth0", f"addr add {new_wan}/24 dev eth0")
     elif event == "renumber":
-        lab.ip("hA", "addr del 10.1.0.2/24 dev eth0", "addr add 10.1.0.77/24 dev eth0",
-               "route replace default via 10.1.0.1")  # fmt: skip
+        lab.ip(host, f"addr del {net}.2/24 dev eth0", f"addr add {net}.77/24 dev eth0",
+               f"route replace default via {net}.1")  # fmt: skip
     elif event in ("wanchange", "wanstrict"):
-        lab.ip("rA0", f"addr del {PUB4}.10/24 dev wan0", f"addr add {PUB4}.15/24 dev wan0")
-        rules = "flush ruleset\n" + ruleset(Router.parse(a), f"{PUB4}.15", "10.1.0")
+        lab.ip(router, f"addr del {wan}/24 dev wan0", f"addr add {new_wan}/24 dev wan0")
+        rules = "flush ruleset\n" + ruleset(Router.parse(spec), new_wan, net)
         if event == "wanstrict":
             rules += "\ninsert rule inet natlabfilter forw ct state invalid counter drop\n"
-            lab.inside("rA0", "sysctl", "-qw", "net.netfilter.nf_conntrack_tcp_loose=0")
-        lab.inside("rA0", "nft", "-f", "-", feed=rules)
-        lab.inside("rA0", "conntrack", "-F")
+            lab.inside(router, "sysctl", "-qw", "net.netfilter.nf_conntrack_tcp_loose=0")
+        lab.inside(router, "nft", "-f", "-", feed=rules)
+        lab.inside(router, "conntrack", "-F")
     elif event == "switch":
-        lab.ip("hA", "link del eth0")
-        lab.replug("hA", Place("rC0", "lan0", "10.3.0", None), 2)
+        lab.ip(host, "link del eth0")
+        lab.replug(host, Place("rC0", "lan0", "10.3.0", None), 2)
     elif event.startswith("pause"):
-        lab.ip("hA", "link set eth0 down")
+        lab.ip(host, "link set eth0 down")
         time.sleep(float(event[5:]))
-        lab.ip("hA", "link set eth0 up", "route replace default via 10.1.0.1")
+        lab.ip(host, "link set eth0 up", *([] if spec == "pub" else [f"route replace default via {net}.1"]))
     elif event == "relaykill":
         (lab.folder / "relaykill.json").write_text("{}")
     elif event != "none":
@@ -73,15 +79,27 @@ def happen(lab: Lab, event: str, a: str) -> None:
 
 
 def measure(
-    matrix: Matrix, event: str, way: str, a: str = "apdf", b: str = "apdf", seconds: float = 14.0
+    matrix: Matrix,
+    event: str,
+    way: str,
+    a: str = "apdf",
+    b: str = "apdf",
+    *,
+    site: str = "A",
+    seconds: float = 14.0,
 ) -> Move:
-    """One event under a running transfer between sites `a` and `b`."""
+    """One event on `site` under a running transfer from site `b` to site `a`.
+
+    Args:
+        way: "node" for whole nodes and a real file, else what `pull` takes.
+        seconds: how long is watched at most: by "node" after the event, by the others in all.
+    """
     lab, folder = matrix.lab, matrix.lab.folder
-    for name in ("server", "ready"):
+    for name in ("server", "ready", "happened"):
         (folder / f"{name}.json").unlink(missing_ok=True)
     lab.build(a, b, extra=event == "switch")
     python = [sys.executable, "-m"]
-    if way == "node":  # whole nodes, a real file
+    if way == "node":
         module = "tests.natlab.node"
         server = [*python, module, "share", str(folder), RELAY4]
         client = [*python, module, "fetch", str(folder), RELAY4, str(seconds)]
@@ -91,11 +109,16 @@ def measure(
     lab.spawn("hB", *server, cwd=str(ROOT))
     puller = lab.spawn("hA", *client, cwd=str(ROOT), stdout=subprocess.PIPE)
     until = time.monotonic() + 25
-    while not (folder / "ready.json").exists() and time.monotonic() < until:
+    while not (folder / "ready.json").exists() and time.monotonic() < until and puller.poll() is None:
         time.sleep(0.02)
-    time.sleep(1.5)
+    if not (folder / "ready.json").exists():
+        logs = lab.logs()
+        lab.clear(keep_public=True)
+        return Move(event, way, None, {"error": "nothing arrived before the event", "logs": logs})
+    time.sleep(1.0)
     at = time.time()
-    happen(lab, event, a)
+    put(folder, "happened", {"at": at})
+    happen(lab, event, a if site == "A" else b, site)
     try:
         printed, _ = puller.communicate(timeout=seconds + 20)
     except subprocess.TimeoutExpired:

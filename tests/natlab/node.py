@@ -4,7 +4,8 @@
     python -m tests.natlab.node serve FOLDER RELAY    a node that writes its ticket to FOLDER/server.json
     python -m tests.natlab.node dial FOLDER RELAY     a node that joins that ticket, and prints one JSON line
     python -m tests.natlab.node share FOLDER RELAY    a node that shares a large file
-    python -m tests.natlab.node fetch FOLDER RELAY S  a node that fetches it for S seconds, and prints its pauses
+    python -m tests.natlab.node fetch FOLDER RELAY S  a node that fetches it, and prints its pauses; it ends soon after
+        FOLDER/happened.json is there and bytes flow again, or S seconds after it
 
 Both sides first join the public nodes' tickets, as people do who met there; then only their own ticket is passed.
 """
@@ -29,10 +30,12 @@ from tests.natlab.lab import PUB4
 from tests.natlab.matrix import RELAY4, RELAY6
 
 READY_TIME = 15.0  # s for a node to print "ready"
-BIG_BLOCKS = 400  # MiB of the file that is fetched while the network changes
+BIG_BLOCKS = 320  # MiB of the file that is fetched while the network changes
 RATE = 16 << 20  # bytes per second it goes at
 PAUSE = 0.25  # s; pieces arrive whole, so that shorter ones are normal
 DIRECT_WAIT = 1.5  # s to look for a direct path; the promise is one
+WATCHED = 4.0  # s after an event that are watched at least: silence counts as death before that
+STEADY = 1.5  # s without a pause that end the watching then
 
 
 class WholeNode:
@@ -54,15 +57,18 @@ class WholeNode:
 
 
 def up(folder: Path, name: str, *options: str) -> Client:
-    """Start a node; it dies with its namespace."""
-    data = folder / f"{name}-{time.monotonic_ns()}"
+    """Start a new node; it dies with its namespace."""
+    return run(folder / f"{name}-{time.monotonic_ns()}", name, *options)[0]
+
+
+def run(data: Path, name: str, *options: str) -> tuple[Client, subprocess.Popen[str]]:
     command = [sys.executable, "-m", "servent", "--data-dir", str(data), "up", "--no-web", "--no-lan",
                "--api-port", "0", "--name", name, *options]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("ready"):
-            return Client.from_data_dir(data)
+            return Client.from_data_dir(data), process
     raise SystemExit(f"{name} ended before it was ready")
 
 
@@ -82,13 +88,21 @@ def get(folder: Path, name: str, patience: float = 15.0) -> Any:
 
 
 def public(folder: Path) -> None:
-    one = up(folder, "one", "--relay-server", "--relay-port", "443", "--relay-url", RELAY4, "--bind",
-             f"{PUB4}.1:7001", "--bind", "[2001:db8::1]:7003")  # fmt: skip
+    """Two public nodes. The first carries the relay, is killed when relaykill.json appears, and is back 1 s later."""
+    options = ("--relay-server", "--relay-port", "443", "--relay-url", RELAY4, "--bind", f"{PUB4}.1:7001",
+               "--bind", "[2001:db8::1]:7003")  # fmt: skip
+    one, process = run(folder / "one", "one", *options)
     two = up(folder, "two", "--relay", RELAY4, "--bind", f"{PUB4}.2:7002", "--bind", "[2001:db8::2]:7004")
     tickets = [client.ticket(lifetime=3600.0).ticket for client in (one, two)]
     put(folder, "public", {"tickets": tickets})
     while True:
-        time.sleep(60)
+        time.sleep(0.05)
+        if (folder / "relaykill.json").exists():
+            process.kill()
+            process.wait()
+            (folder / "relaykill.json").unlink()
+            time.sleep(1.0)
+            one, process = run(folder / "one", "one", *options)
 
 
 def start(folder: Path, relay: str, name: str, upnp: bool) -> Client:
@@ -167,12 +181,14 @@ def fetch(folder: Path, relay: str, seconds: float) -> None:
     client.join(server["ticket"])
     to = folder / f"got-{time.monotonic_ns()}"  # not what a run before this one left half done
     transfer = client.download(server["link"], str(to))
-    began = last = time.time()
-    wall, done = began, 0
+    wall = last = began = time.time()
+    done = 0
     gaps: list[tuple[float, float]] = []
     states: list[tuple[float, str]] = []
+    happened: float | None = None
     ready = False
-    while time.time() < began + seconds:
+    until = wall + 30.0  # in case nothing ever happens
+    while time.time() < until:
         now = client.transfer(transfer.id)
         at = time.time()
         path = next((f"{peer.path} {peer.address}" for peer in client.peers() if peer.id == server["id"]), "")
@@ -183,16 +199,22 @@ def fetch(folder: Path, relay: str, seconds: float) -> None:
         if now.done_bytes > done:
             if at - last > PAUSE:
                 gaps.append((round(last - wall, 2), round(at - last, 2)))
+                began = at
             last, done = at, now.done_bytes
         if not ready and done > 8 << 20:
             put(folder, "ready", {})
             ready = True
+        if happened is None and (folder / "happened.json").exists():
+            happened = float(get(folder, "happened")["at"])
+            until = happened + seconds
         if now.state == "complete":
             break
+        flowing = at - last < PAUSE and at - began > STEADY
+        if happened is not None and flowing and at - happened > WATCHED:
+            break
         time.sleep(0.02)
-    else:
-        if time.time() - last > PAUSE:
-            gaps.append((round(last - wall, 2), round(time.time() - last, 2)))
+    if time.time() - last > PAUSE and now.state != "complete":
+        gaps.append((round(last - wall, 2), round(time.time() - last, 2)))
     reach = client.status().reach
     others = [f"{peer.name} {peer.path} {peer.address} {peer.since}" for peer in client.peers()]
     said = {"observed": reach.observed, "announced": reach.addresses, "peers": others}
