@@ -1,16 +1,15 @@
-"""Two friends and one clock: an app of your own on servent.
+"""Two friends and one clock: moves go over a stream (reliable), the ticking over datagrams (fast, may be lost).
 
-    python examples/chess_clock.py ./ann                  # prints a ticket, waits for the other player
-    python examples/chess_clock.py ./bob 'servent:…'      # joins with it; then Enter ends your move
-
-Moves go over a stream (reliable, in order); the ticking clock over datagrams (fast, may be lost).
+python examples/chess_clock.py ./ann                  # prints a ticket, waits for the other player
+python examples/chess_clock.py ./bob 'servent:…'      # joins with it; then Enter ends your move
 """
 
 import asyncio
+import contextlib
 import sys
 from pathlib import Path
 
-from servent import Node, PeerId
+from servent import Node, PeerId, ServentError
 
 SERVICE = "chess-clock/1"
 ALLOWANCE = 300.0  # s each
@@ -18,8 +17,7 @@ ALLOWANCE = 300.0  # s each
 
 async def play(node: Node, peer: PeerId, stream, mine: bool) -> None:
     left = {True: ALLOWANCE, False: ALLOWANCE}  # mine: True, theirs: False
-    channel = node.channel(peer, SERVICE)
-    lines = asyncio.Queue()
+    channel, lines = node.channel(peer, SERVICE), asyncio.Queue()
     asyncio.get_running_loop().add_reader(sys.stdin, lambda: lines.put_nowait(sys.stdin.readline()))
 
     async def tick() -> None:
@@ -28,32 +26,38 @@ async def play(node: Node, peer: PeerId, stream, mine: bool) -> None:
             left[mine] -= 0.1
             if mine:
                 channel.send(f"{left[True]:.1f}".encode())
-            print(f"\r{'you' if mine else 'they'}: {left[True]:5.1f} s / {left[False]:5.1f} s ", end="", flush=True)
+            print(
+                f"\r{'you' if mine else 'they'}: {left[True]:5.1f} s / {left[False]:5.1f} s ",
+                end="",
+                flush=True,
+            )
+        raise TimeoutError("your time is up" if left[True] <= 0 else "their time is up: you win")
 
     async def hear_clock() -> None:
         while True:
             left[False] = float(await channel.receive())
 
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(tick())
-        tasks.create_task(hear_clock())
-        while True:
-            if mine:
-                await lines.get()
-                await stream.write(b".")
-            else:
-                await stream.read_exactly(1)
-            mine = not mine
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(tick())
+            tasks.create_task(hear_clock())
+            while await (lines.get() if mine else stream.read_exactly(1)):
+                if mine:
+                    await stream.write(b".")
+                mine = not mine
+    except* (ServentError, TimeoutError) as over:
+        print(f"\n{over.exceptions[0]}", flush=True)
 
 
-async def main(folder: str, ticket: str | None) -> None:
+async def main(folder: str, ticket: str | None = None) -> None:
     async with Node(Path(folder)) as node:
         node.serve(SERVICE, lambda session, stream: play(node, session.peer, stream, mine=False))
         if ticket is None:
-            print(await node.ticket())
+            print(await node.ticket(), flush=True)
             await asyncio.Event().wait()
         joined = await node.join(ticket)
         await play(node, joined.peer, await node.open(joined.peer, SERVICE), mine=True)
 
 
-asyncio.run(main(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None))
+with contextlib.suppress(KeyboardInterrupt):
+    asyncio.run(main(*sys.argv[1:3]))
