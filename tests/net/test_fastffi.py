@@ -1,10 +1,13 @@
 """The shim for iroh's generated Python: it must notice every change of what it replaces."""
 
 import asyncio
+import gc
 import hashlib
 import logging
 import os
+import threading
 from pathlib import Path
+from typing import Any
 
 import iroh
 import pytest
@@ -169,3 +172,58 @@ async def _gives_up(call: fastffi.Call) -> bool:
     with pytest.raises(ffi.InternalError):
         await call.wait()
     return True
+
+
+class Loop:
+    """A loop whose wake-up makes the collector run, as any allocation may."""
+
+    def call_soon_threadsafe(self, *_: object) -> None:
+        gc.collect()
+
+
+def test_what_is_collected_while_rust_wakes_us_is_freed_only_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rust holds a connection's lock then: freeing a stream of it there would stop the node for ever."""
+    freed: list[tuple[str, int]] = []
+    call_rust = ffi._uniffi_rust_call_with_error
+
+    def spy(errors: object, function: Any, *args: object) -> object:
+        if "_free_" in function.__name__:
+            freed.append((function.__name__, threading.get_ident()))
+        return call_rust(errors, function, *args)
+
+    monkeypatch.setattr(ffi, "_uniffi_rust_call_with_error", spy)
+
+    class Knot:
+        """Dies by the collector alone."""
+
+        def __init__(self, *held: object) -> None:
+            self.held, self.me = held, self
+
+    async def story() -> None:
+        gc.collect()
+        gc.disable()
+        try:
+            given_up: list[int] = []
+            knot = Knot(
+                iroh.RelayMap.empty(),
+                fastffi.RustCall(7, None, None, given_up.append, None, None),
+            )
+            del knot
+            call = fastffi.RustCall(0, None, None, lambda _: None, None, None)
+            call.loop = Loop()  # type: ignore[assignment]
+            fastffi._calls[2**62] = call
+            freed.clear()
+            thread = threading.Thread(target=fastffi._wake, args=(2**62, 0))
+            thread.start()
+            thread.join()
+            assert freed == [] and given_up == []
+            call.woken(0)
+            assert [who for _, who in freed] == [threading.get_ident()]
+            assert given_up == [7]
+            assert not fastffi._dead and not fastffi._inside
+        finally:
+            gc.enable()
+
+    asyncio.run(story())

@@ -5,6 +5,10 @@ generated anew. Until it is, this module replaces the few internals on the hot p
 awaitable call that a cancelled reader may leave and the next reader takes up again, so that nothing that
 Rust has already read is dropped. It touches only sources it knows word for word; others stay as they are,
 with a warning unless they are fast by themselves.
+
+It also keeps Python's collector from stopping the whole node. Rust wakes us while it holds the lock of a
+connection; were a stream of that connection collected at that moment, dropping it would wait for this lock
+for ever. So what dies inside a wake-up is given back to Rust a moment later (`_rust_call`, `_bury`).
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import re
 import struct
 import threading
 import time
+from collections import deque
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -44,6 +49,7 @@ KNOWN: dict[str, str] = {
     "_UniffiRustCallStatus": "d2fe2425462d5b92cdcc405b2e87e3d99c640c63cbf587ac175d5ea34251c6d5",
     "_UniffiConverterRustBuffer": "d86d14238809e7c67294c2193c094bfa324f1a9cde7e907f2089693647dd6e13",
     "_UniffiFfiConverterBytes": "bf9d2243a50a4a6eaaa90ecc2c7223e4dc81b7b11c6057a8aaa6ef1c686c3580",
+    "_uniffi_rust_call": "5bd3c2df3141e49717b89f97e20e204d629545a09a70c68edb4f874f7267d84b",
     "_uniffi_rust_call_with_error": "0a3df0f0b99be6c70c5cd0776f1598d11d5329e8723cfc797ee56f085d8f9fa7",
     "_uniffi_check_call_status": "82f5cdc6c9277184b13fca3f4c2bae3efb3ef0af7fe20223c34d978f479c1e8d",
     "_uniffi_continuation_callback": "ac73777db41ea08dc7c643ad149896031135b45134f4cd321938526c3bf7ee4b",
@@ -112,17 +118,43 @@ _numbers = itertools.count(1)
 _turn = 0.0  # when the loop last went round, as far as calls into Rust know
 
 
+_inside: set[int] = set()  # threads in which Rust is waking us, perhaps with locks of its own in hand
+_dead: deque[tuple[Any, tuple[Any, ...]]] = deque()  # what the collector found there: to be freed outside
+
+
 @ffi._UNIFFI_RUST_FUTURE_CONTINUATION_CALLBACK  # type: ignore[untyped-decorator]
 def _wake(number: int, code: int) -> None:
     """Rust says: poll again, or ready. Called on our thread inside poll, or on one of Rust's."""
-    call = _calls.pop(number)
-    if threading.get_ident() == call.thread:
-        call.code = code
-        return
+    thread = threading.get_ident()
+    _inside.add(thread)
+    call: RustCall | None = None
     try:
-        call.loop.call_soon_threadsafe(call.woken, code)
-    except RuntimeError:  # the loop is closed, nobody waits any more
-        call.code = code
+        call = _calls.pop(number)
+        if thread == call.thread:
+            call.code = code
+            return
+        try:
+            call.loop.call_soon_threadsafe(call.woken, code)
+        except RuntimeError:  # the loop is closed, nobody waits any more
+            call.code = code
+    finally:
+        del call  # before we are outside: it may be the last that knows it
+        _inside.discard(thread)
+
+
+def _rust_call(fn: Any, *args: Any) -> Any:
+    """In place of uniffi's. Inside a wake-up only finalizers come here: theirs is done later."""
+    if _inside and threading.get_ident() in _inside:
+        _dead.append((ffi._uniffi_rust_call_with_error, (None, fn, *args)))
+        return None
+    return ffi._uniffi_rust_call_with_error(None, fn, *args)
+
+
+def _bury() -> None:
+    """Give back to Rust what died inside a wake-up. Not from inside one."""
+    while _dead:
+        free, args = _dead.popleft()
+        free(*args)
 
 
 class RustCall:
@@ -142,6 +174,8 @@ class RustCall:
         self._waiter: asyncio.Future[None] | None = None
 
     def woken(self, code: int) -> None:
+        if _dead:
+            _bury()
         self.code = code
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -154,6 +188,8 @@ class RustCall:
                 number = next(_numbers)
                 _calls[number] = self
                 self._poll(self._future, _wake, number)
+                if _dead:
+                    _bury()
                 if self.code is not None and time.perf_counter() - _turn > TURN:
                     await asyncio.sleep(0)
                     _turn = time.perf_counter()
@@ -183,7 +219,11 @@ class RustCall:
                 self._waiter.set_result(None)
 
     def __del__(self) -> None:
-        self.free()
+        if self._future is not None and threading.get_ident() in _inside:
+            _dead.append((self._free, (self._future,)))
+            self._future = None
+        else:
+            self.free()
 
 
 async def _rust_call_async(future: int, poll: Any, complete: Any, free: Any, lift: Any, errors: Any) -> Any:
@@ -342,6 +382,7 @@ ORIGINAL: dict[str, Any] = {
     "lower": ffi._UniffiFfiConverterBytes.__dict__.get("lower"),
     "lift": ffi._UniffiFfiConverterBytes.__dict__.get("lift"),
     "_uniffi_rust_call_async": ffi._uniffi_rust_call_async,
+    "_uniffi_rust_call": ffi._uniffi_rust_call,
 }
 
 
@@ -363,6 +404,7 @@ def patch() -> State:
         ffi._UniffiFfiConverterBytes.lower = staticmethod(_lower_bytes)
         ffi._UniffiFfiConverterBytes.lift = staticmethod(_lift_bytes)
         ffi._uniffi_rust_call_async = _rust_call_async
+        ffi._uniffi_rust_call = _rust_call
     return found
 
 
