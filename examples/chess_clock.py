@@ -12,11 +12,10 @@ from pathlib import Path
 from servent import Node, PeerId, ServentError
 
 SERVICE = "chess-clock/1"
-ALLOWANCE = 300.0  # s each
 
 
 async def play(node: Node, peer: PeerId, stream, mine: bool) -> None:
-    left = {True: ALLOWANCE, False: ALLOWANCE}  # mine: True, theirs: False
+    left = {True: 300.0, False: 300.0}  # s; mine: True, theirs: False
     channel, lines = node.channel(peer, SERVICE), asyncio.Queue()
     asyncio.get_running_loop().add_reader(sys.stdin, lambda: lines.put_nowait(sys.stdin.readline()))
 
@@ -26,21 +25,18 @@ async def play(node: Node, peer: PeerId, stream, mine: bool) -> None:
             left[mine] -= 0.1
             if mine:
                 channel.send(f"{left[True]:.1f}".encode())
-            print(
-                f"\r{'you' if mine else 'they'}: {left[True]:5.1f} s / {left[False]:5.1f} s ",
-                end="",
-                flush=True,
-            )
+            whose = "you" if mine else "they"
+            print(f"\r{whose}: {left[True]:5.1f} s / {left[False]:5.1f} s ", end="", flush=True)
         raise TimeoutError("your time is up" if left[True] <= 0 else "their time is up: you win")
 
-    async def hear_clock() -> None:
+    async def hear() -> None:
         while True:
             left[False] = float(await channel.receive())
 
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(tick())
-            tasks.create_task(hear_clock())
+            tasks.create_task(hear())
             while await (lines.get() if mine else stream.read_exactly(1)):
                 if mine:
                     await stream.write(b".")

@@ -81,7 +81,7 @@ class ApiSettings(Struct, forbid_unknown_fields=True):
 
 
 class WebSettings(Struct, forbid_unknown_fields=True):
-    """`enabled`: start the page beside the node. `port` of the page on 127.0.0.1, 0 for any."""
+    """`enabled`: start the page beside the node. `port` of the page on 127.0.0.1, 0 for any, and then the same one again."""
 
     enabled: bool = True
     port: Port = 0

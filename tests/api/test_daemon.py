@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from servent.api import daemon
 from servent.api.client import Client, NodeDown, read_api_file
 from servent.api.daemon import Options, run_daemon
 from servent.api.face import Face
@@ -158,7 +159,9 @@ def test_the_page_process_is_started_restarted_and_never_outlives_the_node(tmp_p
     page = tmp_path / "page.py"
     page.write_text(
         "import os, sys\n"
-        "open(sys.argv[sys.argv.index('--data-dir') + 1] + '/pids', 'a').write(f'{os.getpid()}\\n')\n"
+        "given = dict(zip(sys.argv[1::2], sys.argv[2::2]))\n"
+        "open(given['--data-dir'] + '/pids', 'a').write(f'{os.getpid()}\\n')\n"
+        "open(given['--data-dir'] + '/ports', 'a').write(given['--port'] + '\\n')\n"
         "print('page http://127.0.0.1:7777/', flush=True)\n"
         "sys.stdin.read()\n"
     )
@@ -205,12 +208,24 @@ def test_the_page_process_is_started_restarted_and_never_outlives_the_node(tmp_p
         process.kill()  # the node cannot tidy up; the page notices that its stdin closed
         process.wait(5)
         until(lambda: not any(_alive(pid) for pid in pids()))
+        ports = (tmp_path / "ports").read_text().split()
+        assert ports == ["0", "7777", "7777"], "an open tab finds the page again where it was"
+        assert (tmp_path / "page.port").read_text() == "7777", "also after a restart of the node"
     finally:
         if process.poll() is None:
             process.kill()
             process.wait(5)
         if process.stdout is not None:
             process.stdout.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "port"), [("7777", 7777), ("", 0), ("80", 0), ("x" * 99, 0), ("99999", 0)]
+)
+def test_the_pages_last_port_is_taken_only_when_it_is_one(tmp_path: Path, content: str, port: int) -> None:
+    assert daemon._last_port(tmp_path) == 0
+    (tmp_path / daemon.PAGE_PORT).write_text(content)
+    assert daemon._last_port(tmp_path) == port
 
 
 def _alive(pid: int) -> bool:

@@ -14,7 +14,9 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -37,6 +39,7 @@ log = logging.getLogger("servent.api")
 
 DEFAULT_PORT = 7700
 PORTS_TRIED = 20
+PAGE_PORT = "page.port"  # in the data directory
 SETTLED_AFTER = 5.0  # s; by then what starting needed is free again
 STOP_WITHIN = 8.0  # s; a node that does not stop by then is ended hard
 
@@ -132,6 +135,8 @@ async def _serving(ctx: Context, options: Options) -> AsyncIterator[WebProcess |
 
     def page_at(url: str | None) -> None:
         ctx.web_url = url
+        if url and not configured.web.port:
+            write_private(options.data_dir / PAGE_PORT, str(urlsplit(url).port))
         guard.origins = {url.rstrip("/")} if url else set()
         note()
 
@@ -143,7 +148,9 @@ async def _serving(ctx: Context, options: Options) -> AsyncIterator[WebProcess |
             paging = None
             wanted = configured.web.enabled if options.web is None else options.web
             if wanted:
-                web = WebProcess(options.data_dir, configured.web.port, page_at)
+                web = WebProcess(
+                    options.data_dir, configured.web.port or _last_port(options.data_dir), page_at
+                )
                 ctx.restart_web = web.restart
                 paging = tasks.create_task(web.run(), name="api: page")
             while not http.started:
@@ -160,6 +167,15 @@ async def _serving(ctx: Context, options: Options) -> AsyncIterator[WebProcess |
     finally:
         path.unlink(missing_ok=True)
         listening.close()
+
+
+def _last_port(data_dir: Path) -> int:
+    """Where the page was last time, so that its open tabs and bookmarks find it again; 0: nowhere yet."""
+    try:
+        port = int((data_dir / PAGE_PORT).read_bytes()[:8])
+    except (OSError, ValueError):
+        return 0
+    return port if 1024 <= port <= 65535 else 0
 
 
 def _listen(asked: int | None, configured: int) -> socket.socket:

@@ -26,7 +26,7 @@ class WebProcess:
 
     Args:
         data_dir: passed on.
-        port: of the page; 0 for any.
+        port: of the page; 0 for any, the same one after each restart if it is still free.
         on_url: called with the page's address when it serves, and with None when it is gone.
         command: what to run in place of `python -m servent.web`.
     """
@@ -38,7 +38,8 @@ class WebProcess:
         on_url: Callable[[str | None], None],
         command: Sequence[str] = (sys.executable, "-m", "servent.web"),
     ) -> None:
-        self._command = [*command, "--data-dir", str(data_dir), "--port", str(port)]
+        self._command = [*command, "--data-dir", str(data_dir)]
+        self._port = port
         self._on_url = on_url
         self._process: asyncio.subprocess.Process | None = None
         self._again = asyncio.Event()
@@ -71,7 +72,11 @@ class WebProcess:
         self._again.clear()
         try:
             self._process = process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+                *self._command,
+                "--port",
+                str(self._port),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
             )
         except OSError as wrong:
             log.error("the page's process does not start: %s", wrong)
@@ -105,6 +110,7 @@ class WebProcess:
             word, _, rest = line.decode("utf-8", "replace").strip().partition(" ")
             url = urlsplit(rest)
             if word == "page" and url.scheme == "http" and url.hostname == "127.0.0.1" and url.port:
+                self._port = self._port or url.port  # an open tab finds it again after a restart
                 self._on_url(f"http://127.0.0.1:{url.port}/")
                 self.settled.set()
             elif line.strip():
