@@ -25,7 +25,7 @@ from servent.blobs.scan import PARTIAL_PREFIX
 from servent.blobs.seed import already_there
 from servent.blobs.source_service import Source
 from servent.blobs.uploads_service import Holding, Uploads
-from servent.errors import BadMessage, ConnectionLost, DiskTrouble, PeerError, ServentError
+from servent.errors import BadMessage, ConnectionLost, DiskTrouble, PeerError, ServentError, WorldError
 from servent.identity import PeerId
 from servent.limits import RateMeter
 from servent.net.peers import Peers
@@ -129,13 +129,16 @@ class Download:
             self.sources.clear()
             await asyncio.shield(self._let_go())
 
-    async def copy(self, holding: Holding) -> None:
-        """Take it from what this node has already, instead of from peers. Raises DiskTrouble, UsageError."""
+    async def copy(self, holding: Holding) -> bool:
+        """Take it from what this node has already, instead of from peers.
+
+        False when those files are gone or have changed: then `run`. Raises DiskTrouble about the place it goes to.
+        """
         collection = holding.collection
         self.row.describe(collection)
         self.row.set("active", "copying what is on this machine already")
 
-        def work() -> Path:
+        def work() -> Path | None:
             partial = Partial.open(Path(self.row.to), collection)
             try:
                 there = already_there(collection, partial.to)
@@ -144,17 +147,25 @@ class Download:
                     return there
                 for piece in range(collection.pieces):
                     if not partial.has(piece):
-                        data = holding.source.read_piece(piece)
+                        try:
+                            data = holding.source.read_piece(piece)
+                        except WorldError:  # gone, changed, or not ours to read
+                            return None
                         if not collection.verify(piece, data):
-                            raise DiskTrouble("the files of our own share changed", advice="Share it again.")
+                            return None
                         partial.write_piece(piece, data)
                         self.row.done_bytes = partial.done_bytes
                 return partial.finish()
             finally:
                 partial.close()
 
-        self.row.path = str(await asyncio.to_thread(work))
+        final = await asyncio.to_thread(work)
+        if final is None:
+            holding.upset("its files are gone, or have changed")
+            return False
+        self.row.path = str(final)
         self.done = True
+        return True
 
     async def _settle(self) -> None:
         if self.intake is not None:
@@ -408,6 +419,7 @@ class Download:
             self._apply(self._swarm.unable(source, first, count))
 
     def changed(self) -> None:
+        self._explain()
         self._watcher.changed(self)
 
     # -- outcomes
@@ -472,7 +484,7 @@ class Download:
 
     def _explain(self) -> None:
         """State and reason, from what the sources are doing."""
-        if self._over.is_set() or self.row.state == "checking":
+        if self._over.is_set() or self._tasks is None or self.row.state == "checking":
             return
         sources = list(self.sources.values())
         if any(source.in_swarm and any(lane.owed for lane in source.lanes) for source in sources):

@@ -30,7 +30,7 @@ from servent.blobs.shares_service import Shares
 from servent.blobs.slots import Slots
 from servent.blobs.uploads_service import Uploads
 from servent.blobs.views import Limits, Settings, ShareView, TransferView, download_view, upload_view
-from servent.errors import NotFound, ServentError, UsageError, WorldError
+from servent.errors import NotFound, Refused, ServentError, UsageError, WorldError
 from servent.identity import PeerId
 from servent.net import ticket as tickets
 from servent.net.peers import Peers
@@ -261,9 +261,8 @@ class Blobs:
         row = download.row
         try:
             holding = self._uploads.holdings.get(row.infohash)
-            if holding is not None and isinstance(holding.source, Seed):
-                await download.copy(holding)
-            else:
+            here = holding is not None and isinstance(holding.source, Seed) and await download.copy(holding)
+            if not here:
                 await download.run(verify=verify)
             if download.done:
                 await self._keep(download)
@@ -389,14 +388,19 @@ class Blobs:
         self._told()
 
     async def introduce(self, contact: str) -> PeerId:
-        """Reach whom a link names. A ticket with a secret makes them a contact, since they let us in by it."""
+        """Reach whom a link names. A link makes nobody a contact: whoever wrote it may be anybody.
+
+        Raises:
+            Refused: they do not belong to our contacts and networks, or do not let us in.
+            Unreachable, UsageError: see `Peers.connect` and `ticket.decode`.
+        """
         ticket = tickets.decode(contact)
         peer = ticket.address.peer
         if peer == self._peers.peer:
             raise UsageError("the link names this node itself")
+        if not self._trust.verdict(peer).known:
+            raise Refused(f"the link leads to {peer.short}, who is not among your contacts: join their ticket first")
         self._peers.remember(ticket.address)
-        if ticket.secret is not None and self._trust.contact(peer) is None:
-            await self._trust.add_contact(peer, friend=False)
         await self._peers.connect(ticket.address, secret=ticket.secret, timeout=INTRODUCE_LIMIT)
         return peer
 
