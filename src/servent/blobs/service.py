@@ -398,10 +398,13 @@ class Blobs:
         peer = ticket.address.peer
         if peer == self._peers.peer:
             raise UsageError("the link names this node itself")
-        if not self._trust.verdict(peer).known:
-            raise Refused(f"the link leads to {peer.short}, who is not among your contacts: join their ticket first")
         self._peers.remember(ticket.address)
-        await self._peers.connect(ticket.address, secret=ticket.secret, timeout=INTRODUCE_LIMIT)
+        try:
+            await self._peers.connect(ticket.address, secret=ticket.secret, timeout=INTRODUCE_LIMIT)
+        except Refused as refused:
+            raise Refused(
+                f"{refused}: you and whom the link names have to join first (a ticket)"
+            ) from refused
         return peer
 
     # -- limits
