@@ -148,6 +148,15 @@ def test_a_port_opened_by_a_router_behind_another_is_no_way_in() -> None:
     assert "bridge mode" in core.view().remedies[0]
 
 
+def test_a_port_opened_by_the_router_counts_also_once_observers_see_it() -> None:
+    core = reach()
+    core.mapped([], opened=True)
+    assert core.view().mapped == ()
+    core.observed("ann", A, "203.0.113.10:7000", 1.0)
+    core.observed("bob", B, "203.0.113.10:7000", 1.0)
+    assert core.view().mapped == ("203.0.113.10:7000",) and core.view().told[0] == "mapped"
+
+
 def test_ipv6_alone_says_how_we_are_reached_while_ipv4_was_not_used() -> None:
     core = Reach()
     core.local([HOME, "[2001:db8:10::2]:5000"], 0.0)

@@ -44,11 +44,12 @@ async def examine(node: Node) -> schema.Doctor:
             if peer.since is None and not peer.reason.startswith("blocked")
         ],
     )
+    age = asyncio.get_running_loop().time() - node.started
     checks = [
         schema.Check(
             name=one.name, title=one.title, outcome=one.outcome, detail=one.detail, remedy=one.remedy
         )
-        for one in doctor.diagnose(reach, probes, lan, company)
+        for one in doctor.diagnose(reach, probes, lan, company, age)
     ]
     return schema.Doctor(checks=[database, *checks], peers=[_peer(node, peer, reach) for peer in peers])
 

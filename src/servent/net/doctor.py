@@ -11,6 +11,7 @@ from servent.net.reach import FamilyView, ReachView, is_inside
 Outcome = Literal["pass", "warn", "fail", "skip"]
 
 CLOCK_TOLERANCE = 120.0  # s; invitations and records are judged by the clock, in hours
+YOUNG = 10.0  # s after its start in which a node may still be connecting to its relay and its network
 FAR = 0.4  # s of round trip to the relay that people notice
 
 
@@ -71,17 +72,17 @@ class Company:
     away: Sequence[str] = ()
 
 
-def diagnose(reach: ReachView, probes: Probes, lan: Lan, company: Company) -> list[Check]:
-    """All checks, most basic first."""
+def diagnose(reach: ReachView, probes: Probes, lan: Lan, company: Company, age: float = YOUNG) -> list[Check]:
+    """All checks, most basic first. `age`: seconds since the node started."""
     return [
         _udp(probes, reach),
         _ipv4(probes, reach),
         _ipv6(probes, reach),
         _nat(reach),
         _mapping(reach),
-        *_relays(reach, probes),
+        *_relays(reach, probes, age),
         _clock(probes.relays),
-        _lan(lan),
+        _lan(lan, age),
         _peers(company, reach),
         _away(company),
     ]
@@ -93,8 +94,7 @@ def _udp(probes: Probes, reach: ReachView) -> Check:
         return Check("udp", title, "fail", f"this computer cannot send UDP packets: {probes.udp}",
                      "Allow UDP for this program in the computer's own firewall; everything here travels over it.")  # fmt: skip
     if reach.nat == "udp-blocked":
-        return Check("udp", title, "warn", "packets leave this computer, and none gets through this network",
-                     "Allow outgoing UDP in the firewall of this network, or ask whoever runs it to.")  # fmt: skip
+        return Check("udp", title, "skip", "packets leave this computer, and none gets through this network")
     if any(seen.address and not is_inside(seen.address) for seen in reach.observers):
         return Check("udp", title, "pass", "packets go out, and answers come back from outside")
     if any(seen.direct for seen in reach.observers):
@@ -123,14 +123,12 @@ def _ipv6(probes: Probes, reach: ReachView) -> Check:
         return Check(
             "ipv6", title, "pass", f"there is a way out{_from(family)}; no peer outside has used it yet"
         )
-    hindered = bool(reach.cause)
-    detail = "none that leads out; IPv4 alone will do"
+    detail = "none that leads out"
     if family.local and not family.usable:
-        detail = f"only inside this network{_from(family)}; IPv4 alone will do"
-    if hindered:
-        detail = detail.removesuffix("; IPv4 alone will do") + ", and it would avoid the relay"
-    return Check("ipv6", title, "warn" if hindered else "skip", detail,
-                 "Switch on IPv6 in the router, if your provider offers it." if hindered else "")  # fmt: skip
+        detail = f"only inside this network{_from(family)}"
+    return Check(
+        "ipv6", title, "skip", detail + ("; it would avoid the relay" if reach.cause else "; IPv4 will do")
+    )
 
 
 def _nat(reach: ReachView) -> Check:
@@ -156,19 +154,14 @@ def _mapping(reach: ReachView) -> Check:
     if reach.mapped:
         return Check("mapping", title, "pass", f"yes: {', '.join(reach.mapped)}")
     if reach.mapped_inside:
-        return Check("mapping", title, "warn" if reach.nat == "symmetric" else "skip",
-                     f"{', '.join(reach.mapped_inside)}, which is not public: another router lies in front",
-                     "Switch that other router's UPnP on, too, or the inner one to bridge mode."
-                     if reach.nat == "symmetric" else "")  # fmt: skip
+        where = ", ".join(reach.mapped_inside)
+        return Check("mapping", title, "skip", f"{where}, which is not public: another router lies in front")
     if reach.nat in ("public", "easy"):
         return Check("mapping", title, "skip", "none, and none is needed")
-    asked = "none; the router does not answer UPnP, PCP or NAT-PMP"
-    if reach.nat == "symmetric":
-        return Check("mapping", title, "warn", asked, "Switch on UPnP, PCP or NAT-PMP in the router.")
-    return Check("mapping", title, "skip", asked)
+    return Check("mapping", title, "skip", "none; the router was asked (UPnP, PCP, NAT-PMP) and opened none")
 
 
-def _relays(reach: ReachView, probes: Probes) -> list[Check]:
+def _relays(reach: ReachView, probes: Probes, age: float) -> list[Check]:
     checks = []
     if probes.public_relays is False:
         checks.append(Check("public-relays", "Public relays", "warn", "their names cannot be looked up",
@@ -198,7 +191,9 @@ def _relays(reach: ReachView, probes: Probes) -> list[Check]:
             continue
         detail = f"{probe.url} answers in {_ms(probe.took)}"
         detail += ", and this node is connected to it" if used else ""
-        if home is None:
+        if home is None and age < YOUNG:
+            checks.append(Check(name, title, "skip", f"{detail}; this node is just connecting to it"))
+        elif home is None:
             checks.append(Check(name, title, "warn", f"{detail}; but this node is not connected to it yet",
                                 "Wait some seconds and look again; else a proxy may stop WebSockets, or the relay "
                                 "lets only peers in that it knows."))  # fmt: skip
@@ -235,12 +230,14 @@ def _clock(probes: Sequence[RelayProbe]) -> Check:
                  "Set the clock (turn on automatic time): invitations expire by it.")  # fmt: skip
 
 
-def _lan(lan: Lan) -> Check:
+def _lan(lan: Lan, age: float) -> Check:
     title = "Local network"
     if not lan.on:
         return Check(
             "lan", title, "skip", "looking for peers on the local network is switched off (`net.lan`)"
         )
+    if not lan.working and age < YOUNG:
+        return Check("lan", title, "skip", "discovery is just starting")
     if not lan.working:
         return Check("lan", title, "warn", "multicast does not work here, so peers on this network are not found",
                      "Some guest networks and containers forbid it; a ticket connects you all the same.")  # fmt: skip

@@ -190,11 +190,11 @@ class IrohEndpoint:
             found += [join_address(known, port) for known in hosts if known.version == host.version]
         return found
 
-    def port_opened(self) -> bool:
+    def ports_opened(self) -> int:
         if self._opened is None or self._closing:
-            return False
+            return 0
         counted = self._opened.stats().get("net_report:portmap_external_address_updated")
-        return counted is not None and counted.value > 0
+        return 0 if counted is None else counted.value
 
     async def announce(self, addresses: Sequence[str]) -> None:
         endpoint = self._iroh()

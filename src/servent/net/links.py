@@ -150,8 +150,8 @@ class Endpoint(Protocol):
         """ "ip:port" of our own sockets and interfaces, without what observers told us."""
         ...
 
-    def port_opened(self) -> bool:
-        """Whether a router has opened a port for us (UPnP, PCP or NAT-PMP)."""
+    def ports_opened(self) -> int:
+        """How often a router has opened a port for us (UPnP, PCP or NAT-PMP); never falls."""
         ...
 
     async def announce(self, addresses: Sequence[str]) -> None:

@@ -144,6 +144,7 @@ class Reach:
     _announced: dict[str, _Announced] = field(default_factory=dict)
     _local: tuple[str, ...] = ()
     _mapped: tuple[str, ...] = ()
+    _opened: bool = False
     _relay: str | None = None
     _relayed_since: float | None = None
     _stuck: bool = False  # for some time nobody outside has reached us but through a relay
@@ -205,9 +206,12 @@ class Reach:
             effects.append(Reobserve("this computer's own addresses changed"))
         return effects
 
-    def mapped(self, addresses: Iterable[str]) -> None:
-        """Addresses the router opened for us (UPnP, PCP, NAT-PMP); iroh asks for and announces them itself."""
-        self._mapped = tuple(sorted(filter(dialable, set(addresses))))
+    def mapped(self, addresses: Iterable[str], opened: bool = False) -> None:
+        """Addresses the router opened for us (UPnP, PCP, NAT-PMP); iroh asks for and announces them itself.
+
+        `opened`: it opened one here, even if that is not among `addresses` because observers see it, too.
+        """
+        self._mapped, self._opened = tuple(sorted(filter(dialable, set(addresses)))), opened
 
     def relay(self, url: str | None) -> None:
         """The relay we are connected to, or None."""
@@ -255,6 +259,9 @@ class Reach:
             nat = ipv6.kind
         inside = tuple(address for address in self._mapped if is_inside(address))
         mapped = tuple(address for address in self._mapped if address not in inside)
+        if self._opened and not self._mapped:
+            seen_at = Counter(seen.address for seen in self._seen.values() if seen.address in ipv4.addresses)
+            mapped = tuple(address for address, _ in seen_at.most_common(1) if address is not None)
         outside = [seen for seen in self._seen.values() if seen.address and not is_inside(seen.address)]
         facts = reach_words.Facts(
             nat=nat,
@@ -268,7 +275,7 @@ class Reach:
             outside=len(outside),
             near=sum(seen.direct for seen in self._seen.values()) - len(outside),
             stuck=self._stuck,
-            world=any(ip_of(address).is_global for address in (*ipv4.local, *ipv6.local)),
+            world=any(ip_of(a).is_global for a in (ipv4 if ipv4.kind == "public" else ipv6).local),
         )
         return ReachView(
             nat=nat,

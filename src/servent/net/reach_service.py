@@ -37,6 +37,8 @@ class ReachService:
         self._clock = asyncio.get_running_loop().time
         self._reach = Reach()
         self._announced: Sequence[str] = ()
+        self._local: Sequence[str] = ()
+        self._opened_before = 0  # ports opened for us in networks we have left
         self._wanted: Sequence[str] = ()
         self._woken = asyncio.Event()
         self._redial_at = self._break_at = self._anew_at = 0.0
@@ -121,9 +123,14 @@ class ReachService:
     def _look(self) -> None:
         """Our own addresses may have changed."""
         mine, local = self._endpoint.address(), self._endpoint.local_addresses()
-        known = {*local, *self._announced, *self._wanted}
-        opened = self._endpoint.port_opened()  # else they are from relays that tell addresses
-        self._reach.mapped(address for address in mine.addresses if opened and address not in known)
+        opened = self._endpoint.ports_opened()
+        if local != self._local:
+            self._local, self._opened_before = local, opened
+        # Where no router opened one, addresses from elsewhere are what public relays see.
+        known = {*local, *self._announced, *self._wanted} if opened else {*mine.addresses}
+        self._reach.mapped(
+            [address for address in mine.addresses if address not in known], opened > self._opened_before
+        )
         self._reach.relay(mine.relay)
         self._do(self._reach.local(local, self._clock()))
 

@@ -53,15 +53,15 @@ _DOUBLE = (
 )
 
 _UPNP = (
-    "Switch on UPnP, PCP or NAT-PMP in the router's settings: the node then opens a port by itself, "
-    "and others reach it directly."
+    "Switch on UPnP, PCP or NAT-PMP in the router's settings: the node then opens a port by itself, and others "
+    "reach it directly. (Is it on already? Then a second router lies in front, perhaps your provider's.)"
 )
 _FORWARD = (
     "Or forward one UDP port to this computer in the router, and start with "
     "`servent up --bind 0.0.0.0:PORT` of the same number."
 )
-_IPV6 = "Switch on IPv6 in the router, if your provider offers it: with IPv6 there is no NAT in the way."
-_RELAY = "Run `servent relay` on a computer that everyone can reach (a small server is enough) and set it with `--relay URL`."
+_IPV6 = "Switch on IPv6 in the router, if your provider offers it: there is no NAT in its way."
+_NET = "Connect this computer to a network."
 _UDP = "Allow outgoing UDP in the firewall of this network, or ask whoever runs it to."
 _CARRIER = "Ask your provider for a public IPv4 address or IPv6: it shares one address among many customers."
 _BRIDGE = "Set the inner router to bridge mode (or access point mode), so that one router is left."
@@ -98,6 +98,8 @@ def cause(facts: Facts) -> str:
 def remedies(facts: Facts) -> tuple[str, ...]:
     """What would help, most useful first."""
     out: list[str] = []
+    if facts.nat == "none":
+        out.append(_NET)
     if facts.nat == "udp-blocked":
         out.append(_UDP)
     if facts.mapped_inside and not facts.mapped and facts.nat != "public":
@@ -108,16 +110,18 @@ def remedies(facts: Facts) -> tuple[str, ...]:
         out.append(_IPV6)
     if facts.nat == "unknown" and not facts.mapped:
         out.append(_ASK)
-    if not facts.relay and facts.nat != "public" and not facts.mapped:
-        out.append(_RELAY)
     return tuple(out)
 
 
 def _public(facts: Facts) -> str:
+    if facts.ipv4 != "public":
+        return (
+            f"Over IPv6 this computer has {'a public address' if facts.world else 'an address'} of its own: peers "
+            "that have IPv6, too, reach it directly, unless a firewall forbids it."
+            + ("" if facts.ipv4 == "none" else " What IPv4 does shows as soon as two peers outside use it.")
+        )
     if not facts.world:
         return "No router translates this computer's address, as far as peers tell: they see the very one it has."
-    if facts.ipv4 in ("none", "unknown"):
-        return "Over IPv6 this computer has a public address: peers that have IPv6, too, reach it directly, unless a firewall forbids it."
     text = "This computer has a public address: everyone can reach it directly, unless a firewall forbids it."
     return text if facts.outside else text + " Nobody outside is connected yet who could confirm it."
 

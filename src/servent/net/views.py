@@ -103,11 +103,11 @@ def of_absent(
 def finest(path: float | None, echoes: float | None) -> float | None:
     """The round trip as exact as it is known: iroh cuts a path's to whole milliseconds, echoes go through our loop.
 
-    So below COARSE the echoes' figure counts, as far as the path's allows: a busy loop answers late.
+    So below COARSE the echoes' figure counts, unless the path's says that a busy loop answered late.
     """
     if path is None or echoes is None:
         return echoes if path is None else path
-    return path if path >= COARSE else min(max(path, echoes), path + MILLISECOND)
+    return path if path >= COARSE else min(echoes, path + MILLISECOND)
 
 
 def why_path(path: Path | None, age: float, silent: int) -> str:

@@ -104,7 +104,7 @@ def _routers(mine: ReachView, ours: str | None, theirs: str | None) -> Why | Non
         return Why(
             "relayed because your router uses a new port for every connection (symmetric NAT), and "
             f"{guard} only what it expects",
-            mine.remedies[0] if mine.remedies else _OPEN_PORT.format(which="your") + ".",
+            _OPEN_PORT.format(which="your") + ".",
         )
     if theirs == "symmetric" and ours in ("easy", "public", "mapped"):
         guard = "your router lets in" if ours == "easy" else "a firewall on your side lets in"

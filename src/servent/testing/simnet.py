@@ -235,8 +235,8 @@ class SimEndpoint:
     def local_addresses(self) -> Sequence[str]:
         return [f"{self.host}:4433"]
 
-    def port_opened(self) -> bool:
-        return False
+    def ports_opened(self) -> int:
+        return 0
 
     async def announce(self, addresses: Sequence[str]) -> None:
         if self._announced != tuple(addresses):

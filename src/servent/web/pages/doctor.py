@@ -11,7 +11,7 @@ from servent.web.desk import Desk
 from servent.web.parts import Answer, Button, Words, card, heading, icon, prose, tag
 
 SIGNS = {"pass": "check", "warn": "warn", "fail": "fail", "skip": "skip"}
-SPOKEN = {"pass": "fine", "warn": "take note", "fail": "needs you", "skip": "not tested"}
+SPOKEN = {"pass": "fine", "warn": "take note", "fail": "needs you", "skip": "for information"}
 ORDER = {"fail": 0, "warn": 1, "pass": 2, "skip": 3}
 
 
