@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from servent.errors import ServentError, WorldError
 from servent.identity import PeerId
+from servent.limits import TokenBucket
 from servent.net import hello
 from servent.net.book import Book
 from servent.net.dialer import Dialer
@@ -59,6 +60,7 @@ class Keeper:
         self._trust_changed = False
         self._digests: dict[bytes, bytes] = {}
         self._save_at = 0.0
+        self._hearsay = TokenBucket(settings.hearsay_rate, settings.hearsay_burst)
 
     async def open(self) -> None:
         """Load the address book and begin to follow trust."""
@@ -156,10 +158,17 @@ class Keeper:
             return
         if within is None:
             within = self._settings.newcomer * (1.0 if self._me < peer else 2.0)
+        now = self._clock()
         known = self._book.address(peer, self._wall())
-        if known.addresses or known.relay is not None:
-            self._redial.want(peer, self._clock() + after, within)
-            self.wake()
+        if not known.addresses and known.relay is None or self._redial.next_try(peer) is not None:
+            return
+        entry = self._book.get(peer)
+        hearsay = not friend and (entry is None or not entry.met)
+        if hearsay and not self._hearsay.allow(1, now):
+            self._house.note("too many peers known by hearsay alone", f"{peer.short} is not dialed")
+            return
+        self._redial.want(peer, now + after, within)
+        self.wake()
 
     def dial_failed(self, peer: PeerId, error: ServentError) -> None:
         self._house.note("a dial failed", f"{peer.short}: {error}")

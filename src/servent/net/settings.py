@@ -23,6 +23,8 @@ class PeersSettings:
         dials: of our own accord at once; `open` and `connect` have as many again.
         refused_wait: shortest time until we dial somebody again who did not know us.
         hearsay_failures: dials after which a peer that somebody told us of is given up.
+        hearsay_rate, hearsay_burst: peers that we know by hearsay alone and begin to dial, per second in the long
+            run and at once. Each costs packets to addresses that somebody else chose.
         newcomer: dials to peers somebody told us of are spread over this time; by the larger id
             over twice as much, so that few dials cross.
         members_rate, members_burst: `Members` messages per second that one peer is listened to for.
@@ -39,6 +41,8 @@ class PeersSettings:
     dials: int = 32
     refused_wait: float = 60.0
     hearsay_failures: int = 6
+    hearsay_rate: float = 0.25
+    hearsay_burst: float = 128.0
     newcomer: float = 0.3
     members_rate: float = 1.0
     members_burst: float = 32.0
