@@ -141,7 +141,7 @@ class Node:
         if PUBLIC_RELAYS in config.net.relays:
             tasks.start(PublicRelays(self.endpoint, relays).run(), "public relays")
         if config.net.lan:
-            self.lan = Lan(self.peer, self.endpoint.local_addresses, self.peers.remember)
+            self.lan = Lan(self.peer, self.endpoint.local_addresses, self.peers.nearby)
             tasks.start(self.lan.run(), "local network")
         self.started = asyncio.get_running_loop().time()
         log.info("node %s is up", self.peer.short)
@@ -168,7 +168,10 @@ class Node:
         return [f"http://{host}:{self.relay.port}" for host in outside[:1]]
 
     def _is_known(self, peer: PeerId) -> bool:
-        return self.trust.contact(peer) is not None or self.peers.session(peer) is not None
+        contact = self.trust.contact(peer)
+        if contact is not None:
+            return not contact.blocked
+        return self.peers.session(peer) is not None
 
     # -- who we are
 

@@ -82,6 +82,21 @@ def test_friends_are_dialed_whatever_a_member_says() -> None:
     run(story())
 
 
+def test_a_liar_on_the_local_network_pushes_nobody_out_of_the_address_book() -> None:
+    async def story() -> None:
+        async with party(2) as (bob, ann):
+            await befriend(ann, bob)
+            bob.peers.remember(PeerAddress(ann.peer, None, ("198.51.100.9:9",)))  # by a ticket, not met yet
+            for number in range(6000):
+                bob.peers.nearby(PeerAddress(identity(50_000 + number).peer, None, ("10.0.0.7:9",)))
+            assert len(bob.peers._book) <= MOST_HEARSAY + 1
+            assert bob.peers.addresses(ann.peer).addresses == ("198.51.100.9:9",)
+            bob.peers.nearby(ann.address)
+            await until(lambda: bob.peers.session(ann.peer) is not None)
+
+    run(story())
+
+
 def test_nobody_learns_of_members_through_a_network_they_are_not_in() -> None:
     async def story() -> None:
         async with party(2) as (bob, mal):

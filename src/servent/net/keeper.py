@@ -22,6 +22,8 @@ from servent.net.talk import Talk
 from servent.trust.book import Verdict
 from servent.trust.service import TrustService
 
+NEARBY = PeerId(bytes(32))  # stands for the local network among those who tell us of peers
+
 
 class House(Protocol):
     """What the keeper asks of those around it."""
@@ -82,6 +84,14 @@ class Keeper:
     def remember(self, address: PeerAddress) -> None:
         """Where a peer may be. Dialed soon if we want that peer."""
         self._book.told(address, self._wall())
+        if self.is_known(address.peer):
+            self.wish(address.peer)
+            self._redial.news(address.peer, self._clock())
+            self.wake()
+
+    def nearby(self, address: PeerAddress) -> None:
+        """Somebody on the local network says that this peer is there: hearsay, all of it of one teller."""
+        self._book.told(address, self._wall(), teller=NEARBY)
         if self.is_known(address.peer):
             self.wish(address.peer)
             self._redial.news(address.peer, self._clock())

@@ -30,6 +30,7 @@ NEWS_RATE, NEWS_BURST = 5.0, 50.0  # services looked up per second: a network fu
 LOOK_EVERY = 5.0  # s between looks at our own interfaces
 RETRY_EVERY = 30.0  # s until multicast is tried again where there was none
 ADDRESSES_MOST = 8
+FOUND_MOST = 1024  # peers remembered; beyond, the one found first goes
 
 
 class Lan:
@@ -144,6 +145,9 @@ class Lan:
             if await info.async_request(multicast.zeroconf, RESOLVE_MS):
                 found = read(info.properties, info.parsed_scoped_addresses(), info.port or 0)
                 if found is not None and found.peer != self._peer and self._found.get(found.peer) != found:
+                    self._found.pop(found.peer, None)
+                    if len(self._found) >= FOUND_MOST:
+                        del self._found[next(iter(self._found))]
                     self._found[found.peer] = found
                     self._on_found(found)
 

@@ -247,6 +247,10 @@ class Peers:
         """Where a peer may be (a ticket, the local network, the person here). Dialed soon if we want that peer."""
         self._keeper.remember(address)
 
+    def nearby(self, address: PeerAddress) -> None:
+        """Where a peer may be, says whoever is on the local network. Dialed soon if we knew that peer before."""
+        self._keeper.nearby(address)
+
     def forget(self, peer: PeerId) -> None:
         """Drop its addresses and do not dial it of our own accord."""
         self._keeper.forget(peer)
