@@ -1,0 +1,40 @@
+"""A whole node, attacked on every port at once: it serves on, and neither memory nor descriptors nor its log grow.
+
+Runs 6 s, or as many as SERVENT_FUZZ_SECONDS says. `python -m tests.scenarios.fuzz` does the same and prints figures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios import fuzz
+
+SECONDS = float(os.environ.get("SERVENT_FUZZ_SECONDS", "6"))
+MiB = 2**20
+FLAT_BYTES = 40 * MiB  # last third over the first; the allocator's own ups and downs are some 25
+MOST_BYTES = 320 * MiB
+LINES_PER_SECOND = 20  # members that come and go are told of one by one
+
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(SECONDS * 2 + 120)]
+
+
+def test_a_whole_node_serves_a_friend_while_everybody_else_attacks_it(tmp_path: Path) -> None:
+    seed = random.randrange(2**20)
+    found = asyncio.run(fuzz.run(SECONDS, seed, tmp_path))
+    print(found)
+    assert found.answers and found.exit_code == 0
+    assert not found.bugs
+    assert not found.failed
+    assert found.fetched > SECONDS
+    for role in fuzz.ROLES:
+        assert sum(found.attacks[role].values()) > 5 * SECONDS, role
+    assert found.memory_last < found.memory_third + FLAT_BYTES
+    assert found.memory_last < MOST_BYTES
+    assert found.files_after < found.files_idle + 30
+    assert found.threads_after < 40
+    assert found.log_lines < LINES_PER_SECOND * SECONDS + 100
