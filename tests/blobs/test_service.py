@@ -53,7 +53,10 @@ async def until(true: Callable[[], object], limit: float = 30.0) -> None:
 
 
 async def ended(node: Node, id: str, limit: float = 30.0) -> TransferView:
-    await until(lambda: node.blobs.transfer(id).state in ("complete", "failed", "paused"), limit)
+    try:
+        await until(lambda: node.blobs.transfer(id).state in ("complete", "failed", "paused"), limit)
+    except TimeoutError:
+        raise AssertionError(f"still {node.blobs.transfer(id)}") from None
     return node.blobs.transfer(id)
 
 
@@ -210,7 +213,7 @@ def test_transfers_and_shares_outlive_a_restart(tmp_path: Path) -> None:
     async def second(id: str, done: int) -> None:
         async with nodes(2, tmp_path) as (ann, bob):
             assert [share.name for share in ann.blobs.shares()] == [source.name]
-            bob.peers.remember(ann.endpoint.address())
+            await bob.peers.connect(ann.endpoint.address())
             await until(lambda: bob.blobs.transfer(id).done_bytes >= done)
             assert (await ended(bob, id)).state == "complete"
             assert content(tmp_path / "bob" / source.name) == content(source)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servent.blobs import wire
+from servent.blobs import lanes_listen, wire
 from servent.codec import Decoder, encode
 from servent.errors import BadMessage
 
@@ -85,3 +86,31 @@ def test_what_is_over_a_limit_does_not_decode(
 ) -> None:
     with pytest.raises(BadMessage):
         decoder.decode(encode(message))
+
+
+def test_every_message_has_a_row_in_the_document_that_names_its_fields() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "protocol.md").read_text()
+    text = text[text.index("### 9.1 `servent.blobs/1`") :]
+    for kind in {type(message) for _, messages in MESSAGES for message in messages}:
+        tag = kind.__struct_config__.tag
+        rows = [line for line in text.splitlines() if f"| `{tag}` |" in line]
+        assert len(rows) == 1, tag
+        for name in kind.__struct_fields__:
+            assert f"`{name}`" in rows[0], f"{tag} has a field {name}"
+        assert kind.__doc__
+
+
+def test_the_documented_limits_are_the_real_ones() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "protocol.md").read_text()
+    for words in (
+        f"≤ {wire.MOST_RUNS} of",
+        f"`count` ≤ {wire.MOST_ASK_PIECES}",
+        f"1 to {wire.MOST_ROOTS} hashes",
+        f"`size` ≤ {wire.MOST_LAYER_BYTES >> 20} MiB",
+        f"{wire.CONTROL_BYTES >> 10} KiB on control streams, {wire.LANE_BYTES} bytes on lanes",
+        f"owes at most {wire.MOST_ASKS} asks",
+        f"{lanes_listen.STRANGERS_MOST} connections without a token ({lanes_listen.STRANGERS_PER_HOST} from",
+        f"within {lanes_listen.TOKEN_LIFE:.0f} s",
+        f"{lanes_listen.LANES_MOST} lanes",
+    ):
+        assert words in text, words

@@ -14,7 +14,7 @@ from servent.blobs.lanes_pace import Pace
 from servent.blobs.lanes_tls import TlsPipe
 from servent.blobs.seed import PieceSource
 from servent.codec import HEADER_BYTES, frame
-from servent.errors import BadMessage, ConnectionLost, DiskTrouble, UsageError
+from servent.errors import BadMessage, ConnectionLost, UsageError, WorldError
 from servent.identity import PeerId
 from servent.net.links import Stream
 
@@ -112,7 +112,7 @@ class Asked:
                 size, taken = size + piece, taken + 1
                 if size >= len(buffer):
                     break
-        except (DiskTrouble, UsageError, LookupError) as wrong:
+        except (WorldError, UsageError, LookupError) as wrong:
             if not isinstance(wrong, LookupError):
                 self._client.broken(str(wrong))
         if not taken:
@@ -125,7 +125,7 @@ class Asked:
         size = min(len(buffer), part.size - at)
         try:
             self._client.source.read_into(part.first, buffer[:size], at)
-        except (DiskTrouble, UsageError, LookupError) as wrong:
+        except (WorldError, UsageError, LookupError) as wrong:
             self._client.broken(str(wrong))
             raise ConnectionLost("a shared file cannot be read any more") from wrong
         return size
