@@ -24,6 +24,7 @@ class Attempt:
     secret: bytes | None
     done: asyncio.Future[Session]
     task: asyncio.Task[None] | None = None
+    path: asyncio.Timeout | None = None  # while a path is looked for; ending it begins the search anew
 
 
 class Dialer:
@@ -102,6 +103,16 @@ class Dialer:
             elif peer not in self._attempts:
                 self._begin(peer, None)
 
+    def anew(self) -> None:
+        """The network changed: dials under way begin again, since what they sent before is lost.
+
+        A handshake waits ever longer before it says its word again (RFC 9002, 6.2.4): 1 s, 2 s, 4 s.
+        """
+        now = asyncio.get_running_loop().time()
+        for attempt in self._attempts.values():
+            if attempt.path is not None and not attempt.path.expired():
+                attempt.path.reschedule(now)
+
     def satisfied(self, session: Session) -> None:
         """`session` is up: nobody needs to dial its peer any more."""
         self._redial.drop(session.peer)
@@ -142,13 +153,23 @@ class Dialer:
         if session is not None:
             await self._host(session)
 
+    async def _connect(self, attempt: Attempt) -> Connection:
+        while True:
+            address = self._address(attempt.peer)
+            if not address.addresses and address.relay is None:
+                raise Unreachable(attempt.peer.short, 0.0, [])
+            try:
+                async with asyncio.timeout(None) as attempt.path:
+                    return await self._endpoint.connect(address, self._settings.dial)
+            except TimeoutError:
+                continue  # see `anew`
+            finally:
+                attempt.path = None
+
     async def _try(self, attempt: Attempt) -> Session | None:
         peer = attempt.peer
         async with self._slots:
-            address = self._address(peer)
-            if not address.addresses and address.relay is None:
-                raise Unreachable(peer.short, 0.0, [])
-            connection = await self._endpoint.connect(address, self._settings.dial)
+            connection = await self._connect(attempt)
             if self._live(peer) is not None:  # it reached us first
                 await connection.close(hello.CODE_REPLACED, "")
                 return None

@@ -170,7 +170,7 @@ class Keeper:
             within = self._settings.newcomer * (1.0 if self._me < peer else 2.0)
         now = self._clock()
         known = self._book.address(peer, self._wall())
-        if not known.addresses and known.relay is None or self._redial.next_try(peer) is not None:
+        if (not known.addresses and known.relay is None) or self._redial.next_try(peer) is not None:
             return
         entry = self._book.get(peer)
         hearsay = not friend and (entry is None or not entry.met)
@@ -201,7 +201,9 @@ class Keeper:
         return {view.key: self._trust.records_digest(view.key) for view in self._trust.networks()}
 
     def moved(self) -> None:
+        """The network around us is another one, or is back."""
         self._talk.moved()
+        self._dialer.anew()
         now = self._clock()
         for peer in self._redial.wanted():
             self._redial.news(peer, now)
