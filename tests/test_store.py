@@ -241,3 +241,26 @@ asyncio.run(main())
             assert len(await store.read(words)) == 21
 
     run(story)
+
+
+def test_a_running_store_is_checked_beside_its_work(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+
+    async def story() -> None:
+        async with opened(path) as store:
+            for number in range(500):
+                await store.write(put(f"{number:03}" * 20))
+            assert await store.check() is None
+            assert await store.check(limit=-1.0) == "", "out of time is not damage"
+        async with opened(path) as store:
+            with path.open("r+b") as file:
+                file.seek(8192)
+                file.write(b"\xff" * 16384)
+            try:
+                assert await store.check()
+            except StoreTrouble as trouble:
+                assert "damaged" in str(trouble)
+        async with opened(None) as store:
+            assert await store.check() is None
+
+    run(story)

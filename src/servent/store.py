@@ -150,7 +150,7 @@ class Store:
         assert self.path is not None
         with self._translated(), contextlib.closing(self._connect(self.path)) as connection:
             connection.execute("PRAGMA query_only = ON")
-            connection.set_progress_handler(lambda: time.monotonic() > until, 10_000)
+            connection.set_progress_handler(lambda: time.monotonic() > until, 1_000)
             try:
                 verdict = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
             except sqlite3.OperationalError as wrong:

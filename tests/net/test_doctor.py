@@ -163,6 +163,7 @@ def test_a_young_relayed_peer_is_no_reason_to_worry(mine: ReachView, theirs: The
     ("address", "words"),
     [
         ("127.0.0.1:5", "this computer"),
+        ("10.1.0.2:99", "this computer"),
         ("192.168.1.7:5", "local network"),
         ("[fe80::7]:5", "local network"),
         ("9.9.9.9:5", "over IPv4"),

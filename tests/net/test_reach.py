@@ -121,6 +121,13 @@ def test_an_address_that_holds_only_inside_is_never_public(mine: str) -> None:
     assert "public" not in view.summary
 
 
+def test_a_peer_on_the_same_computer_proves_nothing_even_at_a_public_address() -> None:
+    core = Reach()
+    core.local(["203.0.113.10:5000"], 0.0)
+    core.observed("ann", "203.0.113.10:6000", "203.0.113.10:5000", 1.0)
+    assert core.view().nat == "unknown" and core.view().observers[0].direct
+
+
 def test_an_untranslated_address_is_called_public_only_where_it_is() -> None:
     for mine, words in (("203.0.113.10:5000", "No router"), ("9.9.9.9:5000", "public address")):
         core = Reach()

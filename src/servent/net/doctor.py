@@ -98,7 +98,12 @@ def _udp(probes: Probes, reach: ReachView) -> Check:
     if any(seen.address and not is_inside(seen.address) for seen in reach.observers):
         return Check("udp", title, "pass", "packets go out, and answers come back from outside")
     if any(seen.direct for seen in reach.observers):
-        return Check("udp", title, "pass", "packets travel on this network; nobody outside is connected yet")
+        return Check(
+            "udp",
+            title,
+            "pass",
+            "packets travel on this computer or network; nobody outside is connected yet",
+        )
     return Check("udp", title, "skip", "packets can be sent; nobody has answered directly yet")
 
 
@@ -208,7 +213,7 @@ def _relays(reach: ReachView, probes: Probes, age: float) -> list[Check]:
 def _no_relay(reach: ReachView) -> Check:
     if reach.nat == "public" or reach.mapped:
         return Check(
-            "relay", "Relay", "skip", "none is set, and none is needed: everyone can reach this node"
+            "relay", "Relay", "skip", "none is set; none is needed as long as no firewall keeps peers out"
         )
     if not any(seen.address and not is_inside(seen.address) for seen in reach.observers):
         return Check("relay", "Relay", "skip", "none is set; on one computer or local network none is needed",

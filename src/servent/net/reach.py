@@ -161,6 +161,8 @@ class Reach:
             address = None
             if observer_address is None:
                 return []
+        if observer_address is not None and host_of(observer_address) in map(host_of, self._local):
+            address = None  # it sits on this computer
         before = self._seen.get(observer)
         changed = (
             before is not None

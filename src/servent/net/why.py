@@ -38,7 +38,7 @@ def why_path(path: Path | None, mine: ReachView, theirs: Theirs, *, age: float, 
         return Why("connected; no path is in use at this moment")
     if silent:
         return Why(f"connected, but {silent} of our last echoes came back too late or not at all")
-    return Why(_direct(path.address)) if path.kind == "direct" else _relayed(mine, theirs, age)
+    return Why(_direct(path.address, mine)) if path.kind == "direct" else _relayed(mine, theirs, age)
 
 
 def why_away(reason: str, known: bool) -> Why:
@@ -50,12 +50,13 @@ def why_away(reason: str, known: bool) -> Why:
     return Why(reason, "Is their computer on, online, and their node running?")
 
 
-def _direct(address: str) -> str:
+def _direct(address: str, mine: ReachView) -> str:
     try:
         there = ip_of(address)
     except ValueError:
         return "direct"
-    if there.is_loopback:
+    own = (*mine.ipv4.local, *mine.ipv6.local)
+    if there.is_loopback or host_of(address) in map(host_of, own):
         return "direct, on this computer"
     if is_inside(address) or there.is_link_local:
         return "direct, inside the local network or a VPN"
