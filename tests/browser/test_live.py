@@ -193,3 +193,37 @@ def test_a_thousand_changing_rows_are_drawn_as_fast_as_they_come(
             record_property(name, round(value, 2))
             print(f"{name}: {value:.1f}")
         assert measured["shown"] > 2 and visit.complaints == []
+
+
+def test_what_is_offered_opens_its_link_and_leaves_the_list_when_it_ends(
+    browser: Any, own_api: FakeApi, own_page: WebPage
+) -> None:
+    with Visit(browser, own_page) as visit:
+        tab = visit.open("/transfers")
+        row = tab.locator("sv-shares .share").filter(has_text="thesis.pdf")
+        row.get_by_role("button").click()
+        tab.wait_for_selector(".dialog .pass-on img")
+        assert "magnet:?xt=urn:btmh:1220" in tab.inner_text(".dialog .code")
+        tab.click("text=Stop offering it")
+        row.wait_for(state="detached" if not own_api.node.shares else "hidden")
+        assert tab.locator("sv-shares .share:not([hidden])").count() == 2
+        assert visit.complaints == []
+
+
+def test_a_finished_transfer_is_checked_again_and_then_removed(
+    browser: Any, own_api: FakeApi, own_page: WebPage
+) -> None:
+    with Visit(browser, own_page) as visit:
+        tab = visit.open("/transfers")
+        tab.click(".chip:has-text('Done')")
+        row = tab.locator("sv-transfers .transfer:not([hidden])").first
+        row.wait_for()
+        before = int(tab.inner_text(".chip:has-text('Done') .chip-count"))
+        row.get_by_role("button", name="Check again").click()
+        tab.wait_for_selector("text=Checked again: every byte")
+        row.get_by_role("button", name="Remove from the list").click()
+        tab.wait_for_function(
+            "n => document.querySelector('.chip:nth-child(5) .chip-count').textContent == n",
+            arg=str(before - 1),
+        )
+        assert visit.complaints == []

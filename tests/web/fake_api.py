@@ -69,10 +69,18 @@ class FakeNode:
         self.transfers: dict[str, dict[str, Any]] = {}
         self.shares: dict[str, dict[str, Any]] = {}
         self.networks: dict[str, dict[str, Any]] = {}
+        self.invitations: list[dict[str, Any]] = []
+        self.members: list[dict[str, Any]] = []
         for number in range(peers):
             self._add_peer(number, HOSTILE[number % len(HOSTILE)] if hostile else None)
         for number in range(transfers):
             self._add_transfer(number, HOSTILE[number % len(HOSTILE)] if hostile else None)
+        for number, path in enumerate(
+            ("/home/you/Pictures/Crete", "/home/you/thesis.pdf", "/mnt/archive/field-recordings-2024")
+            if transfers > 1
+            else ()
+        ):
+            self._add_share(number, path)
         if peers:
             self.networks["family"] = {
                 "id": "family",
@@ -81,6 +89,22 @@ class FakeNode:
                 "members": 5,
                 "online": 3,
             }
+            self.members = [
+                {"id": peer_id(n), "short_id": peer_id(n)[:8], "name": ("kitchen-table", *NAMES)[n], "admin": n == 0, "connected": n != 3}
+                for n in range(4)
+            ]  # fmt: skip
+            self.invitations = [
+                {"id": "b677450af3066787", "network": "Family", "uses": 3, "used": 1, "expires": self.began + 6 * 86400.0},
+                {"id": "90ab12cd34ef5678", "network": "Family", "uses": None, "used": 2, "expires": None},
+            ]  # fmt: skip
+
+    def _add_share(self, number: int, path: str) -> None:
+        key = f"{number + 0xABC:064x}"
+        self.shares[key] = {
+            "id": key, "name": path.rsplit("/", 1)[-1], "path": path, "state": "ready", "size_bytes": 41_000_000 * 37**number,
+            "files": (1240, 1, 212)[number % 3], "progress": 1.0, "infohash": key, "uploaded_bytes": number * 903_000_000,
+            "link": f"magnet:?xt=urn:btmh:1220{key}&dn={path.rsplit('/', 1)[-1]}&x.sv=servent:{'ybndrfg8' * 12}",
+        }  # fmt: skip
 
     def _add_peer(self, number: int, name: str | None) -> None:
         relayed, away = number % 4 == 3, number % 12 == 10
@@ -304,6 +328,8 @@ class FakeApi:
             await asyncio.sleep(0.15)
             if transfer is None:
                 return _problem(404, "not-found", "no such transfer")
+            if action == "verify" and not node.refuse_actions:
+                return _json(transfer)
             if node.refuse_actions:
                 return _problem(409, "world", "the disk did not take it", "Free some space, then try again.")
             states = {
@@ -314,6 +340,27 @@ class FakeApi:
             transfer["state"], transfer["reason"] = states[action]
             transfer["error"] = transfer["advice"] = None
             return _json(transfer)
+
+        async def remove(request: Request) -> Response:
+            """DELETE of a row of the table that the path begins with."""
+            table, key = request.url.path.removeprefix(f"{schema.API}/").split("/")
+            if getattr(node, table).pop(key, None) is None:
+                return _problem(404, "not-found", "no such row")
+            node.wanted.append(f"remove {table} {key[:8]}")
+            return _json({"ok": True})
+
+        async def network_list(request: Request) -> Response:
+            return _json(node.invitations if request.url.path.endswith("invitations") else node.members)
+
+        async def end_invitation(request: Request) -> Response:
+            found = [each for each in node.invitations if each["id"] == request.path_params["which"]]
+            found += [each for each in node.members if each["id"] == request.path_params["which"]]
+            if not found:
+                return _problem(404, "not-found", "no such thing")
+            node.wanted.append(f"revoke {found[0]['id'][:8]}")
+            found[0]["revoked"] = True
+            node.members = [each for each in node.members if each is not found[0]]
+            return _json({"ok": True})
 
         async def listed(request: Request) -> Response:
             return _json(list(getattr(node, request.url.path.rsplit("/", 1)[-1]).values()))
@@ -334,6 +381,13 @@ class FakeApi:
             ("PATCH", "/peers/{peer}"): change_peer,
             ("POST", "/peers/{peer}/ping"): ping,
             ("POST", "/transfers/{transfer}/{action}"): act,
+            ("DELETE", "/transfers/{transfer}"): remove,
+            ("DELETE", "/shares/{share}"): remove,
+            ("DELETE", "/peers/{peer}"): remove,
+            ("GET", "/networks/{network}/invitations"): network_list,
+            ("GET", "/networks/{network}/members"): network_list,
+            ("DELETE", "/networks/{network}/invitations/{which}"): end_invitation,
+            ("DELETE", "/networks/{network}/members/{which}"): end_invitation,
             ("GET", "/events"): self._events,
         }
         return Starlette(
@@ -355,9 +409,9 @@ class FakeApi:
     async def _stream(self) -> AsyncIterator[bytes]:
         node = self.node
         self.streams += 1
-        seen: dict[str, dict[str, str]] = {"peers": {}, "transfers": {}}
+        seen: dict[str, dict[str, str]] = {"peers": {}, "transfers": {}, "shares": {}}
         try:
-            for table in ("peers", "transfers"):
+            for table in ("peers", "transfers", "shares"):
                 rows = getattr(node, table)
                 seen[table] = {key: repr(row) for key, row in rows.items()}
                 yield self._event(table, {"full": True, "items": list(rows.values()), "gone": []})
@@ -369,7 +423,11 @@ class FakeApi:
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
                 breathing, moving = node.move(1 / self.rate)
                 ticks += 1
-                for table, moved in (("transfers", set(moving)), ("peers", set(breathing))):
+                for table, moved in (
+                    ("transfers", set(moving)),
+                    ("peers", set(breathing)),
+                    ("shares", set[str]()),
+                ):
                     rows = getattr(node, table)
                     still = {key: repr(row) for key, row in rows.items() if key not in moved}
                     changed = [rows[key] for key in moved]

@@ -224,6 +224,70 @@ def test_nonsense_from_the_browser_opens_no_dialog_and_breaks_nothing(api: FakeA
     play(api, story)
 
 
+def choose(user: User, kind: str, key: str) -> None:
+    tables = {each for each in elements(user) if each.tag == kind}
+    UserInteraction(user, tables, None).trigger("open", {"detail": {"id": key}})
+
+
+def test_what_is_offered_shows_its_link_and_is_ended_there(api: FakeApi) -> None:
+    key, share = next(iter(api.node.shares.items()))
+
+    async def story(user: User) -> None:
+        await user.open("/transfers")
+        choose(user, "sv-shares", key)
+        await see(user, share["path"])
+        await see(user, share["link"])
+        await see(user, "1,240 files, 41.0 MB; nobody has fetched it yet")
+        assert any(each.tag == "img" for each in elements(user)), "a QR code"
+        press(user, "Stop offering it")
+        async with asyncio.timeout(5):
+            while key in api.node.shares:
+                await asyncio.sleep(0.02)
+        choose(user, "sv-shares", key)
+        await see(user, "this is not offered any more")
+
+    play(api, story)
+
+
+def test_a_peer_is_forgotten_only_when_asked_twice(api: FakeApi) -> None:
+    ada = peer_id(1)
+
+    async def story(user: User) -> None:
+        await user.open("/peers")
+        choose_peer(user, ada)
+        await see(user, ada)
+        press(user, "Forget")
+        await see(user, "only a new ticket brings them back")
+        assert ada in api.node.peers
+        press(user, "Forget")
+        async with asyncio.timeout(5):
+            while ada in api.node.peers:
+                await asyncio.sleep(0.02)
+
+    play(api, story)
+
+
+def test_members_and_invitations_are_ended_where_one_invites(api: FakeApi) -> None:
+    async def story(user: User) -> None:
+        await user.open("/invite")
+        await see(user, "Members and invitations of Family")
+        fold = {each for each in elements(user) if each.tag == "details" and "open" not in each.props}
+        for each in fold:
+            UserInteraction(user, {each}, None).trigger("toggle", None)
+        await see(user, "1 of 3 used; good for 6 days")
+        await see(user, "used 2 times, for any number; good until you take it back")
+        buttons = [
+            each for each in elements(user) if isinstance(each, Button) and each.word in ("Remove", "Revoke")
+        ]
+        assert [each.word for each in buttons] == ["Remove"] * 3 + ["Revoke"] * 2, "nobody removes themselves"
+        UserInteraction(user, {buttons[3]}, None).click()
+        async with asyncio.timeout(5):
+            while "revoke b677450a" not in api.node.wanted:
+                await asyncio.sleep(0.02)
+
+    play(api, story)
+
+
 def test_the_doctor_puts_what_needs_you_first_with_its_remedy(api: FakeApi) -> None:
     async def story(user: User) -> None:
         await user.open("/doctor")

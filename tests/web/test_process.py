@@ -90,7 +90,7 @@ def test_the_live_socket_opens_for_our_own_page_alone(
 @pytest.mark.parametrize(
     "path", ["0/delete", "0/pause%2F..%2F..%2Fshutdown", "..%2F..%2Fshutdown/pause", "a.b/pause"]
 )
-def test_only_the_four_actions_on_transfers_pass_through(api: FakeApi, page: WebPage, path: str) -> None:
+def test_only_the_five_actions_on_transfers_pass_through(api: FakeApi, page: WebPage, path: str) -> None:
     before = list(api.node.wanted)
     assert page.ask("POST", f"/act/transfers/{path}", Origin=page.url).status in (404, 405)
     assert api.node.wanted == before
@@ -104,6 +104,14 @@ def test_a_refusal_of_the_node_reaches_the_button_with_its_advice(api: FakeApi, 
         api.node.refuse_actions = False
     assert answer.status == 409
     assert answer.json()["advice"] == "Free some space, then try again."
+
+
+def test_a_finished_transfer_is_checked_again_and_taken_off_the_list(api: FakeApi, page: WebPage) -> None:
+    key = next(key for key, each in api.node.transfers.items() if each["state"] == "complete")
+    assert page.ask("POST", f"/act/transfers/{key}/verify", Origin=page.url).json()["state"] == "complete"
+    assert page.ask("POST", f"/act/transfers/{key}/remove", Origin=page.url).status == 200
+    assert key not in api.node.transfers
+    assert page.ask("POST", f"/act/transfers/{key}/remove", Origin=page.url).status == 404
 
 
 def test_it_ends_when_who_started_it_does(api: FakeApi) -> None:

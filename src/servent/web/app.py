@@ -36,7 +36,7 @@ from servent.web.upstream import events
 log = logging.getLogger("servent.web")
 
 STATIC = Path(__file__).with_name("static")
-ACTIONS = frozenset({"pause", "resume", "cancel", "verify"})
+ACTIONS = frozenset({"pause", "resume", "cancel", "verify", "remove"})
 SCREENS: tuple[tuple[str, str, str, Callable[[Desk], None]], ...] = (
     ("/", "Overview", "overview", overview.draw),
     ("/transfers", "Transfers", "transfers", transfers.draw),
@@ -44,6 +44,7 @@ SCREENS: tuple[tuple[str, str, str, Callable[[Desk], None]], ...] = (
     ("/invite", "Invite", "invite", invite.draw),
     ("/doctor", "Doctor", "doctor", doctor.draw),
 )
+CHECKING = 3600.0  # s for reading a finished download again; 100 GB take some minutes
 MESSAGE_BYTES = 64 * 1024  # NiceGUI's events: clicks and form fields
 
 
@@ -153,9 +154,13 @@ class Live:
         if action not in ACTIONS or not transfer.isalnum() or len(transfer) > 128:
             return _refusal(Problem(type="urn:servent:usage", title="no such action", status=404))
         try:
-            answer = await asyncio.to_thread(
-                self.client.request, "POST", f"{API}/transfers/{transfer}/{action}"
-            )
+            if action == "remove":
+                answer = await asyncio.to_thread(self.client.request, "DELETE", f"{API}/transfers/{transfer}")
+            else:
+                limit = CHECKING if action == "verify" else self.client.timeout
+                answer = await asyncio.to_thread(
+                    self.client.request, "POST", f"{API}/transfers/{transfer}/{action}", timeout=limit
+                )
         except ApiError as error:
             return _refusal(error.problem)
         except ServentError as error:

@@ -11,6 +11,7 @@ from typing import Any
 from nicegui import ui
 from nicegui.element import Element
 from nicegui.elements.mixins.text_element import TextElement
+from nicegui.events import GenericEventArguments
 
 from servent.errors import ServentError
 from servent.web.desk import clean, picture_of, qr_of, said
@@ -183,6 +184,12 @@ def to_pass_on(text: str, *, svg: str = "", note: str = "") -> None:
                 tag("sv-copy", data_from=number)
                 if note:
                     Words(note, "span", "muted")
+
+
+def chosen(event: GenericEventArguments) -> str:
+    """Which row one of our elements says was chosen; "" for nonsense."""
+    detail = event.args.get("detail") if isinstance(event.args, dict) else None
+    return str(detail.get("id", ""))[:128] if isinstance(detail, dict) else ""
 
 
 @contextmanager

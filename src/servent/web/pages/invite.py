@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from nicegui import ui
 from nicegui.element import Element
 
 from servent.api.schema import Network
 from servent.errors import ServentError, UsageError
 from servent.web.desk import Desk, lasting
-from servent.web.parts import Answer, Button, Words, card, choice, field, heading, tag, to_pass_on
+from servent.web.parts import Answer, Button, Press, Words, card, choice, field, heading, tag, to_pass_on
 
 LIFETIMES: dict[float, str] = {
     3600.0: "an hour",
@@ -16,6 +18,7 @@ LIFETIMES: dict[float, str] = {
     7 * 86400.0: "a week",
     30 * 86400.0: "a month",
 }
+MOST_LISTED = 200  # members, and invitations
 USES: dict[int, str] = {1: "one person", 5: "five people", 0: "any number of people"}
 
 
@@ -106,7 +109,10 @@ def _network(desk: Desk) -> None:
             return
         room.clear()
         with room:
-            _invitation(desk, [network for network in networks if network.admin], answer)
+            _invitation(desk, [network for network in networks if network.admin or network.open], answer)
+            for network in networks:
+                if network.admin and not network.open:
+                    _who_is_in(desk, network)
             _new_network(desk, refresh, answer, first=not networks)
 
     ui.timer(0.0, refresh, once=True)
@@ -138,6 +144,61 @@ def _invitation(desk: Desk, networks: list[Network], answer: Answer) -> None:
 
     with tag("div", "form-foot"):
         Button("Make an invitation", make, kind="main", doing="Making it…")
+
+
+def _who_is_in(desk: Desk, network: Network) -> None:
+    """Its members and the invitations that still let somebody in, each with the way to end it. Read when opened."""
+    with tag("details", "fold") as fold:
+        Words(f"Members and invitations of {network.name}", "summary")
+        answer = Answer()
+        room = tag("div", "endings")
+
+    async def refresh() -> None:
+        try:
+            members = await desk.ask(desk.client.members, network.id)
+            invitations = await desk.ask(desk.client.invitations, network.id)
+        except ServentError as error:
+            answer.problem(error)
+            return
+        if room.is_deleted:
+            return
+        room.clear()
+        with room:
+            for member in members[:MOST_LISTED]:
+                about = "you" if member.admin else "connected" if member.connected else "away"
+                press = None if member.admin else ending(desk.client.revoke_member, member.id)
+                _ending(member.name or member.short_id, about, "Remove", press)
+            for one in [one for one in invitations if not one.revoked][:MOST_LISTED]:
+                used = (
+                    f"{one.used} of {one.uses} used" if one.uses else f"used {one.used} times, for any number"
+                )
+                about = f"{used}; {_until(desk, one.expires)}"
+                _ending(
+                    f"Invitation {one.id[:8]}", about, "Revoke", ending(desk.client.revoke_invitation, one.id)
+                )
+
+    def ending(end: Callable[[str, str], None], which: str) -> Press:
+        async def press() -> None:
+            answer.nothing()
+            try:
+                await desk.ask(end, network.id, which)
+            except ServentError as error:
+                answer.problem(error)
+                return
+            await refresh()
+
+        return press
+
+    fold.on("toggle", refresh, [])
+
+
+def _ending(name: str, about: str, word: str, press: Press | None) -> None:
+    with tag("div", "ending"):
+        with tag("div", "what"):
+            Words(name, "span", "name").props["dir"] = "auto"
+            Words(about, "span", "why")
+        if press is not None:
+            Button(word, press, kind="danger", doing="Ending it…")
 
 
 def _new_network(desk: Desk, refresh: object, answer: Answer, *, first: bool) -> Element:

@@ -8,7 +8,7 @@ from nicegui.events import GenericEventArguments
 from servent.api.schema import Peer
 from servent.errors import NotFound, ServentError
 from servent.web.desk import Desk
-from servent.web.parts import Answer, Button, Words, dialog, field, heading, tag
+from servent.web.parts import Answer, Button, Words, chosen, dialog, field, heading, icon, tag
 
 
 def draw(desk: Desk) -> None:
@@ -17,8 +17,7 @@ def draw(desk: Desk) -> None:
         pass
 
     async def edit(event: GenericEventArguments) -> None:
-        detail = event.args.get("detail") if isinstance(event.args, dict) else None
-        peer_id = str(detail.get("id", ""))[:64] if isinstance(detail, dict) else ""
+        peer_id = chosen(event)
         room.clear()
         try:
             peer = await desk.ask(_find, desk, peer_id)
@@ -83,7 +82,27 @@ def _edit(desk: Desk, peer: Peer) -> ui.dialog:
                 return
             box.close()
 
+        async def forget() -> None:
+            answer.nothing()
+            if not asked:
+                asked.append(name)
+                with answer, tag("div", "problem-box"):
+                    icon("warn")
+                    Words(
+                        f"{name} would be neither friend nor contact any more; only a new ticket brings them back. "
+                        "Press Forget once more to do it."
+                    )
+                return
+            try:
+                await desk.ask(client.forget_peer, peer.id)
+            except ServentError as error:
+                answer.problem(error)
+                return
+            box.close()
+
+        asked: list[str] = []
         with tag("div", "dialog-foot"):
+            Button("Forget", forget, kind="danger", doing="Forgetting…")
             Button("Unblock" if peer.blocked else "Block", block, kind="quiet" if peer.blocked else "danger")
             Button("Ping", ping, doing="Pinging…")
             Button("Save", save, kind="main", doing="Saving…")

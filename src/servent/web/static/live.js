@@ -3,7 +3,7 @@
 // The socket speaks the API's events: full tables first, then rows that changed. `away` says that the node does
 // not answer; full tables follow when it is back. A hidden page closes its socket: then nobody sends anything.
 
-const LISTS = ["peers", "transfers"];
+const LISTS = ["peers", "transfers", "shares"];
 const RETRY = [500, 1000, 2000, 4000];
 
 // A problem the node told us about: a title for the eye, advice for the hand.
@@ -16,11 +16,11 @@ export class Problem extends Error {
   }
 }
 
-// Asks the node to do something with one transfer; the answer is the transfer as it is then.
-export async function act(path) {
+// Asks the node to do something with one transfer; the answer is the transfer as it is then. `wait` in ms.
+export async function act(path, wait = 20000) {
   let answer;
   try {
-    answer = await fetch(`/act${path}`, { method: "POST", signal: AbortSignal.timeout(20000) });
+    answer = await fetch(`/act${path}`, { method: "POST", signal: AbortSignal.timeout(wait) });
   } catch {
     throw new Problem({ title: "The node did not answer", advice: "Is it still running? The page reconnects by itself." }, 0);
   }
@@ -35,6 +35,7 @@ class Live {
     this.status = null;
     this.peers = new Map();
     this.transfers = new Map();
+    this.shares = new Map();
     this.updates = 0; // events applied, for measurements
     this._watchers = new Set();
     this._socket = null;

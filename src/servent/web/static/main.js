@@ -3,4 +3,5 @@ import "./icons.js";
 import "./summary.js";
 import "./picture.js";
 import "./transfers.js";
+import "./shares.js";
 import "./peers.js";

@@ -23,6 +23,8 @@ const ACTIONS = {
   pause: { word: "Pause", doing: "Pausing…", when: ["active", "checking", "metadata", "connecting", "queued"] },
   resume: { word: "Resume", doing: "Resuming…", when: ["paused", "failed"] },
   cancel: { word: "Cancel", doing: "Cancelling…", when: ["active", "checking", "metadata", "connecting", "queued", "paused", "failed"] },
+  verify: { word: "Check again", doing: "Reading all of it from the disk again…", when: ["complete"], wait: 3600_000, good: "Checked again: every byte is as it was sent" },
+  remove: { word: "Remove from the list", doing: "Removing it…", when: ["complete", "cancelled"] },
 };
 const state = (transfer) => STATES[transfer.state] ?? [clean(transfer.state), "muted", "waiting", 3];
 
@@ -60,6 +62,7 @@ class Transfers extends HTMLElement {
     this.group = "all";
     this.needle = "";
     this.pending = new Map(); // transfer id -> the action that waits for the node's answer
+    this.notes = new Map(); // transfer id -> good news about it, until the next action
     this.problems = new Map(); // transfer id -> what the node answered when it said no
     this.places = new Map(); // transfer id -> its place by state, kept while the list is in use
     this.opened = null;
@@ -140,7 +143,7 @@ class Transfers extends HTMLElement {
     }
     const doing = this.pending.get(transfer.id);
     const problem = this.problems.get(transfer.id);
-    write(parts.why, problem ? `${problem.message}. ${problem.advice}`.trim() : doing ? ACTIONS[doing].doing : ["paused", "queued"].includes(transfer.state) && transfer.reason ? `${word}: ${sentence(transfer)}` : sentence(transfer));
+    write(parts.why, problem ? `${problem.message}. ${problem.advice}`.trim() : this.notes.has(transfer.id) ? this.notes.get(transfer.id) : doing ? ACTIONS[doing].doing : ["paused", "queued"].includes(transfer.state) && transfer.reason ? `${word}: ${sentence(transfer)}` : sentence(transfer));
     parts.why.classList.toggle("problem", Boolean(problem));
     parts.bar.style.transform = `scaleX(${done.toFixed(4)})`;
     attribute(parts.track, "aria-valuenow", Math.floor(done * 100));
@@ -149,7 +152,7 @@ class Transfers extends HTMLElement {
     write(parts.speed, transfer.state === "active" ? rate(transfer.rate_bytes_per_s) : "");
     write(parts.left, transfer.state === "active" ? duration(transfer.eta_s) : "");
     for (const [action, button] of Object.entries(parts.buttons)) {
-      const possible = ACTIONS[action].when.includes(transfer.state);
+      const possible = transfer.direction === "down" && ACTIONS[action].when.includes(transfer.state);
       if (button.hidden === possible) button.hidden = !possible;
       button.tabIndex = row.tabIndex;
       attribute(button, "aria-label", `${ACTIONS[action].word} ${clean(transfer.name)}`);
@@ -162,9 +165,14 @@ class Transfers extends HTMLElement {
     if (this.pending.has(transfer.id)) return;
     this.pending.set(transfer.id, action);
     this.problems.delete(transfer.id);
+    this.notes.delete(transfer.id);
     this.paint();
     try {
-      live.merge("transfers", await act(`/transfers/${encodeURIComponent(transfer.id)}/${action}`));
+      const { wait, good } = ACTIONS[action];
+      const now = await act(`/transfers/${encodeURIComponent(transfer.id)}/${action}`, wait);
+      if (action === "remove") live.remove("transfers", transfer.id);
+      else live.merge("transfers", now);
+      if (good) this.notes.set(transfer.id, good);
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
       this.problems.set(transfer.id, problem);
