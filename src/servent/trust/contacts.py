@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from servent.errors import NotFound, UsageError
-from servent.identity import Z32, PeerId
+from servent.identity import SHORT_LENGTH, Z32, PeerId
 from servent.trust.naming import MAX_NAME, clean_name
 from servent.trust.proofs import contact_proof_holds
 
@@ -113,7 +113,7 @@ class Contacts:
         """Give `peer` a name of mine, or take it away with None. Makes an entry (no friend) if there is none.
 
         Raises:
-            UsageError: the name is taken, empty, or looks like an id.
+            UsageError: the name is taken, empty, or looks like an id, or like the beginning of one we know.
         """
         entry = self._contacts.get(peer) or Contact(peer, since=wall_now)
         return self._put(replace(entry, petname=self._usable(petname, peer) if petname is not None else None))
@@ -157,6 +157,10 @@ class Contacts:
             raise UsageError(f"a petname is one line of 1 to {MAX_NAME} visible characters")
         if len(name) in (52, 64) and _is_id_text(name, len(name)):
             raise UsageError("a petname must not look like a peer id")
+        if len(name) >= SHORT_LENGTH and all(letter in Z32 for letter in name.lower()):
+            for other in self._contacts:
+                if other != peer and str(other).startswith(name.lower()):
+                    raise UsageError("a petname must not be the beginning of somebody else's id")
         owner = self._by_petname.get(_fold(name))
         if owner is not None and owner != peer:
             raise UsageError(
