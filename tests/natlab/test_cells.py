@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.natlab.abreast import Abreast, wanted
 from tests.natlab.cells import CELLS, Cell
 from tests.natlab.lab import Lab, missing
-from tests.natlab.matrix import Matrix
-from tests.natlab.node import WholeNode
+from tests.natlab.matrix import Matrix, Outcome
 
 WHY_NOT = missing()
 pytestmark = [
@@ -17,16 +17,24 @@ pytestmark = [
 ]
 
 
+Cells = Abreast[Cell, tuple[Outcome, str]]
+
+
+def work(matrix: Matrix, cell: Cell) -> tuple[Outcome, str]:
+    outcome = matrix.run(cell)
+    return outcome, "" if outcome.good else matrix.lab.logs()
+
+
 @pytest.fixture(scope="module")
-def matrix() -> Iterator[Matrix]:
-    with Matrix("ntest-", WholeNode()) as running:
+def cells(request: pytest.FixtureRequest) -> Iterator[Cells]:
+    with Cells(wanted(request, "cell"), work).running("ntest", labs=3) as running:
         yield running
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
-def test_they_connect_and_directly_where_that_is_possible(matrix: Matrix, cell: Cell) -> None:
-    outcome = matrix.run(cell)
-    assert outcome.good, f"{outcome}\n{matrix.lab.logs()}"
+def test_they_connect_and_directly_where_that_is_possible(cells: Cells, cell: Cell) -> None:
+    outcome, logs = cells.result(cell)
+    assert outcome.good, f"{outcome}\n{logs}"
     if cell.a in ("apdf", "edm", "pub") and outcome.detail.get("dialer"):
         said = outcome.detail["dialer"]["nat"]
         assert said in ({"apdf": "easy", "edm": "symmetric", "pub": "public"}[cell.a], "unknown")

@@ -1,13 +1,14 @@
 """The network changes under a running download between whole nodes, and the download goes on."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import pytest
 
+from tests.natlab.abreast import Abreast, wanted
 from tests.natlab.lab import missing
 from tests.natlab.matrix import Matrix
-from tests.natlab.mobility import GOALS, measure
-from tests.natlab.node import WholeNode
+from tests.natlab.mobility import GOALS, Move, measure
 
 WHY_NOT = missing()
 pytestmark = [
@@ -17,21 +18,47 @@ pytestmark = [
 ]
 
 
+class Case(NamedTuple):
+    """`event` happens to the fetching side "A" or the sharing side "B"."""
+
+    event: str
+    a: str = "apdf"
+    b: str = "apdf"
+    site: str = "A"
+
+    @property
+    def name(self) -> str:
+        return f"{self.event}-{self.a}-{self.b}-{self.site}"
+
+
+CASES = (
+    *(Case(event) for event in GOALS if event != "relaykill"),
+    *(Case(event, site="B") for event in ("renumber", "wanstrict", "pause5")),  # the one who shares moves
+    *(Case(event, b="pub") for event in ("renumber", "switch", "wanstrict")),  # TCP carries the bytes
+    Case("renumber", b="pub", site="B"),
+    Case("relaykill", "edm", "edm"),
+)
+Moves = Abreast[Case, Move]
+
+
+def work(matrix: Matrix, case: Case) -> Move:
+    longer = float(case.event[5:]) if case.event.startswith("pause") else 0.0
+    return measure(matrix, case.event, "node", case.a, case.b, site=case.site, seconds=9.0 + longer)
+
+
 @pytest.fixture(scope="module")
-def matrix() -> Iterator[Matrix]:
-    with Matrix("nmove-", WholeNode()) as running:
+def moves(request: pytest.FixtureRequest) -> Iterator[Moves]:
+    with Moves(wanted(request, "case"), work).running("nmove") as running:
         yield running
 
 
-@pytest.mark.parametrize("event", [event for event in GOALS if event != "relaykill"])
-def test_a_download_survives(matrix: Matrix, event: str) -> None:
-    move = measure(matrix, event, "node", seconds=12.0 if event.startswith("pause") else 9.0)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_download_survives(moves: Moves, case: Case) -> None:
+    move = moves.result(case)
     assert move.stall is not None, move.detail
-    assert move.stall < GOALS[event], move.detail
-    assert move.detail["bytes"] > 10_000_000
-
-
-def test_a_relayed_transfer_survives_the_death_of_its_relay() -> None:
-    with Matrix("nkill-") as floor:  # two symmetric routers, and the endpoint floor alone
-        move = measure(floor, "relaykill", "close-cut", "edm", "edm", seconds=8.0)
-    assert move.stall is not None and move.stall < GOALS["relaykill"], move.detail
+    assert move.stall < GOALS[case.event], move.detail
+    assert move.detail["bytes"] > 40_000_000, move.detail
+    lanes = " ".join(state for at, state in move.detail["paths"] if at < move.detail["event_at"])
+    assert ("tcp" in lanes) == (case.b == "pub"), "bytes took another lane than this case is about"
+    if case.event == "relaykill":
+        assert "relayed" in lanes and "direct" not in lanes
