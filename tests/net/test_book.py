@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from servent.identity import PeerId
 from servent.net import book
-from servent.net.book import Book, Entry, parse_address, usable_relay
+from servent.net.book import Book, Entry, credible, parse_address, usable_relay
 from servent.net.links import PeerAddress
 
 ME, ANN, BOB, EVE = (PeerId(bytes([n]) * 32) for n in range(4))
@@ -174,3 +174,26 @@ def test_whatever_is_said_the_book_keeps_its_bounds(
         assert it._told.get(BOB, 0) == sum(it.get(who).teller == BOB for who in it.peers())  # type: ignore[union-attr]
         good = [entry.addresses[text] for text in it.address(peer, now).addresses]
         assert good == sorted(good, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "seen", [[], ["198.51.100.7:443"], ["[2001:db8::1]:443"], ["https://relay.example/", "192.168.1.7:443"]]
+)
+def test_nobody_elsewhere_sends_us_to_our_own_loopback(seen: list[str]) -> None:
+    good = ("192.168.1.4:1", "198.51.100.4:1", "[2001:db8::4]:1")
+    bad = ("127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1")
+    told = PeerAddress(ANN, "https://relay.example", (*bad, *good))
+    assert credible(told, seen) == PeerAddress(ANN, "https://relay.example", good)
+    for relay in (
+        "http://127.0.0.1:80",
+        "http://localhost/",
+        "http://x.localhost:3340",
+        "http://[::1]:3340/",
+        "http://LOCALHOST.:80",
+        "http://[::1]",
+    ):
+        assert credible(PeerAddress(ANN, relay), seen).relay is None, relay
+    for relay in ("http://192.0.2.1:3340", "http://[2001:db8::1]", "https://localhost.example/"):
+        assert credible(PeerAddress(ANN, relay), seen).relay == relay
+    for near in ("127.0.0.1:5", "[::1]:5", "http://127.0.0.1:3340/"):
+        assert credible(told, [near]) == told

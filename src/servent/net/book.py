@@ -56,6 +56,38 @@ def usable_relay(url: str | None) -> str | None:
     return url
 
 
+def credible(told: PeerAddress, ways: Iterable[str]) -> PeerAddress:
+    """`told` without what only means something on the teller's machine, unless that is ours.
+
+    Somebody far away must not have us knock at our own loopback.
+
+    Args:
+        ways: "ip:port"s and relays by which the teller is connected to us.
+    """
+    if any(_loopback(_host_of(way)) for way in ways):
+        return told
+    addresses = tuple(text for text in told.addresses if not _loopback(_host_of(text)))
+    relay = told.relay if told.relay is None or not _loopback(_host_of(told.relay)) else None
+    return PeerAddress(told.peer, relay, addresses)
+
+
+def _host_of(text: str) -> str:
+    """The host of "ip:port" or of a URL."""
+    place = text.rpartition("://")[2].partition("/")[0]
+    host, colon, port = place.rpartition(":")
+    return host if colon and port.isdigit() and not (place.startswith("[") and place.endswith("]")) else place
+
+
+def _loopback(host: str) -> bool:
+    host = host.removeprefix("[").removesuffix("]").rstrip(".").lower()
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    mapped = ip.ipv4_mapped if ip.version == 6 else None
+    return (mapped or ip).is_loopback
+
+
 @dataclass(slots=True)
 class Entry:
     """What is known of one peer's whereabouts.

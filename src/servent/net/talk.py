@@ -17,7 +17,7 @@ from servent.errors import BadMessage, NotFound
 from servent.identity import PeerId
 from servent.limits import TokenBucket
 from servent.net import wire
-from servent.net.book import Book
+from servent.net.book import Book, credible
 from servent.net.gossip import Gossip
 from servent.net.hello import Papers
 from servent.net.links import PeerAddress
@@ -236,7 +236,7 @@ class Talk:
             peer = PeerId(member.peer)
             if peer == session.peer:
                 continue
-            address = PeerAddress(peer, member.relay, tuple(member.addresses))
+            address = credible(PeerAddress(peer, member.relay, tuple(member.addresses)), _ways(session))
             if self._book.told(address, self._wall(), teller=session.peer) or self._session(peer) is None:
                 self._wish(peer)
 
@@ -295,3 +295,8 @@ class Talk:
         if message.more or network in line.stale:
             line.stale.discard(network)
             self._ask(session, network)
+
+
+def _ways(session: Session) -> list[str]:
+    """The addresses and relays this session runs over."""
+    return [path.address for path in session.paths()] + ([session.seen] if session.seen else [])
