@@ -66,3 +66,21 @@ def test_every_setting_is_explained() -> None:
     for key, _ in config.walk(config.Config()):
         section, name = key.split(".")
         assert f"`{name}`" in meanings[section], key
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"net": {"lan": "maybe"}}, "net.lan wants true or false"),
+        ({"web": {"port": 99999}}, "web.port is above 65535"),
+        ({"web": {"port": -1}}, "web.port is below 0"),
+        ({"web": {"port": 1.5}}, "web.port wants a whole number"),
+        ({"net": {"relays": 3}}, "net.relays wants a list"),
+        ({"net": {"nonsense": 3}}, "unknown field `nonsense`"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused_in_plain_words(
+    values: dict[str, dict[str, object]], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        config.parse(values, "config.toml")

@@ -7,6 +7,7 @@ every other limit.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -91,6 +92,32 @@ class Decoder(Generic[T]):
         if size > self.limit_bytes:
             raise BadMessage(f"{self._what} of {size} bytes, over the limit of {self.limit_bytes}")
         return self.decode(await stream.read_exactly(size))
+
+
+def plainly(wrong: Exception) -> str:
+    """What a decoding error of msgspec says of a value that a person typed: "link is empty"."""
+    said, _, place = str(wrong).partition(" - at `$")
+    name = place.strip(".`") or "it"
+    expected = re.fullmatch(
+        r"Expected `(?P<type>\w+)`(?: of length)?(?: (?P<sign><=|>=) (?P<limit>-?[\d.]+))?(?:, got `.*`)?",
+        said,
+    )
+    if expected is None:
+        return f"{name}: {said}" if place else said
+    type_, sign, limit = expected.group("type", "sign", "limit")
+    if type_ == "str" and sign:
+        few = "is empty" if limit == "1" else f"has fewer than {limit} characters"
+        return f"{name} {few if sign == '>=' else f'has more than {limit} characters'}"
+    if sign:
+        return f"{name} is {'below' if sign == '>=' else 'above'} {limit}"
+    wanted = {
+        "bool": "true or false",
+        "int": "a whole number",
+        "float": "a number",
+        "str": "text",
+        "array": "a list",
+    }
+    return f"{name} wants {wanted.get(type_, type_)}"
 
 
 async def write_frame(stream: WritableStream, message: msgspec.Struct) -> None:

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct, field
 
+from servent.codec import plainly
 from servent.errors import UsageError, WorldError
 
 PUBLIC_RELAYS = "public"  # in place of a URL: iroh's own default relays
@@ -126,7 +127,8 @@ def parse(values: Mapping[str, Any], where: str) -> Config:
         return msgspec.convert(values, Config)
     except msgspec.ValidationError as wrong:
         raise UsageError(
-            f"{where}: {wrong}", advice="`servent config get` lists every key with its value and meaning."
+            f"{where}: {plainly(wrong)}",
+            advice="`servent config get` lists every key with its value and meaning.",
         ) from wrong
 
 

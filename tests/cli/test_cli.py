@@ -215,7 +215,46 @@ def test_get_from_stdin(folder: Path) -> None:
 def test_a_failed_transfer_says_why_and_what_next(servent: Any) -> None:
     ran = servent("get", "magnet:?broken")
     assert ran.code == 1
-    assert ran.err.splitlines()[-2:] == ["error: nobody has it", "Ask for a fresh link."]
+    fact, advice = ran.err.splitlines()[-2:]
+    assert fact == "error: nobody has it"
+    assert re.fullmatch(
+        r"Ask for a fresh link\. `servent resume [0-9a-f]{12}` goes on where it stopped\.", advice
+    )
+
+
+def test_an_empty_link_is_a_missing_link(folder: Path, servent: Any) -> None:
+    for ran in (servent("get", ""), process(folder, "get", "-", stdin="\n")):
+        assert (ran.code, "a link is missing" in ran.err) == (2, True)
+
+
+def test_a_reason_that_only_counts_down_is_said_once() -> None:
+    from servent.cli.files import _gist
+
+    said = {_gist(f"none of 1 connected peers offers it; asking again in {left} s") for left in range(20)}
+    assert len(said) == 1 and _gist("your disk is full") not in said
+
+
+def test_nobody_sends_the_nodes_own_key_by_accident(folder: Path, servent: Any) -> None:
+    for path in (folder, folder.parent, folder / "api.token"):
+        ran = servent("send", str(path))
+        assert (ran.code, "own key" in ran.err) == (2, True), ran
+    inside = folder / "pictures"
+    inside.mkdir(exist_ok=True)
+    assert servent("send", str(inside)).code == 0
+
+
+def test_finished_transfers_are_checked_again_and_taken_off_the_list(servent: Any) -> None:
+    made = servent("get", "magnet:?cleared", "--json").data
+    assert servent("verify", made["id"][:12], "--json").data[0]["state"] in ("complete", "checking")
+    servent("cancel", made["id"])
+    assert servent("transfers", "--clear", "--json").data["removed"] >= 1
+    assert made["id"] not in [one["id"] for one in servent("transfers", "--json").data]
+    assert servent("verify", made["id"]).code == 4
+
+
+def test_the_apis_description_needs_no_node(servent: Any, tmp_path: Path) -> None:
+    found = servent("openapi", data_dir=tmp_path / "nobody").data
+    assert found["openapi"].startswith("3.") and "/api/v1/transfers" in found["paths"]
 
 
 def test_giving_up_waiting_leaves_it_to_the_node(servent: Any) -> None:

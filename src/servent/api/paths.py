@@ -7,6 +7,8 @@ from pathlib import Path
 
 from servent.errors import NotFound, UsageError, WorldError
 
+PRIVATE = ("identity.key", "api.", "node.")  # what a data directory holds for its owner alone
+
 
 def existing(text: str) -> str:
     """A file or folder that can be read.
@@ -43,6 +45,16 @@ def folder(text: str) -> str:
     except (OSError, ValueError) as wrong:
         raise UsageError(f"{_short(text)} cannot be a folder: {_why(wrong)}") from wrong
     return str(path)
+
+
+def not_our_own(path: str, data_dir: Path) -> None:
+    """Raises UsageError: whoever fetched `path` would have this node's key."""
+    ours, wanted = data_dir.resolve(), Path(path).resolve()
+    if ours.is_relative_to(wanted) or (wanted.parent == ours and wanted.name.startswith(PRIVATE)):
+        raise UsageError(
+            f"{_short(path)} holds this node's own key and database",
+            advice="Share the folders inside it, or keep the node's data elsewhere with `--data-dir`.",
+        )
 
 
 def _absolute(text: str) -> Path:

@@ -7,7 +7,7 @@ import asyncio
 from servent.api import paths, schema
 from servent.api.context import Context
 from servent.api.routing import Routes
-from servent.errors import NotFound
+from servent.errors import NotFound, UsageError
 
 routes = Routes("files")
 
@@ -35,6 +35,17 @@ def _find_share(ctx: Context, wanted: str) -> schema.Share:
     return found[0]
 
 
+def _find_download(ctx: Context, wanted: str) -> schema.Transfer:
+    """The same, of those that can be paused, checked or ended."""
+    found = _find(ctx, wanted)
+    if found.direction == "up":
+        raise UsageError(
+            f"{found.name} is being sent: whoever fetches it decides",
+            advice="`servent shares --remove ID` offers it no longer, `servent contact PEER --block` sends them nothing.",
+        )
+    return found
+
+
 @routes.add("GET", "/shares", scope="read")
 async def shares(ctx: Context) -> list[schema.Share]:
     """What this node offers."""
@@ -44,7 +55,9 @@ async def shares(ctx: Context) -> list[schema.Share]:
 @routes.add("POST", "/shares", problems=(404, 503, 507))
 async def add_share(ctx: Context, body: schema.NewShare) -> schema.Share:
     """Offer a folder or file; it becomes a link."""
-    return await ctx.node.add_share(await asyncio.to_thread(paths.existing, body.path), wait=body.wait)
+    path = await asyncio.to_thread(paths.existing, body.path)
+    await asyncio.to_thread(paths.not_our_own, path, ctx.node.data_dir)
+    return await ctx.node.add_share(path, wait=body.wait)
 
 
 @routes.add("GET", "/shares/{share}", scope="read")
@@ -82,7 +95,7 @@ async def transfer(ctx: Context, transfer: str) -> schema.Transfer:
 @routes.add("POST", "/transfers/{transfer}/pause")
 async def pause(ctx: Context, transfer: str) -> schema.Transfer:
     """Stop moving bytes for now; what is there stays."""
-    found = _find(ctx, transfer).id
+    found = _find_download(ctx, transfer).id
     await ctx.node.pause(found)
     return _find(ctx, found)
 
@@ -90,7 +103,7 @@ async def pause(ctx: Context, transfer: str) -> schema.Transfer:
 @routes.add("POST", "/transfers/{transfer}/resume", problems=(507,))
 async def resume(ctx: Context, transfer: str) -> schema.Transfer:
     """Go on where it stopped."""
-    found = _find(ctx, transfer).id
+    found = _find_download(ctx, transfer).id
     await ctx.node.resume(found)
     return _find(ctx, found)
 
@@ -98,7 +111,7 @@ async def resume(ctx: Context, transfer: str) -> schema.Transfer:
 @routes.add("POST", "/transfers/{transfer}/cancel")
 async def cancel(ctx: Context, transfer: str) -> schema.Transfer:
     """End it and remove what was fetched so far."""
-    before = _find(ctx, transfer)
+    before = _find_download(ctx, transfer)
     await ctx.node.cancel(before.id)
     return next((now for now in ctx.node.transfers() if now.id == before.id), before)
 
@@ -106,7 +119,7 @@ async def cancel(ctx: Context, transfer: str) -> schema.Transfer:
 @routes.add("POST", "/transfers/{transfer}/verify")
 async def verify(ctx: Context, transfer: str) -> schema.Transfer:
     """Read everything from disk again and fetch afresh what is not right."""
-    found = _find(ctx, transfer).id
+    found = _find_download(ctx, transfer).id
     await ctx.node.verify(found)
     return _find(ctx, found)
 
@@ -114,7 +127,7 @@ async def verify(ctx: Context, transfer: str) -> schema.Transfer:
 @routes.add("DELETE", "/transfers/{transfer}")
 async def remove_transfer(ctx: Context, transfer: str) -> schema.Done:
     """Take it off the list; complete files stay."""
-    await ctx.node.remove_transfer(_find(ctx, transfer).id)
+    await ctx.node.remove_transfer(_find_download(ctx, transfer).id)
     return schema.Done()
 
 

@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from servent.api.keys import includes
 from servent.api.schema import API, Problem, Scope
+from servent.codec import plainly
 from servent.errors import DiskTrouble, NotFound, PeerError, Refused, ServentError, Unreachable, UsageError
 
 log = logging.getLogger("servent.api")
@@ -151,7 +152,7 @@ class Call:
         try:
             return msgspec.json.decode(raw, type=self.body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as wrong:
-            raise UsageError(f"the body: {wrong}") from wrong
+            raise UsageError(plainly(wrong)) from wrong
 
 
 def routes_for(collections: Iterable[Routes], ctx: Any) -> list[Route]:

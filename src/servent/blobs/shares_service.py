@@ -133,7 +133,7 @@ class Shares:
         except Cancelled:
             self._entries.pop(entry.id, None)
         except ServentError as wrong:
-            entry.state, entry.reason = "failed", f"{wrong} {wrong.advice}".strip()
+            entry.state, entry.reason = "failed", f"{wrong}. {wrong.advice}".rstrip(". ") + "."
         self._told()
 
     async def _hash(self, entry: _Entry, progress: Progress | None) -> ShareView:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from servent.cli.progress import Progress
 from servent.cli.text import duration, parse_duration, parse_rate, rate, size
 from servent.errors import NotFound, ServentError, UsageError
 
+VERIFY_WITHIN = 6 * 3600.0  # s
 HASHING_POLL = 0.1  # s
 FIRST_POLLS, FIRST_POLL, LATER_POLL = (
     50,
@@ -44,17 +46,25 @@ def send(session: Session, path: Path) -> None:
         raise NotFound(f"there is no {path}", advice="Paths are looked up on this machine.")
     client = session.client()
     share = client.add_share(str(path.expanduser().resolve()))
-    with Progress(f"hashing {path.name}") as progress:
-        while share.state == "hashing":
-            progress.show(share.progress)
-            time.sleep(HASHING_POLL)
-            share = client.share(share.id)
+    try:
+        with Progress(f"hashing {path.resolve().name}") as progress:
+            while share.state == "hashing":
+                progress.show(share.progress)
+                time.sleep(HASHING_POLL)
+                share = client.share(share.id)
+    except KeyboardInterrupt:
+        hint("the node goes on reading it; `servent shares` shows it, `servent shares --remove ID` ends it")
+        raise
     if share.state == "failed":
-        raise TransferFailed(share.reason or "it could not be read", advice="Fix it, then send it again.")
+        client.remove_share(share.id)  # said here; in the list it would only stand about
+        raise TransferFailed(share.reason or "it could not be read")
     session.show(share, lambda: say(share.link))
     if not session.json:
         files = "1 file" if share.files == 1 else f"{share.files} files"
-        hint(f"{share.name}: {files}, {size(share.size_bytes)}. They run: servent get 'LINK'")
+        hint(f"{share.name}: {files}, {size(share.size_bytes)}{'; ' if share.reason else ''}{share.reason}")
+        hint(
+            "Whoever knows this node (`servent ticket`) or shares a network with it runs: servent get 'LINK'"
+        )
 
 
 @command(
@@ -84,8 +94,8 @@ def get(
     """
     if link is None or link == "-":
         link = sys.stdin.read(64 * 1024).strip() if link == "-" else os.environ.get("SERVENT_LINK", "")
-        if not link:
-            raise UsageError("a link is missing", advice="`servent get LINK`, or `-` to read it from stdin.")
+    if not link.strip():
+        raise UsageError("a link is missing", advice="`servent get LINK`, or `-` to read it from stdin.")
     limit = parse_duration(timeout) if timeout else None
     client = session.client()
     transfer = client.download(link, str(to.expanduser().resolve()) if to else None)
@@ -111,7 +121,9 @@ def get(
     if transfer.state != "complete":
         raise TransferFailed(
             transfer.error or transfer.reason or f"the transfer is {transfer.state}",
-            advice=transfer.advice or "",
+            advice=f"{transfer.advice or ''} `servent resume {transfer.id[:12]}` goes on where it stopped.".strip()
+            if transfer.state in ("failed", "paused")
+            else transfer.advice or "",
         )
     session.show(transfer, lambda: say(transfer.path or transfer.name))
 
@@ -136,12 +148,14 @@ def _wait(client: Client, transfer: schema.Transfer, limit: float | None) -> sch
                 part = transfer.checking
             sources = transfer.peers or len(transfer.sources)
             detail = f"{size(transfer.done_bytes)} of {size(transfer.size_bytes)}, {rate(transfer.rate_bytes_per_s)}"
-            detail += f" from {sources} source{'' if sources == 1 else 's'}"
+            detail += f" from {sources} source{'' if sources == 1 else 's'}" if sources else ""
+            if transfer.state == "active" and not sources and transfer.reason:
+                detail = f"{size(transfer.done_bytes)} of {size(transfer.size_bytes)}, {transfer.reason}"
             if transfer.eta_s is not None:
                 detail += f", {duration(transfer.eta_s)} left"
             progress.show(part, detail if moving else transfer.reason or transfer.state, name=transfer.name)
-            if transfer.reason and transfer.reason != said and not moving:
-                said = transfer.reason
+            if transfer.reason and _gist(transfer.reason) != said and not moving:
+                said = _gist(transfer.reason)
                 progress.note(transfer.reason)
             time.sleep(FIRST_POLL if polls < FIRST_POLLS else LATER_POLL)
             polls += 1
@@ -150,6 +164,11 @@ def _wait(client: Client, transfer: schema.Transfer, limit: float | None) -> sch
             took = max(0.001, (transfer.finished or time.time()) - (transfer.started or time.time()))
             progress.done(f"{size(transfer.size_bytes)} verified, {rate(transfer.size_bytes / took)}")
     return transfer
+
+
+def _gist(reason: str) -> str:
+    """A reason without its numbers: one that only counts down is said once."""
+    return re.sub(r"\d+", "", reason)
 
 
 @command("shares", "servent shares", "servent shares --remove 1a2b3c")
@@ -169,18 +188,19 @@ def shares(session: Session, remove: str | None) -> None:
             share.state,
             str(share.files),
             size(share.size_bytes),
+            size(share.uploaded_bytes),
             share.path,
-            share.link,
+            share.link or share.reason,
         )
         for share in known
     ]
     session.show(
         known,
         lambda: table(
-            ("id", "name", "is", "files", "size", "path", "link"),
+            ("id", "name", "is", "files", "size", "sent", "path", "link"),
             rows,
             empty="nothing; `servent send PATH`",
-            right=(3, 4),
+            right=(3, 4, 5),
         ),
     )
 
@@ -205,11 +225,31 @@ def _rows(known: list[schema.Transfer]) -> list[tuple[str, ...]]:
 _HEADERS = ("id", "name", "way", "is", "done", "size", "rate", "left", "why")
 
 
-@command("transfers", "servent transfers", "servent transfers --watch", "servent transfers --json --watch")
+@command(
+    "transfers",
+    "servent transfers",
+    "servent transfers --watch",
+    "servent transfers --json --watch",
+    "servent transfers --clear",
+)
 @click.option("--watch", is_flag=True, help="Keep showing it until Ctrl-C; with --json one object a change.")
-def transfers(session: Session, watch: bool) -> None:
+@click.option("--clear", is_flag=True, help="Take the complete and cancelled ones off the list; files stay.")
+def transfers(session: Session, watch: bool, clear: bool) -> None:
     """What moves, what waits and why."""
     client = session.client()
+    if clear:
+        ended = [
+            one
+            for one in client.transfers()
+            if one.state in ("complete", "cancelled") and one.direction == "down"
+        ]
+        for one in ended:
+            client.remove_transfer(one.id)
+        count = len(ended)
+        session.show(
+            {"removed": count}, lambda: say(f"{count} taken off the list; files stay where they are")
+        )
+        return
     if watch:
         _watch(session, client)
         return
@@ -245,7 +285,9 @@ def _turn(session: Session, verb: str, wanted: tuple[str, ...], every: bool) -> 
     client = session.client()
     if every:
         want = {"pause": ("active", "queued", "connecting", "metadata"), "resume": ("paused",)}[verb]
-        wanted = tuple(entry.id for entry in client.transfers() if entry.state in want)
+        wanted = tuple(
+            entry.id for entry in client.transfers() if entry.state in want and entry.direction == "down"
+        )
     elif not wanted:
         raise UsageError("say which transfer", advice="`servent transfers` lists them; --all takes all.")
     turned = [getattr(client, verb)(name) for name in wanted]
@@ -273,6 +315,25 @@ def pause(session: Session, transfer: tuple[str, ...], every: bool) -> None:
 def resume(session: Session, transfer: tuple[str, ...], every: bool) -> None:
     """Let a paused transfer go on."""
     _turn(session, "resume", transfer, every)
+
+
+@command("verify", "servent verify 1a2b3c")
+@click.argument("transfer", nargs=-1, required=True)
+def verify(session: Session, transfer: tuple[str, ...]) -> None:
+    """Read a transfer again from the disk.
+
+    What is not right is fetched afresh. A complete one is only read, 1 GB in about a second, and the
+    command ends with 2 when it was changed since.
+    """
+    client = session.client(timeout=VERIFY_WITHIN)
+    turned = [client.verify(name) for name in transfer]
+
+    def people() -> None:
+        for entry in turned:
+            what = "every byte is right" if entry.state == "complete" else f"it is {entry.state}"
+            say(f"{entry.name or entry.id[:12]}: {what}")
+
+    session.show(turned, people)
 
 
 @command("cancel", "servent cancel 1a2b3c")
@@ -328,7 +389,7 @@ def limits(
             ("up to each peer", now.per_peer_up_bytes_per_s),
             ("down from each peer", now.per_peer_down_bytes_per_s),
         ):
-            say(f"{label:20}{'no limit' if value is None else rate(value)}")
-        say(f"{'peers served at once':20} {now.upload_slots or 'no limit'}")
+            say(f"{label:21}{'no limit' if value is None else rate(value)}")
+        say(f"{'peers served at once':21}{now.upload_slots or 'no limit'}")
 
     session.show(now, people)

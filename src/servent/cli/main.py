@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pause": ("files:pause", "Pause a transfer."),
     "resume": ("files:resume", "Let a paused transfer go on."),
     "cancel": ("files:cancel", "End a transfer and remove what was fetched so far."),
+    "verify": ("files:verify", "Read a transfer again from the disk."),
     "limits": ("files:limits", "Show or set how fast this node may send and fetch."),
     "doctor": ("doctor:doctor", "Look for what usually goes wrong, and say what to do about it."),
     "relay": ("node:relay", "Run a relay server, and nothing else."),
@@ -48,6 +49,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "token": ("settings:token", "Tokens for scripts and other programs."),
     "demo": ("node:demo", "Five nodes on this machine do the main job, and you may watch."),
     "completion": ("node:completion", "Print the completion script of a shell."),
+    "openapi": ("node:openapi", "Print the local API's description, for programs that make clients."),
     "bugreport": ("doctor:bugreport", "Pack what helps to find a bug; holds no keys and no file contents."),
 }
 

@@ -95,15 +95,13 @@ class StillUp(ServentError):
 @command("down", "servent down")
 def down(session: Session) -> None:
     """Stop the node."""
-    from servent.api.client import NodeDown, read_api_file
+    from servent.api.lock import is_held
 
     client = session.client()
     client.shutdown()
     began = time.monotonic()
     while time.monotonic() - began < DOWN_WITHIN:
-        try:
-            read_api_file(session.folder)
-        except NodeDown:
+        if not is_held(session.folder):  # its process let go of everything: the next one may start
             session.show({"stopped": True}, lambda: say("stopped"))
             return
         time.sleep(0.02)
@@ -216,3 +214,17 @@ def completion(session: Session, shell: str) -> None:
         raise UsageError(f"no completion for {shell}")
     source = kind(cli, {}, "servent", "_SERVENT_COMPLETE").source()
     session.show({"shell": shell, "script": source}, lambda: say(source))
+
+
+@command("openapi", "servent openapi > servent.json")
+def openapi(session: Session) -> None:
+    """Print the local API's description, for programs that make clients.
+
+    OpenAPI 3.1. The node need not be running.
+    """
+    import servent
+    from servent.api import routing
+    from servent.api.server import COLLECTIONS
+    from servent.cli.base import print_json
+
+    print_json(routing.openapi(COLLECTIONS, servent.__version__))

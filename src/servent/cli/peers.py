@@ -68,9 +68,9 @@ def contact(
     def people() -> None:
         words = [
             now.petname or now.name or now.short_id,
-            "blocked" if now.blocked else "friend" if now.friend else "",
+            "is blocked" if now.blocked else "is a friend" if now.friend else "is no friend",
         ]
-        say(" ".join(word for word in words if word) + f" {now.id}")
+        say(" ".join(words) + f"; {now.id}")
 
     session.show(now, people)
 

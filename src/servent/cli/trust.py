@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from servent.api import schema
 from servent.cli.base import Session, command, group, hint, say, secret, table
 from servent.cli.text import duration, parse_duration
 from servent.errors import UsageError
+
+if TYPE_CHECKING:
+    from servent.api.client import Client
 
 
 @command(
@@ -47,15 +51,29 @@ def join(session: Session, ticket: str | None) -> None:
     you type as an argument.
     """
     text = secret(ticket, "SERVENT_TICKET", "Ticket", what="the ticket")
-    done = session.client().join(text)
+    client = session.client()
+    done = client.join(text)
 
     def people() -> None:
-        what = f"you are in the network {done.network}" if done.kind == "network" else f"you know {done.peer}"
+        what = (
+            f"you are in the network {done.network}"
+            if done.kind == "network"
+            else f"you know {_name(client, done.peer)}"
+        )
         say(what + (", and you are connected" if done.connected else ""))
 
     session.show(done, people)
     if not done.connected:
         hint(done.reason or "They are not reachable now; the node keeps trying.")
+        if done.kind == "network" and "refused" in (done.reason or ""):
+            hint("The invitation may be used up or revoked: ask for a new one.")
+
+
+def _name(client: Client, peer: str | None) -> str:
+    """What they call themselves, if they said so already, and their id."""
+    known = next((one for one in client.peers() if one.id == peer), None)
+    name = "" if known is None else known.petname or known.name
+    return f"{name} ({peer})" if name else str(peer)
 
 
 def _lifetime(text: str | None) -> float | None:
