@@ -5,30 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
 
 from servent.blobs import info, wire
 from servent.blobs.asks import Ban, Cancel, Complete, Effect, Wake
+from servent.blobs.copying import copy_from
 from servent.blobs.disk import Partial
 from servent.blobs.info import Collection
-from servent.blobs.lanes_hasher import Hasher
-from servent.blobs.lanes_intake import Checked, Intake, Mailbox
-from servent.blobs.lanes_pace import Buffers, Pace
+from servent.blobs.kit_service import Kit, Watcher
+from servent.blobs.lanes_intake import Checked, Intake
 from servent.blobs.pick import Swarm
 from servent.blobs.rows import Row
 from servent.blobs.scan import PARTIAL_PREFIX
 from servent.blobs.seed import already_there
 from servent.blobs.source_service import Source
-from servent.blobs.uploads_service import Holding, Uploads
-from servent.errors import BadMessage, ConnectionLost, DiskTrouble, PeerError, ServentError, WorldError
+from servent.blobs.uploads_service import Holding
+from servent.errors import BadMessage, ConnectionLost, DiskTrouble, PeerError, ServentError
 from servent.identity import PeerId
 from servent.limits import RateMeter
-from servent.net.peers import Peers
 from servent.net.session import Session
 
 log = logging.getLogger(__name__)
@@ -38,34 +33,6 @@ CHECKPOINT = 30.0  # s between two syncs to the disk
 LARGEST_ASK = 1024 * 1024  # bytes; small enough to move what is owed to another lane
 ASK_AGAIN = 20.0  # s until a peer that had nothing is asked again
 CONTACT_AGAIN = (2.0, 5.0, 10.0, 20.0, 30.0)  # s between two tries to reach who the link names
-
-
-@dataclass(frozen=True, slots=True)
-class Kit:
-    """What all downloads of a node share.
-
-    Attributes:
-        introduce: connects to whoever a link names.
-        offer: serve this from now on.
-        bulk: whether TCP lanes are dialed.
-    """
-
-    peers: Peers
-    uploads: Uploads
-    pace: Pace
-    buffers: Buffers
-    hasher: Hasher
-    mail: Mailbox
-    pool: ThreadPoolExecutor
-    clock: Callable[[], float]
-    bulk: bool
-
-
-class Watcher(Protocol):
-    """Who is told when a download changed, and keeps its row."""
-
-    def changed(self, download: Download) -> None: ...
-    async def introduce(self, contact: str) -> PeerId: ...
 
 
 class _Interrupted(Exception):
@@ -123,7 +90,7 @@ class Download:
         except* _Interrupted:
             await self._settle()
         except* DiskTrouble as trouble:
-            await self._stop_with(next(e for e in trouble.exceptions if isinstance(e, DiskTrouble)))
+            await self._stop_with(_first(trouble))
         finally:
             self._tasks = None
             self.sources.clear()
@@ -138,34 +105,18 @@ class Download:
         self.row.describe(collection)
         self.row.set("active", "copying what is on this machine already")
 
-        def work() -> Path | None:
-            partial = Partial.open(Path(self.row.to), collection)
-            try:
-                there = already_there(collection, partial.to)
-                if there is not None:
-                    partial.discard()
-                    return there
-                for piece in range(collection.pieces):
-                    if not partial.has(piece):
-                        try:
-                            data = holding.source.read_piece(piece)
-                        except WorldError:  # gone, changed, or not ours to read
-                            return None
-                        if not collection.verify(piece, data):
-                            return None
-                        partial.write_piece(piece, data)
-                        self.row.done_bytes = partial.done_bytes
-                return partial.finish()
-            finally:
-                partial.close()
-
-        final = await asyncio.to_thread(work)
+        final = await asyncio.to_thread(
+            copy_from, holding.source, collection, Path(self.row.to), self._copied
+        )
         if final is None:
             holding.upset("its files are gone, or have changed")
             return False
         self.row.path = str(final)
         self.done = True
         return True
+
+    def _copied(self, done_bytes: int) -> None:
+        self.row.done_bytes = done_bytes
 
     async def _settle(self) -> None:
         if self.intake is not None:
@@ -519,6 +470,14 @@ class Download:
             return "no peer is connected; going on as soon as one is"
         soon = max(0.0, min(self._ask_at.values()) - self._kit.clock())
         return f"none of {asked} connected peers offers it; asking again in {soon:.0f} s"
+
+
+def _first(group: BaseException) -> DiskTrouble:
+    """One of the troubles in a group of nothing else, however deep it lies."""
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    assert isinstance(group, DiskTrouble)
+    return group
 
 
 def _left_info(row: Row) -> bytes | None:

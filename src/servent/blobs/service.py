@@ -15,9 +15,10 @@ from typing import Literal
 
 from servent.blobs import names, rows, wire
 from servent.blobs.disk import Partial
-from servent.blobs.download_service import Download, Kit
+from servent.blobs.download_service import Download
 from servent.blobs.hashing import Shared
 from servent.blobs.info import parse
+from servent.blobs.kit_service import Kit
 from servent.blobs.lanes_hasher import Arena, Hasher
 from servent.blobs.lanes_intake import Mailbox, workers
 from servent.blobs.lanes_listen import Listener

@@ -6,17 +6,18 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from itertools import count as counter
-from typing import Any, Protocol
+from typing import Any
 
 from servent.blobs import wire
+from servent.blobs.bodies_service import ANSWER_LIMIT, Bodies
 from servent.blobs.choice import Kind, LaneChoice
-from servent.blobs.info import Collection
 from servent.blobs.lanes_bulk import BulkLane, FetchLane, candidates
-from servent.blobs.lanes_intake import Intake, Mailbox
+from servent.blobs.lanes_intake import Mailbox
 from servent.blobs.lanes_listen import own_hosts
 from servent.blobs.lanes_pace import Pace
 from servent.blobs.lanes_quic import QuicLane
 from servent.blobs.pieces import Bits
+from servent.blobs.swarming import Swarming
 from servent.codec import write_frame
 from servent.errors import BadMessage, ConnectionLost, PeerError, Refused, ServentError
 from servent.limits import RateMeter
@@ -25,47 +26,12 @@ from servent.net.session import Session
 
 log = logging.getLogger(__name__)
 
-ANSWER_LIMIT = 20.0  # s for an answer on the control stream, and for every MiB of a body
 QUIC_STREAMS = 4  # where there is no bulk lane; more gain little (see docs/benchmarks.md)
 BULK_AGAIN = (2.0, 5.0, 15.0, 60.0)  # s until the bulk lane is dialed again after it broke or failed
 STALL = 1.0  # s without a byte, with work to do, until the other lane takes over
 SLOW_STALL = 5.0  # s, on a lane that is slow anyway
 SLOW = 64 * 1024.0  # bytes/s
 ABSENCE = 60.0  # s a peer that is gone keeps its place in the list
-
-
-class Swarming(Protocol):
-    """The download a source works for. Everything happens on the loop."""
-
-    infohash: bytes
-    collection: Collection | None
-    intake: Intake | None
-
-    async def learn(self, source: Source) -> None:
-        """Get what is missing of the description from this source, so that `collection` and `intake` are there."""
-        ...
-
-    def joined(self, source: Source) -> bool:
-        """It may be asked from now on for what it has; False: not this one."""
-        ...
-
-    def more(self, source: Source, first: int, count: int) -> None:
-        """It has these now, too."""
-        ...
-
-    def left(self, source: Source) -> None:
-        """It is not asked any more."""
-        ...
-
-    def wanted(self, source: Source) -> list[tuple[int, int]]:
-        """(first, count) to ask of it now."""
-        ...
-
-    def arrived(self, source: Source, first: int, count: int) -> None: ...
-    def denied(self, source: Source, first: int, count: int) -> None: ...
-    def changed(self) -> None:
-        """Something a person sees is different now."""
-        ...
 
 
 class Source:
@@ -101,9 +67,7 @@ class Source:
         self._numbers = counter(1)
         self._stream: Stream | None = None
         self._writing = asyncio.Lock()
-        self._answers: asyncio.Queue[bytes | None] = asyncio.Queue(1)
-        self._answering = asyncio.Event()  # the answer has begun to come
-        self._expected: Callable[[wire.Body], bool] | None = None
+        self._bodies = Bodies()
         self._offer: asyncio.Future[wire.Offer]
         self._key: bytes | None = None
         self.have = Bits(0)
@@ -281,12 +245,11 @@ class Source:
 
         Raises TimeoutError when no answer begins; one that trickles ends the stream. Others wait for this one.
         """
-        self._expected = lambda body: body.kind == kind and fits(body.size)
-        self._answering.clear()
         async with asyncio.timeout(ANSWER_LIMIT):
+            self._bodies.expect(kind, fits)
             await self._say(message)
-            await self._answering.wait()
-        return await self._answers.get()
+            await self._bodies.begun.wait()
+        return await self._bodies.get()
 
     async def _listen(self) -> None:
         assert self._stream is not None
@@ -301,7 +264,7 @@ class Source:
                     self.reason = _plain(reason)
                     raise ConnectionLost(self.reason)
                 case wire.Body() | wire.Missing():
-                    await self._body(message)
+                    await self._bodies.take(message, self._stream)
                 case wire.Has(runs):
                     self._news(runs)
                 case wire.Slot(key):
@@ -314,31 +277,6 @@ class Source:
                     self.state, self.retry_after = "refused", 20.0
                     self.reason = _plain(reason) or "they stopped sharing it"
                     raise ConnectionLost(self.reason)
-
-    async def _body(self, message: wire.Body | wire.Missing) -> None:
-        expected, self._expected = self._expected, None
-        if expected is None:
-            raise BadMessage("an answer nobody asked for")
-        self._answering.set()
-        if isinstance(message, wire.Missing):
-            await self._answers.put(None)
-            return
-        if not expected(message):
-            raise BadMessage(f"a {message.kind} of {message.size} bytes")
-        assert self._stream is not None
-        parts: list[bytes] = []
-        left = message.size
-        try:
-            async with asyncio.timeout(ANSWER_LIMIT * (1 + message.size / 2**20)):
-                while left:
-                    part = await self._stream.read(min(left, 1 << 20))
-                    if not part:
-                        raise ConnectionLost("they stopped in the middle of an answer")
-                    parts.append(part)
-                    left -= len(part)
-        except TimeoutError:
-            raise ConnectionLost("they were too slow in the middle of an answer") from None
-        await self._answers.put(b"".join(parts))
 
     def _news(self, runs: list[tuple[int, int]]) -> None:
         for first, count in runs:
