@@ -278,3 +278,30 @@ def test_a_data_directory_that_cannot_be_made_is_said_plainly(tmp_path: Path) ->
     (tmp_path / "file").write_text("")
     with pytest.raises(WorldError, match="cannot be used"):
         run_daemon(Options(data_dir=tmp_path / "file" / "node"), open_fake)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc has malloc_trim")
+def test_memory_that_was_needed_once_is_given_back(tmp_path: Path) -> None:
+    """Small blocks with one kept now and then: the allocator alone would keep nearly all of it."""
+    script = """
+import asyncio, psutil
+from servent.api.daemon import be_thrifty, spare_memory
+spare_memory()
+async def main():
+    rss = psutil.Process().memory_info
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(be_thrifty(0.3, 8 * 2**20))
+    await asyncio.sleep(0.1)
+    held = [bytes(3000) for _ in range(60_000)]
+    most = rss().rss
+    held = held[::500] + [bytes(3000)]
+    await asyncio.sleep(1.0)
+    print(most, rss().rss)
+    task.cancel()
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True
+    )
+    most, after = map(int, done.stdout.split())
+    assert most - after > 100 * 2**20

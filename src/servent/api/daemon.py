@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
+import psutil
 
 import servent
 from servent.api import routes_node, server
@@ -41,6 +42,8 @@ DEFAULT_PORT = 7700
 PORTS_TRIED = 20
 PAGE_PORT = "page.port"  # in the data directory
 SETTLED_AFTER = 5.0  # s; by then what starting needed is free again
+TRIM_EVERY = 15.0  # s
+TRIM_STEP_BYTES = 24 * 1024 * 1024
 STOP_WITHIN = 8.0  # s; a node that does not stop by then is ended hard
 
 
@@ -145,6 +148,7 @@ async def _serving(ctx: Context, options: Options) -> AsyncIterator[WebProcess |
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(http.serve(sockets=[listening]), name="api: http")
             pumping = tasks.create_task(server.pump(ctx), name="api: events")
+            thrift = tasks.create_task(be_thrifty(), name="api: give memory back")
             paging = None
             wanted = configured.web.enabled if options.web is None else options.web
             if wanted:
@@ -161,6 +165,7 @@ async def _serving(ctx: Context, options: Options) -> AsyncIterator[WebProcess |
                 yield web
             finally:
                 pumping.cancel()
+                thrift.cancel()
                 if paging is not None:
                     paging.cancel()
                 http.should_exit = True
@@ -257,6 +262,26 @@ def give_back_memory() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
+
+
+async def be_thrifty(every: float = TRIM_EVERY, step: int = TRIM_STEP_BYTES) -> None:
+    """What many connections or large transfers needed goes back to the system when it has piled up.
+
+    glibc keeps what was freed: after minutes of hostile connections twice as much as is in use (measured).
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is None:
+        return
+    process = psutil.Process()
+    settled = process.memory_info().rss
+    while True:
+        await asyncio.sleep(every)
+        now = process.memory_info().rss
+        if now > settled + step:
+            await asyncio.to_thread(trim, 0)
+            settled = process.memory_info().rss
+        else:
+            settled = min(settled, now)
 
 
 @contextlib.contextmanager
