@@ -56,3 +56,24 @@ def test_a_folder_of_odd_names_arrives_byte_for_byte(tmp_path: Path) -> None:
             assert theirs == sorted(path.read_bytes() for path in folder.iterdir())
 
     asyncio.run(main())
+
+
+@pytest.mark.real
+def test_a_target_that_takes_nothing_pauses_the_download_and_goes_on_elsewhere_in_time(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_bytes(b"dear bob" * 9000)
+    (tmp_path / "to").write_bytes(b"a file where the folder should be")
+
+    async def main() -> None:
+        async with nodes(2, tmp_path / "nodes") as (ann, bob):
+            await bob.join(await ann.ticket())
+            share = await ann.blobs.add(tmp_path / "letter.txt")
+            await bob.blobs.fetch(f"magnet:?xt=urn:btmh:1220{share.id}", tmp_path / "to" / "bob")
+            await until(lambda: bob.blobs.transfers()[0].state == "paused")
+            [paused] = bob.blobs.transfers()
+            assert paused.error and str(tmp_path / "to") in paused.error
+            (tmp_path / "to").unlink()
+            await bob.blobs.resume(paused.id)
+            await until(lambda: bob.blobs.transfers()[0].state == "complete")
+            assert (tmp_path / "to" / "bob" / "letter.txt").stat().st_size == 72000
+
+    asyncio.run(main())
