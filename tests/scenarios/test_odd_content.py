@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from servent.blobs.disk import Partial
+from servent.errors import DiskTrouble
 from servent.node import Node
 from servent.testing.nodes import nodes
 
@@ -59,7 +61,9 @@ def test_a_folder_of_odd_names_arrives_byte_for_byte(tmp_path: Path) -> None:
 
 
 @pytest.mark.real
-def test_a_target_that_takes_nothing_pauses_the_download_and_goes_on_elsewhere_in_time(tmp_path: Path) -> None:
+def test_a_target_that_takes_nothing_pauses_the_download_and_goes_on_elsewhere_in_time(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "letter.txt").write_bytes(b"dear bob" * 9000)
     (tmp_path / "to").write_bytes(b"a file where the folder should be")
 
@@ -75,5 +79,30 @@ def test_a_target_that_takes_nothing_pauses_the_download_and_goes_on_elsewhere_i
             await bob.blobs.resume(paused.id)
             await until(lambda: bob.blobs.transfers()[0].state == "complete")
             assert (tmp_path / "to" / "bob" / "letter.txt").stat().st_size == 72000
+
+    asyncio.run(main())
+
+
+@pytest.mark.real
+def test_a_cancel_holds_also_where_nothing_can_be_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stuck(partial: Partial) -> None:
+        raise DiskTrouble("the file system is read-only")
+
+    (tmp_path / "letter.txt").write_bytes(b"dear bob" * 9000)
+    (tmp_path / "to").write_bytes(b"a file where the folder should be")
+
+    async def main() -> None:
+        async with nodes(2, tmp_path / "nodes") as (ann, bob):
+            await bob.join(await ann.ticket())
+            share = await ann.blobs.add(tmp_path / "letter.txt")
+            await bob.blobs.fetch(f"magnet:?xt=urn:btmh:1220{share.id}", tmp_path / "to" / "bob")
+            await until(lambda: bob.blobs.transfers()[0].state == "paused")
+            (tmp_path / "to").unlink()
+            monkeypatch.setattr(Partial, "discard", stuck)
+            await bob.blobs.cancel(bob.blobs.transfers()[0].id)
+            [one] = bob.blobs.transfers()
+            assert (one.state, "read-only" in one.reason) == ("cancelled", True)
 
     asyncio.run(main())

@@ -31,7 +31,7 @@ from servent.blobs.shares_service import Shares
 from servent.blobs.slots import Slots
 from servent.blobs.uploads_service import Uploads
 from servent.blobs.views import Limits, Settings, ShareView, TransferView, download_view, upload_view
-from servent.errors import NotFound, Refused, ServentError, UsageError, WorldError
+from servent.errors import DiskTrouble, NotFound, Refused, ServentError, UsageError, WorldError
 from servent.identity import PeerId
 from servent.net import ticket as tickets
 from servent.net.peers import Peers
@@ -360,9 +360,13 @@ class Blobs:
         await self._halt(row)
         if row.state == "complete":
             return
+        said = "you cancelled it"
         if row.info is not None:
-            await asyncio.to_thread(_discard, row)
-        row.set("cancelled", "you cancelled it")
+            try:
+                await asyncio.to_thread(_discard, row)
+            except DiskTrouble as trouble:
+                said = f"you cancelled it; what was fetched is still there: {trouble}"
+        row.set("cancelled", said)
         row.done_bytes = 0
         row.finished = self._wall()
         await self._save([id])
