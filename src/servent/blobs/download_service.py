@@ -438,7 +438,7 @@ class Download:
         if self._over.is_set() or self._tasks is None or self.row.state == "checking":
             return
         sources = list(self.sources.values())
-        if any(source.in_swarm and any(lane.owed for lane in source.lanes) for source in sources):
+        if any(source.in_swarm and any(lane.busy for lane in source.lanes) for source in sources):
             self.row.set("active", "")
         elif queued := [source for source in sources if source.state == "queued"]:
             best = min(queued, key=lambda source: source.position or 1 << 20)

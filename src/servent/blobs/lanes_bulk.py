@@ -46,6 +46,7 @@ class FetchLane:
     Attributes:
         kind: "tcp" or "quic".
         owed: ask id -> pieces that are still to come, as [first, count] runs.
+        coming: the run whose bytes are being read; it is struck from `owed` already.
         heard: when bytes last came, or when something was asked of an idle lane; the loop's clock.
         received_bytes: of pieces.
         waits: until when we ourselves do not read, because of a limit.
@@ -56,6 +57,7 @@ class FetchLane:
     def __init__(self, peer: PeerId, intake: Intake, pace: Pace, fetcher: Fetcher) -> None:
         self.peer, self.intake, self.pace, self.fetcher = peer, intake, pace, fetcher
         self.owed: dict[int, list[tuple[int, int]]] = {}
+        self.coming: tuple[int, int] | None = None
         self.owed_bytes = 0
         self.heard = 0.0
         self.waits = 0.0
@@ -74,6 +76,16 @@ class FetchLane:
     def close(self) -> None:
         """Close at once; `closed` is called when it is done."""
         raise NotImplementedError
+
+    @property
+    def busy(self) -> bool:
+        """Whether bytes are due on it."""
+        return self.coming is not None or bool(self.owed)
+
+    def unfinished(self) -> list[tuple[int, int]]:
+        """What was asked for here and is not all here: others are asked for it when the lane breaks."""
+        runs = [run for owed in list(self.owed.values()) for run in owed]
+        return [*runs, self.coming] if self.coming is not None else runs
 
     def covers(self, give: wire.Give | wire.Deny) -> None:
         """Strike what `give` speaks of from what is owed. Raises BadMessage: it was never asked for."""
@@ -96,6 +108,7 @@ class FetchLane:
         self.covers(give)
         if give.size != self.intake.size(give.first, give.count):
             raise BadMessage(f"{give.size} bytes announced for pieces of another size")
+        self.coming = give.first, give.count
 
 
 class BulkLane(FetchLane):
@@ -137,7 +150,7 @@ class BulkLane(FetchLane):
     def ask(self, number: int, first: int, count: int, now: float) -> None:
         if self._pipe is None or self.gone:
             raise ConnectionLost("the TCP lane is closed")
-        if not self.owed:
+        if not self.busy:
             self.heard = now
         self.owed_bytes += self.intake.size(first, count)
         with self._saying:
@@ -226,9 +239,10 @@ class BulkLane(FetchLane):
             except BaseException:
                 self.intake.buffers.give(buffer)
                 raise
-            self._mail.post(self._arrived, first, pieces, size)
-            self.intake.submit(self, first, pieces, buffer)
-            first, count = first + pieces, count - pieces
+            done, first, count = first, first + pieces, count - pieces
+            self.coming = (first, count) if count else None
+            self._mail.post(self._arrived, done, pieces, size)
+            self.intake.submit(self, done, pieces, buffer)
             if count:
                 self._speak(pipe)
 

@@ -31,7 +31,7 @@ class QuicLane(FetchLane):
     def ask(self, number: int, first: int, count: int, now: float) -> None:
         if self.gone:
             raise ConnectionLost("the stream is closed")
-        if not self.owed:
+        if not self.busy:
             self.heard = now
         self._say(frame(wire.Ask(number, first, count)))
         self.owed[number] = [(first, count)]
@@ -108,9 +108,10 @@ class QuicLane(FetchLane):
                 raise
             self.owed_bytes -= size
             self.received_bytes += size
-            self.fetcher.arrived(self, first, pieces)
-            self.intake.submit(self, first, pieces, buffer)
-            first, count = first + pieces, count - pieces
+            done, first, count = first, first + pieces, count - pieces
+            self.coming = (first, count) if count else None
+            self.fetcher.arrived(self, done, pieces)
+            self.intake.submit(self, done, pieces, buffer)
 
     async def _fill(self, buffer: memoryview, size: int) -> None:
         at = 0

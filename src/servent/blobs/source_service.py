@@ -388,7 +388,7 @@ class Source:
         self.choice.arrived(lane.kind, size, now)
         self._download.arrived(self, first, count)
         self.pump()
-        if not lane.owed:
+        if not lane.busy:
             self.choice.rested(lane.kind)
 
     def denied(self, lane: FetchLane, first: int, count: int, why: str) -> None:
@@ -412,8 +412,9 @@ class Source:
         if isinstance(error, PeerError) and not isinstance(error, Refused) and lane.kind == "quic":
             self.fault = error
         self._grow_quic()
-        owed = [run for runs in lane.owed.values() for run in runs]
+        owed = lane.unfinished()
         lane.owed.clear()
+        lane.coming = None
         if self.in_swarm:
             if self._usable() is None:
                 self._leave()  # others may take it; this source comes back with its next lane
@@ -466,7 +467,7 @@ class Source:
     def beat(self, now: float) -> None:
         """Look for lanes that fell silent; dial again what is due."""
         for lane in list(self.lanes):
-            if not lane.open or not lane.owed:
+            if not lane.open or not lane.busy:
                 continue
             silent = now - max(lane.heard, lane.waits)
             limit = SLOW_STALL if self.meter.rate(now) < SLOW else STALL
