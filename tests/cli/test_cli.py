@@ -252,6 +252,14 @@ def test_finished_transfers_are_checked_again_and_taken_off_the_list(servent: An
     assert servent("verify", made["id"]).code == 4
 
 
+def test_one_share_prints_its_link_alone(servent: Any, tmp_path: Path) -> None:
+    (tmp_path / "letter").write_text("x")
+    share = servent("send", str(tmp_path / "letter"), "--json").data
+    assert servent("shares", share["id"][:10]).out == share["link"] + "\n"
+    assert servent("shares", share["id"][:10], "--json").data["id"] == share["id"]
+    assert servent("shares", "ffffffffff").code == 4
+
+
 def test_the_apis_description_needs_no_node(servent: Any, tmp_path: Path) -> None:
     found = servent("openapi", data_dir=tmp_path / "nobody").data
     assert found["openapi"].startswith("3.") and "/api/v1/transfers" in found["paths"]

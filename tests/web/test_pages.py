@@ -237,7 +237,7 @@ def test_what_is_offered_shows_its_link_and_is_ended_there(api: FakeApi) -> None
         choose(user, "sv-shares", key)
         await see(user, share["path"])
         await see(user, share["link"])
-        await see(user, "1,240 files, 41.0 MB; nobody has fetched it yet")
+        await see(user, "1,240 files, 41.0 MB; nothing sent since the node started")
         assert any(each.tag == "img" for each in elements(user)), "a QR code"
         press(user, "Stop offering it")
         async with asyncio.timeout(5):

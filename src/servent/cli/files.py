@@ -171,38 +171,42 @@ def _gist(reason: str) -> str:
     return re.sub(r"\d+", "", reason)
 
 
-@command("shares", "servent shares", "servent shares --remove 1a2b3c")
+@command("shares", "servent shares", "servent shares 1a2b3c", "servent shares --remove 1a2b3c")
+@click.argument("share", required=False)
 @click.option("--remove", metavar="ID", help="Offer it no longer; the files stay.")
-def shares(session: Session, remove: str | None) -> None:
-    """What this node offers; `--remove` ends it."""
+def shares(session: Session, share: str | None, remove: str | None) -> None:
+    """What this node offers; `--remove` ends it.
+
+    With the id of one, or its beginning, it prints that one's link.
+    """
     client = session.client()
     if remove is not None:
         client.remove_share(remove)
         session.show({"removed": remove}, lambda: say("offered no longer; the files stay"))
         return
+    if share is not None:
+        found = client.share(share)
+        session.show(found, lambda: say(found.link or found.reason or f"it is {found.state}"))
+        return
     known = client.shares()
+    terminal = sys.stdout.isatty()  # there a link would be broken into lines, and could not be copied
     rows = [
         (
-            share.id[:12],
-            share.name,
-            share.state,
-            str(share.files),
-            size(share.size_bytes),
-            size(share.uploaded_bytes),
-            share.path,
-            share.link or share.reason,
+            one.id[:12],
+            one.name,
+            one.state,
+            str(one.files),
+            size(one.size_bytes),
+            size(one.uploaded_bytes),
+            one.path,
+            one.reason if terminal else one.link or one.reason,
         )
-        for share in known
+        for one in known
     ]
-    session.show(
-        known,
-        lambda: table(
-            ("id", "name", "is", "files", "size", "sent", "path", "link"),
-            rows,
-            empty="nothing; `servent send PATH`",
-            right=(3, 4, 5),
-        ),
-    )
+    headers = ("id", "name", "is", "files", "size", "sent", "path", "note" if terminal else "link")
+    session.show(known, lambda: table(headers, rows, empty="nothing; `servent send PATH`", right=(3, 4, 5)))
+    if terminal and known and not session.json:
+        hint("`servent shares ID` prints the link of one.")
 
 
 def _rows(known: list[schema.Transfer]) -> list[tuple[str, ...]]:

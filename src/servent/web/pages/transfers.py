@@ -52,9 +52,7 @@ def _share(desk: Desk, share: Share) -> ui.dialog:
         Words(share.name, "p", "result-title").props["dir"] = "auto"
         Words(share.path, "p", "full-id")
         sent = (
-            f"{size(share.uploaded_bytes)} sent so far"
-            if share.uploaded_bytes
-            else "nobody has fetched it yet"
+            f"{size(share.uploaded_bytes) if share.uploaded_bytes else 'nothing'} sent since the node started"
         )
         about = f"{share.files:,} file{'' if share.files == 1 else 's'}, {size(share.size_bytes)}; {sent}"
         if share.link:

@@ -49,7 +49,7 @@ class Shares extends HTMLElement {
     write(parts.why, about(share));
     write(parts.size, share.size_bytes || share.state === "ready" ? bytes(share.size_bytes) : "");
     write(parts.files, share.files ? `${share.files.toLocaleString("en")} ${share.files === 1 ? "file" : "files"}` : "");
-    write(parts.sent, share.uploaded_bytes ? `${bytes(share.uploaded_bytes)} sent` : share.state === "ready" ? "not fetched yet" : "");
+    write(parts.sent, share.uploaded_bytes ? `${bytes(share.uploaded_bytes)} sent` : "");
     attribute(parts.button, "aria-label", `Link of ${clean(share.name)}, and how to stop offering it`);
     parts.button.tabIndex = row.tabIndex;
   }
