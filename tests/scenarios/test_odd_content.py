@@ -8,6 +8,7 @@ import pytest
 
 from servent.blobs.disk import Partial
 from servent.errors import DiskTrouble
+from servent.net import ticket as tickets
 from servent.node import Node
 from servent.testing.nodes import nodes
 
@@ -104,5 +105,22 @@ def test_a_cancel_holds_also_where_nothing_can_be_deleted(
             await bob.blobs.cancel(bob.blobs.transfers()[0].id)
             [one] = bob.blobs.transfers()
             assert (one.state, "read-only" in one.reason) == ("cancelled", True)
+
+    asyncio.run(main())
+
+
+@pytest.mark.real
+def test_a_stranger_with_a_link_is_told_that_a_ticket_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_bytes(b"dear bob")
+
+    async def main() -> None:
+        async with nodes(2, tmp_path / "nodes") as (ann, bob):
+            share = await ann.blobs.add(tmp_path / "letter.txt")
+            assert share.infohash is not None
+            contact = tickets.encode(tickets.Ticket(await ann.address()))
+            await bob.blobs.fetch(ann.blobs.link(share.infohash, [contact]), tmp_path / "to")
+            await until(lambda: "a ticket from them lets you in" in bob.blobs.transfers()[0].reason)
+            await bob.join(await ann.ticket())
+            await until(lambda: bob.blobs.transfers()[0].state == "complete")
 
     asyncio.run(main())

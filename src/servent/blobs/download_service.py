@@ -21,7 +21,7 @@ from servent.blobs.scan import PARTIAL_PREFIX
 from servent.blobs.seed import already_there
 from servent.blobs.source_service import Source
 from servent.blobs.uploads_service import Holding
-from servent.errors import BadMessage, ConnectionLost, DiskTrouble, PeerError, ServentError
+from servent.errors import BadMessage, ConnectionLost, DiskTrouble, PeerError, Refused, ServentError
 from servent.identity import PeerId
 from servent.limits import RateMeter
 from servent.net.session import Session
@@ -329,7 +329,8 @@ class Download:
                         self._news.set()
                 except ServentError as wrong:
                     wait = CONTACT_AGAIN[min(tries, len(CONTACT_AGAIN) - 1)]
-                    self.contact_reason = f"{wrong}; next try in {wait:.0f} s"
+                    remedy = " (a ticket from them lets you in)" if isinstance(wrong, Refused) else ""
+                    self.contact_reason = f"{wrong}{remedy}; next try in {wait:.0f} s"
                     tries += 1
             else:
                 tries = 0
