@@ -156,3 +156,15 @@ def test_nodes_find_each_other_again_after_the_net_was_cut(tmp_path: Path, seed:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run(main())
+
+
+@pytest.mark.real
+def test_where_a_friend_is_outlives_a_kill_soon_after_meeting(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with nodes(2, tmp_path) as (ann, bob):
+            await bob.join(await ann.ticket())
+            await asyncio.sleep(0.5)  # far less than the usual time between two saves
+            rows = await bob.store.read(lambda db: db.execute("select count(*) from net_peers").fetchone()[0])
+            assert rows == 1
+
+    asyncio.run(main())

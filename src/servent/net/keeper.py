@@ -101,6 +101,11 @@ class Keeper:
         self._redial.drop(peer)
         self._book.forget(peer)
 
+    def save_soon(self) -> None:
+        """Somebody is here for the first time: a kill in the next seconds must not lose where."""
+        self._save_at = 0.0
+        self.wake()
+
     async def run(self) -> None:
         """Dial whom we miss, tell members of each other, follow changes of trust, save the book."""
         while True:

@@ -339,7 +339,8 @@ class Peers:
         peer = session.peer
         relay = next((path.address for path in session.paths() if path.kind == "relayed"), None)
         self._book.worked(peer, session.seen if session.dialed else None, relay, self._wall(), kept=True)
-        self._met.pop(peer, None)
+        if self._met.pop(peer, None) is None:
+            self._keeper.save_soon()
         if len(self._met) >= MOST_PEERS:
             del self._met[next(iter(self._met))]
         self._met[peer] = (session.profile.name, session.software)
