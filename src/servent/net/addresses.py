@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Iterator
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from servent.errors import UsageError
 
