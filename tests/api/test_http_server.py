@@ -189,3 +189,29 @@ def test_bad_requests_are_logged_by_rate(tmp_path: Path) -> None:
     lines = (tmp_path / LOG_FILE).read_text().splitlines()
     assert len(lines) == 1 and "Invalid HTTP request" in lines[0]
     assert not logging.getLogger("uvicorn.error").filters
+
+
+HAND = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "frames", [b"\x81\x82\x00\x00\x00\x00\xf8\xf8", b"\xff\xff\xff", b"\x81\x01a", b"\x88\x00" * 9]
+)
+def test_frames_before_the_handshake_are_no_traceback(
+    frames: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        async with served() as port:
+            for _ in range(5):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(HAND + frames)
+                writer.write_eof()
+                assert await ends(reader)
+                writer.close()
+            assert await ask(port)
+
+    asyncio.run(story())
+    assert not [record for record in caplog.records if record.name == "asyncio"]

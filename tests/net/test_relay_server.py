@@ -141,6 +141,35 @@ def test_a_bad_frame_ends_its_sender_and_nobody_else(junk: bytes | str) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    "junk", [b"\xff\xff\xff", b"\x81\x01a", b"GET / HTTP/1.1\r\n\r\n", b"\x88\x00" * 9, bytes(500)]
+)
+def test_junk_right_behind_the_handshake_is_no_traceback(
+    junk: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    hand = (
+        b"GET /relay HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Protocol: iroh-relay-v1\r\n\r\n"
+    )
+
+    async def story() -> None:
+        async with running() as relay:
+            for head in (hand, hand.replace(b"/relay", b"/ping"), hand.replace(b"iroh-relay-v1", b"chat")):
+                reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
+                writer.write(head + junk)
+                writer.write_eof()
+                async with asyncio.timeout(5):
+                    with contextlib.suppress(ConnectionError):
+                        await reader.read()
+                writer.close()
+            await enter(relay, ANN)
+            assert relay.view().clients == 1
+
+    asyncio.run(story())
+    assert not [record for record in caplog.records if record.name == "asyncio"]
+
+
 def test_the_newest_connection_of_a_key_receives() -> None:
     async def main() -> None:
         async with running() as relay:

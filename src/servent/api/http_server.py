@@ -18,6 +18,7 @@ if (
     sys.modules["uvicorn.supervisors"] = _unused
 import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 GRACE = 1  # s; requests under way may end
 HEAD_WITHIN = 10.0  # s from the first byte of a request (or the connection) to the end of its headers
@@ -74,6 +75,16 @@ class Patient(_Protocol):  # type: ignore[misc]
             self.transport.abort()
 
 
+class Calm(WebSocketsSansIOProtocol):
+    """uvicorn's WebSockets, where frames before the handshake's end are a reason to hang up, not a traceback."""
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            super().data_received(data)
+        except Exception:  # noqa: BLE001 it fails in several ways, and has sent nothing to the app then
+            self.transport.abort()
+
+
 class HttpServer(uvicorn.Server):
     """Serves `app` until `should_exit` is set. Leaves signals alone: the node stops in its own order."""
 
@@ -83,7 +94,7 @@ class HttpServer(uvicorn.Server):
                 app,
                 http=Patient,
                 loop="asyncio",
-                ws="websockets-sansio",
+                ws=Calm,
                 lifespan="off",
                 access_log=False,
                 log_config=None,

@@ -260,6 +260,9 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _answer(self, link: Link, request: Request) -> None:
+        if self._websocket.eof_sent:  # what came behind the request was so wrong that this is over already
+            self._core.end(link, "bad frame")
+            return
         response = _http(request) or self._websocket.accept(request)
         self._websocket.send_response(response)
         if response.status_code == 101:
