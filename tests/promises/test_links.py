@@ -474,6 +474,29 @@ def test_after_a_close_everything_says_that_the_connection_is_lost(play: Play) -
     play(scenario)
 
 
+def test_who_waits_on_a_connection_is_told_at_once_that_it_was_closed_here(play: Play) -> None:
+    async def scenario(network: Network) -> None:
+        async with network.pair() as (ann, bob):
+            near, other = await ann.open(), await ann.open()
+            await near.write(b"hello")
+            far = await bob.accept()
+            async with asyncio.TaskGroup() as group:
+                waiting = [
+                    group.create_task(_lost(wait))
+                    for wait in (near.read(10), other.read_exactly(10), ann.accept(), ann.read_datagram())
+                ]
+                ended = group.create_task(ann.wait_closed())
+                await asyncio.sleep(0.1)
+                assert not any(task.done() for task in (*waiting, ended))
+                async with asyncio.timeout(1.0):
+                    await ann.close(0, "enough")
+                    await asyncio.wait([*waiting, ended])
+            assert "enough" in ended.result()
+            del far  # dropped earlier, it would have ended the stream
+
+    play(scenario)
+
+
 async def _lost(work: Coroutine[Any, Any, object]) -> None:
     with pytest.raises(ConnectionLost) as caught:
         await work

@@ -124,7 +124,7 @@ _dead: deque[tuple[Any, tuple[Any, ...]]] = deque()  # what the collector found 
 
 @ffi._UNIFFI_RUST_FUTURE_CONTINUATION_CALLBACK  # type: ignore[untyped-decorator]
 def _wake(number: int, code: int) -> None:
-    """Rust says: poll again, or ready. Called on our thread inside poll, or on one of Rust's."""
+    """Rust says: poll again, or ready. Called on one of Rust's threads, or on ours inside any call into Rust."""
     thread = threading.get_ident()
     _inside.add(thread)
     call: RustCall | None = None
@@ -132,6 +132,8 @@ def _wake(number: int, code: int) -> None:
         call = _calls.pop(number)
         if thread == call.thread:
             call.code = code
+            if call.waits:  # not from inside its poll: another call of ours, a close perhaps, had this effect
+                call.loop.call_soon(call.woken, code)
             return
         try:
             call.loop.call_soon_threadsafe(call.woken, code)
@@ -172,6 +174,10 @@ class RustCall:
         self.code: int | None = None
         self._polled = False
         self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def waits(self) -> bool:
+        return self._waiter is not None
 
     def woken(self, code: int) -> None:
         if _dead:

@@ -293,6 +293,7 @@ class Session:
             except TimeoutError:
                 continue
         await self._connection.close(hello.CODE_OK, self.over)
+        raise ConnectionLost(self.over)  # ends the session here and now, whatever the closing waits for
 
     def _look(self) -> int:
         """Tell the peer when it moved; returns the bytes received so far."""
