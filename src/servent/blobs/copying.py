@@ -1,12 +1,15 @@
-"""From one place on this machine to another, piece by verified piece."""
+"""What is on this machine already: another copy, or what an earlier run left behind."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 from servent.blobs.disk import Partial
 from servent.blobs.info import Collection
+from servent.blobs.rows import Row
+from servent.blobs.scan import PARTIAL_PREFIX
 from servent.blobs.seed import PieceSource, already_there
 from servent.errors import WorldError
 
@@ -40,3 +43,12 @@ def copy_from(
         return partial.finish()
     finally:
         partial.close()
+
+
+def left_info(row: Row) -> bytes | None:
+    """What an earlier run that was killed before it could tell the store left beside the download. Blocks."""
+    try:
+        content = (Path(row.to) / f"{PARTIAL_PREFIX}{row.infohash.hex()[:16]}" / "info").read_bytes()
+    except OSError:
+        return None
+    return content if sha256(content).digest() == row.infohash else None

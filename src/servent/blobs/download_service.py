@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from hashlib import sha256
 from pathlib import Path
 
 from servent.blobs import info, wire
 from servent.blobs.asks import Ban, Cancel, Complete, Effect, Wake
-from servent.blobs.copying import copy_from
+from servent.blobs.copying import copy_from, left_info
 from servent.blobs.disk import Partial
 from servent.blobs.info import Collection
 from servent.blobs.kit_service import Kit, Watcher
 from servent.blobs.lanes_intake import Checked, Intake
 from servent.blobs.pick import Swarm
 from servent.blobs.rows import Row
-from servent.blobs.scan import PARTIAL_PREFIX
 from servent.blobs.seed import already_there
 from servent.blobs.source_service import Source
 from servent.blobs.uploads_service import Holding
@@ -31,7 +29,12 @@ log = logging.getLogger(__name__)
 BEAT = 0.25  # s between two looks at silent lanes and waiting peers
 CHECKPOINT = 30.0  # s between two syncs to the disk
 LARGEST_ASK = 1024 * 1024  # bytes; small enough to move what is owed to another lane
-ASK_AGAIN = 20.0  # s until a peer that had nothing is asked again
+ASK_AGAIN = (
+    1.0,
+    2.0,
+    5.0,
+    20.0,
+)  # s until a peer that had nothing is asked again: it may just begin to fetch, too
 CONTACT_AGAIN = (2.0, 5.0, 10.0, 20.0, 30.0)  # s between two tries to reach who the link names
 
 
@@ -66,6 +69,8 @@ class Download:
         self._trouble: DiskTrouble | None = None
         self._banned: dict[PeerId, Source] = {}  # dropped for good, with the fault of each
         self._ask_at: dict[PeerId, float] = {}
+        self._refusals: dict[PeerId, int] = {}
+        self._eager: set[PeerId] = set()  # fetch the same from us, and are being asked
         self.contact_reason = ""
         self._verify_all = False
 
@@ -157,7 +162,7 @@ class Download:
 
     async def _resume(self) -> None:
         """Open what an earlier run left on disk."""
-        content = self.row.info or await asyncio.to_thread(_left_info, self.row)
+        content = self.row.info or await asyncio.to_thread(left_info, self.row)
         if content is None:
             return
         self.row.info = content
@@ -278,10 +283,11 @@ class Download:
             self._news.set()
 
     def _met(self, peer: PeerId) -> None:
-        """Somebody fetches the same from us: it will have something soon."""
-        if peer not in self.sources:
-            self._ask_at.pop(peer, None)
-            self._news.set()
+        # Somebody fetches the same from us: it will have something soon.
+        if peer in self.sources:
+            self._eager.add(peer)  # it may be saying no just now; then it is asked again at once
+        self._ask_at.pop(peer, None)
+        self._news.set()
 
     async def _gather(self) -> None:
         """Ask every connected peer, and again later those that had nothing."""
@@ -314,7 +320,12 @@ class Download:
             source.state, source.reason, source.position = "dropped", str(source.fault), None
             self._banned[source.peer] = source
             return
-        self._ask_at[source.peer] = self._kit.clock() + (source.retry_after or ASK_AGAIN)
+        tries = self._refusals[source.peer] = self._refusals.get(source.peer, -1) + 1
+        patient = source.retry_after or ASK_AGAIN[min(tries, len(ASK_AGAIN) - 1)]
+        wait = 0.0 if source.peer in self._eager else patient
+        self._eager.discard(source.peer)
+        self._ask_at[source.peer] = self._kit.clock() + wait
+        self._news.set()
 
     async def _contact(self, contact: str) -> None:
         """Reach whom the link names, as long as no peer offers it."""
@@ -435,7 +446,6 @@ class Download:
                 checkpoint = clock() + CHECKPOINT
 
     def _explain(self) -> None:
-        """State and reason, from what the sources are doing."""
         if self._over.is_set() or self._tasks is None or self.row.state == "checking":
             return
         sources = list(self.sources.values())
@@ -479,12 +489,3 @@ def _first(group: BaseException) -> DiskTrouble:
         group = group.exceptions[0]
     assert isinstance(group, DiskTrouble)
     return group
-
-
-def _left_info(row: Row) -> bytes | None:
-    """What an earlier run that was killed before it could tell the store left beside the download. Blocks."""
-    try:
-        content = (Path(row.to) / f"{PARTIAL_PREFIX}{row.infohash.hex()[:16]}" / "info").read_bytes()
-    except OSError:
-        return None
-    return content if sha256(content).digest() == row.infohash else None

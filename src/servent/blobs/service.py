@@ -337,7 +337,9 @@ class Blobs:
         """Go on where it stopped. Raises NotFound."""
         row = self._row(id)
         if row.state in ("paused", "failed", "cancelled"):
-            if (ending := self._running.get(id)) is not None:  # it paused itself and is still closing its files
+            if (
+                ending := self._running.get(id)
+            ) is not None:  # it paused itself and is still closing its files
                 await asyncio.wait([ending])
             row.set("connecting", "starting")
             row.finished = None

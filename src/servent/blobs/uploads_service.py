@@ -29,13 +29,14 @@ from servent.trust.service import TrustService
 
 log = logging.getLogger(__name__)
 
-REFUSAL = wire.Refuse("not available here", 20.0)  # the same for "no such thing" and "not for you"
+REFUSAL = wire.Refuse("not available here")  # the same for "no such thing" and "not for you"
 OPEN_LIMIT = 5.0  # s for the first frame of a stream
 BEAT = 0.25  # s between two looks at what there is to tell
 GRACE = 30.0  # s a TCP lane may go on without its control stream
 CLIENTS_MOST = 1024  # peers times collections
 QUIC_LANES_MOST = 8  # of one upload; a fetcher of ours opens four
 GOODBYE = 1.0  # s for whom we tell that it is over to read that
+EARLY_MOST = 64  # things we have not that somebody asked for, and who for each
 MESSAGES_MOST = 64  # notices that wait for a slow reader; then the stream ends
 
 
@@ -122,6 +123,7 @@ class Uploads:
         self.slots = slots
         self.listener = listener
         self.holdings: dict[bytes, Holding] = {}
+        self._early: dict[bytes, set[PeerId]] = {}  # who asked for what we have not, oldest first
         self.uploads: dict[tuple[PeerId, bytes], Upload] = {}
         self._clock = asyncio.get_running_loop().time
         self._active = asyncio.Event()
@@ -131,6 +133,8 @@ class Uploads:
     def offer(self, holding: Holding) -> None:
         """Serve this from now on, in place of an older holding of the same."""
         self.holdings[holding.collection.infohash] = holding
+        for peer in self._early.pop(holding.collection.infohash, ()):
+            holding.wanted_by(peer)
 
     def withdraw(self, infohash: bytes) -> None:
         """Serve it no more; whoever fetches it is told."""
@@ -155,11 +159,21 @@ class Uploads:
     def _allowed(self, peer: PeerId) -> bool:
         return self._trust.allows(peer, wire.SERVICE)
 
+    def _came_early(self, peer: PeerId, infohash: bytes) -> None:
+        """Two who begin to fetch the same at once ask each other too soon: remember to ask back."""
+        if infohash not in self._early and len(self._early) >= EARLY_MOST:
+            del self._early[next(iter(self._early))]
+        early = self._early.setdefault(infohash, set())
+        if len(early) < EARLY_MOST:
+            early.add(peer)
+
     async def _control(self, session: Session, stream: Stream, want: wire.Want) -> None:
         peer, key = session.peer, (session.peer, want.infohash)
         holding = self.holdings.get(want.infohash)
         full = len(self.uploads) >= CLIENTS_MOST and key not in self.uploads
         if holding is None or full or not self._allowed(peer):
+            if holding is None and self._allowed(peer):
+                self._came_early(peer, want.infohash)
             await write_frame(stream, REFUSAL)
             return
         upload = self.uploads.get(key)
