@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from servent import config
+from servent.api import settings
 from servent.errors import UsageError
+
+
+def change(folder: Path, key: str, text: str) -> config.Config:
+    """What `servent config set` does."""
+    settings.change(folder, {key: settings.parse_value(key, text)})
+    return config.load(folder)
 
 
 def test_no_file_means_defaults(tmp_path: Path) -> None:
@@ -32,7 +39,7 @@ def test_broken_toml_says_where(tmp_path: Path) -> None:
 
 def test_set_keeps_comments_and_other_keys(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("# mine\n[net]\nlan = true # here\n")
-    changed = config.change(tmp_path, "net.lan", "false")
+    changed = change(tmp_path, "net.lan", "false")
     assert not changed.net.lan
     text = (tmp_path / "config.toml").read_text()
     assert "# mine" in text and "lan = false" in text
@@ -49,15 +56,15 @@ def test_set_keeps_comments_and_other_keys(tmp_path: Path) -> None:
     ],
 )
 def test_set_understands_what_people_type(tmp_path: Path, key: str, text: str, value: object) -> None:
-    assert dict(config.walk(config.change(tmp_path, key, text)))[key] == value
+    assert dict(config.walk(change(tmp_path, key, text)))[key] == value
 
 
 def test_a_bad_set_changes_nothing(tmp_path: Path) -> None:
-    config.change(tmp_path, "net.lan", "false")
+    change(tmp_path, "net.lan", "false")
     before = (tmp_path / "config.toml").read_bytes()
     for key, text in [("net.lan", "maybe"), ("net.nothing", "1"), ("api.port", "-1"), ("nowhere", "1")]:
         with pytest.raises(UsageError):
-            config.change(tmp_path, key, text)
+            change(tmp_path, key, text)
     assert (tmp_path / "config.toml").read_bytes() == before
 
 

@@ -1,13 +1,12 @@
 """One Config out of every room's settings, read from `config.toml` in the data directory.
 
-Order of precedence: command line, then environment (only SERVENT_DATA_DIR), then the file, then defaults.
+Order of precedence: command line, then the file, then defaults. `api.settings` changes the file.
 An error names the file, the key and the remedy; an unknown key is an error, since a misspelt limit that
 is silently ignored costs more than a start that fails.
 """
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -102,15 +101,6 @@ class Config(Struct, forbid_unknown_fields=True):
 FILE_NAME = "config.toml"
 
 
-def default_data_dir() -> Path:
-    """SERVENT_DATA_DIR, or the platform's place for a program's data."""
-    if named := os.environ.get("SERVENT_DATA_DIR"):
-        return Path(named)
-    from platformdirs import user_data_path
-
-    return user_data_path("servent", appauthor=False)
-
-
 def default_download_dir() -> Path:
     from platformdirs import user_downloads_path
 
@@ -152,41 +142,6 @@ def load(data_dir: Path) -> Config:
         return parse(tomllib.loads(text), str(path))
     except tomllib.TOMLDecodeError as wrong:
         raise UsageError(f"{path}: {wrong}", advice="`servent config edit` opens it.") from wrong
-
-
-def change(data_dir: Path, key: str, text: str) -> Config:
-    """Set one key, as `servent config set net.lan false` does; comments in the file stay.
-
-    `text` is a TOML value; a bare word stands for a string. Nothing is written unless the whole
-    file is valid afterwards.
-
-    Raises:
-        UsageError: no such key, or the value does not fit.
-    """
-    import tomlkit
-    import tomlkit.exceptions
-
-    section, _, name = key.partition(".")
-    known = dict(walk(Config()))
-    if key not in known:
-        raise UsageError(f"no setting is called {key!r}", advice="`servent config get` lists them all.")
-    path = data_dir / FILE_NAME
-    document = tomlkit.parse(path.read_text("utf-8")) if path.exists() else tomlkit.document()
-    try:
-        value = tomlkit.value(text)
-    except (tomlkit.exceptions.ParseError, ValueError):  # a bare word
-        value = tomlkit.string(text)
-    if isinstance(known[key], str) and not isinstance(value, str):
-        value = tomlkit.string(text)
-    if section not in document:
-        document[section] = tomlkit.table()
-    document[section][name] = value
-    config = parse(document.unwrap(), f"{key} = {text}")
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = path.with_suffix(".new")
-    fresh.write_text(tomlkit.dumps(document), "utf-8")
-    fresh.replace(path)
-    return config
 
 
 def walk(config: Config) -> Iterator[tuple[str, Any]]:
