@@ -140,8 +140,22 @@ def _wake(number: int, code: int) -> None:
         except RuntimeError:  # the loop is closed, nobody waits any more
             call.code = code
     finally:
+        loop = call.loop if call is not None else None
         del call  # before we are outside: it may be the last that knows it
         _inside.discard(thread)
+        if _dead:
+            _bury_soon(loop)
+
+
+def _bury_soon(loop: asyncio.AbstractEventLoop | None) -> None:
+    """Somewhere that is not a wake-up: what died in the last one would otherwise keep its sockets open."""
+    if loop is not None:
+        try:
+            loop.call_soon_threadsafe(_bury)
+            return
+        except RuntimeError:
+            pass  # closed, as it is when a node has ended
+    threading.Thread(target=_bury, name="give back to iroh", daemon=True).start()
 
 
 def _rust_call(fn: Any, *args: Any) -> Any:
@@ -154,8 +168,11 @@ def _rust_call(fn: Any, *args: Any) -> Any:
 
 def _bury() -> None:
     """Give back to Rust what died inside a wake-up. Not from inside one."""
-    while _dead:
-        free, args = _dead.popleft()
+    while True:
+        try:
+            free, args = _dead.popleft()
+        except IndexError:  # also when another thread took the last
+            return
         free(*args)
 
 
