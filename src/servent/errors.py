@@ -25,6 +25,10 @@ class NotFound(UsageError):
     """What you named does not exist here."""
 
 
+class Doubtful(UsageError):
+    """It can be done, but rarely is what a person means: say it again with `confirm`."""
+
+
 class PeerError(ServentError):
     """The other side broke the protocol."""
 

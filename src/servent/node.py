@@ -37,6 +37,7 @@ from servent.net.reach_service import ReachService
 from servent.net.router import Handler
 from servent.net.settings import PeersSettings
 from servent.net.wire import Profile
+from servent.share.service import LIBRARY_FILE, Share
 from servent.store import Store
 from servent.trust.service import TrustService
 
@@ -125,16 +126,28 @@ class Node:
         self.blobs = Blobs(
             self.peers, self.trust, self.store, config.blobs, self.download_dir, wall=self._wall
         )
+        self.share = Share(
+            self.peers,
+            self.trust,
+            self.blobs,
+            self.store,
+            Store(self.data_dir / LIBRARY_FILE),
+            self.data_dir,
+            wall=self._wall,
+        )
         await end.enter_async_context(self.store)
         await self.trust.open()
         await self.blobs.open()
+        await self.share.open()
         tasks = await end.enter_async_context(_Rooms())
         end.push_async_callback(self.peers.close)
         end.push_async_callback(self.blobs.close)
+        end.push_async_callback(self.share.close)
         tasks.start(self.peers.run(), "peers")
         await self.peers.ready.wait()
         tasks.start(self.reach.run(), "reach")
         tasks.start(self.blobs.run(), "blobs")
+        tasks.start(self.share.run(), "share")
         if config.relay.enabled:
             relays += await self._carry_relay(tasks, end)
             await self.endpoint.use_relays(relays)

@@ -22,7 +22,16 @@ from starlette.routing import Route
 from servent.api.keys import includes
 from servent.api.schema import API, Problem, Scope
 from servent.codec import plainly
-from servent.errors import DiskTrouble, NotFound, PeerError, Refused, ServentError, Unreachable, UsageError
+from servent.errors import (
+    DiskTrouble,
+    Doubtful,
+    NotFound,
+    PeerError,
+    Refused,
+    ServentError,
+    Unreachable,
+    UsageError,
+)
 
 log = logging.getLogger("servent.api")
 
@@ -70,6 +79,7 @@ class ProblemError(Exception):
 def problem_of(error: BaseException) -> Problem:
     """How an error looks from outside: whose move it is decides the status."""
     kinds: list[tuple[type[BaseException], int, str, str]] = [
+        (Doubtful, 409, "confirm", "look at this first"),
         (NotFound, 404, "not-found", "not found"),
         (UsageError, 400, "usage", "cannot be done as asked"),
         (Refused, 403, "refused", "refused"),

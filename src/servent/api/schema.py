@@ -24,8 +24,23 @@ Lifetime = Annotated[float, Meta(gt=0, le=10 * 365 * 86400.0)]
 PathKind = Literal["direct", "relayed"]
 Scope = Literal["read", "control", "admin"]
 SCOPES: tuple[Scope, ...] = ("read", "control", "admin")  # each includes the ones before it
-Topic = Literal["status", "reach", "peers", "transfers", "shares", "networks", "log", "resync"]
-TOPICS: tuple[Topic, ...] = ("status", "reach", "peers", "transfers", "shares", "networks", "log")
+Topic = Literal[
+    "status",
+    "reach",
+    "peers",
+    "transfers",
+    "shares",
+    "networks",
+    "folders",
+    "wishes",
+    "feeds",
+    "codes",
+    "log",
+    "resync",
+]
+TOPICS: tuple[Topic, ...] = (
+    "status", "reach", "peers", "transfers", "shares", "networks", "folders", "wishes", "feeds", "codes", "log",
+)  # fmt: skip
 TransferState = Literal[
     "connecting", "metadata", "queued", "active", "paused", "checking", "complete", "failed", "cancelled"
 ]
@@ -35,7 +50,7 @@ ENDED: frozenset[str] = frozenset({"complete", "failed", "cancelled"})
 class Problem(Struct, frozen=True, kw_only=True):
     """Every answer that is no success (RFC 9457, application/problem+json).
 
-    `type` is one of `usage`, `not-found`, `refused`, `unreachable`, `world`, `peer`, `timeout`,
+    `type` is one of `usage`, `confirm`, `not-found`, `refused`, `unreachable`, `world`, `peer`, `timeout`,
     `unauthorized`, `bug`, each as `urn:servent:<word>`; `advice` is the next step for the person.
     """
 
@@ -310,7 +325,8 @@ class Source(Struct, frozen=True, kw_only=True):
 class Transfer(Struct, frozen=True, kw_only=True):
     """`reason` is always a sentence while nothing moves; `advice` the next step after a failure.
 
-    `checking`: share of a check of what is on disk that is done, None while there is none.
+    `checking`: share of a check of what is on disk that is done, None while there is none. `place`: in the queue
+    of downloads that wait for their turn, 0 is next. `wanted_files`: how many of `files`, None for all.
     """
 
     id: str
@@ -333,6 +349,12 @@ class Transfer(Struct, frozen=True, kw_only=True):
     error: str | None = None
     advice: str | None = None
     checking: float | None = None
+    priority: Literal["low", "normal", "high"] = "normal"
+    place: int | None = None
+    foreground: bool = False
+    in_order: bool = False
+    wanted_files: int | None = None
+    preview: bool = False
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
