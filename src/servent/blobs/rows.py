@@ -28,6 +28,7 @@ State = Literal[
     "connecting", "metadata", "queued", "active", "paused", "checking", "complete", "failed", "cancelled"
 ]
 ENDED: frozenset[State] = frozenset(("complete", "failed", "cancelled"))
+Priority = Literal["low", "normal", "high"]
 
 
 class Files(Struct, array_like=True):
@@ -52,11 +53,35 @@ class _Body(Struct):
     started: float
     finished: float | None
     path: str | None
+    priority: Priority = "normal"
+    order: float = 0.0
+    foreground: bool = False
+    in_order: bool = False
+    preview: bool = False
+    wanted: list[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How something is to be fetched; the words of `Row`. `paused`: put into the queue, begun when told to."""
+
+    priority: Priority = "normal"
+    paused: bool = False
+    foreground: bool = False
+    in_order: bool = False
+    preview: bool = False
+    wanted: Sequence[int] | None = None
 
 
 @dataclass(eq=False, slots=True)
 class Row:
-    """One transfer. `started` and `finished` are wall clock."""
+    """One transfer. `started` and `finished` are wall clock.
+
+    Attributes:
+        order: place among those of its priority; the smallest is next. `foreground`: the user waits for it.
+        in_order: from its beginning on, for a player. `preview`: to look at; it leaves by itself.
+        wanted: indexes of the files to fetch; None: all.
+    """
 
     id: str
     infohash: bytes
@@ -74,6 +99,12 @@ class Row:
     files: int = 0
     finished: float | None = None
     path: str | None = None
+    priority: Priority = "normal"
+    order: float = 0.0
+    foreground: bool = False
+    in_order: bool = False
+    preview: bool = False
+    wanted: list[int] | None = None
     info: bytes | None = None
 
     def set(self, state: State, reason: str, *, error: str | None = None, advice: str | None = None) -> None:
