@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from servent.api import schema, settings
 from servent.blobs.views import Limits, ShareView, SourceView, TransferView
-from servent.errors import ServentError, UsageError
+from servent.errors import NotFound, ServentError, UsageError
 from servent.net import ticket as tickets
 from servent.node import Node
 
@@ -81,6 +83,13 @@ class Files:
 
     def transfers(self) -> list[schema.Transfer]:
         return [_transfer(view) for view in self._node.blobs.transfers()]
+
+    def some_transfers(self, ids: Sequence[str]) -> list[schema.Transfer]:
+        found = []
+        for id in ids:
+            with contextlib.suppress(NotFound):  # it has left the list since
+                found.append(_transfer(self._node.blobs.transfer(id)))
+        return found
 
     async def pause(self, transfer: str) -> None:
         await self._node.blobs.pause(transfer)

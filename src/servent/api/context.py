@@ -23,6 +23,7 @@ class Context:
         stop: asks the daemon to end the node.
         restart_web: asks the daemon to start the page's process again; None where there is none.
         lag: how late the event loop ran during the last second, in seconds.
+        lanes: how many pages look at transfers right now, see `lane`.
     """
 
     node: Face
@@ -34,6 +35,7 @@ class Context:
     stop: Callable[[], None] = lambda: None
     restart_web: Callable[[], Awaitable[None]] | None = None
     lag: float = 0.0
+    lanes: int = 0
     started: float = field(default_factory=time.monotonic)
     wall_clock: Callable[[], float] = time.time
     guard: Guard | None = None

@@ -199,7 +199,8 @@ class Transfers:
         """One of them. Raises NotFound."""
         if id in self._rows:
             return self._view(self._rows[id], self._clock())
-        for view in self.views():
+        for one in self._uploads.uploads.values() if id.startswith("up-") else ():
+            view = upload_view(one, self._clock(), self._name, self._path)
             if view.id == id:
                 return view
         raise NotFound(f"no transfer is called {id[:40]!r}", advice="`servent transfers` lists them.")
