@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -279,6 +279,9 @@ class FakeNode:
 
     def transfers(self) -> list[schema.Transfer]:
         return [self._now(transfer) for transfer in self._transfers]
+
+    def some_transfers(self, ids: Sequence[str]) -> list[schema.Transfer]:
+        return [self._now(transfer) for transfer in ids if transfer in self._transfers]
 
     def _turn(self, transfer: str, state: schema.TransferState) -> None:
         _made, started = self._transfers[transfer]
