@@ -9,7 +9,7 @@ from pathlib import Path
 
 from servent.blobs.service import Blobs
 from servent.net.peers import Peers
-from servent.share import rows
+from servent.share import index, rows
 from servent.store import Store
 from servent.trust.service import TrustService
 
@@ -40,6 +40,7 @@ class Share:
         )  # fmt: skip
         self.library_store = library
         library.migrate(rows.ROOM, rows.STEPS)
+        library.migrate(index.ROOM, index.STEPS)
 
     async def open(self) -> None:
         """Load what is remembered. The node's store is open already."""
