@@ -124,7 +124,8 @@ class Queue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     `most_active`: downloads that move at once. `polite`: background transfers keep the added delay of the line to
     `target_ms`. `on_complete`: a program run after each download, see `docs/settings.md`. `now` is a sentence
-    about what holds at this moment (read only).
+    about what holds at this moment (read only). `alternative`: the second set of limits holds in place of the usual
+    ones and of the schedule's, until it is switched off; switched by hand, for "not so fast for a while".
     """
 
     most_active: Annotated[int, Meta(ge=1, le=1000)] = 5
@@ -134,6 +135,9 @@ class Queue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     target_ms: Annotated[int, Meta(ge=5, le=500)] = 25
     on_complete: Annotated[str, Meta(max_length=1000)] = ""
     now: str = ""
+    alternative: bool = False
+    alternative_up_bytes_per_s: Annotated[int, Meta(ge=1024, le=2**50)] | None = 500_000
+    alternative_down_bytes_per_s: Annotated[int, Meta(ge=1024, le=2**50)] | None = 2_000_000
 
 
 # first run
