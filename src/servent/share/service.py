@@ -10,6 +10,7 @@ from pathlib import Path
 from servent.blobs.service import Blobs
 from servent.net.peers import Peers
 from servent.share import index, rows
+from servent.share.safety_service import SafetyService
 from servent.store import Store
 from servent.trust.service import TrustService
 
@@ -41,10 +42,12 @@ class Share:
         self.library_store = library
         library.migrate(rows.ROOM, rows.STEPS)
         library.migrate(index.ROOM, index.STEPS)
+        self.safety = SafetyService(peers, trust, store, wall=wall)
 
     async def open(self) -> None:
         """Load what is remembered. The node's store is open already."""
         await self.library_store.open()
+        await self.safety.open()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -52,4 +55,5 @@ class Share:
 
     async def close(self) -> None:
         """Stop every part; the files of others stay with `blobs`."""
+        self.safety.close()
         await self.library_store.close()
