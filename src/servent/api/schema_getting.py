@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from servent.api.schema import PathText, ShortName
 from servent.api.schema_share import Content, Kind, Page, PeerPath
@@ -97,15 +97,9 @@ class History(Struct, frozen=True, kw_only=True):
 class ScheduleRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Limits for part of the week, local time. `days`: 0 Monday to 6. `begin` after `end` goes over midnight."""
 
-    days: Annotated[list[Annotated[int, Meta(ge=0, le=6)]], Meta(min_length=1, max_length=7)] = [
-        0,
-        1,
-        2,
-        3,
-        4,
-        5,
-        6,
-    ]
+    days: Annotated[list[Annotated[int, Meta(ge=0, le=6)]], Meta(min_length=1, max_length=7)] = field(
+        default_factory=lambda: list(range(7))
+    )
     begin: Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
     end: Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
     up_bytes_per_s: Annotated[int, Meta(ge=1024, le=2**50)] | None = None
