@@ -91,3 +91,13 @@ def test_every_piece_is_hashed_alone_as_in_its_file(size: int, piece_length: int
 def test_what_is_no_layer_has_no_root(layer: bytes, width: int) -> None:
     with pytest.raises(ValueError):
         tree.root_of_layer(layer, width)
+
+
+@given(blocks=st.integers(1, 200), short=st.integers(0, 100), up=st.integers(0, 4))
+def test_a_layer_reduced_is_the_layer_of_longer_pieces(blocks: int, short: int, up: int) -> None:
+    data = bytes(index % 251 for index in range(blocks * tree.BLOCK - short))
+    leaves = tree.hash_blocks(data)
+    fine, coarse = 2 * tree.BLOCK, (2 << up) * tree.BLOCK
+    if tree.has_layer(len(data), coarse):
+        layer = tree.piece_layer(leaves, fine)
+        assert tree.reduce_layer(layer, fine, coarse) == tree.piece_layer(leaves, coarse)

@@ -248,6 +248,10 @@ class Handles:
         self._busy: dict[int, tuple[int, int]] = {}  # file number -> descriptor, users
         self._closed = False
 
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
     @contextmanager
     def use(self, number: int) -> Iterator[int]:
         """The descriptor of file `number`, open as long as the block runs."""

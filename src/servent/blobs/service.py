@@ -18,13 +18,15 @@ from servent.blobs.lanes_listen import Listener
 from servent.blobs.lanes_pace import Buffers, Pace
 from servent.blobs.lanes_tls import Certificate
 from servent.blobs.magnet import Magnet, magnet
+from servent.blobs.resolving_service import Resolver
 from servent.blobs.rows import How
 from servent.blobs.shares_service import Shares
 from servent.blobs.slots import Slots
 from servent.blobs.transfers_service import PLAIN, Transfers
-from servent.blobs.uploads_service import Uploads
+from servent.blobs.uploads_service import Holding, Uploads
 from servent.blobs.views import Limits, Settings, ShareView, TransferView
 from servent.errors import NotFound, WorldError
+from servent.identity import PeerId
 from servent.net.peers import Peers
 from servent.net.wire import Bulk
 from servent.store import Store
@@ -143,6 +145,7 @@ class Blobs:
         await asyncio.to_thread(self._reading.shutdown)
         await asyncio.to_thread(self._hasher.close)
         self._shares.close()
+        self._uploads.resolved.clear()
 
     def bulk(self) -> Bulk | None:
         """For the profile in our hello: where the TCP lane listens, None while it does not."""
@@ -187,6 +190,28 @@ class Blobs:
         if holding is None:
             raise NotFound("nothing with this hash is shared here")
         return magnet(holding.collection, contacts)
+
+    # -- on demand
+
+    def resolve_with(self, resolver: Resolver) -> None:
+        """Ask `resolver(peer, infohash)` for what nothing is offered under yet. After `open`."""
+        self._uploads.resolved.resolver = resolver
+
+    def offer_on_demand(self, holding: Holding, peer: PeerId | None = None) -> None:
+        """Serve this until nobody has fetched it for a minute: to `peer` alone, or to all whom it allows."""
+        self._uploads.offer_on_demand(holding, peer)
+
+    def withdraw_on_demand(self, infohash: bytes, peer: PeerId | None = None) -> None:
+        """Serve it no more; whoever fetches it is told."""
+        self._uploads.resolved.drop(infohash, peer)
+
+    def offered_to(self, peer: PeerId) -> list[bytes]:
+        """Infohashes of what is offered on demand to this peer alone, least used first."""
+        return self._uploads.resolved.of(peer)
+
+    def check_rights(self) -> None:
+        """Somebody may have less than before: end what they fetch of it."""
+        self._uploads.check_rights()
 
     # -- fetching
 

@@ -99,6 +99,14 @@ def piece_layer(leaves: bytes, piece_length: int) -> bytes:
     return b"".join([root_of_layer(leaves[at : at + step], width) for at in range(0, len(leaves), step)])
 
 
+def reduce_layer(layer: bytes, piece_length: int, to: int) -> bytes:
+    """The piece layer at the larger piece length `to`, of a file that has more than one piece of it."""
+    width = to // piece_length
+    step = width * HASH
+    level = level_of(piece_length // BLOCK)
+    return b"".join([root_of_layer(layer[at : at + step], width, level) for at in range(0, len(layer), step)])
+
+
 def root_of_pieces(layer: bytes, piece_length: int) -> bytes:
     """The `pieces root` of a file with this piece layer of more than one piece."""
     return root_of_layer(layer, 0, level_of(piece_length // BLOCK))

@@ -17,6 +17,7 @@ from servent.blobs.lanes_listen import Listener
 from servent.blobs.lanes_pace import Pace
 from servent.blobs.lanes_serve import serve_quic
 from servent.blobs.pieces import Bits
+from servent.blobs.resolving_service import Resolved
 from servent.blobs.seed import PieceSource
 from servent.blobs.slots import Effect, Ended, Granted, Queued, Rejected, Slots
 from servent.codec import frame, write_frame
@@ -49,6 +50,7 @@ class Holding:
 
     Attributes:
         upset: called once when its files cannot be read any more, with why.
+        allowed: who may have it, beside the grant for the service; asked again whenever rights change.
         uploaded_bytes: to everybody since the start.
     """
 
@@ -56,6 +58,7 @@ class Holding:
     source: PieceSource
     upset: Callable[[str], None] = lambda why: None
     wanted_by: Callable[[PeerId], None] = lambda peer: None
+    allowed: Callable[[PeerId], bool] = lambda peer: True
     uploaded_bytes: int = 0
 
     @property
@@ -123,6 +126,7 @@ class Uploads:
         self.slots = slots
         self.listener = listener
         self.holdings: dict[bytes, Holding] = {}
+        self.resolved = Resolved(asyncio.get_running_loop().time, self._gone, self._fetched)
         self._early: dict[bytes, set[PeerId]] = {}  # who asked for what we have not, oldest first
         self.uploads: dict[tuple[PeerId, bytes], Upload] = {}
         self._clock = asyncio.get_running_loop().time
@@ -138,9 +142,38 @@ class Uploads:
 
     def withdraw(self, infohash: bytes) -> None:
         """Serve it no more; whoever fetches it is told."""
-        if self.holdings.pop(infohash, None) is not None:
-            for upload in [one for key, one in self.uploads.items() if key[1] == infohash]:
-                self._end(upload, "not available here any more")
+        holding = self.holdings.pop(infohash, None)
+        if holding is not None:
+            self._end_all(holding)
+
+    def _end_all(self, holding: Holding) -> None:
+        for upload in [one for one in self.uploads.values() if one.holding is holding]:
+            self._end(upload, "not available here any more")
+
+    def _gone(self, holding: Holding) -> None:
+        self._end_all(holding)
+        if (close := getattr(holding.source, "close", None)) is not None:
+            close()
+
+    def _fetched(self, holding: Holding) -> bool:
+        return any(one.holding is holding for one in self.uploads.values())
+
+    async def find(self, peer: PeerId, infohash: bytes) -> Holding | None:
+        """What `peer` may have under this hash: offered already, or found by the resolver."""
+        if not self._allowed(peer):
+            return None
+        holding = self.holdings.get(infohash)
+        if holding is not None and holding.allowed(peer):
+            return holding
+        found = await self.resolved.find(peer, infohash)
+        if len(self.resolved):
+            self._active.set()
+        return found
+
+    def offer_on_demand(self, holding: Holding, peer: PeerId | None = None) -> None:
+        """Serve it until nobody has fetched it for a minute: to `peer` alone, or to all whom it allows."""
+        self.resolved.put(holding, peer)
+        self._active.set()
 
     # -- streams
 
@@ -169,9 +202,9 @@ class Uploads:
 
     async def _control(self, session: Session, stream: Stream, want: wire.Want) -> None:
         peer, key = session.peer, (session.peer, want.infohash)
-        holding = self.holdings.get(want.infohash)
+        holding = await self.find(peer, want.infohash)
         full = len(self.uploads) >= CLIENTS_MOST and key not in self.uploads
-        if holding is None or full or not self._allowed(peer):
+        if holding is None or full:
             if holding is None and self._allowed(peer):
                 self._came_early(peer, want.infohash)
             await write_frame(stream, REFUSAL)
@@ -348,23 +381,24 @@ class Uploads:
         """Turns, news of pieces, and rights that were taken back, until cancelled."""
         self._trust.on_change(self.check_rights)
         while True:
-            if not self.uploads:
+            if not self.uploads and not len(self.resolved):
                 self._active.clear()
                 await self._active.wait()
             await asyncio.sleep(BEAT)
             self._beat(self._clock())
+            self.resolved.tidy(self._clock())
 
     def check_rights(self) -> None:
         """Drop everybody who may not have anything any more."""
         for upload in list(self.uploads.values()):
-            if not self._allowed(upload.peer):
+            if not self._allowed(upload.peer) or not upload.holding.allowed(upload.peer):
                 self._end(upload, REFUSAL.reason)
 
     def _beat(self, now: float) -> None:
         due = self.slots.next_tick()
         if due is not None and due <= now:
             self.apply(self.slots.tick(now))
-        haves: dict[bytes, int] = {}
+        haves: dict[Holding, int] = {}
         for upload in list(self.uploads.values()):
             new = upload.sent_bytes - upload.settled_bytes
             upload.settled_bytes += new
@@ -379,11 +413,11 @@ class Uploads:
             elif upload.told is not None and upload.control is not None:
                 self._tell_news(upload, haves)
 
-    def _tell_news(self, upload: Upload, haves: dict[bytes, int]) -> None:
+    def _tell_news(self, upload: Upload, haves: dict[Holding, int]) -> None:
         collection = upload.holding.collection
-        have = haves.get(collection.infohash)
+        have = haves.get(upload.holding)
         if have is None:
-            have = haves[collection.infohash] = upload.holding.have.value
+            have = haves[upload.holding] = upload.holding.have.value
         assert upload.told is not None
         new = Bits(collection.pieces, have & ~upload.told)
         if not new:
