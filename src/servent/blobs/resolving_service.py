@@ -27,6 +27,7 @@ class _Kept:
     holding: Holding
     cost: int
     used: float
+    pinned: bool = False
 
 
 class Resolved:
@@ -51,19 +52,19 @@ class Resolved:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def put(self, holding: Holding, peer: PeerId | None = None) -> None:
-        """Offer it until it is idle for a while: to `peer` alone, or to everybody whom it allows."""
+    def put(self, holding: Holding, peer: PeerId | None = None, *, pinned: bool = False) -> None:
+        """Offer it until it is idle for a while (`pinned`: until it is dropped): to `peer` alone, or to all it allows."""
         key = peer, holding.collection.infohash
         self._drop(key)
         collection = holding.collection
         cost = len(collection.info) + FILE_BYTES * len(collection.files)
         cost += sum(map(len, collection.layers.values()))
-        self._kept[key] = _Kept(holding, cost, self._clock())
+        self._kept[key] = _Kept(holding, cost, self._clock(), pinned)
         self._bytes += cost
         for old in list(self._kept):
             if len(self._kept) <= MOST and self._bytes <= MOST_BYTES:
                 break
-            if old != key and not self._busy(self._kept[old].holding):
+            if old != key and not self._kept[old].pinned and not self._busy(self._kept[old].holding):
                 self._drop(old)
 
     def get(self, peer: PeerId, infohash: bytes) -> Holding | None:
@@ -75,6 +76,11 @@ class Resolved:
                 self._kept.move_to_end(key)
                 return kept.holding
         return None
+
+    def alone(self, peer: PeerId, infohash: bytes) -> Holding | None:
+        """What is offered to this peer and nobody else under this hash."""
+        kept = self._kept.get((peer, infohash))
+        return kept.holding if kept is not None else None
 
     def of(self, peer: PeerId) -> list[bytes]:
         """Infohashes of what is offered to this peer alone, least used first."""
@@ -113,7 +119,7 @@ class Resolved:
     def tidy(self, now: float) -> None:
         """Let go of what nobody has fetched for a while."""
         for key, kept in list(self._kept.items()):
-            if self._busy(kept.holding):
+            if kept.pinned or self._busy(kept.holding):
                 kept.used = now
             elif now - kept.used > IDLE:
                 self._drop(key)

@@ -197,9 +197,17 @@ class Blobs:
         """Ask `resolver(peer, infohash)` for what nothing is offered under yet. After `open`."""
         self._uploads.resolved.resolver = resolver
 
-    def offer_on_demand(self, holding: Holding, peer: PeerId | None = None) -> None:
-        """Serve this until nobody has fetched it for a minute: to `peer` alone, or to all whom it allows."""
-        self._uploads.offer_on_demand(holding, peer)
+    def offer_on_demand(self, holding: Holding, peer: PeerId | None = None, *, pinned: bool = False) -> None:
+        """Serve this until nobody has fetched it for a minute (`pinned`: until it is withdrawn).
+
+        Args:
+            peer: to whom alone; None: to all whom it allows.
+        """
+        self._uploads.offer_on_demand(holding, peer, pinned=pinned)
+
+    def sent(self, peer: PeerId, infohash: bytes) -> int | None:
+        """Bytes that `peer` has got of it in its present visit; None while it does not fetch it."""
+        return self._uploads.sent(peer, infohash)
 
     def withdraw_on_demand(self, infohash: bytes, peer: PeerId | None = None) -> None:
         """Serve it no more; whoever fetches it is told."""

@@ -162,6 +162,8 @@ class Uploads:
         """What `peer` may have under this hash: offered already, or found by the resolver."""
         if not self._allowed(peer):
             return None
+        if self._trust.only_by_pass(peer, wire.SERVICE):
+            return self.resolved.alone(peer, infohash)
         holding = self.holdings.get(infohash)
         if holding is not None and holding.allowed(peer):
             return holding
@@ -170,10 +172,15 @@ class Uploads:
             self._active.set()
         return found
 
-    def offer_on_demand(self, holding: Holding, peer: PeerId | None = None) -> None:
+    def offer_on_demand(self, holding: Holding, peer: PeerId | None = None, *, pinned: bool = False) -> None:
         """Serve it until nobody has fetched it for a minute: to `peer` alone, or to all whom it allows."""
-        self.resolved.put(holding, peer)
+        self.resolved.put(holding, peer, pinned=pinned)
         self._active.set()
+
+    def sent(self, peer: PeerId, infohash: bytes) -> int | None:
+        """Bytes that `peer` has got of it in its present visit; None while it does not fetch it."""
+        upload = self.uploads.get((peer, infohash))
+        return upload.sent_bytes if upload is not None else None
 
     # -- streams
 
@@ -391,8 +398,14 @@ class Uploads:
     def check_rights(self) -> None:
         """Drop everybody who may not have anything any more."""
         for upload in list(self.uploads.values()):
-            if not self._allowed(upload.peer) or not upload.holding.allowed(upload.peer):
+            if not self._may_go_on(upload):
                 self._end(upload, REFUSAL.reason)
+
+    def _may_go_on(self, upload: Upload) -> bool:
+        if self._trust.only_by_pass(upload.peer, wire.SERVICE):
+            infohash = upload.holding.collection.infohash
+            return self.resolved.alone(upload.peer, infohash) is upload.holding
+        return self._allowed(upload.peer) and upload.holding.allowed(upload.peer)
 
     def _beat(self, now: float) -> None:
         due = self.slots.next_tick()

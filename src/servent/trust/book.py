@@ -19,6 +19,7 @@ from servent.trust.naming import clean_name
 from servent.trust.networks import Membership
 
 MAX_PRESENT = 10_000  # peers whose hello we remember
+MAX_GUESTS = 256  # passes at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,14 @@ class Verdict:
         friend: a friend of mine.
         networks: keys of the networks of mine that the peer proved to be in.
         reason: in words, for our own log and page; never sent to the other side.
+        guest: let in for named services alone; ask it nothing, tell it nothing.
     """
 
     known: bool
     friend: bool = False
     networks: frozenset[bytes] = frozenset()
     reason: str = ""
+    guest: bool = False
 
 
 class Book:
@@ -49,6 +52,7 @@ class Book:
         self._defaults: dict[str, grants.Audience] = {}
         self._present: dict[PeerId, tuple[Membership, ...]] = {}
         self._named: frozenset[PeerId] = frozenset()  # in any grant
+        self._guests: dict[str, tuple[PeerId, frozenset[str]]] = {}  # passes: who, for which services
 
     # -- from disk
 
@@ -140,7 +144,27 @@ class Book:
             for word, true in (("friend", friend), ("shared network", networks), ("named", named))
             if true
         ]
-        return Verdict(bool(why), friend, networks, ", ".join(why) or "a stranger")
+        guest = not why and any(whom == peer for whom, _ in self._guests.values())
+        reason = ", ".join(why) or ("a guest" if guest else "a stranger")
+        return Verdict(bool(why) or guest, friend, networks, reason, guest)
+
+    # -- guests
+
+    def admit(self, name: str, peer: PeerId, services: Iterable[str]) -> None:
+        """Let `peer` in for exactly these services ("app/1"), until `dismiss(name)`. In memory only.
+
+        Raises:
+            UsageError: too many guests.
+        """
+        if name not in self._guests and len(self._guests) >= MAX_GUESTS:
+            raise UsageError(
+                f"{MAX_GUESTS} guests are let in already", advice="Wait until some of them left."
+            )
+        self._guests[name] = peer, frozenset(services)
+
+    def dismiss(self, name: str) -> bool:
+        """Take a pass back. False: there is none."""
+        return self._guests.pop(name, None) is not None
 
     # -- grants
 
@@ -192,7 +216,18 @@ class Book:
         """Whether `peer`, whose hello was accepted, may use `service` now."""
         if peer == self.me or self.contacts.is_blocked(peer):
             return False
+        return self._covered(peer, service) or self._has_pass(peer, service)
+
+    def only_by_pass(self, peer: PeerId, service: str) -> bool:
+        """Whether it may use `service` as a guest and not by any grant: then only what is meant for it alone."""
+        return not self._covered(peer, service) and self._has_pass(peer, service)
+
+    def _has_pass(self, peer: PeerId, service: str) -> bool:
+        return any(whom == peer and service in services for whom, services in self._guests.values())
+
+    def _covered(self, peer: PeerId, service: str) -> bool:
         verdict = self.verdict(peer)
+        known = verdict.known and not verdict.guest
         return self.grant_for(service).covers(
-            peer, friend=verdict.friend, shares_network=bool(verdict.networks), known=verdict.known
+            peer, friend=verdict.friend, shares_network=bool(verdict.networks), known=known
         )

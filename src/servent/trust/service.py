@@ -390,6 +390,18 @@ class TrustService:
         """The last connection of `peer` is gone; what it proved counts no more."""
         self._book.forget_hello(peer)
 
+    # -- guests
+
+    def admit(self, name: str, peer: PeerId, services: Iterable[str]) -> None:
+        """Let `peer` in for exactly these services until `dismiss(name)`, or the end of the process."""
+        self._book.admit(name, peer, services)
+        self._told()
+
+    def dismiss(self, name: str) -> None:
+        """Take a pass back; whoever was here by it alone is told goodbye."""
+        if self._book.dismiss(name):
+            self._told()
+
     # -- grants
 
     async def grant(self, service: str, audience: Audience, peers: Iterable[PeerId] = ()) -> Grant:
@@ -412,6 +424,10 @@ class TrustService:
     def allows(self, peer: PeerId, service: str) -> bool:
         """Whether `peer` may use `service` now. In memory, a few microseconds; asked for every stream."""
         return self._book.allows(peer, service)
+
+    def only_by_pass(self, peer: PeerId, service: str) -> bool:
+        """Whether `peer` may use it as a guest alone: give it what is meant for it, and nothing else."""
+        return self._book.only_by_pass(peer, service)
 
     # -- the disk
 
@@ -438,11 +454,14 @@ class TrustService:
         try:
             await self._store.write(job)
         finally:
-            for callback in list(self._listeners):
-                callback()
+            self._told()
             for network in {change.network for change in changes if isinstance(change, SavedRecords)}:
                 for tell in list(self._record_listeners):
                     tell(network)
+
+    def _told(self) -> None:
+        for callback in list(self._listeners):
+            callback()
 
     async def _save_if_possible(self, changes: Sequence[Change]) -> None:
         """For what peers brought about: a full disk must not keep them out. Memory has it until the next start."""
