@@ -249,7 +249,7 @@ class Download:
         )
         self.row.describe(collection)
         self.row.done_bytes = partial.done_bytes
-        if self.infohash not in kit.uploads.holdings:
+        if self.infohash not in kit.uploads.holdings and not self.row.only:
             kit.uploads.offer(Holding(collection, partial, wanted_by=self._met))
         self._watcher.changed(self)
         if self._swarm.complete:
@@ -298,6 +298,8 @@ class Download:
             for session in kit.peers.sessions():
                 peer = session.peer
                 if peer in self.sources or peer in self._banned or self._ask_at.get(peer, 0.0) > now:
+                    continue
+                if session.verdict.guest if not self.row.only else peer not in self.row.only:
                     continue
                 source = Source(session, self, kit.pace, kit.mail, kit.clock, bulk=kit.bulk)
                 self.sources[peer] = source

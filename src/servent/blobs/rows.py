@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from servent.blobs.info import Collection
+from servent.identity import PeerId
 
 ROOM = "blobs"
 STEPS = (
@@ -59,6 +60,7 @@ class _Body(Struct):
     in_order: bool = False
     preview: bool = False
     wanted: list[int] | None = None
+    only: list[bytes] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class How:
     in_order: bool = False
     preview: bool = False
     wanted: Sequence[int] | None = None
+    only: Sequence[PeerId] = ()
 
 
 @dataclass(eq=False, slots=True)
@@ -81,6 +84,7 @@ class Row:
         order: place among those of its priority; the smallest is next. `foreground`: the user waits for it.
         in_order: from its beginning on, for a player. `preview`: to look at; it leaves by itself.
         wanted: indexes of the files to fetch; None: all.
+        only: private: nobody but these peers is asked for it, and it is served to nobody. Empty: not private.
     """
 
     id: str
@@ -105,6 +109,7 @@ class Row:
     in_order: bool = False
     preview: bool = False
     wanted: list[int] | None = None
+    only: list[bytes] = field(default_factory=list)
     info: bytes | None = None
 
     def set(self, state: State, reason: str, *, error: str | None = None, advice: str | None = None) -> None:

@@ -130,6 +130,7 @@ class Transfers:
             in_order=how.in_order,
             preview=how.preview,
             wanted=None if how.wanted is None else list(how.wanted),
+            only=[bytes(peer) for peer in how.only],
         )
         if how.paused:
             row.set("paused", "you have not started it yet")
@@ -172,7 +173,12 @@ class Transfers:
         """What was fetched is served on, from where it lies now."""
         collection, path = download.collection, download.row.path
         holding = self._uploads.holdings.get(download.infohash)
-        if collection is None or path is None or (holding is not None and isinstance(holding.source, Seed)):
+        if (
+            download.row.only
+            or collection is None
+            or path is None
+            or (holding is not None and isinstance(holding.source, Seed))
+        ):
             return
         final = Path(path)
         paths = [(final.name, *parts[1:]) for parts in names.safe_paths(collection)]
