@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from servent.blobs.info import Collection
 from servent.blobs.lanes_hasher import Hasher
 from servent.blobs.lanes_intake import Mailbox
 from servent.blobs.lanes_pace import Buffers, Pace
+from servent.blobs.places import Copy
 from servent.blobs.uploads_service import Uploads
 from servent.identity import PeerId
 from servent.net.peers import Peers
+from servent.net.session import Session
 
 if TYPE_CHECKING:
     from servent.blobs.download_service import Download
+
+
+Finder = Callable[[Sequence[bytes]], Awaitable[dict[bytes, list[Copy]]]]
+Assistant = Callable[[Session, Collection], Awaitable[bool]]
+
+
+async def _no_copies(roots: Sequence[bytes]) -> dict[bytes, list[Copy]]:
+    return {}
+
+
+async def _no_help(session: Session, collection: Collection) -> bool:
+    return False
+
+
+@dataclass(slots=True)
+class Aids:
+    """What other rooms do for downloads.
+
+    Attributes:
+        copies: where this machine has contents, by pieces root.
+        assist: asks a peer to serve what it has of a collection that it does not know; whether it has any.
+    """
+
+    copies: Finder = _no_copies
+    assist: Assistant = _no_help
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +65,7 @@ class Kit:
     pool: ThreadPoolExecutor
     clock: Callable[[], float]
     bulk: bool
+    aids: Aids = field(default_factory=Aids)
 
 
 class Watcher(Protocol):

@@ -29,6 +29,13 @@ class Place(NamedTuple):
     stamp: int
 
 
+class Copy(NamedTuple):
+    """A content of which this machine has a copy. `layer`: its piece layer at `info.piece_length_for(size)`, or b""."""
+
+    place: Place
+    layer: bytes
+
+
 class Placed:
     """Read-only access to pieces of `collection` whose files lie where `places` says. Safe from several threads.
 
@@ -118,7 +125,8 @@ class Placed:
 
 
 def _is_it(seen: os.stat_result, place: Place) -> bool:
-    return seen.st_size == place.size and seen.st_mtime_ns == place.stamp and stat.S_ISREG(seen.st_mode)
+    same = seen.st_size == place.size and seen.st_mtime_ns == place.stamp
+    return same and stat.S_ISREG(seen.st_mode) and seen.st_nlink > 0
 
 
 def open_place(place: Place) -> int:

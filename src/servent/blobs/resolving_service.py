@@ -83,8 +83,8 @@ class Resolved:
         return kept.holding if kept is not None else None
 
     def of(self, peer: PeerId) -> list[bytes]:
-        """Infohashes of what is offered to this peer alone, least used first."""
-        return [infohash for whom, infohash in self._kept if whom == peer]
+        """Infohashes of what is offered to this peer alone and not pinned, least used first."""
+        return [key[1] for key, kept in self._kept.items() if key[0] == peer and not kept.pinned]
 
     async def find(self, peer: PeerId, infohash: bytes) -> Holding | None:
         """What is offered, or can be. None takes at least `QUANTUM`, whether it is not there or not for them."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from servent.blobs import rows, wire
-from servent.blobs.kit_service import Kit
+from servent.blobs.kit_service import Aids, Assistant, Finder, Kit
 from servent.blobs.lanes_hasher import Arena, Hasher
 from servent.blobs.lanes_intake import Mailbox, workers
 from servent.blobs.lanes_listen import Listener
@@ -19,6 +19,7 @@ from servent.blobs.lanes_pace import Buffers, Pace
 from servent.blobs.lanes_tls import Certificate
 from servent.blobs.magnet import Magnet, magnet
 from servent.blobs.resolving_service import Resolver
+from servent.blobs.polite_service import Polite
 from servent.blobs.rows import How
 from servent.blobs.shares_service import Shares
 from servent.blobs.slots import Slots
@@ -67,12 +68,14 @@ class Blobs:
         self._mail = Mailbox(loop)
         self._limits = Limits.of(settings)
         self._pace = Pace(self._clock, self._limits.rates())
+        self.polite = Polite(peers, self._pace, enabled=settings.polite, target=settings.target_ms / 1000)
         self._arena = Arena(MEMORY_BYTES)
         self._buffers = Buffers(MEMORY_BYTES, self._arena.view)
         self._hasher = Hasher(self._arena)
         self._checking = ThreadPoolExecutor(workers(), thread_name_prefix="check")
         self._reading = ThreadPoolExecutor(2, thread_name_prefix="serve")
         self._listener: Listener | None = None
+        self._aids = Aids()
         self._uploads: Uploads
         self._shares: Shares
         self._transfers: Transfers
@@ -109,6 +112,7 @@ class Blobs:
             self._checking,
             self._clock,
             self._settings.bulk,
+            self._aids,
         )
         self._transfers = Transfers(
             kit, self._shares, self._trust, self._store, self.download_dir, self._wall, self._told
@@ -124,6 +128,7 @@ class Blobs:
                 tasks.create_task(self._uploads.run(), name="uploads")
                 tasks.create_task(self._transfers.run(), name="transfers")
                 tasks.create_task(self._tidy(), name="give memory back")
+                tasks.create_task(self.polite.run(), name="a good neighbour")
                 if self._listener is not None:
                     tasks.create_task(self._listener.run(), name="TCP lanes")
                 self._shares.tasks = tasks
@@ -196,6 +201,14 @@ class Blobs:
     def resolve_with(self, resolver: Resolver) -> None:
         """Ask `resolver(peer, infohash)` for what nothing is offered under yet. After `open`."""
         self._uploads.resolved.resolver = resolver
+
+    def find_copies_with(self, finder: Finder) -> None:
+        """Ask `finder(roots)` which contents this machine has before they are fetched. After `open`."""
+        self._aids.copies = finder
+
+    def assist_with(self, assistant: Assistant) -> None:
+        """Have `assistant(session, collection)` ask peers who know nothing of a collection for what they have of it."""
+        self._aids.assist = assistant
 
     def offer_on_demand(self, holding: Holding, peer: PeerId | None = None, *, pinned: bool = False) -> None:
         """Serve this until nobody has fetched it for a minute (`pinned`: until it is withdrawn).

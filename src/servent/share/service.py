@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from servent.blobs.service import Blobs
+from servent.identity import PeerId
 from servent.net.peers import Peers
 from servent.share import index, rows
+from servent.share.content_service import ContentService
 from servent.share.safety_service import SafetyService
 from servent.store import Store
 from servent.trust.service import TrustService
@@ -43,11 +45,16 @@ class Share:
         library.migrate(rows.ROOM, rows.STEPS)
         library.migrate(index.ROOM, index.STEPS)
         self.safety = SafetyService(peers, trust, store, wall=wall)
+        self.folders_for: Callable[[PeerId], frozenset[int]] = lambda peer: frozenset()
+        self.content = ContentService(
+            peers, blobs, library, lambda peer: self.folders_for(peer), self.safety.blocks_content
+        )
 
     async def open(self) -> None:
         """Load what is remembered. The node's store is open already."""
         await self.library_store.open()
         await self.safety.open()
+        self.content.open()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -55,5 +62,6 @@ class Share:
 
     async def close(self) -> None:
         """Stop every part; the files of others stay with `blobs`."""
+        self.content.close()
         self.safety.close()
         await self.library_store.close()

@@ -1,0 +1,115 @@
+"""Where the library has a content: questions to `library.db`, as jobs for its reader."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from servent.errors import NotFound
+from servent.share.assembly import MAX_FOLDER_FILES, Known
+
+MOST_PLACES = 16  # of one content
+MOST_FOLDERS = 1000
+
+_FILE = "id, folder, dir, name, size, mtime_ns, root, layer"
+
+
+class _Paths:
+    """Paths of directories, each climbed once."""
+
+    def __init__(self, db: Any) -> None:
+        self._db = db
+        self._known: dict[int, str] = {}
+
+    def of(self, folder: int, directory: int) -> str:
+        found = self._known.get(directory)
+        if found is None:
+            row = self._db.execute("SELECT parent, name FROM dirs WHERE id = ?", (directory,)).fetchone()
+            if row is None or row[0] is None:
+                (top,) = self._db.execute("SELECT path FROM folders WHERE id = ?", (folder,)).fetchone() or (
+                    "",
+                )
+                found = os.path.join(top, row[1]) if row is not None and row[1] else top
+            else:
+                found = os.path.join(self.of(folder, row[0]), row[1])
+            self._known[directory] = found
+        return found
+
+    def file(self, row: tuple[Any, ...]) -> Known:
+        _, folder, directory, name, size, stamp, root, layer = row
+        return Known((), os.path.join(self.of(folder, directory), name), size, stamp, root, layer or b"")
+
+
+def by_canon(canon: bytes) -> Callable[[Any], tuple[list[Known], frozenset[int]]]:
+    """Places of the content, and all folders it is in."""
+
+    def read(db: Any) -> tuple[list[Known], frozenset[int]]:
+        paths = _Paths(db)
+        rows = db.execute(
+            f"SELECT {_FILE} FROM files WHERE canon = ? LIMIT {MOST_PLACES}", (canon,)
+        ).fetchall()
+        folders = db.execute(
+            f"SELECT DISTINCT folder FROM files WHERE canon = ? LIMIT {MOST_FOLDERS}", (canon,)
+        ).fetchall()
+        return [paths.file(row) for row in rows], frozenset(folder for (folder,) in folders)
+
+    return read
+
+
+def by_roots(
+    roots: Iterable[bytes], folders: frozenset[int] | None = None
+) -> Callable[[Any], tuple[dict[bytes, list[Known]], frozenset[int]]]:
+    """Places of each content, in these folders only (None: in all), and the folders they are in."""
+    wanted = set(roots)
+
+    def read(db: Any) -> tuple[dict[bytes, list[Known]], frozenset[int]]:
+        paths, found, used = _Paths(db), {}, set()
+        within, among = "", tuple(folders or ())
+        if folders is not None:
+            within = f"AND folder IN ({','.join('?' * len(among))})"
+        question = f"SELECT {_FILE} FROM files WHERE root = ? {within} LIMIT {MOST_PLACES}"
+        for root in wanted:
+            rows = db.execute(question, (root, *among)).fetchall()
+            if rows:
+                found[root] = [paths.file(row) for row in rows]
+                used.update(row[1] for row in rows)
+        return found, frozenset(used)
+
+    return read
+
+
+def below(folder: int, directory: int) -> Callable[[Any], list[Known]]:
+    """Every file below a directory, with its path from there; one more than may be when there are too many."""
+
+    def read(db: Any) -> list[Known]:
+        paths = _Paths(db)
+        if (
+            db.execute("SELECT 1 FROM dirs WHERE id = ? AND folder = ?", (directory, folder)).fetchone()
+            is None
+        ):
+            raise NotFound("there is no such folder")
+        found: list[Known] = []
+        pending: list[tuple[int, tuple[str, ...]]] = [(directory, ())]
+        while pending and len(found) <= MAX_FOLDER_FILES:
+            at, parts = pending.pop()
+            room = MAX_FOLDER_FILES + 1 - len(found)
+            rows = db.execute(f"SELECT {_FILE} FROM files WHERE dir = ? LIMIT {room}", (at,))
+            found += [paths.file(row)._replace(path=(*parts, row[3])) for row in rows]
+            children = db.execute(
+                "SELECT id, name FROM dirs WHERE folder = ? AND parent = ?", (folder, at)
+            ).fetchall()
+            pending += [(child, (*parts, name)) for child, name in children]
+        return found
+
+    return read
+
+
+def count_below(directory: int) -> Callable[[Any], int]:
+    """How many files the library counts below a directory."""
+
+    def read(db: Any) -> int:
+        row = db.execute("SELECT files FROM dirs WHERE id = ?", (directory,)).fetchone()
+        return int(row[0]) if row is not None else 0
+
+    return read
