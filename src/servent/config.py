@@ -25,10 +25,14 @@ Rate = Annotated[int, Meta(ge=0)]  # bytes per second; 0: no limit
 
 
 class NodeSettings(Struct, forbid_unknown_fields=True):
-    """`name`: what others see, default your login name. `download_dir`: where `get` puts things."""
+    """`name`: what others see, default your login name. `download_dir`: where `get` puts things.
+
+    `wizard`: the page begins with the three steps of the first run; going through them turns it off.
+    """
 
     name: Annotated[str, Meta(max_length=64)] = ""
     download_dir: str = ""
+    wizard: bool = True
 
 
 class NetSettings(Struct, forbid_unknown_fields=True):
@@ -71,6 +75,8 @@ class BlobsSettings(Struct, forbid_unknown_fields=True):
     per_peer_down_bytes_per_s: Rate = 0
     upload_slots: Annotated[int, Meta(ge=1, le=256)] = 8
     bulk: bool = True
+    polite: bool = True
+    target_ms: Annotated[int, Meta(ge=5, le=500)] = 20
     bulk_port: Port = 0
 
 

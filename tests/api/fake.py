@@ -1,6 +1,7 @@
 """A node that exists only in memory, for tests of the API, the commands and the page.
 
-`python -m tests.api.fake --data-dir DIR [--api-port N] [--web]` runs the real daemon on it.
+`python -m tests.api.fake --data-dir DIR [--api-port N] [--web]` runs the real daemon on it, with lively content;
+`--transfers 1000` for a crowd, `--fresh` for a first run, `--seconds 0.3 --pace 0.02 --transfers 0` for tests.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from pathlib import Path
 import msgspec
 
 from servent.api import schema
-from servent.api.daemon import Options, run_daemon
+from servent.api.daemon import OpenNode, Options, run_daemon
 from servent.api.face import Face
 from servent.errors import DiskTrouble, NotFound, Refused, Unreachable, UsageError
 from servent.identity import Identity
+from tests.api.fake_share import FakeShare, crowd
 
 ME = Identity(b"\x01" * 32).peer
 ANN = Identity(b"\x02" * 32).peer
@@ -26,10 +28,22 @@ BOB = Identity(b"\x03" * 32).peer
 LINK = "magnet:?xt=urn:btmh:1220" + "ab" * 32 + "&dn=holiday"
 
 
-class FakeNode:
-    """Answers like a node with two peers, one network, and downloads that end after `seconds` of wall clock."""
+class FakeNode(FakeShare):
+    """Answers like a node with two peers, one network, and downloads that end after `seconds` of wall clock.
 
-    def __init__(self, data_dir: Path, seconds: float = 0.3) -> None:
+    `pace`: see FakeShare. `crowd`: so many transfers more, which never end. `fresh`: nothing was ever done here.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        seconds: float = 0.3,
+        *,
+        pace: float = 0.02,
+        crowd_of: int = 0,
+        fresh: bool = False,
+    ) -> None:
+        super().__init__(data_dir, pace, fresh=fresh)
         self._data_dir = data_dir
         self.seconds = seconds
         self.name = "me"
@@ -65,6 +79,9 @@ class FakeNode:
         self._shares: dict[str, schema.Share] = {}
         self._transfers: dict[str, tuple[schema.Transfer, float]] = {}
         self._limits = schema.Limits(upload_slots=8)
+        self._lasts: dict[str, float] = {}  # seconds; those in here begin again at their end
+        for number, row in enumerate(crowd(crowd_of)):
+            self.add_transfer(row, 20.0 + number % 60)
 
     @property
     def data_dir(self) -> Path:
@@ -266,7 +283,9 @@ class FakeNode:
         made, started = self._transfers[transfer]
         if made.state != "active":
             return made
-        part = min(1.0, (time.time() - started) / self.seconds)
+        lasts = self._lasts.get(transfer, self.seconds)
+        part = (time.time() - started) / lasts
+        part = part % 1.0 if transfer in self._lasts else min(1.0, part)
         if part == 1.0:
             done = msgspec.structs.replace(
                 made, state="complete", done_bytes=made.size_bytes, finished=time.time()
@@ -274,8 +293,25 @@ class FakeNode:
             self._transfers[transfer] = (done, started)
             return done
         return msgspec.structs.replace(
-            made, done_bytes=int(part * made.size_bytes), rate_bytes_per_s=made.size_bytes / self.seconds
+            made,
+            done_bytes=int(part * made.size_bytes),
+            rate_bytes_per_s=made.size_bytes / lasts,
+            eta_s=round(lasts * (1 - part), 1),
         )
+
+    def add_transfer(self, transfer: schema.Transfer, lasts: float | None = None) -> schema.Transfer:
+        started = self._transfers[transfer.id][1] if transfer.id in self._transfers else time.time()
+        self._transfers[transfer.id] = (transfer, started)
+        if lasts is not None:
+            self._lasts[transfer.id] = lasts
+        return self._now(transfer.id)
+
+    async def act(self, action: str, transfer: str) -> None:
+        acts = {
+            "pause": self.pause, "resume": self.resume, "cancel": self.cancel, "verify": self.verify,
+            "remove": self.remove_transfer, "clear-ended": self.remove_transfer,
+        }  # fmt: skip
+        await acts[action](transfer)
 
     def transfers(self) -> list[schema.Transfer]:
         return [self._now(transfer) for transfer in self._transfers]
@@ -310,11 +346,17 @@ class FakeNode:
         self._limits = limits
 
 
-@asynccontextmanager
-async def open_fake(options: Options) -> AsyncIterator[Face]:
-    node = FakeNode(options.data_dir)
-    node.name = options.name or node.name
-    yield node
+def opener(seconds: float, pace: float, crowd_of: int, *, fresh: bool) -> OpenNode:
+    @asynccontextmanager
+    async def open_it(options: Options) -> AsyncIterator[Face]:
+        node = FakeNode(options.data_dir, seconds, pace=pace, crowd_of=crowd_of, fresh=fresh)
+        node.name = options.name or node.name
+        yield node
+
+    return open_it
+
+
+open_fake = opener(0.3, 0.02, 0, fresh=False)
 
 
 if __name__ == "__main__":
@@ -322,7 +364,16 @@ if __name__ == "__main__":
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--api-port", type=int)
     parser.add_argument("--web", action="store_true")
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long a download takes")
+    parser.add_argument(
+        "--pace", type=float, default=1.0, help="1: peers answer as real ones; 0.02: for tests"
+    )
+    parser.add_argument("--transfers", type=int, default=40, help="so many transfers that never end")
+    parser.add_argument("--fresh", action="store_true", help="nothing shared yet, the wizard not done")
     given = parser.parse_args()
     raise SystemExit(
-        run_daemon(Options(data_dir=given.data_dir, api_port=given.api_port, web=given.web), open_fake)
+        run_daemon(
+            Options(data_dir=given.data_dir, api_port=given.api_port, web=given.web),
+            opener(given.seconds, given.pace, given.transfers, fresh=given.fresh),
+        )
     )

@@ -12,13 +12,24 @@ from pathlib import Path
 from servent.api.client import Client
 
 ROOT = Path(__file__).parents[2]
+QUICK = ("--seconds", "0.3", "--pace", "0.02", "--transfers", "0")
 
 
 @contextlib.contextmanager
 def fake_daemon(data_dir: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
     """Usable inside the block; killed at its end if it still runs."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.api.fake", "--data-dir", str(data_dir), "--api-port", "0", *more],
+        [
+            sys.executable,
+            "-m",
+            "tests.api.fake",
+            "--data-dir",
+            str(data_dir),
+            "--api-port",
+            "0",
+            *QUICK,
+            *more,
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,

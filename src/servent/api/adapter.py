@@ -15,6 +15,7 @@ from servent import config as configuration
 from servent import keyfile
 from servent.api import pinging, reach_checks, schema
 from servent.api.adapter_files import Files
+from servent.api.adapter_share import SharingFace
 from servent.api.daemon_options import Options
 from servent.api.face import Face
 from servent.errors import NotFound, Refused, UsageError
@@ -57,11 +58,12 @@ async def open_node(options: Options) -> AsyncIterator[Face]:
         yield NodeFace(node)
 
 
-class NodeFace(Files):
+class NodeFace(Files, SharingFace):
     """`Face` over a `Node`."""
 
     def __init__(self, node: Node) -> None:
-        super().__init__(node)
+        Files.__init__(self, node)
+        SharingFace.__init__(self, node)
         self._counters: dict[PeerId, tuple[float, int, int, float, float]] = {}
 
     @property

@@ -10,42 +10,24 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import quote, urlencode
+from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 
-from servent.api import http1, schema
+from servent.api import schema
+from servent.api.client_http import ApiError, NoAnswer, NodeDown, part
+from servent.api.client_share import ShareClient
 from servent.api.lock import is_held
 from servent.api.schema import API, TOPICS
-from servent.errors import ServentError, UsageError, WorldError
+from servent.errors import UsageError
 
-T = TypeVar("T")
+__all__ = [
+    "ApiError", "Client", "NoAnswer", "NodeDown", "default_data_dir", "read_api_file", "read_token", "to_dict",
+]  # fmt: skip
 
 API_FILE = "api.json"
 TOKEN_FILE = "api.token"
-
-
-class NodeDown(WorldError):
-    """No node is running on this data directory."""
-
-    advice = "Start it with `servent up`."
-
-
-class NoAnswer(WorldError):
-    """The node is there but did not answer in time."""
-
-    advice = "`servent doctor` looks for the cause; the node's log says what it was doing."
-
-
-class ApiError(ServentError):
-    """The node said no. `kind` is the word of `Problem.type`: usage, not-found, refused, unreachable, …"""
-
-    def __init__(self, problem: schema.Problem) -> None:
-        super().__init__(problem.detail or problem.title, advice=problem.advice)
-        self.problem = problem
-        self.status = problem.status
-        self.kind = problem.type.rpartition(":")[2]
 
 
 def default_data_dir() -> Path:
@@ -61,13 +43,8 @@ def default_data_dir() -> Path:
     return Path(platformdirs.user_data_dir("servent", appauthor=False))
 
 
-class Client:
+class Client(ShareClient):
     """One node's API. Every method raises ApiError, NodeDown or NoAnswer, and nothing else on purpose."""
-
-    def __init__(self, url: str, token: str, *, timeout: float = 30.0) -> None:
-        self.url = url.rstrip("/")
-        self.timeout = timeout
-        self._token = token
 
     @classmethod
     def from_data_dir(cls, data_dir: Path | None = None, *, timeout: float = 30.0) -> Client:
@@ -117,7 +94,7 @@ class Client:
         return self._send("POST", "/tokens", schema.Token, schema.NewToken(name=name, scope=scope))
 
     def remove_token(self, name: str) -> None:
-        self._send("DELETE", f"/tokens/{_part(name)}", schema.Done)
+        self._send("DELETE", f"/tokens/{part(name)}", schema.Done)
 
     def rotate_token(self) -> None:
         """A new admin token; this client's is worth nothing afterwards."""
@@ -141,25 +118,25 @@ class Client:
         return self._send("POST", "/networks", schema.Network, schema.NewNetwork(name=name, open=open))
 
     def leave_network(self, network: str) -> None:
-        self._send("DELETE", f"/networks/{_part(network)}", schema.Done)
+        self._send("DELETE", f"/networks/{part(network)}", schema.Done)
 
     def invite(
         self, network: str, *, uses: int | None = 1, lifetime: float | None = None
     ) -> schema.Invitation:
         wish = schema.InvitationRequest(uses=uses, lifetime=lifetime)
-        return self._send("POST", f"/networks/{_part(network)}/invitations", schema.Invitation, wish)
+        return self._send("POST", f"/networks/{part(network)}/invitations", schema.Invitation, wish)
 
     def invitations(self, network: str) -> list[schema.Invitation]:
-        return self._get(f"/networks/{_part(network)}/invitations", list[schema.Invitation])
+        return self._get(f"/networks/{part(network)}/invitations", list[schema.Invitation])
 
     def revoke_invitation(self, network: str, invitation: str) -> None:
-        self._send("DELETE", f"/networks/{_part(network)}/invitations/{_part(invitation)}", schema.Done)
+        self._send("DELETE", f"/networks/{part(network)}/invitations/{part(invitation)}", schema.Done)
 
     def members(self, network: str) -> list[schema.Member]:
-        return self._get(f"/networks/{_part(network)}/members", list[schema.Member])
+        return self._get(f"/networks/{part(network)}/members", list[schema.Member])
 
     def revoke_member(self, network: str, peer: str) -> None:
-        self._send("DELETE", f"/networks/{_part(network)}/members/{_part(peer)}", schema.Done)
+        self._send("DELETE", f"/networks/{part(network)}/members/{part(peer)}", schema.Done)
 
     # peers
 
@@ -168,7 +145,7 @@ class Client:
 
     def ping(self, peer: str, count: int = 4) -> schema.PingResult:
         return self._send(
-            "POST", f"/peers/{_part(peer)}/ping?count={count}", schema.PingResult, timeout=30.0 + 2.0 * count
+            "POST", f"/peers/{part(peer)}/ping?count={count}", schema.PingResult, timeout=30.0 + 2.0 * count
         )
 
     def change_peer(
@@ -180,10 +157,10 @@ class Client:
         blocked: bool | None = None,
     ) -> schema.Peer:
         wish = schema.PeerChange(petname=petname, friend=friend, blocked=blocked)
-        return self._send("PATCH", f"/peers/{_part(peer)}", schema.Peer, wish)
+        return self._send("PATCH", f"/peers/{part(peer)}", schema.Peer, wish)
 
     def forget_peer(self, peer: str) -> None:
-        self._send("DELETE", f"/peers/{_part(peer)}", schema.Done)
+        self._send("DELETE", f"/peers/{part(peer)}", schema.Done)
 
     def grants(self) -> list[schema.Grant]:
         return self._get("/grants", list[schema.Grant])
@@ -200,7 +177,7 @@ class Client:
         return self._get("/shares", list[schema.Share])
 
     def share(self, share: str) -> schema.Share:
-        return self._get(f"/shares/{_part(share)}", schema.Share)
+        return self._get(f"/shares/{part(share)}", schema.Share)
 
     def add_share(self, path: str, *, wait: bool = False) -> schema.Share:
         """With `wait`, returns once the link exists; hashing may take as long as the disk needs."""
@@ -208,7 +185,7 @@ class Client:
         return self._send("POST", "/shares", schema.Share, wish, timeout=None if wait else self.timeout)
 
     def remove_share(self, share: str) -> None:
-        self._send("DELETE", f"/shares/{_part(share)}", schema.Done)
+        self._send("DELETE", f"/shares/{part(share)}", schema.Done)
 
     def download(self, link: str, to: str | None = None) -> schema.Transfer:
         return self._send("POST", "/downloads", schema.Transfer, schema.NewDownload(link=link, to=to))
@@ -217,22 +194,22 @@ class Client:
         return self._get("/transfers", list[schema.Transfer])
 
     def transfer(self, transfer: str) -> schema.Transfer:
-        return self._get(f"/transfers/{_part(transfer)}", schema.Transfer)
+        return self._get(f"/transfers/{part(transfer)}", schema.Transfer)
 
     def pause(self, transfer: str) -> schema.Transfer:
-        return self._send("POST", f"/transfers/{_part(transfer)}/pause", schema.Transfer)
+        return self._send("POST", f"/transfers/{part(transfer)}/pause", schema.Transfer)
 
     def resume(self, transfer: str) -> schema.Transfer:
-        return self._send("POST", f"/transfers/{_part(transfer)}/resume", schema.Transfer)
+        return self._send("POST", f"/transfers/{part(transfer)}/resume", schema.Transfer)
 
     def cancel(self, transfer: str) -> schema.Transfer:
-        return self._send("POST", f"/transfers/{_part(transfer)}/cancel", schema.Transfer)
+        return self._send("POST", f"/transfers/{part(transfer)}/cancel", schema.Transfer)
 
     def verify(self, transfer: str) -> schema.Transfer:
-        return self._send("POST", f"/transfers/{_part(transfer)}/verify", schema.Transfer)
+        return self._send("POST", f"/transfers/{part(transfer)}/verify", schema.Transfer)
 
     def remove_transfer(self, transfer: str) -> None:
-        self._send("DELETE", f"/transfers/{_part(transfer)}", schema.Done)
+        self._send("DELETE", f"/transfers/{part(transfer)}", schema.Done)
 
     def limits(self) -> schema.Limits:
         return self._get("/limits", schema.Limits)
@@ -252,29 +229,14 @@ class Client:
 
     def events(self, *topics: str, since: int | None = None) -> Iterator[schema.Event]:
         """Events as they happen, over server-sent events; ends when the node stops. Blocks between them."""
-        target = API + "/events?" + _event_query(topics, since)
-        try:
-            exchange = http1.Exchange(
-                self.url,
-                "GET",
-                target,
-                {"Authorization": f"Bearer {self._token}", "Accept": "text/event-stream"},
-                None,
-                60.0,
-            )
-        except OSError as wrong:
-            raise NodeDown("the node does not answer") from wrong
-        try:
-            if exchange.status != 200:
-                raise ApiError(_problem(exchange.read()))
-            decoder = msgspec.json.Decoder(schema.Event)
-            for line in exchange.lines():
-                if line.startswith("data: "):
+        decoder = msgspec.json.Decoder(schema.Event)
+        target = "/events?" + _event_query(topics, since)
+        for line in self._lines(target, "text/event-stream", 60.0):
+            if line.startswith("data: "):
+                try:
                     yield decoder.decode(line[6:])
-        except (OSError, msgspec.MsgspecError) as wrong:
-            raise NoAnswer(f"the event stream broke: {wrong}") from wrong
-        finally:
-            exchange.close()
+                except msgspec.MsgspecError as wrong:
+                    raise NoAnswer(f"the event stream broke: {wrong}") from wrong
 
     async def watch(self, *topics: str, since: int | None = None) -> AsyncIterator[schema.Event]:
         """The same over WebSocket, for an event loop; reconnects by itself and continues without a gap.
@@ -315,52 +277,6 @@ class Client:
             await asyncio.sleep(wait)
             wait = min(wait * 2, 5.0)
 
-    # the way there
-
-    def _get(self, target: str, kind: type[T], *, timeout: float | None = -1.0) -> T:
-        return self._request("GET", target, kind, None, timeout)
-
-    def _send(
-        self,
-        method: str,
-        target: str,
-        kind: type[T],
-        body: msgspec.Struct | None = None,
-        *,
-        timeout: float | None = -1.0,
-    ) -> T:
-        return self._request(method, target, kind, body, timeout)
-
-    def _request(
-        self, method: str, target: str, kind: type[T], body: msgspec.Struct | None, timeout: float | None
-    ) -> T:
-        answer = self.request(
-            method, API + target, None if body is None else msgspec.json.encode(body), timeout=timeout
-        )
-        try:
-            return msgspec.json.decode(answer.body, type=kind)
-        except msgspec.MsgspecError as wrong:
-            raise NoAnswer(f"the node's answer does not fit this version: {wrong}") from wrong
-
-    def request(
-        self, method: str, target: str, body: bytes | None = None, *, timeout: float | None = -1.0
-    ) -> http1.Answer:
-        """Any path of the API, for what has no method here. Raises as the others do; 2xx only is returned."""
-        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
-        try:
-            answer = http1.request(
-                self.url, method, target, headers, body, self.timeout if timeout == -1.0 else timeout
-            )
-        except ConnectionRefusedError as wrong:
-            raise NodeDown(f"no node answers at {self.url}") from wrong
-        except TimeoutError as wrong:
-            raise NoAnswer(f"the node at {self.url} did not answer in time") from wrong
-        except OSError as wrong:
-            raise NoAnswer(f"the connection to the node broke: {wrong}") from wrong
-        if not 200 <= answer.status < 300:
-            raise ApiError(_problem(answer))
-        return answer
-
 
 def read_api_file(data_dir: Path) -> schema.ApiFile:
     """Raises NodeDown when no node runs on `data_dir`, or left its file behind when it was killed."""
@@ -393,10 +309,6 @@ def to_dict(value: Any) -> Any:
     return msgspec.to_builtins(value)
 
 
-def _part(text: str) -> str:
-    return quote(text, safe="")
-
-
 def _event_query(topics: tuple[str, ...], since: int | None) -> str:
     unknown = [topic for topic in topics if topic not in TOPICS]
     if unknown:
@@ -405,13 +317,3 @@ def _event_query(topics: tuple[str, ...], since: int | None) -> str:
     if since is not None:
         query["since"] = str(since)
     return urlencode(query)
-
-
-def _problem(answer: http1.Answer) -> schema.Problem:
-    try:
-        return msgspec.json.decode(answer.body, type=schema.Problem)
-    except msgspec.MsgspecError:
-        kind = {401: "unauthorized", 403: "refused", 404: "not-found"}.get(answer.status, "world")
-        return schema.Problem(
-            type=f"urn:servent:{kind}", title=f"the node answered {answer.status}", status=answer.status
-        )

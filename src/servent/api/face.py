@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from servent.api import schema
+from servent.api.face_share import ShareFace
 
 
-class Face(Protocol):
+class Face(ShareFace, Protocol):
     """One running node. Methods without `async` read frozen views and never wait.
 
     Every method may raise a ServentError; it reaches the caller as a problem.
@@ -56,6 +58,10 @@ class Face(Protocol):
     async def remove_share(self, share: str) -> None: ...
     async def download(self, link: str, to: str | None) -> schema.Transfer: ...
     def transfers(self) -> list[schema.Transfer]: ...
+    def some_transfers(self, ids: Sequence[str]) -> list[schema.Transfer]:
+        """Those of `ids` that there are. Cheap for a few, however many there are: asked 30 times a second."""
+        ...
+
     async def pause(self, transfer: str) -> None: ...
     async def resume(self, transfer: str) -> None: ...
     async def cancel(self, transfer: str) -> None: ...

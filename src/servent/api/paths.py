@@ -57,6 +57,15 @@ def not_our_own(path: str, data_dir: Path) -> None:
         )
 
 
+def not_inside_our_own(path: str, data_dir: Path) -> None:
+    """For a folder of the library, which leaves the node's own files out wherever they lie below it.
+
+    Raises UsageError: it is the data directory.
+    """
+    if Path(path).resolve() == data_dir.resolve():
+        not_our_own(path, data_dir)
+
+
 def _absolute(text: str) -> Path:
     if "\0" in text:
         raise UsageError("a path holds no NUL")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import msgspec
 
-from servent.api import schema
+from servent.api import schema, schema_getting, schema_share
 from servent.api.routing import Call, Entry
 from servent.api.server import COLLECTIONS
 
@@ -45,21 +46,27 @@ that you would trust with your files.
 ## Errors
 
 Every answer that is no success is `application/problem+json` (RFC 9457): `type` (`urn:servent:` and one of
-usage, not-found, refused, unauthorized, unreachable, timeout, peer, disk, world, bug), `title`, `status`, `detail` (the
+usage, confirm, not-found, refused, unauthorized, unreachable, timeout, peer, disk, world, bug), `title`, `status`, `detail` (the
 fact) and `advice` (the next step).
 
 ## Events
 
 `GET /api/v1/events` as a WebSocket, or as server-sent events for curl and EventSource. `?topics=peers,transfers`
-chooses (all when missing): status, reach, peers, transfers, shares, networks, log. Each event is
+chooses (all when missing): status, reach, peers, transfers, shares, networks, folders, wishes, feeds, codes, log. Each event is
 `{"seq": 17, "topic": "peers", "data": {…}}`.
 
-- The first events hold everything. `peers`, `transfers`, `shares` and `networks` are tables:
+- The first events hold everything. All but `status`, `reach` and `log` are tables:
   `{"full": true, "items": [rows], "gone": []}`; later ones hold rows that are new or changed, and the ids that are
   gone. `status` and `reach` are whole objects, `log` is one line.
+- `codes` is for tokens of scope `control`: whoever reads a code can use it.
 - At most two a second per topic; nothing is looked at for topics nobody listens to.
 - `?since=SEQ` (or `Last-Event-ID`) continues without a gap. What is too old, or of an earlier run, is answered by
   the topic `resync`, and full tables follow. The node remembers 10,000 events or 4 MiB.
+
+## Search
+
+`GET /api/v1/search?q=…` answers line by line (NDJSON, one `SearchEvent` each) as hits come in; the same `content`
+again replaces the hit before. "done" is the last line. Whoever hangs up ends the search, here and at all peers.
 
 ## Routes
 
@@ -68,7 +75,7 @@ All under `/api/v1`.
 
 
 def _name(kind: object) -> str:
-    text = str(kind).replace("servent.api.schema.", "")
+    text = re.sub(r"[\w.]+\.(\w+)", r"\1", str(kind))
     return f"`{getattr(kind, '__name__', text) if isinstance(kind, type) and '[' not in text else text}`"
 
 
@@ -86,11 +93,12 @@ def render() -> str:
     lines += ["| GET | `/events` | read | `?topics=` `?since=` | `Event` | What happens, as it happens. |"]
     lines += ["", "## What is given and taken", ""]
     kinds = [
-        kind for kind in vars(schema).values() if isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+        kind
+        for module in (schema, schema_share, schema_getting)
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__module__ == module.__name__
     ]
     for kind in kinds:
-        if kind is msgspec.Struct:
-            continue
         fields = ", ".join(f"`{field.encode_name}`" for field in msgspec.structs.fields(kind))
         said = (
             " ".join((kind.__doc__ or "").split())

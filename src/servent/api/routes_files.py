@@ -35,7 +35,7 @@ def _find_share(ctx: Context, wanted: str) -> schema.Share:
     return found[0]
 
 
-def _find_download(ctx: Context, wanted: str) -> schema.Transfer:
+def find_download(ctx: Context, wanted: str) -> schema.Transfer:
     """The same, of those that can be paused, checked or ended."""
     found = _find(ctx, wanted)
     if found.direction == "up":
@@ -95,7 +95,7 @@ async def transfer(ctx: Context, transfer: str) -> schema.Transfer:
 @routes.add("POST", "/transfers/{transfer}/pause")
 async def pause(ctx: Context, transfer: str) -> schema.Transfer:
     """Stop moving bytes for now; what is there stays."""
-    found = _find_download(ctx, transfer).id
+    found = find_download(ctx, transfer).id
     await ctx.node.pause(found)
     return _find(ctx, found)
 
@@ -103,7 +103,7 @@ async def pause(ctx: Context, transfer: str) -> schema.Transfer:
 @routes.add("POST", "/transfers/{transfer}/resume", problems=(507,))
 async def resume(ctx: Context, transfer: str) -> schema.Transfer:
     """Go on where it stopped."""
-    found = _find_download(ctx, transfer).id
+    found = find_download(ctx, transfer).id
     await ctx.node.resume(found)
     return _find(ctx, found)
 
@@ -111,7 +111,7 @@ async def resume(ctx: Context, transfer: str) -> schema.Transfer:
 @routes.add("POST", "/transfers/{transfer}/cancel")
 async def cancel(ctx: Context, transfer: str) -> schema.Transfer:
     """End it and remove what was fetched so far."""
-    before = _find_download(ctx, transfer)
+    before = find_download(ctx, transfer)
     await ctx.node.cancel(before.id)
     return next((now for now in ctx.node.transfers() if now.id == before.id), before)
 
@@ -119,7 +119,7 @@ async def cancel(ctx: Context, transfer: str) -> schema.Transfer:
 @routes.add("POST", "/transfers/{transfer}/verify")
 async def verify(ctx: Context, transfer: str) -> schema.Transfer:
     """Read everything from disk again and fetch afresh what is not right."""
-    found = _find_download(ctx, transfer).id
+    found = find_download(ctx, transfer).id
     await ctx.node.verify(found)
     return _find(ctx, found)
 
@@ -127,7 +127,7 @@ async def verify(ctx: Context, transfer: str) -> schema.Transfer:
 @routes.add("DELETE", "/transfers/{transfer}")
 async def remove_transfer(ctx: Context, transfer: str) -> schema.Done:
     """Take it off the list; complete files stay."""
-    await ctx.node.remove_transfer(_find_download(ctx, transfer).id)
+    await ctx.node.remove_transfer(find_download(ctx, transfer).id)
     return schema.Done()
 
 

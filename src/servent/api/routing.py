@@ -36,6 +36,7 @@ from servent.errors import (
 log = logging.getLogger("servent.api")
 
 F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
+Row = TypeVar("Row")
 MAX_PATH_PART = 256
 
 
@@ -204,6 +205,23 @@ def _endpoint(calls: dict[str, Call], ctx: Any) -> Callable[[Request], Awaitable
         return Response(msgspec.json.encode(result), media_type="application/json")
 
     return endpoint
+
+
+def pick(
+    rows: Iterable[Row], wanted: str, names: Callable[[Row], tuple[str, ...]], what: str, advice: str
+) -> Row:
+    """The row that `wanted` names; failing that, the only one whose first name (its id) begins with it.
+
+    Raises:
+        NotFound: none, or several.
+    """
+    rows = list(rows)
+    found = [row for row in rows if wanted == names(row)[0]] or [row for row in rows if wanted in names(row)]
+    found = found or [row for row in rows if names(row)[0].startswith(wanted)]
+    if len(found) != 1:
+        said = f"several match {wanted[:80]!r}" if found else f"there is no {what} {wanted[:80]!r}"
+        raise NotFound(said, advice=f"Give the id. {advice}" if found else advice)
+    return found[0]
 
 
 # OpenAPI

@@ -16,17 +16,43 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from servent.api import routes_files, routes_node, routes_trust
+from servent.api import (
+    routes_codes,
+    routes_feeds,
+    routes_files,
+    routes_library,
+    routes_node,
+    routes_queue,
+    routes_safety,
+    routes_search,
+    routes_setup,
+    routes_trust,
+    routes_wishes,
+)
 from servent.api.context import Context
 from servent.api.events import Bus, Listener
 from servent.api.guard import API_CSP, Guard
+from servent.api.keys import includes
+from servent.api.lane import lane
 from servent.api.routing import ProblemError, openapi, problem_of, respond, routes_for
-from servent.api.schema import API, TOPICS, EventQuery, Problem, Topic
-from servent.errors import UsageError
+from servent.api.schema import API, TOPICS, EventQuery, Problem, Scope, Topic
+from servent.errors import ServentError, UsageError
 
 log = logging.getLogger("servent.api")
 
-COLLECTIONS = (routes_node.routes, routes_trust.routes, routes_files.routes)
+COLLECTIONS = (
+    routes_node.routes,
+    routes_trust.routes,
+    routes_files.routes,
+    routes_library.routes,
+    routes_search.routes,
+    routes_wishes.routes,
+    routes_feeds.routes,
+    routes_codes.routes,
+    routes_safety.routes,
+    routes_queue.routes,
+    routes_setup.routes,
+)
 OPEN_PATHS = (f"{API}/ping",)
 UPDATES_EVERY = 0.5  # s; 2 Hz: faster is not read, and every update costs the page
 KEEP_ALIVE = 15.0  # s; comments on an idle event stream, so that a dead client is noticed
@@ -63,6 +89,7 @@ def build(ctx: Context) -> Guard:
             *routes_for(COLLECTIONS, ctx),
             Route(f"{API}/events", _sse(ctx), methods=["GET"]),
             WebSocketRoute(f"{API}/events", _socket(ctx)),
+            WebSocketRoute(f"{API}/transfers/lane", lane(ctx)),
             Route(f"{API}/openapi.json", _description(ctx), methods=["GET"]),
             Route("/docs", _docs, methods=["GET"]),
             Route("/docs/{name}", _docs_file, methods=["GET"]),
@@ -89,10 +116,17 @@ def look(ctx: Context, topics: frozenset[str]) -> None:
         "transfers": ctx.node.transfers,
         "shares": ctx.node.shares,
         "networks": ctx.node.networks,
+        "folders": ctx.node.folders,
+        "wishes": ctx.node.wishes,
+        "feeds": ctx.node.feeds,
+        "codes": ctx.node.codes,
     }
     for topic, rows in tables.items():
         if topic in topics:
-            ctx.bus.table(topic, [msgspec.to_builtins(row) for row in rows()])
+            try:
+                ctx.bus.table(topic, [msgspec.to_builtins(row) for row in rows()])
+            except ServentError as wrong:  # one part that is not well leaves the others theirs
+                log.debug("%s could not be read: %s", topic, wrong)
     if "reach" in topics:
         ctx.bus.object("reach", msgspec.to_builtins(ctx.node.reach()))
     if "status" in topics:
@@ -120,7 +154,7 @@ async def pump(ctx: Context) -> None:
 class _Ears:
     """A listener with an asyncio event, as a context."""
 
-    def __init__(self, ctx: Context, query: EventQuery) -> None:
+    def __init__(self, ctx: Context, query: EventQuery, scope: Scope | None) -> None:
         topics = frozenset(part.strip() for part in query.topics.split(",") if part.strip())
         unknown = topics - set(TOPICS)
         if unknown:
@@ -129,6 +163,17 @@ class _Ears:
             )
         self._bus: Bus = ctx.bus
         self._ready = asyncio.Event()
+        if scope is None or not includes(scope, "control"):  # whoever reads a code can use it
+            if "codes" in topics:
+                raise ProblemError(
+                    Problem(
+                        type="urn:servent:refused",
+                        title="this token may not do that",
+                        status=403,
+                        detail="the topic codes needs a token for control",
+                    )
+                )
+            topics = topics or frozenset(TOPICS) - {"codes"}
         topics = topics or frozenset(TOPICS)
         look(ctx, topics)
         listener = ctx.bus.listen(topics, self._ready.set, query.since)
@@ -173,7 +218,7 @@ def _sse(ctx: Context) -> Any:
     async def stream(request: Request) -> Response:
         try:
             query = _query(dict(request.query_params), request.headers.get("last-event-id"))
-            ears = _Ears(ctx, query)
+            ears = _Ears(ctx, query, request.scope.get("servent_scope"))
         except (UsageError, ProblemError) as wrong:
             return respond(problem_of(wrong))
 
@@ -195,7 +240,8 @@ def _sse(ctx: Context) -> Any:
 def _socket(ctx: Context) -> Any:
     async def stream(socket: WebSocket) -> None:
         try:
-            ears = _Ears(ctx, _query(dict(socket.query_params), None))
+            query = _query(dict(socket.query_params), None)
+            ears = _Ears(ctx, query, socket.scope.get("servent_scope"))
         except (UsageError, ProblemError) as wrong:
             await socket.accept()
             await socket.close(1008, problem_of(wrong).detail[:100])

@@ -1,0 +1,95 @@
+"""All parts of sharing as one face: each part's methods come from its own adapter, none is written twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn, cast
+
+from servent.api import face_share
+from servent.api.adapter_setup import SetupPart
+from servent.errors import UsageError
+from servent.node import Node
+
+
+class _NotBuilt:
+    """Stands where a part will be."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
+        def refuse(*_: Any, **__: Any) -> NoReturn:
+            raise UsageError(
+                f"{self._what} is not built yet", advice="A newer version of servent may have it."
+            )
+
+        return refuse
+
+
+class SharingFace:
+    """`ShareFace` over a `Node`."""
+
+    def __init__(self, node: Node) -> None:
+        library = cast(face_share.LibraryFace, _NotBuilt("the library"))
+        self.library = library.library
+        self.folders = library.folders
+        self.add_folder = library.add_folder
+        self.change_folder = library.change_folder
+        self.remove_folder = library.remove_folder
+        self.pause_folder = library.pause_folder
+        self.rescan_folder = library.rescan_folder
+
+        search = cast(face_share.SearchFace, _NotBuilt("search"))
+        self.search = search.search
+        self.browse = search.browse
+        self.recommendations = search.recommendations
+
+        wishes = cast(face_share.WishFace, _NotBuilt("the wish list"))
+        self.wishes = wishes.wishes
+        self.add_wish = wishes.add_wish
+        self.change_wish = wishes.change_wish
+        self.remove_wish = wishes.remove_wish
+        self.wish_matches = wishes.wish_matches
+
+        feeds = cast(face_share.FeedFace, _NotBuilt("publishing and following"))
+        self.feeds = feeds.feeds
+        self.publish = feeds.publish
+        self.publish_again = feeds.publish_again
+        self.follow = feeds.follow
+        self.change_feed = feeds.change_feed
+        self.check_feed = feeds.check_feed
+        self.remove_feed = feeds.remove_feed
+
+        codes = cast(face_share.CodeFace, _NotBuilt("sending by code"))
+        self.codes = codes.codes
+        self.make_code = codes.make_code
+        self.receive = codes.receive
+        self.cancel_code = codes.cancel_code
+
+        safety = cast(face_share.SafetyFace, _NotBuilt("the block list"))
+        self.blocks = safety.blocks
+        self.block = safety.block
+        self.unblock = safety.unblock
+        self.reports = safety.reports
+        self.report = safety.report
+        self.filters = safety.filters
+        self.set_filters = safety.set_filters
+
+        getting = cast(face_share.GettingFace, _NotBuilt("getting what was found"))
+        self.get = getting.get
+        self.transfer_files = getting.transfer_files
+        self.choose_files = getting.choose_files
+        self.read_transfer = getting.read_transfer
+        self.read_content = getting.read_content
+
+        queue = cast(face_share.QueueFace, _NotBuilt("the queue"))
+        self.change_transfer = queue.change_transfer
+        self.act_on_many = queue.act_on_many
+        self.history = queue.history
+        self.clear_history = queue.clear_history
+        self.queue = queue.queue
+        self.set_queue = queue.set_queue
+
+        setup: face_share.SetupFace = SetupPart(node)
+        self.setup = setup.setup
+        self.finish_setup = setup.finish_setup
