@@ -126,7 +126,7 @@ class Queue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     schedule: Annotated[list[ScheduleRule], Meta(max_length=50)] = []
     peers: Annotated[list[PeerLimit], Meta(max_length=1000)] = []
     polite: bool = True
-    target_ms: Annotated[int, Meta(ge=5, le=500)] = 25
+    target_ms: Annotated[int, Meta(ge=5, le=500)] = 20
     on_complete: Annotated[str, Meta(max_length=1000)] = ""
     now: str = ""
     alternative: bool = False

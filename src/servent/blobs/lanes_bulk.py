@@ -227,11 +227,12 @@ class BulkLane(FetchLane):
             try:
                 at = 0
                 while at < size:
-                    step = min(self.pace.chunk("down"), size - at)
+                    foreground = self.intake.foreground
+                    step = min(self.pace.chunk("down", self.peer, foreground=foreground), size - at)
                     pipe.read_into(buffer[at : at + step])
                     at += step
                     self.heard = time.monotonic()
-                    wait = self.pace.take("down", self.peer, step)
+                    wait = self.pace.take("down", self.peer, step, foreground=foreground)
                     if wait > 0:
                         self.waits = self.heard + wait
                         if self._stop.wait(wait):

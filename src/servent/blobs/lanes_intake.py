@@ -91,6 +91,7 @@ class Intake:
     ) -> None:
         self.collection = collection
         self.buffers = buffers
+        self.foreground = False  # a person waits for it: not held back for others on the line
         self._hasher = hasher
         self._sink, self._pool, self._mail, self._done = sink, pool, mail, done
         self._sizes = collection.piece_sizes()

@@ -11,6 +11,9 @@ from servent.limits import RateMeter, TokenBucket
 
 CHUNK = 256 * 1024  # bytes moved between two looks at the limits, when there are none
 SMALLEST_CHUNK = 16 * 1024
+BACKGROUND_LOOKS = 200  # the same for background transfers: 5 ms of line, which a game does not notice
+BACKGROUND_CHUNK = 8 * 1024  # bytes at least
+BACKGROUND_BURST = 0.01  # s
 LOOKS = 20  # chunks per second under a limit: smooth enough for a game on the same line
 BURST = 0.25  # s of a rate that may be saved up
 WAIT = 0.005  # s between two tries of a coroutine to get a buffer, when all are in use
@@ -36,6 +39,9 @@ class _Way:
         self.all = TokenBucket(None)
         self.peers: dict[Hashable, TokenBucket] = {}
         self.meter = RateMeter()
+        self.background_rate: float | None = None
+        self.background = TokenBucket(None)
+        self.background_bytes: dict[Hashable, int] = {}
 
 
 class Pace:
@@ -49,6 +55,7 @@ class Pace:
         self._clock = clock
         self._lock = threading.Lock()
         self._ways = {"up": _Way(), "down": _Way()}
+        self._exempt: frozenset[Hashable] = frozenset()
         self.rates = Rates()
         self.set(rates or Rates())
 
@@ -64,20 +71,48 @@ class Pace:
                 way.all = _bucket(rate)
                 way.peers.clear()
 
-    def unlimited(self, way: str) -> bool:
+    def set_background(self, up: float | None, down: float | None, exempt: frozenset[Hashable]) -> None:
+        """What all background transfers together may do in each direction; None for no limit of their own.
+
+        Args:
+            exempt: peers for whom it does not hold.
+        """
+        with self._lock:
+            self._exempt = exempt
+            for way, rate in ((self._ways["up"], up), (self._ways["down"], down)):
+                way.background_rate = rate
+                burst = None if rate is None else max(rate * BACKGROUND_BURST, BACKGROUND_CHUNK)
+                way.background.set_rate(rate, burst)
+
+    def background_bytes(self, way: str) -> dict[Hashable, int]:
+        """Bytes that background transfers have moved since the start, by peer."""
+        with self._lock:
+            return dict(self._ways[way].background_bytes)
+
+    def unlimited(self, way: str, peer: Hashable = None, *, foreground: bool = True) -> bool:
         """Whether nothing limits this direction now."""
         one = self._ways[way]
-        return one.rate is None and one.peer_rate is None
+        return one.rate is None and one.peer_rate is None and not self._held(one, peer, foreground)
 
-    def chunk(self, way: str) -> int:
+    def _held(self, one: _Way, peer: Hashable, foreground: bool) -> bool:
+        return one.background_rate is not None and not foreground and peer not in self._exempt
+
+    def chunk(self, way: str, peer: Hashable = None, *, foreground: bool = True) -> int:
         """How many bytes to move at a time."""
-        limits = [rate for rate in (self._ways[way].rate, self._ways[way].peer_rate) if rate is not None]
-        if not limits:
-            return CHUNK
-        return max(SMALLEST_CHUNK, min(CHUNK, int(min(limits) / LOOKS)))
+        one = self._ways[way]
+        limits = [rate for rate in (one.rate, one.peer_rate) if rate is not None]
+        size = max(SMALLEST_CHUNK, min(CHUNK, int(min(limits) / LOOKS))) if limits else CHUNK
+        rate = one.background_rate
+        if rate is not None and self._held(one, peer, foreground):
+            size = min(size, max(BACKGROUND_CHUNK, int(rate / BACKGROUND_LOOKS)))
+        return size
 
-    def take(self, way: str, peer: Hashable, size: int) -> float:
-        """Note that `size` bytes move now. Returns the seconds to wait after them, for this lane."""
+    def take(self, way: str, peer: Hashable, size: int, *, foreground: bool = True) -> float:
+        """Note that `size` bytes move now. Returns the seconds to wait after them, for this lane.
+
+        Args:
+            foreground: a person waits for it: what holds for background transfers does not for this.
+        """
         now = self._clock()
         with self._lock:
             one = self._ways[way]
@@ -90,6 +125,12 @@ class Pace:
                 if bucket is None:
                     bucket = one.peers[peer] = _bucket(one.peer_rate)
                 wait = max(wait, bucket.take(size, now))
+            if not foreground:
+                if peer not in one.background_bytes and len(one.background_bytes) >= PEERS_MOST:
+                    one.background_bytes.clear()
+                one.background_bytes[peer] = one.background_bytes.get(peer, 0) + size
+                if self._held(one, peer, foreground):
+                    wait = max(wait, one.background.take(size, now))
         return wait
 
     def speed(self, way: str) -> float:

@@ -115,16 +115,18 @@ class QuicLane(FetchLane):
 
     async def _fill(self, buffer: memoryview, size: int) -> None:
         at = 0
-        unlimited = self.pace.unlimited("down")
+        foreground = self.intake.foreground
         while at < size:
-            step = size - at if unlimited else min(self.pace.chunk("down"), size - at)
+            unlimited = self.pace.unlimited("down", self.peer, foreground=foreground)
+            chunk = size if unlimited else self.pace.chunk("down", self.peer, foreground=foreground)
+            step = min(chunk, size - at)
             data = await self._stream.read(step)
             if not data:
                 raise ConnectionLost("the stream ended in the middle of a piece")
             buffer[at : at + len(data)] = data
             at += len(data)
             self.heard = self._loop.time()
-            wait = self.pace.take("down", self.peer, len(data))
+            wait = self.pace.take("down", self.peer, len(data), foreground=foreground)
             if wait > 0:
                 self.waits = self.heard + wait
                 await asyncio.sleep(wait)

@@ -23,6 +23,7 @@ class Client(Protocol):
     """Whom a lane serves with what. Read by the lane's thread, so everything here is one step."""
 
     peer: PeerId
+    foreground: bool  # a person waits for it
 
     @property
     def source(self) -> PieceSource: ...
@@ -139,7 +140,8 @@ def serve_tls(pipe: TlsPipe, client: Client, pace: Pace, stop: threading.Event) 
     def send(data: memoryview, header: bytes = b"") -> None:
         at = 0
         while at < len(data):
-            step = min(pace.chunk("up"), len(data) - at)
+            foreground = client.foreground
+            step = min(pace.chunk("up", client.peer, foreground=foreground), len(data) - at)
             if header:
                 pipe.write(header, data[:step])
                 header = b""
@@ -147,7 +149,7 @@ def serve_tls(pipe: TlsPipe, client: Client, pace: Pace, stop: threading.Event) 
                 pipe.write(data[at : at + step])
             at += step
             client.sent(step)
-            if (wait := pace.take("up", client.peer, step)) > 0 and stop.wait(wait):
+            if (wait := pace.take("up", client.peer, step, foreground=foreground)) > 0 and stop.wait(wait):
                 raise ConnectionLost("the lane was closed here")
 
     while not stop.is_set():
@@ -183,13 +185,15 @@ async def serve_quic(stream: Stream, client: Client, pace: Pace, pool: Executor)
 
     async def send(data: memoryview) -> None:
         at = 0
-        whole = pace.unlimited("up")
+        foreground = client.foreground
         while at < len(data):
-            step = len(data) - at if whole else min(pace.chunk("up"), len(data) - at)
+            whole = pace.unlimited("up", client.peer, foreground=foreground)
+            chunk = len(data) if whole else pace.chunk("up", client.peer, foreground=foreground)
+            step = min(chunk, len(data) - at)
             await stream.write(data[at : at + step])
             at += step
             client.sent(step)
-            if (wait := pace.take("up", client.peer, step)) > 0:
+            if (wait := pace.take("up", client.peer, step, foreground=foreground)) > 0:
                 await asyncio.sleep(wait)
 
     async with asyncio.TaskGroup() as tasks:

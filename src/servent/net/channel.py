@@ -25,6 +25,7 @@ class Channel:
     def __init__(self, service: str, send: Callable[[bytes], None], max_bytes: Callable[[], int]) -> None:
         self.service = service
         self.dropped = 0  # datagrams lost here because nobody received them in time
+        self.count = 0  # datagrams sent and arrived
         self._send, self._max_bytes = send, max_bytes
         self._queue: deque[bytes] = deque()
         self._ready = asyncio.Event()
@@ -44,6 +45,7 @@ class Channel:
         """
         if self._over is not None:
             raise ConnectionLost(self._over)
+        self.count += 1
         self._send(data)
 
     async def receive(self) -> bytes:
@@ -69,6 +71,7 @@ class Channel:
         if len(self._queue) >= QUEUE:
             self._queue.popleft()
             self.dropped += 1
+        self.count += 1
         self._queue.append(data)
         self._ready.set()
 
@@ -108,6 +111,10 @@ class Channels:
             if self._over is not None:
                 found.end(self._over)
         return found
+
+    def counts(self) -> dict[str, int]:
+        """Datagrams of each service so far, both ways."""
+        return {service: channel.count for service, channel in self._channels.items()}
 
     def announced(self, message: wire.Channel) -> None:
         """The peer told us the number of one of its channels."""

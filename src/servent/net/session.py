@@ -151,6 +151,10 @@ class Session:
         """The datagram channel of `service` with this peer."""
         return self._channels.channel(service)
 
+    def datagrams(self) -> dict[str, int]:
+        """How many datagrams each service has sent and received."""
+        return self._channels.counts()
+
     def tell(self, message: wire.Control) -> None:
         """Queue a control message. A peer that reads none is closed, never waited for."""
         if self.over is not None:
