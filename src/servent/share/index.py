@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from servent.share.rows import KINDS
@@ -56,6 +57,9 @@ class IndexRow(NamedTuple):
     tags: Mapping[str, str | int | float]
 
 
+_indexed = lru_cache(256)(indexed)  # neighbours in a folder share its path
+
+
 def add(db: sqlite3.Connection, rows: Iterable[IndexRow]) -> None:
     """Index these files, in place of what was indexed under the same ids. Inside the caller's transaction."""
     db.executemany(
@@ -76,18 +80,22 @@ def ext(name: str) -> str:
 
 
 def _texts(row: IndexRow) -> tuple[int, str, str, str, str, str, str]:
-    tags = row.tags
-    title = artist = album = more = ""
-    if tags:
-        title, album = _text(tags, "title"), _text(tags, "album")
-        artist = f"{_text(tags, 'artist')} {_text(tags, 'albumartist')}".strip()
-        more = f"/{_text(tags, 'genre')} {_text(tags, 'year')}"
+    title, artist, album, more = indexed_tags(row.tags)
     marks = " ".join(
         (kind_mark(row.kind), size_mark(row.size), folder_mark(row.folder), ext_mark(ext(row.name)))
     )
     return (
-        row.id, indexed(row.name), indexed(title), indexed(artist), indexed(album), indexed(row.path + more), marks,
+        row.id, indexed(row.name), title, artist, album, _indexed(row.path) + indexed(more), marks,
     )  # fmt: skip
+
+
+def indexed_tags(tags: Mapping[str, str | int | float]) -> tuple[str, str, str, str]:
+    """What the index keeps of title, artist and album, and what else of the tags is looked at, as it is."""
+    if not tags:
+        return "", "", "", ""
+    artist = f"{_text(tags, 'artist')} {_text(tags, 'albumartist')}".strip()
+    more = f"{_text(tags, 'genre')} {_text(tags, 'year')}".strip()
+    return indexed(_text(tags, "title")), indexed(artist), indexed(_text(tags, "album")), more
 
 
 def _text(tags: Mapping[str, str | int | float], name: str) -> str:
@@ -99,9 +107,14 @@ def kind_mark(kind: int) -> str:
     return chr(0xE000 + (kind if 0 <= kind < len(KINDS) else 0))
 
 
+def octave(size: int) -> int:
+    """Between which powers of two a size lies; the last one takes everything from 512 GiB on."""
+    return min(40, max(0, size).bit_length())
+
+
 def size_mark(size: int) -> str:
-    """One for each power of two."""
-    return chr(0xE040 + min(63, max(0, size).bit_length()))
+    """One for each octave."""
+    return chr(0xE040 + octave(size))
 
 
 def folder_mark(folder: int) -> str:
@@ -114,6 +127,7 @@ def folder_mark(folder: int) -> str:
             return letters
 
 
+@lru_cache(1024)
 def ext_mark(ending: str) -> str:
     """Two letters made from the ending; among a thousand endings in use two share theirs once in 15 libraries."""
     number = int.from_bytes(hashlib.blake2b(ending.encode(), digest_size=8).digest(), "big")

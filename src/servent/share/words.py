@@ -39,6 +39,11 @@ def words(text: str) -> list[str]:
     return [word[:MOST_WORD] for word in found]
 
 
+def unspaced(word: str) -> bool:
+    """Whether it is one letter of a script without spaces: a whole word to the index."""
+    return _HAS_UNSPACED.fullmatch(word) is not None
+
+
 def parts(text: str) -> list[str]:
     """What compound words are made of, folded: "power", "point" of "PowerPoint", "track", "01" of "track01"."""
     found: list[str] = []

@@ -1,0 +1,183 @@
+"""Questions to the library: a query becomes FTS5's language and SQL, ranked, with a ceiling on the cost. Pure.
+
+Ranking all matches of a common word in a million files takes 0.7 s. So at most 2,000 of each kind are looked at, newest
+files first: all words in a row in the name, all in the name, all in name and tags, all anywhere; the best 300 of
+these are then read and scored.
+What is handed to FTS5 is made of folded words in quotes and of our own marks, never of what was typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from servent.share import query as language
+from servent.share.index import ext, ext_mark, folder_mark, kind_mark, octave, size_mark
+from servent.share.query import Query, Term
+
+if TYPE_CHECKING:
+    import sqlite3
+
+MOST_RANKED = 2_000  # matches of one kind; see above
+MOST_SCORED = 300  # read from disk and scored at once, best kind first
+_OCTAVES = 10  # a span of more powers of two is left to the exact check: most files are in it
+_LARGE = 20  # powers of two; files from 512 KiB on are few enough to be looked up, however wide the span
+_FETCH = 500  # rows looked up at once, below SQLite's 999 parameters
+
+
+class FileRow(NamedTuple):
+    """A file that was found. `tags` as stored; `score`: its relevance."""
+
+    id: int
+    folder: int
+    dir: int
+    name: str
+    kind: int
+    size: int
+    modified: float
+    root: bytes
+    tags: bytes | None
+    score: float
+
+
+class Answer(NamedTuple):
+    """`more`: not every match was looked at, or not every good one fits."""
+
+    rows: list[FileRow]
+    more: bool
+
+
+def match(query: Query, folders: Collection[int] | None, where: str = "") -> str:
+    """`query` in FTS5's language, for files in these shared folders (None: in all).
+
+    `where`: in which columns words that name no field must stand; "" for any.
+    """
+    wanted = [_term(term, term.field or where) for term in query.terms]
+    return _filtered(wanted, query, folders)
+
+
+def match_in_a_row(query: Query, folders: Collection[int] | None) -> str:
+    """The same for all words next to each other in the name."""
+    last = query.terms[-1]
+    words = Term(tuple(word for term in query.terms for word in term.words), last.prefix)
+    return _filtered([_term(words, "name")], query, folders)
+
+
+def _filtered(wanted: list[str], query: Query, folders: Collection[int] | None) -> str:
+    wanted += [_marks(map(kind_mark, sorted(query.kinds)))] * bool(query.kinds)
+    wanted += [_marks(map(ext_mark, sorted(query.exts)))] * bool(query.exts)
+    low, high = octave(query.least), octave(query.most)
+    if high - low <= _OCTAVES or low >= _LARGE or not wanted:
+        wanted.append(_marks(size_mark((1 << one) >> 1) for one in range(low, high + 1)))
+    if folders is not None:
+        wanted.append(_marks(map(folder_mark, sorted(folders))))
+    without = [_term(term, term.field) for term in query.without]
+    without += [_marks(map(kind_mark, sorted(query.not_kinds)))] * bool(query.not_kinds)
+    without += [_marks(map(ext_mark, sorted(query.not_exts)))] * bool(query.not_exts)
+    text = f"({' AND '.join(wanted)})"
+    return f"{text} NOT ({' OR '.join(without)})" if without else text
+
+
+def _term(term: Term, field: str) -> str:
+    text = '"' + " ".join(term.words) + '"' + " *" * term.prefix
+    return (
+        f"{field} : {text}" if field else text
+    )  # words hold no private letters: no need to leave out the marks
+
+
+def _marks(marks: Iterable[str]) -> str:
+    return "marks : (" + " OR ".join(f'"{mark}"' for mark in marks) + ")"
+
+
+def _score(query: Query) -> tuple[str, list[str]]:
+    """`Query.relevance` as SQL over a row of `found_content`, FTS5's own table of texts (c0: name, c1: title, …), and the parameters in it."""
+    sums, needles = [], []
+    for term in query.terms:
+        if term.field:
+            sums.append(f"{language.IN_TAGS}")
+            continue
+        sums.append(
+            f"CASE WHEN instr(c0, ?) THEN {language.IN_NAME} WHEN instr(c1, ?) OR instr(c2, ?) "
+            f"OR instr(c3, ?) THEN {language.IN_TAGS} ELSE {language.IN_PATH} END"
+        )
+        needles += [term.needle] * 4
+    score = f"({' + '.join(sums) or '0.0'}) / {max(1, len(sums))}"
+    if len(query.terms) > 1:
+        score += f" + CASE WHEN instr(c0, ?) THEN {language.IN_A_ROW} ELSE 0.0 END"
+        needles.append(query.in_a_row)
+    letters = language.SHORT_LETTERS
+    return f"{score} + {language.SHORT * letters} / ({letters} + length(c0))", needles
+
+
+def _rows(
+    db: sqlite3.Connection, query: Query, ranked: Sequence[tuple[int, float]], limit: int
+) -> list[FileRow]:
+    """The first `limit` of these that are hashed and pass the exact filters, in this order."""
+    rows: list[FileRow] = []
+    step = min(_FETCH, limit + 8)
+    for start in range(0, len(ranked), step):
+        if len(rows) >= limit:
+            break
+        scores = dict(ranked[start : start + step])
+        found = db.execute(
+            "SELECT id, folder, dir, name, kind, size, mtime_ns, root, tags FROM files WHERE id IN "
+            f"({','.join('?' * len(scores))}) AND root IS NOT NULL AND size BETWEEN ? AND ?",
+            (*scores, query.least, query.most),
+        )
+        good = {
+            row[0]: FileRow(
+                row[0], row[1], row[2], row[3], row[4], row[5], row[6] / 1e9, row[7], row[8], scores[row[0]]
+            )
+            for row in found
+            if not query.exts or ext(row[3]) in query.exts
+        }
+        rows += [good[one] for one in scores if one in good]
+    return rows[:limit]
+
+
+def search(
+    db: sqlite3.Connection, query: Query, folders: Collection[int] | None, limit: int, cap: int = MOST_RANKED
+) -> Answer:
+    """The best `limit` hashed files that answer `query`, best first. `folders`: only in these; None: in all."""
+    if folders is not None and not folders:
+        return Answer([], False)
+    ids = _ids(db, match(query, folders), cap)
+    more = len(ids) >= cap
+    if len(ids) > MOST_SCORED:
+        free = [not term.field for term in query.terms]
+        better: list[int] = []
+        if all(free) and len(free) > 1:
+            better += _ids(db, match_in_a_row(query, folders), cap)
+        if any(free):
+            better += _ids(db, match(query, folders, "name"), cap)
+            if len(better) < MOST_SCORED:
+                better += _ids(db, match(query, folders, "{name title artist album}"), cap)
+        ids = list(dict.fromkeys(better + ids))
+    rows: list[FileRow] = []
+    size = max(MOST_SCORED, limit)
+    for start in range(0, len(ids), size):
+        if len(rows) > limit:
+            break
+        ranked = _scored(db, query, ids[start : start + size])
+        rows += _rows(db, query, ranked, limit + 1 - len(rows))
+    return Answer(rows[:limit], more or len(rows) > limit)
+
+
+def _ids(db: sqlite3.Connection, text: str, cap: int) -> list[int]:
+    found = db.execute("SELECT rowid FROM found WHERE found MATCH ? ORDER BY rowid DESC LIMIT ?", (text, cap))
+    return [row[0] for row in found]
+
+
+def _scored(db: sqlite3.Connection, query: Query, ids: Sequence[int]) -> list[tuple[int, float]]:
+    """These files by relevance, best first; of equals the first stays first."""
+    score, needles = _score(query)
+    found: dict[int, float] = {}
+    for start in range(0, len(ids), _FETCH):
+        some = ids[start : start + _FETCH]
+        found.update(
+            db.execute(
+                f"SELECT id, {score} FROM found_content WHERE id IN ({','.join('?' * len(some))})",
+                (*needles, *some),
+            ).fetchall()
+        )
+    return sorted(((one, found[one]) for one in ids if one in found), key=lambda pair: -pair[1])
