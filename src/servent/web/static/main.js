@@ -5,3 +5,6 @@ import "./picture.js";
 import "./transfers.js";
 import "./shares.js";
 import "./peers.js";
+import "./limits.js";
+import "./codes.js";
+import "./history.js";
