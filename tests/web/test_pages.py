@@ -75,7 +75,7 @@ async def see(user: User, text: str) -> None:
     [
         ("/", "Overview"),
         ("/transfers", "Transfers"),
-        ("/peers", "Peers"),
+        ("/people", "People"),
         ("/invite", "Invite"),
         ("/doctor", "Doctor"),
     ],

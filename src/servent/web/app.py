@@ -2,7 +2,8 @@
 
 The browser speaks to this process alone: same origin, one cookie, no token in any script, and the node's API
 needs to trust no other origin. What the page shows comes through `/live` (the node's events, passed on by the
-hub); what it does goes through NiceGUI to the API's client, or through `/act` for the buttons of the table.
+hub); what it does goes through NiceGUI to the API's client, or through the gate (`/node`, `/bytes`) where our own
+components ask by themselves.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-import msgspec
 from nicegui import app as nicegui_app
 from nicegui import ui
+from nicegui.element import Element
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,8 +30,20 @@ from servent.api.client import ApiError, Client
 from servent.api.schema import API, Problem
 from servent.errors import ServentError
 from servent.web.desk import Desk, said
+from servent.web.gate import Gate, refusal
 from servent.web.hub import TOPICS, Hub, Page
-from servent.web.pages import doctor, invite, overview, peers, transfers
+from servent.web.lane import Lane
+from servent.web.pages import (
+    browse,
+    doctor,
+    invite,
+    library,
+    overview,
+    peers,
+    search,
+    transfers,
+    welcome,
+)
 from servent.web.parts import Words, icon, tag
 from servent.web.upstream import events
 
@@ -37,13 +51,33 @@ log = logging.getLogger("servent.web")
 
 STATIC = Path(__file__).with_name("static")
 ACTIONS = frozenset({"pause", "resume", "cancel", "verify", "remove"})
-SCREENS: tuple[tuple[str, str, str, Callable[[Desk], None]], ...] = (
-    ("/", "Overview", "overview", overview.draw),
-    ("/transfers", "Transfers", "transfers", transfers.draw),
-    ("/peers", "Peers", "peers", peers.draw),
-    ("/invite", "Invite", "invite", invite.draw),
-    ("/doctor", "Doctor", "doctor", doctor.draw),
+
+
+class Screen(NamedTuple):
+    """`place`: "main" and "foot" are links in the navigation, "" is reached from elsewhere. A phone shows the
+    `first` ones below, the others behind More."""
+
+    path: str
+    title: str
+    sign: str
+    draw: Callable[[Desk], None]
+    place: str = "main"
+    first: bool = False
+    badge: str = ""  # what live.js counts for it
+
+
+SCREENS = (
+    Screen("/", "Overview", "overview", overview.draw, first=True),
+    Screen("/search", "Search", "search", search.draw, first=True),
+    Screen("/library", "Library", "library", library.draw, first=True),
+    Screen("/browse", "Browse", "browse", browse.draw),
+    Screen("/transfers", "Transfers", "transfers", transfers.draw, first=True),
+    Screen("/people", "People", "peers", peers.draw),
+    Screen("/invite", "Invite", "invite", invite.draw, place="foot"),
+    Screen("/doctor", "Doctor", "doctor", doctor.draw, place="foot"),
+    Screen("/welcome", "Welcome", "overview", welcome.draw, place=""),
 )
+FORMER = {"/peers": "/people"}  # addresses of earlier versions
 CHECKING = 3600.0  # s for reading a finished download again; 100 GB take some minutes
 MESSAGE_BYTES = 64 * 1024  # NiceGUI's events: clicks and form fields
 
@@ -69,30 +103,32 @@ def root(desk: Desk) -> Callable[[], None]:
     """What NiceGUI draws for every address: the frame, and inside it the screen that the address names."""
 
     def draw() -> None:
-        links = {}
+        links: dict[str, Element] = {}
         with tag("div", "app"):
             with tag("a", "skip", href="#content"):
                 Words("Skip to the content", "span")
             with tag("aside", "side"):
-                with tag("div", "brand"):
+                with tag("a", "brand", href="/"):
                     tag("span", "brand-mark", aria_hidden="true")
                     Words("servent", "span")
-                with tag("nav", "links", aria_label="Screens"):
-                    for path, title, sign, _ in SCREENS:
-                        with tag("a", "link", href=path) as link:
-                            icon(sign)
-                            Words(title, "span")
-                        links[path] = link
+                with tag("sv-nav"), tag("nav", "links", aria_label="Screens"):
+                    for place in ("main", "foot"):
+                        for screen in SCREENS:
+                            if screen.place == place:
+                                links[screen.path] = _link(screen)
                 with tag("div", "foot"):
                     tag("sv-rates")
                     tag("sv-me")
                     tag("sv-theme")
             with tag("main", "main", id="content", tabindex="-1"):
                 tag("sv-banner")
-                ui.sub_pages({path: _screen(desk, show) for path, _, _, show in SCREENS}).classes("screen")
+                pages = {screen.path: _screen(desk, screen.draw) for screen in SCREENS}
+                pages |= {old: pages[new] for old, new in FORMER.items()}
+                ui.sub_pages(pages).classes("screen")
 
         def mark(path: str) -> None:
             here = path.partition("?")[0].partition("#")[0]
+            here = FORMER.get(here, here)
             for target, link in links.items():
                 if target == here:
                     link.props["aria-current"] = "page"
@@ -107,6 +143,15 @@ def root(desk: Desk) -> Callable[[], None]:
     return draw
 
 
+def _link(screen: Screen) -> Element:
+    with tag("a", f"link in-{screen.place}{' first' if screen.first else ''}", href=screen.path) as link:
+        icon(screen.sign)
+        Words(screen.title, "span")
+        if screen.badge:
+            tag("sv-badge", data_of=screen.badge)
+    return link
+
+
 def _screen(desk: Desk, show: Callable[[Desk], None]) -> Callable[[], None]:
     return lambda: show(desk)
 
@@ -115,10 +160,15 @@ SPLASH = """<div id="splash" aria-hidden="true"><span class="brand-mark"></span>
 
 
 def head_and_body(static: str) -> None:
-    """What every page begins with; constants of ours alone."""
+    """What every page begins with; constants of ours alone. One style sheet a screen, `tokens` before all."""
+    sheets = ["tokens.css", "servent.css", *sorted(
+        path.name for path in STATIC.glob("*.css") if path.name not in ("tokens.css", "servent.css")
+    )]  # fmt: skip
+    scripts = sorted(path.name for path in STATIC.glob("*.js") if path.name not in ("theme.js", "main.js"))
     ui.add_head_html(
-        f'<link rel="stylesheet" href="{static}/tokens.css"><link rel="stylesheet" href="{static}/servent.css">'
-        f'<script src="{static}/theme.js"></script><script type="module" src="{static}/main.js"></script>',
+        "".join(f'<link rel="stylesheet" href="{static}/{name}">' for name in sheets)
+        + f'<script src="{static}/theme.js"></script><script type="module" src="{static}/main.js"></script>'
+        + "".join(f'<link rel="modulepreload" href="{static}/{name}">' for name in scripts),
         shared=True,
     )
     ui.add_body_html(SPLASH, shared=True)
@@ -152,7 +202,7 @@ class Live:
     async def act(self, request: Request) -> Response:
         transfer, action = request.path_params["transfer"], request.path_params["action"]
         if action not in ACTIONS or not transfer.isalnum() or len(transfer) > 128:
-            return _refusal(Problem(type="urn:servent:usage", title="no such action", status=404))
+            return refusal(Problem(type="urn:servent:usage", title="no such action", status=404))
         try:
             if action == "remove":
                 answer = await asyncio.to_thread(self.client.request, "DELETE", f"{API}/transfers/{transfer}")
@@ -162,10 +212,10 @@ class Live:
                     self.client.request, "POST", f"{API}/transfers/{transfer}/{action}", timeout=limit
                 )
         except ApiError as error:
-            return _refusal(error.problem)
+            return refusal(error.problem)
         except ServentError as error:
             fact, advice = said(error)
-            return _refusal(Problem(type="urn:servent:world", title=fact, status=503, advice=advice))
+            return refusal(Problem(type="urn:servent:world", title=fact, status=503, advice=advice))
         return Response(answer.body, media_type="application/json")
 
 
@@ -184,10 +234,6 @@ async def _until_closed(socket: WebSocket) -> None:
         pass
 
 
-def _refusal(problem: Problem) -> Response:
-    return Response(msgspec.json.encode(problem), problem.status, media_type="application/problem+json")
-
-
 def build(client: Client, token: str) -> Starlette:
     """The whole app, without its guard. Once per process: NiceGUI keeps its pages in globals."""
     live = Live(client, token)
@@ -196,7 +242,9 @@ def build(client: Client, token: str) -> Starlette:
     outer = Starlette(
         routes=[
             WebSocketRoute("/live", live.socket),
+            WebSocketRoute("/lane", Lane(client.url, token).socket),
             Route("/act/transfers/{transfer}/{action}", live.act, methods=["POST"]),
+            *Gate(client, token).routes(),
             Mount(static, _Files(directory=STATIC)),
         ],
         lifespan=live.lifespan,

@@ -12,7 +12,7 @@ from servent.web.parts import Answer, Button, Words, chosen, dialog, field, head
 
 
 def draw(desk: Desk) -> None:
-    heading("Peers")
+    heading("People")
     with tag("div", "dialogs") as room:
         pass
 

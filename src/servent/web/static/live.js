@@ -3,14 +3,14 @@
 // The socket speaks the API's events: full tables first, then rows that changed. `away` says that the node does
 // not answer; full tables follow when it is back. A hidden page closes its socket: then nobody sends anything.
 
-const LISTS = ["peers", "transfers", "shares"];
+const LISTS = ["peers", "transfers", "shares", "folders", "wishes", "feeds", "codes", "networks"];
 const RETRY = [500, 1000, 2000, 4000];
 
 // A problem the node told us about: a title for the eye, advice for the hand.
 export class Problem extends Error {
   constructor(problem, status) {
-    super(problem?.title || `The node answered ${status}`);
-    this.detail = problem?.detail || "";
+    super(problem?.detail || problem?.title || `The node answered ${status}`); // the fact, rather than its kind
+    this.kind = (problem?.type ?? "").split(":").pop();
     this.advice = problem?.advice || "";
     this.status = status;
   }
@@ -33,9 +33,8 @@ class Live {
   constructor() {
     this.connection = "connecting"; // connecting | live | away
     this.status = null;
-    this.peers = new Map();
-    this.transfers = new Map();
-    this.shares = new Map();
+    this.known = new Set(); // lists that the node has told in full
+    for (const list of LISTS) this[list] = new Map();
     this.updates = 0; // events applied, for measurements
     this._watchers = new Set();
     this._socket = null;
@@ -158,7 +157,10 @@ class Live {
     if (topic === "status") this.status = data;
     else if (topic === "reach" && this.status) this.status = { ...this.status, reach: data };
     else if (LISTS.includes(topic)) {
-      if (data.full) this[topic].clear();
+      if (data.full) {
+        this[topic].clear();
+        this.known.add(topic);
+      }
       for (const item of data.items) this[topic].set(item.id, joined(this[topic].get(item.id), item));
       for (const id of data.gone ?? []) this[topic].delete(id);
     } else return;

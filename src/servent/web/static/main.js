@@ -1,7 +1,13 @@
 // Everything the page brings along, in one import; NiceGUI draws the rest.
 import "./icons.js";
+import "./address.js";
+import "./nav.js";
 import "./summary.js";
+import "./next.js";
 import "./picture.js";
+import "./search.js";
+import "./browse.js";
+import "./library.js";
 import "./transfers.js";
 import "./shares.js";
 import "./peers.js";

@@ -1,0 +1,97 @@
+// The details of a hit: what the file says of itself, everybody who has it and where, and what can be done with it.
+
+import { button, dialog } from "./dialog.js";
+import { bytes, clean, duration, el } from "./format.js";
+import { fileOf, getFile } from "./getting.js";
+import { icon } from "./icons.js";
+import { KINDS, count, date, parent } from "./kinds.js";
+import { ask } from "./net.js";
+import { preview, previewable } from "./preview.js";
+import { complain, toast } from "./toast.js";
+
+const MOST_SOURCES = 100;
+const REASONS = { malware: "It harms the machine", illegal: "It is against the law", mislabelled: "It is not what its name says", spam: "It is spam", abuse: "It is meant to hurt", other: "Something else" };
+const TAG_WORDS = { duration_s: "Length", bitrate_kbps: "Bit rate" };
+const TAG_TEXTS = { duration_s: (value) => duration(Number(value)), bitrate_kbps: (value) => `${Math.round(Number(value))} kbit/s` };
+
+export class HitDetails {
+  constructor(host, back) {
+    this.host = host;
+    this.back = back;
+    this.node = el("aside", { class: "drawer", hidden: true, tabindex: "-1", "aria-label": "Details of the hit" });
+    this.node.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      this.close();
+      this.back();
+    });
+  }
+
+  close() {
+    this.node.hidden = true;
+    this.host.classList.remove("drawn");
+  }
+
+  show(hit) {
+    const file = fileOf(hit);
+    const fact = (word, value) => (value ? [el("dt", {}, word), el("dd", { dir: "auto" }, clean(value))] : []);
+    const tags = Object.entries(hit.tags).slice(0, 24).flatMap(([key, value]) => fact(TAG_WORDS[key] ?? key.replaceAll("_", " ").replace(/^./, (letter) => letter.toUpperCase()), TAG_TEXTS[key]?.(value) ?? String(value)));
+    const close = el("button", { class: "round drawer-close", type: "button", "aria-label": "Close details", onclick: () => {
+      this.close();
+      this.back();
+    } }, icon("close"));
+    this.node.replaceChildren(
+      close, el("h2", { dir: "auto" }, clean(hit.name)),
+      el("div", { class: "drawer-buttons" },
+        ...(hit.here ? [] : [button("Get", () => getFile(file), { kind: "main", sign: "get" })]),
+        ...(previewable(hit.name) ? [button("Preview", () => preview(file), { sign: "preview" })] : [])),
+      el("dl", {}, ...fact("Size", bytes(hit.size_bytes)), ...fact("Kind", KINDS[hit.kind]?.word), ...fact("Name by hash", hit.content), ...tags),
+      ...(tags.length ? [el("p", { class: "muted small-text" }, "Length, artist and the like are what the file says of itself.")] : []),
+      el("h3", {}, `${count(hit.sources.length, "place")} where it is`),
+      el("ul", { class: "sources" }, ...hit.sources.slice(0, MOST_SOURCES).map(source)),
+      ...(hit.blocked ? [el("p", { class: "muted" }, clean(hit.blocked))] : []),
+      el("div", { class: "drawer-buttons" }, button("Block it…", () => this._block(hit)), button("Report it…", () => this._report(hit))));
+    this.node.hidden = false;
+    this.host.classList.add("drawn");
+    this.node.focus({ preventScroll: true });
+  }
+
+  _block(hit) {
+    const box = dialog("Block this content?");
+    box.body.append(el("p", { dir: "auto" }, clean(hit.name)), el("p", { class: "muted" }, "It is never shown, fetched or served here again, whatever its name. Nobody is told. Settings lists what is blocked."));
+    box.foot.append(button("Not now", box.close), button("Block it", async () => {
+      try {
+        const block = await ask("POST", "/blocks", { content: hit.content, note: hit.name.slice(0, 500) });
+        toast(`Blocked ${hit.name}`, { undo: { word: "Undo", press: () => ask("DELETE", `/blocks/${encodeURIComponent(block.id)}`).then(() => "Not blocked any more.") } });
+        box.close();
+        this.close();
+      } catch (problem) {
+        complain(problem);
+      }
+    }, { kind: "danger" }));
+  }
+
+  _report(hit) {
+    const box = dialog("Report this content");
+    const reason = el("select", { class: "pick", "aria-label": "What is wrong with it" }, ...Object.entries(REASONS).map(([value, word]) => el("option", { value }, word)));
+    const note = el("textarea", { class: "note-field", rows: 3, maxlength: 500, "aria-label": "A note", placeholder: "What should they know?" });
+    box.body.append(el("p", { dir: "auto" }, clean(hit.name)), el("p", { class: "muted" }, "It is blocked here, and the founders of the networks you share with its holders are told. What they do with it is up to them."), reason, note);
+    box.foot.append(button("Not now", box.close), button("Report it", async () => {
+      try {
+        const report = await ask("POST", "/reports", { content: hit.content, name: hit.name.slice(0, 255), reason: reason.value, note: note.value });
+        toast(`Reported. ${report.told ? `${count(report.told, "founder")} told.` : "No founder could be told yet."}`);
+        box.close();
+      } catch (problem) {
+        complain(problem);
+      }
+    }, { kind: "danger" }));
+  }
+}
+
+function source(one) {
+  const where = parent(one.path ?? "");
+  const state = one.mine ? "here" : one.free ? "free now" : one.queue ? `${one.queue} wait there` : "busy now";
+  const target = one.mine ? `/library?${new URLSearchParams({ path: where })}` : `/browse?${new URLSearchParams({ peer: one.peer, path: where })}`;
+  return el("li", {}, el("span", { class: "dot", "data-tone": one.mine || one.free ? "direct" : "waiting" }),
+    el("span", { class: "name", dir: "auto" }, one.mine ? "This node" : clean(one.name || one.peer.slice(0, 8))), el("span", { class: "small" }, state),
+    el("span", { class: "why", dir: "auto" }, el("a", { href: target }, clean(where || "the top of what they share")), one.modified ? ` · ${date(one.modified)}` : ""));
+}
