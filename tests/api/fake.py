@@ -235,7 +235,13 @@ class FakeNode(FakeShare):
         return list(self._grants.values())
 
     async def set_grant(self, grant: schema.Grant) -> None:
+        if grant.service not in ("servent.blobs", "servent.share"):
+            raise NotFound(f"this node has no service {grant.service!r}", advice="It has servent.blobs.")
         self._grants[grant.service] = grant
+
+    async def unset_grant(self, service: str) -> None:
+        if self._grants.pop(service, None) is None:
+            raise NotFound(f"nothing was decided about {service!r}")
 
     # files
 

@@ -231,8 +231,10 @@ class FakeShare:
             for start in range(0, len(found), 12):
                 for file in found[start : start + 12]:
                     hit = self._hit(file, peer, sources.get(file.content))
+                    if hit.content not in sources and len(sources) >= query.limit:
+                        count = query.limit
+                        continue
                     sources[file.content] = hit
-                    count += 1
                     yield share.SearchEvent(kind="hit", hit=hit)
                 if peer != str(ME):
                     await asyncio.sleep(0.12 * self.pace)
@@ -243,7 +245,7 @@ class FakeShare:
                 )  # fmt: skip
         yield share.SearchEvent(
             kind="done", hits=len(sources), asked=len(asked), answered=len(asked),
-            more=count >= query.limit, took_ms=round((time.time() - began) * 1000, 1),
+            more=count > 0, took_ms=round((time.time() - began) * 1000, 1),
         )  # fmt: skip
 
     def _matching(self, q: str, peers: list[str] | None = None) -> list[File]:

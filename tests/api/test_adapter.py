@@ -112,6 +112,8 @@ def test_a_network_is_made_joined_listed_and_left(tmp_path: Path) -> None:
         assert (await ann.invitations("club"))[0].revoked
         await ann.revoke_member("club", bob.id().id)
         assert bob.id().id not in {member.id for member in await ann.members("club")}
+        with pytest.raises(UsageError, match="'club' already"):
+            await ann.create_network("club", open=False)
         await bob.leave_network("club")
         assert bob.networks() == []
         with pytest.raises(NotFound):
@@ -123,9 +125,14 @@ def test_a_network_is_made_joined_listed_and_left(tmp_path: Path) -> None:
 def test_grants_and_limits_are_kept(tmp_path: Path) -> None:
     async def told(ann: NodeFace, bob: NodeFace) -> None:
         await acquainted(ann, bob)
-        await ann.set_grant(schema.Grant(service="myapp", audience="nobody", peers=[bob.id().id]))
-        [grant] = [one for one in ann.grants() if one.service == "myapp"]
+        before = ann.grants()
+        await ann.set_grant(schema.Grant(service="servent.blobs", audience="nobody", peers=[bob.id().id]))
+        [grant] = [one for one in ann.grants() if one.service == "servent.blobs"]
         assert (grant.audience, grant.peers) == ("nobody", [bob.id().id])
+        await ann.unset_grant("servent.blobs")
+        assert ann.grants() == before
+        with pytest.raises(NotFound, match="no service 'servent.blob'"):
+            await ann.set_grant(schema.Grant(service="servent.blob", audience="nobody"))
         await ann.set_limits(schema.Limits(up_bytes_per_s=5_000_000, upload_slots=3))
         now = ann.limits()
         assert (now.up_bytes_per_s, now.down_bytes_per_s, now.upload_slots) == (5_000_000, None, 3)

@@ -66,7 +66,7 @@ def test_every_call_of_the_client_is_answered(node: Client, tmp_path: Path) -> N
     assert node.change_peer("ann", petname="Ann at work", friend=True).petname == "Ann at work"
     assert node.change_peer("ann", petname="").petname is None
     node.forget_peer("bob")
-    assert node.set_grant("myapp", "friends", ["ann"])[-1].audience == "friends"
+    assert node.set_grant("servent.blobs", "friends", ["ann"])[-1].audience == "friends"
     assert node.grants()
     (tmp_path / "x").write_text("x")
     share = node.add_share(str(tmp_path / "x"), wait=True)

@@ -228,7 +228,7 @@ def test_an_empty_link_is_a_missing_link(folder: Path, servent: Any) -> None:
 
 
 def test_a_reason_that_only_counts_down_is_said_once() -> None:
-    from servent.cli.files import _gist
+    from servent.cli.getting import _gist
 
     said = {_gist(f"none of 1 connected peers offers it; asking again in {left} s") for left in range(20)}
     assert len(said) == 1 and _gist("your disk is full") not in said

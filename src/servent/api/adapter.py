@@ -151,6 +151,11 @@ class NodeFace(Files, SharingFace):
         return [_network(network, online.get(network.key, 0)) for network in self._node.trust.networks()]
 
     async def create_network(self, name: str, *, open: bool) -> schema.Network:
+        if any(known.name == name for known in self._node.trust.networks()):
+            raise UsageError(
+                f"you are in a network called {name!r} already",
+                advice="Take another name, or `servent invite` somebody into that one.",
+            )
         return _network(await self._node.trust.create_network(name, open=open), 0)
 
     async def leave_network(self, network: str) -> None:
@@ -343,18 +348,35 @@ class NodeFace(Files, SharingFace):
             await session.close("forgotten")
 
     def grants(self) -> list[schema.Grant]:
+        held = {
+            grant.service: grant for grant in self._node.trust.grants()
+        }  # one for all versions stands once
         return [
             schema.Grant(
                 service=grant.service,
                 audience=grant.audience,
                 peers=sorted(str(peer) for peer in grant.peers),
             )
-            for grant in self._node.trust.grants()
+            for grant in held.values()
         ]
 
     async def set_grant(self, grant: schema.Grant) -> None:
+        known = self._services()
+        if grant.service not in known:
+            raise NotFound(
+                f"this node has no service {grant.service[:64]!r}",
+                advice=f"It has {', '.join(sorted(known))}.",
+            )
         named = [self._resolve(peer) for peer in grant.peers]
         await self._node.trust.grant(grant.service, grant.audience, named)
+
+    async def unset_grant(self, service: str) -> None:
+        await self._node.trust.ungrant(service)
+
+    def _services(self) -> set[str]:
+        """Names a grant may have: "myapp/1" for a version, "myapp" for all; what is granted already counts."""
+        names = {*self._node.peers.services(), *(grant.service for grant in self._node.trust.grants())}
+        return names | {name.partition("/")[0] for name in names}
 
 
 def _network(view: NetworkView, online: int) -> schema.Network:

@@ -171,6 +171,10 @@ class Client(ShareClient):
         wish = schema.Grant(service=service, audience=audience, peers=peers or [])
         return self._send("PUT", "/grants", list[schema.Grant], wish)
 
+    def unset_grant(self, service: str) -> list[schema.Grant]:
+        """Back to who may use it by default."""
+        return self._send("DELETE", "/grants?" + urlencode({"service": service}), list[schema.Grant])
+
     # files
 
     def shares(self) -> list[schema.Share]:

@@ -131,6 +131,10 @@ class ShareClient(Http):
     def receive(self, request: share.ReceiveRequest) -> share.Code:
         return self._send("POST", "/codes/receive", share.Code, request, timeout=SLOW)
 
+    def complete_code(self, text: str) -> list[str]:
+        """What a code typed so far may go on with."""
+        return self._get("/codes/complete?" + urlencode({"text": text}), list[str])
+
     def cancel_code(self, code: str) -> None:
         self._send("DELETE", f"/codes/{part(code)}", schema.Done)
 

@@ -10,6 +10,7 @@ from servent.api import paths, schema
 from servent.api import schema_share as share
 from servent.api.context import Context
 from servent.api.routing import Routes, pick
+from servent.share import code_words
 
 routes = Routes("codes")
 
@@ -26,6 +27,12 @@ async def make_code(ctx: Context, body: share.NewCode) -> share.Code:
     path = await asyncio.to_thread(paths.existing, body.path)
     await asyncio.to_thread(paths.not_our_own, path, ctx.node.data_dir)
     return await ctx.node.make_code(msgspec.structs.replace(body, path=path))
+
+
+@routes.add("GET", "/codes/complete", scope="read")
+async def complete_code(ctx: Context, query: share.CodeText) -> list[str]:
+    """What a code that is typed so far may go on with, for a prompt's completion."""
+    return code_words.complete(query.text)
 
 
 @routes.add("POST", "/codes/receive", problems=(404, 502, 503, 504, 507))

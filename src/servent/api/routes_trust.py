@@ -127,3 +127,10 @@ async def set_grant(ctx: Context, body: schema.Grant) -> list[schema.Grant]:
     """Say who may use one service."""
     await ctx.node.set_grant(body)
     return ctx.node.grants()
+
+
+@routes.add("DELETE", "/grants", problems=(404,))
+async def unset_grant(ctx: Context, query: schema.GrantQuery) -> list[schema.Grant]:
+    """One service is for whom it is by default."""
+    await ctx.node.unset_grant(query.service)
+    return ctx.node.grants()

@@ -278,6 +278,10 @@ class Grant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     peers: list[ShortName] = []
 
 
+class GrantQuery(Struct, frozen=True, kw_only=True):
+    service: ShortName
+
+
 class NewShare(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`path` on the node's machine, absolute. `wait`: answer when the link is there."""
 

@@ -336,6 +336,12 @@ class ReceiveRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     to: PathText | None = None
 
 
+class CodeText(Struct, frozen=True, kw_only=True):
+    """As much of a code as was typed."""
+
+    text: Annotated[str, Meta(max_length=200)] = ""
+
+
 class Code(Struct, frozen=True, kw_only=True):
     """A hand-over by spoken code. `code` is shown to its maker only. `reason` is always a sentence."""
 

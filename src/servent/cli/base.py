@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,10 +22,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass
 class Session:
-    """What was said before the subcommand. `json`: print for programs."""
+    """What was said before the subcommand. `json`: print for programs. `quiet`: of a list, the ids alone."""
 
     data_dir: Path | None = None
     json: bool = False
+    quiet: bool = False
 
     @property
     def folder(self) -> Path:
@@ -41,10 +42,13 @@ class Session:
 
         return Client.from_data_dir(self.folder, timeout=timeout)
 
-    def show(self, value: Any, people: Callable[[], None]) -> None:
-        """Print `value` (Structs, lists, plain values) as JSON, or let `people` draw it."""
+    def show(self, value: Any, people: Callable[[], None], ids: Iterable[str] = ()) -> None:
+        """Print `value` (Structs, lists, plain values) as JSON, or let `people` draw it; `ids` for `--quiet`."""
         if self.json:
             print_json(value)
+        elif self.quiet:
+            for one in ids:
+                say(one)
         else:
             people()
 
@@ -93,13 +97,25 @@ def json_option(function: F) -> F:
     )(function)
 
 
+def _quiet_after(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.ensure_object(Session).quiet = True
+
+
+def quiet_option(function: F) -> F:
+    return click.option(
+        "-q", "--quiet", is_flag=True, expose_value=False, callback=_quiet_after, help="Print ids alone."
+    )(function)
+
+
 def command(
-    name: str, *examples: str, group: click.Group | None = None, **attributes: Any
+    name: str, *examples: str, group: click.Group | None = None, quiet: bool = False, **attributes: Any
 ) -> Callable[[Callable[..., Any]], Command]:
-    """A command that takes the session first and `--json` last."""
+    """A command that takes the session first and `--json` last. `quiet`: it prints a list, and takes `--quiet`."""
 
     def make(function: Callable[..., Any]) -> Command:
-        made = click.command(name, cls=Command, **attributes)(json_option(pass_session(function)))
+        inner = json_option(pass_session(function))
+        made = click.command(name, cls=Command, **attributes)(quiet_option(inner) if quiet else inner)
         made.examples = examples
         if group is not None:
             group.add_command(made)

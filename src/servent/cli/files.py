@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sys
 import time
 from pathlib import Path
@@ -11,39 +9,46 @@ from pathlib import Path
 import click
 
 from servent.api import schema
-from servent.api.client import Client, NoAnswer, NodeDown
+from servent.api import schema_getting as getting
+from servent.api.client import Client
 from servent.cli.base import Session, command, hint, print_json, say, table
+from servent.cli.getting import TransferFailed
 from servent.cli.progress import Progress
-from servent.cli.text import duration, parse_duration, parse_rate, rate, size
-from servent.errors import NotFound, ServentError, UsageError
+from servent.cli.text import duration, parse_rate, rate, size
+from servent.errors import NotFound, UsageError
 
 VERIFY_WITHIN = 6 * 3600.0  # s
 HASHING_POLL = 0.1  # s
-FIRST_POLLS, FIRST_POLL, LATER_POLL = (
-    50,
-    0.1,
-    0.25,
-)  # the first 5 s are looked at closely: most small files end there
 
 
-class TransferFailed(ServentError):
-    """The transfer ended without all of its bytes."""
-
-
-class TooSlow(NoAnswer):
-    """The time that was given passed."""
-
-
-@command("send", "servent send ~/Pictures/Crete", "servent send report.pdf --json")
+@command(
+    "send",
+    "servent send ~/Pictures/Crete",
+    "servent send report.pdf --json",
+    "servent send ~/Pictures/Crete --code",
+)
 @click.argument("path", type=click.Path(path_type=Path))
-def send(session: Session, path: Path) -> None:
+@click.option("--code", is_flag=True, help="Print a code to say aloud instead, for one who is no peer yet.")
+@click.option(
+    "--for", "lifetime", metavar="TIME", help="With --code: how long it is good for; 1h if missing."
+)
+@click.option("--contact", is_flag=True, help="With --code: both become contacts.")
+@click.option("--detach", is_flag=True, help="With --code: print it and return at once.")
+def send(session: Session, path: Path, code: bool, lifetime: str | None, contact: bool, detach: bool) -> None:
     """Offer a folder or file; prints its link.
 
     The files stay where they are. The link is good as long as this node runs and you offer them
-    (`servent shares` lists them).
+    (`servent shares` lists them). With `--code` it waits until somebody used the code.
     """
+    if not code and (lifetime or contact or detach):
+        raise UsageError("--for, --contact and --detach go with --code")
     if not path.exists():
         raise NotFound(f"there is no {path}", advice="Paths are looked up on this machine.")
+    if code:
+        from servent.cli.codes import offer
+
+        offer(session, path, contact=contact, lifetime=lifetime, detach=detach)
+        return
     client = session.client()
     share = client.add_share(str(path.expanduser().resolve()))
     try:
@@ -67,111 +72,7 @@ def send(session: Session, path: Path) -> None:
         )
 
 
-@command(
-    "get",
-    "servent get 'magnet:?xt=urn:btmh:1220…'",
-    "servent get 'magnet:?…' --to ~/Downloads --json",
-    "servent get - < link.txt",
-)
-@click.argument("link", required=False)
-@click.option("--to", type=click.Path(file_okay=False, path_type=Path), help="Folder to put it in.")
-@click.option("--detach", is_flag=True, help="Start it and return at once.")
-@click.option(
-    "--cancel-on-exit", is_flag=True, help="Ctrl-C ends the transfer, instead of leaving it to the node."
-)
-@click.option("--timeout", metavar="TIME", help="Give up waiting after 10m, 2h, …; the node goes on.")
-def get(
-    session: Session,
-    link: str | None,
-    to: Path | None,
-    detach: bool,
-    cancel_on_exit: bool,
-    timeout: str | None,
-) -> None:
-    """Fetch a link; returns when everything is verified and on disk.
-
-    Ctrl-C leaves it to the node, which goes on fetching. Progress goes to stderr.
-    """
-    if link is None or link == "-":
-        link = sys.stdin.read(64 * 1024).strip() if link == "-" else os.environ.get("SERVENT_LINK", "")
-    if not link.strip():
-        raise UsageError("a link is missing", advice="`servent get LINK`, or `-` to read it from stdin.")
-    limit = parse_duration(timeout) if timeout else None
-    client = session.client()
-    transfer = client.download(link, str(to.expanduser().resolve()) if to else None)
-    if detach:
-        session.show(transfer, lambda: say(transfer.id))
-        return
-    try:
-        transfer = _wait(client, transfer, limit)
-    except KeyboardInterrupt:
-        if cancel_on_exit:
-            client.cancel(transfer.id)
-            hint("cancelled; what was fetched so far is removed")
-        else:
-            hint(
-                f"detached; the node goes on. `servent transfers` shows it, `servent cancel {transfer.id[:12]}` ends it"
-            )
-        raise
-    except NodeDown as gone:
-        raise NodeDown(
-            "the node stopped while it was fetching",
-            advice="Nothing verified is lost: `servent up`, and it goes on by itself.",
-        ) from gone
-    if transfer.state != "complete":
-        raise TransferFailed(
-            transfer.error or transfer.reason or f"the transfer is {transfer.state}",
-            advice=f"{transfer.advice or ''} `servent resume {transfer.id[:12]}` goes on where it stopped.".strip()
-            if transfer.state in ("failed", "paused")
-            else transfer.advice or "",
-        )
-    session.show(transfer, lambda: say(transfer.path or transfer.name))
-
-
-def _wait(client: Client, transfer: schema.Transfer, limit: float | None) -> schema.Transfer:
-    """Follow a transfer to its end."""
-    begun, polls, said = time.monotonic(), 0, ""
-    with Progress(transfer.name or "fetching") as progress:
-        while transfer.state not in schema.ENDED:
-            if limit is not None and time.monotonic() - begun > limit:
-                raise TooSlow(
-                    f"not complete after {duration(limit)}",
-                    advice=f"The node goes on; `servent transfers` shows it, `servent cancel {transfer.id[:12]}` ends it.",
-                )
-            if (
-                transfer.state == "paused" and transfer.error
-            ):  # the disk, not a person: it will not go on by itself
-                break
-            moving = transfer.state in ("active", "checking")
-            part = transfer.done_bytes / transfer.size_bytes if transfer.size_bytes else 0.0
-            if transfer.checking is not None:
-                part = transfer.checking
-            sources = transfer.peers or len(transfer.sources)
-            detail = f"{size(transfer.done_bytes)} of {size(transfer.size_bytes)}, {rate(transfer.rate_bytes_per_s)}"
-            detail += f" from {sources} source{'' if sources == 1 else 's'}" if sources else ""
-            if transfer.state == "active" and not sources and transfer.reason:
-                detail = f"{size(transfer.done_bytes)} of {size(transfer.size_bytes)}, {transfer.reason}"
-            if transfer.eta_s is not None:
-                detail += f", {duration(transfer.eta_s)} left"
-            progress.show(part, detail if moving else transfer.reason or transfer.state, name=transfer.name)
-            if transfer.reason and _gist(transfer.reason) != said and not moving:
-                said = _gist(transfer.reason)
-                progress.note(transfer.reason)
-            time.sleep(FIRST_POLL if polls < FIRST_POLLS else LATER_POLL)
-            polls += 1
-            transfer = client.transfer(transfer.id)
-        if transfer.state == "complete":
-            took = max(0.001, (transfer.finished or time.time()) - (transfer.started or time.time()))
-            progress.done(f"{size(transfer.size_bytes)} verified, {rate(transfer.size_bytes / took)}")
-    return transfer
-
-
-def _gist(reason: str) -> str:
-    """A reason without its numbers: one that only counts down is said once."""
-    return re.sub(r"\d+", "", reason)
-
-
-@command("shares", "servent shares", "servent shares 1a2b3c", "servent shares --remove 1a2b3c")
+@command("shares", "servent shares", "servent shares 1a2b3c", "servent shares --remove 1a2b3c", quiet=True)
 @click.argument("share", required=False)
 @click.option("--remove", metavar="ID", help="Offer it no longer; the files stay.")
 def shares(session: Session, share: str | None, remove: str | None) -> None:
@@ -204,8 +105,12 @@ def shares(session: Session, share: str | None, remove: str | None) -> None:
         for one in known
     ]
     headers = ("id", "name", "is", "files", "size", "sent", "path", "note" if terminal else "link")
-    session.show(known, lambda: table(headers, rows, empty="nothing; `servent send PATH`", right=(3, 4, 5)))
-    if terminal and known and not session.json:
+    session.show(
+        known,
+        lambda: table(headers, rows, empty="nothing; `servent send PATH`", right=(3, 4, 5)),
+        [one.id for one in known],
+    )
+    if terminal and known and not session.json and not session.quiet:
         hint("`servent shares ID` prints the link of one.")
 
 
@@ -235,6 +140,7 @@ _HEADERS = ("id", "name", "way", "is", "done", "size", "rate", "left", "why")
     "servent transfers --watch",
     "servent transfers --json --watch",
     "servent transfers --clear",
+    quiet=True,
 )
 @click.option("--watch", is_flag=True, help="Keep showing it until Ctrl-C; with --json one object a change.")
 @click.option("--clear", is_flag=True, help="Take the complete and cancelled ones off the list; files stay.")
@@ -258,7 +164,11 @@ def transfers(session: Session, watch: bool, clear: bool) -> None:
         _watch(session, client)
         return
     known = client.transfers()
-    session.show(known, lambda: table(_HEADERS, _rows(known), empty="nothing moves", right=(4, 5, 6, 7)))
+    session.show(
+        known,
+        lambda: table(_HEADERS, _rows(known), empty="nothing moves", right=(4, 5, 6, 7)),
+        [one.id for one in known],
+    )
 
 
 def _watch(session: Session, client: Client) -> None:
@@ -352,12 +262,14 @@ def cancel(session: Session, transfer: tuple[str, ...]) -> None:
     "servent limits",
     "servent limits --up 10MB/s --down off",
     "servent limits --peer-up 2MB/s --slots 4",
+    "servent limits --peer ann --up 1MB/s --down off",
 )
 @click.option("--up", metavar="RATE", help="To all peers together: 10MB/s, 800k, off.")
 @click.option("--down", metavar="RATE", help="From all peers together.")
 @click.option("--peer-up", metavar="RATE", help="To each peer.")
 @click.option("--peer-down", metavar="RATE", help="From each peer.")
 @click.option("--slots", type=click.IntRange(1, 256), help="Peers served at once; others wait in line.")
+@click.option("--peer", metavar="PEER", help="--up and --down are for this peer alone.")
 def limits(
     session: Session,
     up: str | None,
@@ -365,9 +277,15 @@ def limits(
     peer_up: str | None,
     peer_down: str | None,
     slots: int | None,
+    peer: str | None,
 ) -> None:
     """Show or set how fast this node may send and fetch."""
     client = session.client()
+    if peer is not None:
+        if peer_up is not None or peer_down is not None or slots is not None:
+            raise UsageError("--peer goes with --up and --down alone")
+        _limit_one(session, client, peer, up, down)
+        return
     now = client.limits()
     wanted: dict[str, int | None] = {
         name: parse_rate(text)
@@ -397,3 +315,42 @@ def limits(
         say(f"{'peers served at once':21}{now.upload_slots or 'no limit'}")
 
     session.show(now, people)
+
+
+def _limit_one(session: Session, client: Client, peer: str, up: str | None, down: str | None) -> None:
+    """Show or set the limits of one peer; without any limit left it is as all others."""
+    import msgspec
+
+    whom = _known(client, peer)
+    queue = client.queue()
+    now = next((one for one in queue.peers if one.peer == whom), getting.PeerLimit(peer=whom))
+    if up is not None or down is not None:
+        wanted = getting.PeerLimit(
+            peer=whom,
+            up_bytes_per_s=now.up_bytes_per_s if up is None else parse_rate(up),
+            down_bytes_per_s=now.down_bytes_per_s if down is None else parse_rate(down),
+        )
+        others = [one for one in queue.peers if one.peer != whom]
+        if wanted != getting.PeerLimit(peer=whom):
+            others.append(wanted)
+        client.set_queue(msgspec.structs.replace(queue, peers=others))
+        now = wanted
+
+    def people() -> None:
+        for label, value in (("up", now.up_bytes_per_s), ("down", now.down_bytes_per_s)):
+            say(f"{label + ' ' + peer:21}{'as all others' if value is None else rate(value)}")
+
+    session.show(now, people)
+
+
+def _known(client: Client, peer: str) -> str:
+    """The id of a peer by its id, short id or a name only one of them has. Raises NotFound."""
+    found = {
+        one.id for one in client.peers() if peer in (one.id, one.short_id, one.petname) or peer == one.name
+    }
+    if len(found) != 1:
+        raise NotFound(
+            f"{'several are' if found else 'nobody here is'} called {peer!r}",
+            advice="`servent peers` lists who there is; give the id.",
+        )
+    return found.pop()

@@ -33,15 +33,56 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "contact": ("peers:contact", "Name, befriend, block or forget a peer."),
     "ping": ("peers:ping", "Measure the way to a peer."),
     "allow": ("peers:allow", "Say who may use which service of this node."),
+    "library": ("library:library", "Shared folders: list, add, change, pause and remove them."),
+    "search": (
+        "search:search",
+        "Search the own library and all connected peers; hits come as they are found.",
+    ),
+    "browse": ("search:browse", "Walk what a peer shares with you, folder by folder; `me` is this node."),
+    "recommend": ("search:recommend", "What peers have who share much of what you have, and you have not."),
+    "wish": ("wishes:wish", "The wish list: queries that keep watching, and may fetch by themselves."),
+    "get": ("getting:get", "Fetch a link; returns when everything is verified and on disk."),
     "send": ("files:send", "Offer a folder or file; prints its link."),
-    "get": ("files:get", "Fetch a link; returns when everything is verified and on disk."),
+    "receive": ("codes:receive", "Fetch what somebody offers under a code they told you."),
+    "codes": ("codes:codes", "Hand-overs by code: those that wait, and those that ended lately."),
+    "publish": (
+        "feeds:publish",
+        "Publish a file or folder under a name that always means its newest version; prints the link.",
+    ),
+    "follow": (
+        "feeds:follow",
+        "Follow somebody's feed: each new version is fetched, what did not change is not fetched again.",
+    ),
+    "feeds": (
+        "feeds:feeds",
+        "Feeds of yours, and those you follow; with the name of one, its versions, or what is to change.",
+    ),
     "shares": ("files:shares", "What this node offers; `--remove` ends it."),
     "transfers": ("files:transfers", "What moves, what waits and why."),
+    "files": ("getting:files", "The files inside a transfer; choose which to fetch."),
+    "priority": (
+        "queue:priority",
+        "Say how soon a transfer is to come: its priority, its place in the queue, its speed.",
+    ),
+    "move": ("queue:move", "Move or rename what is complete; others can go on fetching it from here."),
+    "history": ("queue:history", "Transfers that ended, newest first."),
+    "queue": ("queue:queue", "Show or set how transfers share this machine and its line."),
     "pause": ("files:pause", "Pause a transfer."),
     "resume": ("files:resume", "Let a paused transfer go on."),
     "cancel": ("files:cancel", "End a transfer and remove what was fetched so far."),
     "verify": ("files:verify", "Read a transfer again from the disk."),
     "limits": ("files:limits", "Show or set how fast this node may send and fetch."),
+    "block": ("safety:block", "Never show, fetch or serve one content, or anything with a peer."),
+    "unblock": ("safety:unblock", "End a block."),
+    "blocks": ("safety:blocks", "What is blocked."),
+    "report": (
+        "safety:report",
+        "Report something bad: it is blocked here, and the admins of your common networks are told.",
+    ),
+    "filters": (
+        "safety:filters",
+        "What is never shown in hits, matches and recommendations; options add to it.",
+    ),
     "doctor": ("doctor:doctor", "Look for what usually goes wrong, and say what to do about it."),
     "relay": ("node:relay", "Run a relay server, and nothing else."),
     "service": ("service:service", "Start the node at login: install, uninstall, status, logs."),
@@ -79,6 +120,8 @@ class LazyGroup(click.Group):
         with formatter.section("Examples"):
             for line in (
                 "servent up",
+                "servent library add ~/Music",
+                "servent search nina simone",
                 "servent send ~/Pictures/Crete",
                 "servent get 'magnet:?xt=urn:btmh:1220…'",
             ):
@@ -138,6 +181,7 @@ def exit_code(error: BaseException) -> int:
     if isinstance(error, ApiError):
         kinds = {
             "usage": USAGE,
+            "confirm": USAGE,
             "not-found": NOT_FOUND,
             "refused": REFUSED,
             "unauthorized": REFUSED,

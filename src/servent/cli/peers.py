@@ -9,7 +9,7 @@ from servent.cli.base import Session, command, say, table
 from servent.errors import UsageError
 
 
-@command("peers", "servent peers", "servent peers --json")
+@command("peers", "servent peers", "servent peers --json", "servent peers --quiet", quiet=True)
 def peers(session: Session) -> None:
     """Who is connected, and how."""
     known = session.client().peers()
@@ -34,7 +34,7 @@ def peers(session: Session) -> None:
             right=(2,),
         )
 
-    session.show(known, people)
+    session.show(known, people, [peer.id for peer in known])
 
 
 @command(
@@ -101,19 +101,31 @@ def ping(session: Session, peer: str, count: int) -> int:
     "servent allow",
     "servent allow servent.blobs friends",
     "servent allow servent.blobs nobody --peer ann --peer bob",
+    "servent allow servent.blobs --default",
 )
 @click.argument("service", required=False)
 @click.argument("audience", required=False, type=click.Choice(["nobody", "friends", "network", "everyone"]))
 @click.option("--peer", "named", multiple=True, metavar="PEER", help="Also this peer; may be repeated.")
+@click.option("--default", "unset", is_flag=True, help="As it was before anything was decided.")
 def allow(
-    session: Session, service: str | None, audience: schema.Audience | None, named: tuple[str, ...]
+    session: Session,
+    service: str | None,
+    audience: schema.Audience | None,
+    named: tuple[str, ...],
+    unset: bool,
 ) -> None:
     """Say who may use which service of this node.
 
     Without arguments it shows who may use what.
     """
     client = session.client()
-    if service is None:
+    if unset:
+        if service is None or audience is not None or named:
+            raise UsageError(
+                "--default goes with a service and nothing else", advice="`servent allow SERVICE --default`."
+            )
+        grants = client.unset_grant(service)
+    elif service is None:
         grants = client.grants()
     elif audience is None:
         raise UsageError(

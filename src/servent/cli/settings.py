@@ -146,12 +146,12 @@ def add(session: Session, name: str, scope: schema.Scope) -> None:
         hint("It is not shown again. Send it as `Authorization: Bearer TOKEN`.")
 
 
-@command("ls", "servent token ls", group=token)
+@command("ls", "servent token ls", group=token, quiet=True)
 def ls(session: Session) -> None:
     """List named tokens, without their secrets."""
     known = session.client().tokens()
     rows = [(entry.name, entry.scope) for entry in known]
-    session.show(known, lambda: table(("name", "may"), rows, empty="none"))
+    session.show(known, lambda: table(("name", "may"), rows, empty="none"), [entry.name for entry in known])
 
 
 @command("revoke", "servent token revoke grafana", group=token)

@@ -188,7 +188,7 @@ def new(session: Session, name: str, open_: bool) -> None:
     )
 
 
-@command("ls", "servent network ls", group=network)
+@command("ls", "servent network ls", group=network, quiet=True)
 def ls(session: Session) -> None:
     """List the networks this node is in."""
     known = session.client().networks()
@@ -204,10 +204,11 @@ def ls(session: Session) -> None:
             empty="none; `servent network new NAME`",
             right=(2, 3),
         ),
+        [entry.id for entry in known],
     )
 
 
-@command("members", "servent network members home", group=network)
+@command("members", "servent network members home", group=network, quiet=True)
 @click.argument("name")
 def members(session: Session, name: str) -> None:
     """Show who is in a network, as far as this node knows."""
@@ -221,7 +222,11 @@ def members(session: Session, name: str) -> None:
         )
         for entry in known
     ]
-    session.show(known, lambda: table(("name", "is", "now", "id"), rows, empty="nobody known yet"))
+    session.show(
+        known,
+        lambda: table(("name", "is", "now", "id"), rows, empty="nobody known yet"),
+        [entry.id for entry in known],
+    )
 
 
 @command("revoke", "servent network revoke home ann", group=network)
