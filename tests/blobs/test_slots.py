@@ -7,10 +7,12 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from servent.blobs.credit import Credit
 from servent.blobs.slots import (
+    GRACE,
     MOST_WAITING,
+    SHORTEST_TURN,
     TURN,
-    Credit,
     Effect,
     Ended,
     Granted,
@@ -38,9 +40,10 @@ def test_who_comes_first_is_served_and_the_next_learns_its_place_and_why() -> No
     slots = Slots(1)
     assert slots.request(ANN, 0.0) == [Granted(ANN)]
     [answer] = slots.request(BOB, 1.0)
-    assert answer == Queued(BOB, 1, 1, "1 peer is downloading, you are next", TURN - 1.0)
+    assert answer == Queued(BOB, 1, 1, "you are next, about 60 s", TURN - 1.0)
     [answer] = slots.request(CAT, 1.0)
-    assert isinstance(answer, Queued) and answer.position == 2 and answer.reason.endswith("1 before you")
+    assert isinstance(answer, Queued) and answer.position == 2
+    assert answer.reason == "1 before you, about 2 min"
 
 
 def test_a_free_slot_goes_to_the_next_and_the_others_move_up() -> None:
@@ -68,12 +71,49 @@ def test_a_friend_goes_before_a_stranger_who_came_earlier() -> None:
     assert granted(slots.release(ANN, 3.0)) == [CAT]
 
 
-def test_a_stranger_who_waited_three_minutes_goes_before_a_friend_who_comes_now() -> None:
+def test_with_a_single_slot_friends_and_strangers_take_turns() -> None:
     slots = Slots(1)
     slots.request(ANN, 0.0)
     slots.request(BOB, 0.0)
-    slots.request(CAT, 181.0, friend=True)
-    assert granted(slots.release(ANN, 182.0)) == [BOB]
+    slots.request(CAT, 1.0, friend=True)
+    slots.request(DAN, 1.0, friend=True)
+    assert granted(slots.release(ANN, 2.0)) == [CAT], "the friends first"
+    assert granted(slots.release(CAT, 3.0)) == [BOB], "but not all of them before the first stranger"
+    assert granted(slots.release(BOB, 4.0)) == [DAN]
+
+
+def test_a_friend_does_not_wait_for_the_end_of_a_long_turn_of_a_stranger() -> None:
+    slots = Slots(4)
+    for number in range(4):
+        slots.request(peer(100 + number), 0.0)
+    slots.request(ANN, 1.0, friend=True)
+    assert slots.next_tick() == SHORTEST_TURN
+    assert granted(slots.tick(SHORTEST_TURN)) == [ANN]
+
+
+def test_who_loses_its_connection_for_a_moment_keeps_its_place() -> None:
+    slots = Slots(1)
+    for number, one in enumerate((ANN, BOB, CAT)):
+        slots.request(one, float(number))
+    slots.release(BOB, 10.0)
+    [answer] = [one for one in slots.request(BOB, 20.0) if one.peer == BOB]
+    assert isinstance(answer, Queued) and answer.position == 1
+    slots.release(BOB, 21.0)
+    [answer] = [one for one in slots.request(BOB, 21.0 + GRACE + 1) if one.peer == BOB]
+    assert isinstance(answer, Queued) and answer.position == 2
+
+
+def test_a_turn_that_brought_nothing_because_the_connection_broke_does_not_count() -> None:
+    slots = Slots(1)
+    for number, one in enumerate((ANN, BOB, CAT)):
+        slots.request(one, float(number))
+    slots.release(ANN, 5.0)
+    slots.release(BOB, 6.0)
+    assert granted(slots.release(CAT, 7.0)) == []
+    slots.request(DAN, 7.5)
+    slots.request(CAT, 8.0)
+    [answer] = [one for one in slots.request(BOB, 9.0) if one.peer == BOB]
+    assert isinstance(answer, Queued) and answer.position == 1
 
 
 def test_who_gave_more_than_it_took_goes_before_who_only_took() -> None:
@@ -196,6 +236,7 @@ def test_no_slot_stays_empty_while_somebody_waits(count: int, steps: list[tuple[
             elif isinstance(effect, Granted):
                 told.pop(effect.peer, None)
         view = slots.view(now)
-        assert not view.queue or len(view.holders) >= view.count
+        earned = sum(holder.kind == "earned" for holder in view.holders)
+        assert not view.queue or len(view.holders) >= view.count or 0 < earned < view.count - 1
         assert told == {waiter.peer: waiter.position for waiter in view.queue}, "all know their place"
         assert not {holder.peer for holder in view.holders} & {waiter.peer for waiter in view.queue}
