@@ -34,7 +34,23 @@ STEPS = (
     CREATE INDEX files_by_canon ON files (canon) WHERE canon IS NOT NULL;
     CREATE INDEX files_unhashed ON files (folder, size) WHERE root IS NULL;
     """,
+    # What was hashed and is not there any more, to know it again when it turns up elsewhere; what is held back.
+    """
+    CREATE TABLE ghosts (
+        id INTEGER PRIMARY KEY, name TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+        inode INTEGER NOT NULL, kind INTEGER NOT NULL, root BLOB NOT NULL, layer BLOB, tags BLOB, gone REAL NOT NULL
+    );
+    CREATE INDEX ghosts_by_size ON ghosts (size, mtime_ns);
+    CREATE INDEX ghosts_by_age ON ghosts (gone);
+    CREATE INDEX files_by_inode ON files (inode) WHERE root IS NOT NULL;
+    CREATE TABLE held (
+        folder INTEGER NOT NULL, dir TEXT NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+        why TEXT NOT NULL, PRIMARY KEY (folder, dir, name)
+    ) WITHOUT ROWID;
+    """,
 )
+FOLDERS_ROOM = "share.folders"  # in the node's database: what a person decided cannot be made again
+FOLDERS_STEPS = ("CREATE TABLE share_folders (id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL)",)
 
 Kind = Literal["other", "audio", "video", "image", "document", "archive", "program"]
 KINDS: tuple[Kind, ...] = ("other", "audio", "video", "image", "document", "archive", "program")  # by number

@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from servent.blobs.service import Blobs
 from servent.identity import PeerId
 from servent.net.peers import Peers
 from servent.share import index, rows
+from servent.share.codes_service import Codes
 from servent.share.content_service import ContentService
+from servent.share.library_service import Library, moving
+from servent.share.meet_service import MeetService
+from servent.share.rendezvous_service import Meeting
 from servent.share.safety_service import SafetyService
 from servent.store import Store
 from servent.trust.service import TrustService
@@ -25,6 +30,7 @@ class Share:
     Args:
         store: the node's database, not open yet: what cannot be made again (folders' settings, wishes, feeds, blocks).
         library: a database of its own for the files (`library.db`), not open yet; closed by `close`.
+        meeting: what hand-overs by code need of the node.
     """
 
     def __init__(
@@ -35,6 +41,7 @@ class Share:
         store: Store,
         library: Store,
         data_dir: Path,
+        meeting: Meeting,
         *,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -45,7 +52,10 @@ class Share:
         library.migrate(rows.ROOM, rows.STEPS)
         library.migrate(index.ROOM, index.STEPS)
         self.safety = SafetyService(peers, trust, store, wall=wall)
-        self.folders_for: Callable[[PeerId], frozenset[int]] = lambda peer: frozenset()
+        self.meet = MeetService(peers)
+        self.codes = Codes(peers, trust, blobs, store, meeting, wall=wall)
+        self.library = Library(store, library, trust, data_dir, wall=wall, busy=partial(moving, blobs))
+        self.folders_for: Callable[[PeerId], frozenset[int]] = self.library.folders_for
         self.content = ContentService(
             peers, blobs, library, lambda peer: self.folders_for(peer), self.safety.blocks_content
         )
@@ -53,15 +63,23 @@ class Share:
     async def open(self) -> None:
         """Load what is remembered. The node's store is open already."""
         await self.library_store.open()
+        await self.library.open()
         await self.safety.open()
+        self.meet.open()
+        await self.codes.open()
         self.content.open()
 
     async def run(self) -> None:
         """Until cancelled."""
-        await asyncio.Event().wait()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.library.run(), name="library")
+            tasks.create_task(self.codes.run(), name="codes")
 
     async def close(self) -> None:
         """Stop every part; the files of others stay with `blobs`."""
+        await self.codes.close()
+        self.meet.close()
         self.content.close()
         self.safety.close()
+        await self.library.close()
         await self.library_store.close()

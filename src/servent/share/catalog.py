@@ -1,0 +1,279 @@
+"""Jobs on `library.db` about hashing and about whole folders. Each runs in one transaction. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from servent.blobs.canonical import canon
+from servent.share import index
+from servent.share.catalog_scan import Tree, bury, carry
+from servent.share.changes import Candidate, is_moved
+from servent.share.folders import Parts
+
+if TYPE_CHECKING:
+    import sqlite3
+
+MANY = 2000  # rows in one job of removing
+GHOSTS_KEPT = 30 * 86400.0  # s; a disk that is away for a month is not hashed again
+Tags = dict[str, Any]
+
+
+class ScanState(Struct, frozen=True, kw_only=True):
+    """What is remembered of the last whole scan of a folder. `inode`: of its root, to know an unmounted disk by."""
+
+    scanned: float | None = None
+    inode: int = 0
+    device: int = 0
+    skipped: int = 0
+    skipped_why: tuple[str, ...] = ()
+
+
+# -- hashing
+
+
+class Pending(NamedTuple):
+    """A file that waits to be hashed."""
+
+    id: int
+    folder: int
+    dir: int
+    name: str
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+class Found(NamedTuple):
+    """A file that was hashed, or known again."""
+
+    file: Pending
+    root: bytes
+    layer: bytes
+    kind: int
+    tags: Tags
+
+
+def pending(db: sqlite3.Connection, folder: int, after: tuple[int, int], most: int) -> list[Pending]:
+    """The next files to hash after (size, id), small ones first."""
+    rows = db.execute(
+        "SELECT id, folder, dir, name, size, mtime_ns, inode FROM files WHERE root IS NULL AND folder = ?"
+        " AND size > 0 AND (size, id) > (?, ?) ORDER BY size, id LIMIT ?",
+        (folder, *after, most),
+    )
+    return [Pending._make(row) for row in rows]
+
+
+def paths(db: sqlite3.Connection, dirs: Iterable[int], known: dict[int, Parts]) -> dict[int, Parts]:
+    """Where directories lie in their folders. `known` is filled and returned."""
+    for one in dirs:
+        chain: list[tuple[int, str]] = []
+        at: int | None = one
+        while at is not None and at not in known:
+            row = db.execute("SELECT parent, name FROM dirs WHERE id = ?", (at,)).fetchone()
+            if row is None:
+                break
+            chain.append((at, row[1]))
+            at = row[0]
+            if at is None:
+                known[chain.pop()[0]] = ()
+        base = known.get(at, ()) if at is not None else ()
+        for id, name in reversed(chain):
+            base = (*base, name)
+            known[id] = base
+    return known
+
+
+class Match(NamedTuple):
+    """A content that a pending file may be. `dir`: where a file with it still is on our lists; None: it is gone."""
+
+    file: Pending
+    candidate: Candidate
+    folder: int
+    dir: int | None
+    root: bytes
+    layer: bytes
+    kind: int
+    tags: bytes | None
+
+
+def matches(db: sqlite3.Connection, files: Sequence[Pending]) -> list[Match]:
+    """What the pending files may be: contents that left, and files with the same inode that may have moved."""
+    found = []
+    ghosts = db.execute("SELECT EXISTS (SELECT 1 FROM ghosts)").fetchone()[0]
+    for file in files:
+        if ghosts:
+            for name, inode, root, layer, kind, tags in db.execute(
+                "SELECT name, inode, root, layer, kind, tags FROM ghosts WHERE size = ? AND mtime_ns = ?"
+                " ORDER BY inode = ? DESC LIMIT 20",
+                (file.size, file.mtime_ns, file.inode),
+            ):
+                candidate = Candidate(name, inode, True)
+                if is_moved(candidate, file.name, file.inode, file.mtime_ns):
+                    found.append(Match(file, candidate, 0, None, root, layer or b"", kind, tags))
+                    break
+        for folder, dir, name, root, layer, kind, tags in db.execute(
+            "SELECT folder, dir, name, root, layer, kind, tags FROM files WHERE inode = ? AND inode <> 0"
+            " AND root IS NOT NULL AND size = ? AND mtime_ns = ? AND id <> ? LIMIT 5",
+            (file.inode, file.size, file.mtime_ns, file.id),
+        ):
+            found.append(
+                Match(file, Candidate(name, file.inode, False), folder, dir, root, layer or b"", kind, tags)
+            )
+    return found
+
+
+def hashed(
+    db: sqlite3.Connection, found: Sequence[Found], names: dict[int, str], known: dict[int, Parts]
+) -> list[Found]:
+    """Keep what was hashed and index it. Returns those that were still wanted, as they were.
+
+    Args:
+        names: the public name of each folder.
+        known: where directories lie.
+    """
+    kept = [one for one in found if _is_still(db, one.file)]
+    encode = msgspec.msgpack.encode
+    db.executemany(
+        "UPDATE files SET root = ?, canon = ?, layer = ?, kind = ?, tags = ? WHERE id = ?",
+        [
+            (
+                one.root,
+                canon(one.root, one.file.size),
+                one.layer or None,
+                one.kind,
+                encode(one.tags) if one.tags else None,
+                one.file.id,
+            )
+            for one in kept
+        ],
+    )
+    index.add(db, [_index_row(one, names, known) for one in kept])
+    return kept
+
+
+def _is_still(db: sqlite3.Connection, file: Pending) -> bool:
+    row = db.execute("SELECT size, mtime_ns, root IS NULL FROM files WHERE id = ?", (file.id,)).fetchone()
+    return bool(row == (file.size, file.mtime_ns, 1))
+
+
+def _index_row(one: Found, names: dict[int, str], known: dict[int, Parts]) -> index.IndexRow:
+    file = one.file
+    path = "/".join((names.get(file.folder, ""), *known.get(file.dir, ())))
+    return index.IndexRow(file.id, file.folder, path, file.name, one.kind, file.size, one.tags)
+
+
+def hold(db: sqlite3.Connection, file: Pending, path: Parts, why: str) -> None:
+    """Take a file out and keep it out for as long as it does not change."""
+    if not _is_still(db, file):
+        return
+    tree = Tree(file.folder)
+    if tree.find(db, path) != file.dir:
+        return
+    db.execute(
+        "INSERT OR REPLACE INTO held VALUES (?, ?, ?, ?, ?, ?)",
+        (file.folder, "/".join(path), file.name, file.size, file.mtime_ns, why),
+    )
+    db.execute("DELETE FROM files WHERE id = ?", (file.id,))
+    carry(db, tree, [(file.dir, -1, -file.size)])
+
+
+def release(db: sqlite3.Connection, folder: int) -> None:
+    """Nothing of the folder is held back any more."""
+    db.execute("DELETE FROM held WHERE folder = ?", (folder,))
+
+
+# -- folders
+
+
+def remember_folder(db: sqlite3.Connection, folder: int, path: str, state: ScanState) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO folders VALUES (?, ?, ?)", (folder, path, msgspec.msgpack.encode(state))
+    )
+
+
+def scan_states(db: sqlite3.Connection) -> dict[int, tuple[str, ScanState]]:
+    """What is remembered of each folder: its path and the last scan."""
+    found = {}
+    for id, path, body in db.execute("SELECT id, path, body FROM folders"):
+        try:
+            found[id] = (path, msgspec.msgpack.decode(body, type=ScanState))
+        except msgspec.MsgspecError:
+            found[id] = (path, ScanState())
+    return found
+
+
+class Sums(NamedTuple):
+    """Of a folder: all its files, and those that wait to be hashed."""
+
+    files: int = 0
+    size: int = 0
+    waiting: int = 0
+    waiting_bytes: int = 0
+
+
+def folder_sums(db: sqlite3.Connection, folder: int) -> Sums:
+    """Files and bytes of a folder, and those not hashed yet. Quick: no file is counted that is hashed."""
+    top = db.execute(
+        "SELECT files, bytes FROM dirs WHERE folder = ? AND parent IS NULL", (folder,)
+    ).fetchone()
+    waiting = db.execute(
+        "SELECT count(*), coalesce(sum(size), 0) FROM files WHERE root IS NULL AND folder = ? AND size > 0",
+        (folder,),
+    ).fetchone()
+    return Sums(*(top or (0, 0)), *waiting)
+
+
+def kinds(db: sqlite3.Connection) -> Counter[int]:
+    """How many hashed files of each kind there are. Reads them all."""
+    return Counter(
+        dict(db.execute("SELECT kind, count(*) FROM files WHERE root IS NOT NULL GROUP BY kind").fetchall())
+    )
+
+
+def remove_some(db: sqlite3.Connection, folder: int, now: float) -> bool:
+    """Take out part of a folder that is no longer shared; hashes are remembered. False: nothing is left."""
+    ids = [row[0] for row in db.execute("SELECT id FROM files WHERE folder = ? LIMIT ?", (folder, MANY))]
+    if ids:
+        bury(db, ids, now)
+        index.remove(db, ids)
+        return True
+    db.execute("DELETE FROM dirs WHERE folder = ?", (folder,))
+    db.execute("DELETE FROM held WHERE folder = ?", (folder,))
+    db.execute("DELETE FROM folders WHERE id = ?", (folder,))
+    return False
+
+
+def hide(db: sqlite3.Connection, folder: int) -> None:
+    """A first step of removing: whoever browses from now on finds nothing, and the path can be shared anew."""
+    db.execute("UPDATE folders SET path = id || ' removed ' || path WHERE id = ?", (folder,))
+    db.execute("UPDATE dirs SET files = 0, bytes = 0 WHERE folder = ?", (folder,))
+
+
+def forget_ghosts(db: sqlite3.Connection, now: float) -> None:
+    db.execute("DELETE FROM ghosts WHERE gone < ?", (now - GHOSTS_KEPT,))
+
+
+def reindex(db: sqlite3.Connection, folder: int, name: str, after: int) -> int | None:
+    """The folder has a new public name: index the next rows anew. Returns where to go on; None: done."""
+    rows = db.execute(
+        "SELECT id, folder, dir, name, size, mtime_ns, inode, kind, tags, root FROM files"
+        " WHERE folder = ? AND root IS NOT NULL AND id > ? ORDER BY id LIMIT ?",
+        (folder, after, MANY),
+    ).fetchall()
+    known = paths(db, {row[2] for row in rows}, {})
+    found = [Found(Pending._make(row[:7]), row[9], b"", row[7], tags_of(row[8])) for row in rows]
+    index.add(db, [_index_row(one, {folder: name}, known) for one in found])
+    return rows[-1][0] if rows else None
+
+
+def tags_of(body: bytes | None) -> Tags:
+    """A file's tags as they are kept."""
+    if not body:
+        return {}
+    tags: Tags = msgspec.msgpack.decode(body, type=dict[str, str | int | float])
+    return tags

@@ -1,0 +1,458 @@
+"""Hashes what waits in the library, behind everything else: low priority, paused at a word, nothing lost by a restart.
+
+The database is the queue: a file without a root waits. Small files come first, since many of them can be found soon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from servent.blobs import tree
+from servent.blobs.info import piece_length_for
+from servent.errors import WorldError
+from servent.share import catalog, hash_child, kinds
+from servent.share.catalog import Found, Pending
+from servent.share.changes import is_moved
+from servent.share.children import ChildLost, Children, can_have_children
+from servent.share.folders import Parts
+from servent.share.hash_jobs import Batch, Quiet, Range, jobs
+from servent.share.hash_jobs import Parts as Ranges
+from servent.share.metadata import Metadata, Said
+from servent.share.sensitive import holds_key
+from servent.store import Store
+
+log = logging.getLogger(__name__)
+
+PAGE = 4096  # files looked up at once
+LANES = 4  # processes that hash, at most; about 10 MB each
+LITTLE_FILES, LITTLE_BYTES = 64, 4 << 20  # less is hashed in the node, since starting a process takes longer
+REST_AFTER = 10.0  # s without work, then the processes end
+RETRY = 60.0  # s until a file that could not be read is tried again
+BUSY_CHECK = 1.0  # s between two looks at whether transfers move
+_AGAIN = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # it is not there as it was: look again
+
+
+@dataclass(slots=True)
+class Place:
+    """What the queue has to know of a folder.
+
+    Attributes:
+        secrets: share private keys, too; the person was asked.
+    """
+
+    id: int
+    root: str
+    name: str
+    secrets: bool
+
+
+@dataclass(slots=True)
+class Done:
+    """What a page came to, for progress and for looking again. By folder."""
+
+    files: dict[int, int] = field(default_factory=dict)
+    size: dict[int, int] = field(default_factory=dict)
+    kinds: list[int] = field(default_factory=list)
+    again: dict[int, list[Parts]] = field(default_factory=dict)
+    held: dict[int, list[str]] = field(default_factory=dict)
+
+    def count(self, found: Iterable[Found]) -> None:
+        for one in found:
+            folder = one.file.folder
+            self.files[folder] = self.files.get(folder, 0) + 1
+            self.size[folder] = self.size.get(folder, 0) + one.file.size
+            self.kinds.append(one.kind)
+
+
+class HashQueue:
+    """One for the whole library. `wake` it when files wait.
+
+    Args:
+        store: library.db.
+        places: asked for the folders whose files may be hashed now, in the order of their turn.
+        told: called on the loop with what was done.
+        hashing: called with a folder's number and bytes as they are hashed, before they are kept.
+        busy: whether transfers move; then one process works half of the time.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        places: Callable[[], Sequence[Place]],
+        told: Callable[[Done], None],
+        *,
+        hashing: Callable[[int, int], None] = lambda folder, size: None,
+        busy: Callable[[], bool] = lambda: False,
+        wall: Callable[[], float],
+        quiet: float = 2.0,
+        lanes: int | None = None,
+        metadata: Metadata | None = None,
+    ) -> None:
+        self._store, self._places, self._told, self._hashing = store, places, told, hashing
+        self._busy, self._wall = busy, wall
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._lanes = lanes or max(1, min(LANES, cores))
+        self._pool = ThreadPoolExecutor(self._lanes, thread_name_prefix="library hash")
+        self._children = Children("hash_child.py", bare=True)
+        self._metadata = metadata or Metadata()
+        self._quiet = Quiet(quiet)
+        self._wake = asyncio.Event()
+        self._unreadable: dict[int, float] = {}  # by file: when to try again
+        self.trouble: dict[int, list[str]] = {}  # by folder: files that could not be read
+        self.working = False
+        self._is_busy = False
+        self._looked = -BUSY_CHECK
+        self._closed = False
+
+    def wake(self) -> None:
+        """Something waits, or may go on."""
+        self._wake.set()
+
+    def forgive(self, folder: int) -> None:
+        """A whole scan begins: files that could not be read are tried again."""
+        self.trouble.pop(folder, None)
+        self._unreadable.clear()
+
+    @property
+    def slowed(self) -> bool:
+        """Transfers move, so hashing goes at a fraction of its speed."""
+        return self._is_busy and self.working
+
+    def restless(self) -> int:
+        """How many files wait until nothing writes to them."""
+        return self._quiet.waiting()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        clock = asyncio.get_running_loop().time
+        rested = True
+        while True:
+            self._wake.clear()
+            try:
+                due = await self._work()
+            except WorldError as wrong:
+                log.warning("hashing stands still: %s", wrong)
+                due = clock() + RETRY
+            self.working = False
+            rested = rested and not self._did
+            limit = None if due is None else max(0.05, due - clock())
+            if not rested:
+                limit = min(REST_AFTER, limit) if limit is not None else REST_AFTER
+            try:
+                async with asyncio.timeout(limit):
+                    await self._wake.wait()
+            except TimeoutError:
+                if not rested and (due is None or clock() < due):
+                    rested = True
+                    await self._in_pool(self._rest)
+
+    def _rest(self) -> None:
+        self._children.rest()
+        self._metadata.rest()
+
+    _did = False
+
+    async def _work(self) -> float | None:
+        """Hash all that may be hashed now. Returns when more will be."""
+        clock = asyncio.get_running_loop().time
+        self._did = False
+        waits: set[int] = set()
+        soon: list[float] = []
+        for place in self._places():
+            after = (0, 0)
+            while True:
+                place_now = next((one for one in self._places() if one.id == place.id), None)
+                if place_now is None:
+                    break
+                place = place_now
+                rows = await self._store.read(partial(_pending, folder=place.id, after=after))
+                if not rows:
+                    break
+                after = (rows[-1].size, rows[-1].id)
+                now, wall = clock(), self._wall()
+                ready = []
+                for row in rows:
+                    again = self._unreadable.get(row.id)
+                    if again is not None and again > now:
+                        soon.append(again)
+                    elif self._quiet.may(row, now, wall):
+                        ready.append(row)
+                    else:
+                        waits.add(row.id)
+                if ready:
+                    self._did = self.working = True
+                    await self._page(place, ready)
+        self._quiet.clean(waits)
+        if (due := self._quiet.due()) is not None:
+            soon.append(due)
+        return min(soon, default=None)
+
+    async def _page(self, place: Place, files: list[Pending]) -> None:
+        known, found = await self._store.read(lambda db: _look_up(db, files))
+        if found:
+            files = await self._recall(place, files, found, known)
+        gathered = _Gathered()
+        ranges = Ranges()
+        queue = jobs(files)
+        little = len(files) <= LITTLE_FILES and sum(file.size for file in files) <= LITTLE_BYTES
+        inside = little or not can_have_children()
+
+        async def lane(number: int) -> None:
+            for job in queue:
+                if not any(one.id == place.id for one in self._places()):
+                    return
+                await self._polite(number)
+                began = asyncio.get_running_loop().time()
+                await self._job(place, job, known, gathered, ranges, inside)
+                if self._is_busy:
+                    await asyncio.sleep(asyncio.get_running_loop().time() - began)
+                if len(gathered.found) >= PAGE // 4:
+                    await self._keep(place, gathered, known)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(1 if little else self._lanes):
+                group.create_task(lane(number), name=f"hash {place.name} {number}")
+        await self._keep(place, gathered, known)
+
+    async def _polite(self, number: int) -> None:
+        """Leave the processors to transfers."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            if clock() - self._looked >= BUSY_CHECK:
+                self._looked, self._is_busy = clock(), self._busy()
+            if not self._is_busy or number == 0:
+                return
+            await asyncio.sleep(BUSY_CHECK)
+
+    async def _job(
+        self,
+        place: Place,
+        job: Batch | Range,
+        known: Mapping[int, Parts],
+        gathered: _Gathered,
+        ranges: Ranges,
+        inside: bool,
+    ) -> None:
+        if isinstance(job, Batch):
+            answers, said = await self._in_pool(self._hash_batch, place, job, known, inside)
+            for file, answer, tags in zip(job.files, answers, said, strict=True):
+                self._settle(place, file, answer, tags, known, gathered)
+            return
+        if job.file.id in gathered.lost:
+            return
+        (answer,) = await self._in_pool(self._hash_range, place, job, known, inside)
+        state, _, layer, head = answer
+        if state == 0:
+            self._hashing(place.id, job.size)
+            whole = ranges.add(job, layer, head)
+            if whole is None:
+                return
+            path = _where(place, known, job.file)
+            (tags,) = await self._in_pool(self._metadata.read, [(path, job.file.name)])
+            answer = (0, *whole)
+        else:
+            ranges.drop(job.file.id)
+            tags = Said({})
+        self._settle(place, job.file, answer, tags, known, gathered, counted=True)
+
+    def _settle(
+        self,
+        place: Place,
+        file: Pending,
+        answer: hash_child.Answer,
+        said: Said,
+        known: Mapping[int, Parts],
+        gathered: _Gathered,
+        *,
+        counted: bool = False,
+    ) -> None:
+        state, root, layer, head = answer
+        path = (*known.get(file.dir, ()), file.name)
+        if state == 0:
+            if not counted:
+                self._hashing(place.id, file.size)
+            self._quiet.forget(file.id)
+            self._unreadable.pop(file.id, None)
+            if holds_key(head) and not place.secrets:
+                gathered.keys.append((file, path[:-1]))
+                return
+            kind = kinds.kind_of(file.name, head)
+            if kind == "other" and said.kind is not None:
+                kind = said.kind
+            gathered.found.append(Found(file, root, layer, kinds.NUMBER[kind], said.tags))
+            return
+        gathered.lost.add(file.id)
+        if state == hash_child.CHANGED or state in _AGAIN:
+            self._quiet.changed(file.id)
+            gathered.again.append(path)
+            # Should nobody look again, it is not tried over and over.
+            self._unreadable[file.id] = asyncio.get_running_loop().time() + 2.0
+        else:
+            self._unreadable[file.id] = asyncio.get_running_loop().time() + RETRY
+            trouble = self.trouble.setdefault(place.id, [])
+            line = f"{'/'.join(path)}: {os.strerror(state)}"
+            if line not in trouble and len(trouble) < 1000:
+                trouble.append(line)
+
+    async def _recall(
+        self, place: Place, files: list[Pending], found: list[catalog.Match], known: Mapping[int, Parts]
+    ) -> list[Pending]:
+        """Take the hashes of what was only moved or renamed. Returns the others."""
+        roots = {one.id: one.root for one in self._places()}
+        where = await self._store.read(
+            lambda db: catalog.paths(db, {one.dir for one in found if one.dir is not None}, {})
+        )
+        gathered = _Gathered()
+
+        def judge() -> list[Found]:
+            known_again: dict[int, Found] = {}
+            for one in found:
+                candidate, file = one.candidate, one.file
+                if one.dir is not None:
+                    above = roots.get(one.folder)
+                    if above is None:
+                        continue
+                    old = os.path.join(above, *where.get(one.dir, ()), candidate.name)
+                    if not _left(old, _where(place, known, file)):
+                        continue
+                    candidate = candidate._replace(gone=True)
+                if is_moved(candidate, file.name, file.inode, file.mtime_ns):
+                    tags = catalog.tags_of(one.tags)
+                    known_again[file.id] = Found(file, one.root, one.layer, one.kind, tags)
+            return list(known_again.values())
+
+        gathered.found = await self._in_pool(judge)
+        taken = {one.file.id for one in gathered.found}
+        if taken:
+            await self._keep(place, gathered, dict(known))
+        return [file for file in files if file.id not in taken]
+
+    async def _keep(self, place: Place, gathered: _Gathered, known: dict[int, Parts]) -> None:
+        """Write what is gathered, and tell."""
+        found, gathered.found = gathered.found, []
+        keys, gathered.keys = gathered.keys, []
+        again, gathered.again = gathered.again, []
+        if not found and not keys and not again:
+            return
+
+        def job(db: Any) -> list[Found]:
+            for file, path in keys:
+                catalog.hold(db, file, path, "it is a private key")
+            return catalog.hashed(db, found, {place.id: place.name}, known)
+
+        kept = await self._store.write(job)
+        done = Done()
+        done.count(kept)
+        if keys:
+            done.held[place.id] = ["/".join((*path, file.name)) for file, path in keys]
+        if again:
+            done.again[place.id] = again
+        self._told(done)
+
+    # in threads
+
+    async def _in_pool(self, work: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work, *args)
+
+    def _hash_batch(
+        self, place: Place, job: Batch, known: Mapping[int, Parts], inside: bool
+    ) -> tuple[list[hash_child.Answer], list[Said]]:
+        root = os.fsencode(place.root)
+        files = [
+            (
+                "/".join((*known.get(file.dir, ()), file.name)).encode(),
+                file.size,
+                file.mtime_ns,
+                piece_length_for(file.size),
+            )
+            for file in job.files
+        ]
+        answers = self._ask(("files", root, files), inside)
+        said = self._metadata.read([(_where(place, known, file), file.name) for file in job.files])
+        return answers, said
+
+    def _hash_range(
+        self, place: Place, job: Range, known: Mapping[int, Parts], inside: bool
+    ) -> list[hash_child.Answer]:
+        file = job.file
+        path = os.fsencode(_where(place, known, file))
+        return self._ask(
+            ("range", path, job.offset, job.size, piece_length_for(file.size), file.size, file.mtime_ns),
+            inside,
+        )
+
+    def _ask(self, job: tuple[Any, ...], inside: bool) -> list[hash_child.Answer]:
+        """By a process; where there is none, here."""
+        if not inside:
+            with contextlib.suppress(ChildLost):
+                child = self._children.take()
+                well = False
+                try:
+                    child.send(job)
+                    answers: list[hash_child.Answer] = child.receive(600.0)
+                    well = True
+                    return answers
+                finally:
+                    self._children.give(child, well=well)
+            if self._closed:
+                raise ChildLost("closed")
+        return hash_child.answer(tree, job, memoryview(bytearray(hash_child.READ)))
+
+    def stop(self) -> None:
+        """End the processes, so that no thread waits for one. `run` has to be cancelled before."""
+        self._closed = True
+        self._children.close()
+        self._metadata.close()
+
+    async def close(self) -> None:
+        """What was under way is hashed after the next start."""
+        self.stop()
+        await asyncio.to_thread(self._pool.shutdown)
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """Results that are not written yet, and what went wrong."""
+
+    found: list[Found] = field(default_factory=list)
+    keys: list[tuple[Pending, Parts]] = field(default_factory=list)
+    again: list[Parts] = field(default_factory=list)
+    lost: set[int] = field(default_factory=set)
+
+
+def _pending(db: Any, folder: int, after: tuple[int, int]) -> list[Pending]:
+    return catalog.pending(db, folder, after, PAGE)
+
+
+def _look_up(db: Any, files: list[Pending]) -> tuple[dict[int, Parts], list[catalog.Match]]:
+    known = catalog.paths(db, {file.dir for file in files}, {})
+    return known, catalog.matches(db, files)
+
+
+def _where(place: Place, known: Mapping[int, Parts], file: Pending) -> str:
+    return os.path.join(place.root, *known.get(file.dir, ()), file.name)
+
+
+def _left(old: str, new: str) -> bool:
+    """Whether the file that was at `old` is not there any more, or is the very one at `new`."""
+    try:
+        before = os.lstat(old)
+    except FileNotFoundError:
+        return Path(new).exists()
+    except OSError:
+        return False
+    try:
+        now = os.lstat(new)
+    except OSError:
+        return False
+    return (before.st_dev, before.st_ino) == (now.st_dev, now.st_ino)

@@ -1,0 +1,179 @@
+"""What files say of themselves, read in another process, cleaned and cut. Never trusted, never needed.
+
+A file that makes the process crash, hang or grow has no tags, and the next file gets a new process.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from servent.share import kinds
+from servent.share.children import ChildLost, Children
+from servent.share.rows import Kind
+
+log = logging.getLogger(__name__)
+
+FIRST_LIMIT = 20.0  # s for the first file of a process, which loads its parsers
+LIMIT = 5.0  # s for every other one; tags are read in milliseconds
+MAX_TEXT = 200  # characters
+MAX_TAGS_SIZE = 1 << 42  # bytes; larger files are not looked into
+_AUDIO = frozenset(
+    [
+        "mp3",
+        "mp2",
+        "mp1",
+        "m4a",
+        "m4b",
+        "m4r",
+        "aac",
+        "flac",
+        "ogg",
+        "oga",
+        "opus",
+        "spx",
+        "wav",
+        "wma",
+        "aif",
+        "aiff",
+        "aifc",
+        "afc",
+    ]
+)
+_VIDEO = frozenset(["mp4", "m4v", "ogv", "wmv", "asf", "mov"])
+_IMAGE = frozenset(
+    [
+        "jpg",
+        "jpeg",
+        "jpe",
+        "png",
+        "gif",
+        "webp",
+        "bmp",
+        "tif",
+        "tiff",
+        "ico",
+        "tga",
+        "pcx",
+        "ppm",
+        "pgm",
+        "pbm",
+        "avif",
+        "jxl",
+    ]
+)
+_TEXTS = ("artist", "album", "title", "albumartist", "genre", "year", "camera", "taken", "format")
+_NUMBERS = {
+    "track": 10_000, "disc": 1000, "duration_s": 86400 * 100, "bitrate_kbps": 10**7, "samplerate_hz": 10**7, "channels": 1000,
+    "width": 10**6, "height": 10**6,
+}  # fmt: skip
+# As walking's: controls, and marks that turn the direction of text. They become spaces.
+_UNWANTED = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]+"
+)
+
+Tags = dict[str, Any]
+
+
+class Said(NamedTuple):
+    """What came of one file."""
+
+    tags: Tags
+    kind: Kind | None = None  # where the name tells nothing
+
+
+def what_for(name: str) -> str:
+    """Which of the child's works fits a name; "" when nothing is to be read."""
+    ext = kinds.ext_of(name)
+    if ext in _AUDIO or ext in _VIDEO:
+        return "tags"
+    if ext in _IMAGE:
+        return "image"
+    return "sniff" if kinds.by_name(name) == "other" else ""
+
+
+def clean(raw: object) -> Tags:
+    """Only what is known, in its type and range; texts without control characters, cut."""
+    found: Tags = {}
+    if not isinstance(raw, dict):
+        return found
+    for name in _TEXTS:
+        value = raw.get(name)
+        if isinstance(value, str):
+            text = " ".join(_UNWANTED.sub(" ", value[: 4 * MAX_TEXT]).split())[:MAX_TEXT].strip()
+            if text:
+                found[name] = text
+    for name, most in _NUMBERS.items():
+        value = raw.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        if not math.isfinite(value) or not 0 < value <= most:
+            continue
+        found[name] = round(value, 1) if isinstance(value, float) and value % 1 else int(value)
+    year = found.get("year")
+    if year is not None:
+        digits = re.match(r"\d{4}", year)
+        if digits:
+            found["year"] = int(digits[0])
+        else:
+            del found["year"]
+    return found
+
+
+class Metadata:
+    """Reads tags of many files. `read` blocks; call it from as many threads as processes are wanted."""
+
+    def __init__(self, script: str = "metadata_child.py", limit: float = LIMIT) -> None:
+        self._children = Children(script, bare=False)
+        self._limit = limit
+
+    def read(self, files: Sequence[tuple[str, str]]) -> list[Said]:
+        """What each (path, name) says; nothing for those that are not for reading."""
+        answers: list[Said] = [Said({})] * len(files)
+        jobs = [(place, path, what) for place, (path, name) in enumerate(files) if (what := what_for(name))]
+        at = 0
+        while at < len(jobs):
+            at += self._some(jobs[at : at + 500], answers)
+        return answers
+
+    def _some(self, jobs: Sequence[tuple[int, str, str]], answers: list[Said]) -> int:
+        """One process's turn. Returns how many were settled; the one that it fell over is."""
+        done = 0
+        try:
+            child = self._children.take()
+        except ChildLost:
+            return len(jobs)
+        well = False
+        try:
+            child.send([(path.encode(errors="surrogateescape"), what) for _, path, what in jobs])
+            for place, _, what in jobs:
+                raw = child.receive(FIRST_LIMIT if not done else self._limit)
+                answers[place] = _said(raw, what)
+                done += 1
+            well = True
+        except ChildLost as wrong:
+            log.info(
+                "reading what a file says of itself failed (%s): %s", wrong, jobs[min(done, len(jobs) - 1)][1]
+            )
+            done += 1
+        finally:
+            self._children.give(child, well=well)
+        return done
+
+    def rest(self) -> None:
+        """Nothing to do for a while."""
+        self._children.rest()
+
+    def close(self) -> None:
+        """End all processes."""
+        self._children.close()
+
+
+def _said(raw: object, what: str) -> Said:
+    if what == "sniff":
+        mime = raw.get("mime") if isinstance(raw, dict) else None
+        return Said({}, kinds.by_mime(mime) if isinstance(mime, str) else None)
+    return Said(clean(raw))
