@@ -21,6 +21,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
 from pathlib import Path
@@ -91,13 +92,17 @@ def _tun_in(space: str) -> int:
     return device
 
 
-def shape(home: str, world: str, up: float, down: float, queue: float, delay: float) -> None:
-    """The line itself: a process of its own, until it is killed."""
+def shape(home: str, world: str, log: str, up: float, down: float, queue: float, delay: float) -> None:
+    """The line itself: a process of its own, until it is killed. `log` gets "when bytes-up queue-s" ten times a second."""
     left, right = _tun_in(home), _tun_in(world)
     ways = {left: _Way(up, queue, delay, right), right: _Way(down, queue, delay, left)}
     print("ready", flush=True)
-    due = time.monotonic()
+    due = said = time.monotonic()
+    record = open(log, "w", buffering=1)  # noqa: SIM115 - it ends with the process
     while True:
+        if time.monotonic() - said >= 0.1:
+            said = time.monotonic()
+            record.write(f"{said:.3f} {ways[left].sent_bytes} {ways[left].waiting_bytes / up:.4f}\n")
         wait = max(0.0, due - time.monotonic())
         for device in select.select([left, right], [], [], wait)[0]:
             for _ in range(32):
@@ -107,7 +112,7 @@ def shape(home: str, world: str, up: float, down: float, queue: float, delay: fl
                     break
                 ways[device].take(packet)
         now = time.monotonic()
-        due = min(way.run(now) for way in ways.values())
+        due = min(said + 0.1, *(way.run(now) for way in ways.values()))
 
 
 class SlowLine:
@@ -129,7 +134,8 @@ class SlowLine:
         delay: float = 0.005,
     ) -> None:
         self.spaces = {"home": f"{prefix}home", "world": f"{prefix}world"}
-        self._shape = (up, down, queue, delay)
+        self._log = tempfile.NamedTemporaryFile(prefix="slowline-")  # noqa: SIM115 - closed with the line
+        self._shape = (self._log.name, up, down, queue, delay)
         self._processes: list[subprocess.Popen[str]] = []
 
     def __enter__(self) -> Self:
@@ -175,6 +181,11 @@ class SlowLine:
         self._processes.append(process)
         return process  # type: ignore[no-any-return]
 
+    def sent(self) -> list[tuple[float, int, float]]:
+        """(when, bytes sent from home so far, s of queue), ten times a second."""
+        lines = Path(self._log.name).read_text().splitlines()
+        return [(float(at), int(size), float(queue)) for at, size, queue in map(str.split, lines)]
+
     def _clear(self) -> None:
         known = run("ip", "netns", "list").split()
         for space in self.spaces.values():
@@ -193,4 +204,4 @@ class SlowLine:
 
 
 if __name__ == "__main__":
-    shape(sys.argv[1], sys.argv[2], *map(float, sys.argv[3:7]))
+    shape(sys.argv[1], sys.argv[2], sys.argv[3], *map(float, sys.argv[4:8]))

@@ -41,6 +41,7 @@ BASE_BUCKET = 10.0  # s
 SLOWDOWN_EVERY = 25.0  # s
 SLOWDOWN = 0.25  # s, and twice the queue
 SLOWDOWN_RATE = 0.05
+GUARD = 2.5  # times the target, for what comes to us: the sender is polite too, and is to act first
 FORGET = 1.0  # s without a probe after which a peer says nothing any more
 IDLE = 5.0  # s without traffic after which the start is exponential again
 HISTORY = 64  # ticks of what was sent
@@ -91,16 +92,16 @@ class Ledbat:
 
     Args:
         target: s of queue it may add.
-        receiving: the direction towards us. Then probes and bytes are both known by when they arrive.
+        receiving: the direction towards us. Probes and bytes are then known by when they arrive. Whoever sends
+            sees the same delay and holds it down; this is the guard for many senders, or one that does not.
     """
 
     def __init__(self, now: float, *, target: float = TARGET, receiving: bool = False) -> None:
         self.target, self._receiving = target, receiving
         self.realtime = False
         self._paths: dict[Hashable, _Path] = {}
-        self._line = START  # bytes per second, as estimated
-        self._rate = START
-        self._starting = True
+        self._line = self._rate = CEILING if receiving else START  # bytes per second, as estimated
+        self._starting = not receiving
         self._queue: float | None = None
         self._sent: deque[tuple[float, float]] = deque([(now, 0.0)], maxlen=HISTORY)  # (when, bytes in all)
         self._speed = 0.0  # bytes per second, lately
@@ -150,7 +151,7 @@ class Ledbat:
         self._sent.append((now, total + moved))
         self._speed = 0.7 * self._speed + 0.3 * moved / max(now - last, 1e-3)
         if moved > 0:
-            if now - self._busy_at > IDLE:
+            if now - self._busy_at > IDLE and not self._receiving:
                 self._starting, self._line = True, max(START, self._line / 2)
                 self._next_slow = now + SLOWDOWN_EVERY
             self._busy_at = now
@@ -180,11 +181,9 @@ class Ledbat:
 
     def _learn(self, before: float, queue_before: float, after: float, queue_after: float) -> None:
         """The line's rate, from how the queue changed while we sent: only a queue that was never empty tells."""
-        if min(queue_before, queue_after) <= EMPTY:
+        if self._receiving or min(queue_before, queue_after) <= EMPTY:
             return
-        drained = after - before  # s of line that what moved took
-        if not self._receiving:
-            drained += queue_after - queue_before
+        drained = after - before + queue_after - queue_before  # s of line that what we sent took
         sent = self._sent_at(after) - self._sent_at(before)
         if drained <= SPAN / 2 or sent <= 0:
             return
@@ -216,6 +215,8 @@ class Ledbat:
             self._line *= 0.5
 
     def _measures_base(self, now: float) -> bool:
+        if self._receiving:
+            return False
         if now < self._slow_until:
             return True
         if now >= self._next_slow:
@@ -229,11 +230,16 @@ class Ledbat:
     def _decide(self, queue: float, departed: float, now: float) -> None:
         self._unheard_since = None
         target = REALTIME_TARGET if self.realtime else self.target
+        if self._receiving:
+            target *= GUARD
+            if queue > target:
+                self._line = min(self._line, 1.2 * max(self._speed, FLOOR))
         used = self._speed >= 0.6 * self._rate  # else nobody asks for more
         if self._starting and queue > 2 * EMPTY:
             self._starting = False
             self._line = min(self._line, self._speed or self._line) / GROW  # it was seen one growth late
-        if queue <= EMPTY and used and departed >= self._grown:
+        free = target / 2 if self._receiving else EMPTY
+        if queue <= free and used and departed >= self._grown:
             self._line *= GROW if self._starting else REGROW
             self._grown = now
         self._rate = self._line * min(MOST, max(LEAST, 1 + (target - queue) / PATIENCE))
