@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, cast
 
 from servent.api import face_share
+from servent.api.adapter_library import LibraryPart
 from servent.api.adapter_setup import SetupPart
 from servent.errors import UsageError
 from servent.node import Node
@@ -30,7 +31,7 @@ class SharingFace:
     """`ShareFace` over a `Node`."""
 
     def __init__(self, node: Node) -> None:
-        library = cast(face_share.LibraryFace, _NotBuilt("the library"))
+        library: face_share.LibraryFace = LibraryPart(node)
         self.library = library.library
         self.folders = library.folders
         self.add_folder = library.add_folder
