@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import os
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
+from servent.blobs import tree
 from servent.blobs.disk import Partial
-from servent.blobs.info import Collection
+from servent.blobs.files import read_into
+from servent.blobs.info import Collection, piece_length_for
+from servent.blobs.kit_service import Finder
+from servent.blobs.places import Copy, open_place
 from servent.blobs.rows import Row
 from servent.blobs.scan import PARTIAL_PREFIX
 from servent.blobs.seed import PieceSource, already_there
-from servent.errors import WorldError
+from servent.blobs.selection import pieces_of
+from servent.errors import BadMessage, WorldError
+
+MOST_FILES = 200_000  # of a collection; beyond that nobody looks for copies of them
+FILES_AT_ONCE = 2000  # looked for in one question
 
 
 def copy_from(
-    source: PieceSource, collection: Collection, to: Path, progress: Callable[[int], None]
+    source: PieceSource, collection: Collection, row: Row, progress: Callable[[int], None]
 ) -> Path | None:
-    """Write what `source` holds below `to`, or find it there. Blocks: run it in a thread.
+    """Write what `source` holds to where `row` wants it, or find it there. Blocks: run it in a thread.
 
     Returns where it is, or None when the source's own files are gone or have changed.
 
     Raises:
-        DiskTrouble: `to` does not take it.
+        DiskTrouble: the folder does not take it.
     """
-    partial = Partial.open(to, collection)
+    partial = Partial.open(Path(row.to), collection, size=row.size_bytes)
     try:
-        there = already_there(collection, partial.to)
+        there = already_there(collection, partial.to, row.called, row.wanted)
         if there is not None:
             partial.discard()
             return there
+        wanted = None if row.wanted is None else pieces_of(collection, row.wanted)
         for piece in range(collection.pieces):
-            if not partial.has(piece):
+            if (wanted is None or piece in wanted) and not partial.has(piece):
                 try:
                     data = source.read_piece(piece)
                 except WorldError:  # gone, changed, or not ours to read
@@ -40,9 +51,84 @@ def copy_from(
                     return None
                 partial.write_piece(piece, data)
                 progress(partial.done_bytes)
-        return partial.finish()
+        return partial.finish(called=row.called, files=row.wanted)
     finally:
         partial.close()
+
+
+async def known_copies(
+    finder: Finder, collection: Collection, files: Sequence[int], partial: Partial
+) -> dict[int, list[Copy]]:
+    """Where this machine has these files of `collection`, by index; only those that are not there yet."""
+    if len(files) > MOST_FILES:
+        return {}
+    have, found = partial.have, {}
+    missing = [
+        index
+        for index in files
+        if collection.files[index].size and any(piece not in have for piece in collection.file_pieces(index))
+    ]
+    for at in range(0, len(missing), FILES_AT_ONCE):
+        some = missing[at : at + FILES_AT_ONCE]
+        copies = await finder([root for index in some if (root := collection.files[index].root) is not None])
+        for index in some:
+            file = collection.files[index]
+            these = [one for one in copies.get(file.root or b"", ()) if one.place.size == file.size]
+            if these:
+                found[index] = these
+    return found
+
+
+async def learn_known(finder: Finder, collection: Collection) -> None:
+    """Take piece layers from what this machine knows of the same contents."""
+    missing = collection.missing_layers()
+    if not 0 < len(missing) <= FILES_AT_ONCE:
+        return
+    for root, copies in (await finder(missing)).items():
+        own = piece_length_for(copies[0].place.size)
+        if copies[0].layer and own <= collection.piece_length:
+            with contextlib.suppress(BadMessage):  # then a peer has it
+                collection.learn(root, tree.reduce_layer(copies[0].layer, own, collection.piece_length))
+
+
+def copy_known(
+    partial: Partial,
+    copies: Mapping[int, Sequence[Copy]],
+    progress: Callable[[Partial], None],
+    stopped: Callable[[], bool],
+) -> None:
+    """Take files from where this machine has them, each piece checked as if it came from a peer. Blocks.
+
+    A copy that is not what it was is left; then another, or a peer, gives the rest. Raises DiskTrouble.
+    """
+    collection = partial.collection
+    for index, these in copies.items():
+        pieces = collection.file_pieces(index)
+        for copy in these:
+            try:
+                handle = open_place(copy.place)
+            except (OSError, WorldError):
+                continue
+            try:
+                for piece in pieces:
+                    if stopped():
+                        return
+                    if partial.has(piece):
+                        continue
+                    _, offset, size = collection.span(piece)
+                    data = bytearray(size)
+                    if read_into(handle, memoryview(data), offset) < size or not collection.verify(
+                        piece, data
+                    ):
+                        break
+                    partial.write_piece(piece, data)
+                    progress(partial)
+                else:
+                    break
+            except OSError:
+                continue
+            finally:
+                os.close(handle)
 
 
 def left_info(row: Row) -> bytes | None:

@@ -12,11 +12,12 @@ from types import TracebackType
 from typing import Self
 
 from servent.blobs import info, names
+from servent.blobs.ending import Ending
 from servent.blobs.files import (
     Buffer,
     Folder,
     Handles,
-    move_new,
+    human,
     put,
     read_into,
     sync_file_system,
@@ -29,7 +30,6 @@ from servent.blobs.helpers import Helpers, count_for
 from servent.blobs.journal import Journal
 from servent.blobs.pieces import Bits
 from servent.blobs.scan import PARTIAL_PREFIX
-from servent.blobs.seed import holds
 from servent.errors import BadMessage, DiskTrouble, UsageError
 
 _WRITE: int = os.O_RDWR | os.O_CREAT
@@ -68,10 +68,15 @@ class Partial:
         self._handles: Handles
 
     @classmethod
-    def open(cls, to: Path, collection: info.Collection, *, check_space: bool = True) -> Partial:
+    def open(
+        cls, to: Path, collection: info.Collection, *, check_space: bool = True, size: int | None = None
+    ) -> Partial:
         """Begin a download into the folder `to`, or go on with one that was begun.
 
         Layers that were saved are taken into `collection`. If `suspects` is not 0 afterwards, call `recheck`.
+
+        Args:
+            size: bytes that are to be fetched, None for all of the collection: so much space has to be there.
 
         Raises:
             DiskTrouble: the folder cannot be made or written, or has too little space.
@@ -84,12 +89,12 @@ class Partial:
             raise UsageError(f"another program is fetching this into {to} already") from wrong
         except OSError as wrong:
             raise trouble(wrong, f"the download folder {to}") from wrong
-        if check_space:
-            try:
-                partial._check_space()
-            except DiskTrouble:
-                partial.close()
-                raise
+        try:
+            if check_space:
+                partial._check_space(collection.size if size is None else size)
+        except DiskTrouble:
+            partial.close()
+            raise
         return partial
 
     @classmethod
@@ -143,12 +148,11 @@ class Partial:
             if final.parent == self.to and final.exists() and self._journal.have.complete:
                 self.final = final
 
-    def _check_space(self) -> None:
-        missing = self.collection.size - self.done_bytes
-        free = shutil.disk_usage(self.to).free
+    def _check_space(self, size: int) -> None:
+        free, missing = shutil.disk_usage(self.to).free, size - self.done_bytes
         if missing > free:
             raise DiskTrouble(
-                f"{self.to} has {_human(free)} free, {_human(missing)} are still to come",
+                f"{self.to} has {human(free)} free, {human(missing)} are still to come",
                 advice="Free some space, or choose a folder on another disk.",
             )
 
@@ -408,56 +412,57 @@ class Partial:
 
     # -- the end
 
-    def finish(self, *, durable: bool = True) -> Path:
-        """Move the complete download to its place; returns that place.
+    def finish(
+        self,
+        *,
+        durable: bool = True,
+        called: str = "",
+        files: Sequence[int] | None = None,
+        into: Path | None = None,
+    ) -> Path:
+        """Move what was fetched to its place; returns that place.
 
         What is there under the same name already is never changed: when it holds the same content it is
         kept and returned, else the new one is called "name (2)".
 
         Args:
             durable: wait until the disk has it all.
+            called: instead of the collection's name.
+            files: only these, by index; what came of others is deleted. None: all of them.
+            into: the folder that holds other files of the collection already: these join them.
 
         Raises:
             UsageError: pieces are missing.
             DiskTrouble: it could not be moved; nothing is lost.
         """
         if self.final is None:
-            if not self.complete:
-                raise UsageError(
-                    f"{self.collection.pieces - len(self._journal.have)} pieces are still missing"
-                )
+            wanted = range(len(self.collection.files)) if files is None else files
+            self._all_there(wanted)
+            for index in wanted:
+                if (file := self.collection.files[index]).size == 0:
+                    os.close(self._data.open(self._paths[index], _WRITE, _mode(file)))
+            self._handles.close()
             try:
-                self.final = self._move(durable)
+                end = Ending(self.collection, self.folder, self._paths, wanted)
+                if durable:
+                    self._sync(self._dirty & set(wanted))
+                top = names.safe_part(called) if called else self._paths[0][0]
+                self.final = end.join(into) if into is not None else end.move(self.to, top)
+                if durable:
+                    sync_folder(self.to)
             except OSError as wrong:
                 raise trouble(wrong, str(self.to / self._paths[0][0])) from wrong
         self._remove()
         return self.final
 
-    def _move(self, durable: bool) -> Path:
-        for index, file in enumerate(self.collection.files):
-            if file.size == 0:
-                os.close(self._data.open(self._paths[index], _WRITE, _mode(file)))
-        self._handles.close()
-        if durable:
-            self._sync(self._dirty)
-        top = self._paths[0][0]
-        source = self.folder / "data" / top
-        number = 1
-        while True:
-            target = self.to / (top if number == 1 else names.numbered(top, number))
-            put(self.folder / "final", target.name.encode())
-            if move_new(source, target):
-                break
-            if self._same(target):
-                return target
-            number += 1
-        if durable:
-            sync_folder(self.to)
-        return target
-
-    def _same(self, target: Path) -> bool:
-        renamed = [(target.name, *path[1:]) for path in self._paths]
-        return holds(self.collection, self.to, renamed)
+    def _all_there(self, wanted: Sequence[int]) -> None:
+        have, missing = self._journal.have, self.collection.pieces - len(self._journal.have)
+        if missing and len(wanted) < len(self.collection.files):
+            missing = sum(
+                piece not in have for index in wanted for piece in self.collection.file_pieces(index)
+            )
+        if missing:
+            raise UsageError(f"{missing} pieces are still missing")
 
     def _remove(self) -> None:
         self.close()
@@ -493,7 +498,3 @@ def unfinished(to: Path) -> list[Path]:
 
 def _mode(file: info.File) -> int:
     return 0o777 if file.executable else 0o666
-
-
-def _human(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from pathlib import Path
+import threading
 
-from servent.blobs import info, wire
+from servent.blobs import info
 from servent.blobs.asks import Ban, Cancel, Complete, Effect, Wake
-from servent.blobs.copying import copy_from, left_info
+from servent.blobs.copying import copy_from, copy_known, known_copies, learn_known, left_info
 from servent.blobs.disk import Partial
+from servent.blobs.goal import Goal
 from servent.blobs.info import Collection
 from servent.blobs.kit_service import Kit, Watcher
 from servent.blobs.lanes_intake import Checked, Intake
+from servent.blobs.learning_service import get_info, get_layers
 from servent.blobs.pick import Swarm
+from servent.blobs.pieces import Bits
+from servent.blobs.readers import Readers
+from servent.blobs.reasons import what_happens, why_nobody
 from servent.blobs.rows import Row
-from servent.blobs.seed import already_there
 from servent.blobs.source_service import Source
 from servent.blobs.uploads_service import Holding
-from servent.errors import BadMessage, ConnectionLost, DiskTrouble, PeerError, Refused, ServentError
+from servent.errors import ConnectionLost, DiskTrouble, PeerError, Refused, ServentError
 from servent.identity import PeerId
 from servent.limits import RateMeter
 from servent.net.session import Session
@@ -29,12 +33,9 @@ log = logging.getLogger(__name__)
 BEAT = 0.25  # s between two looks at silent lanes and waiting peers
 CHECKPOINT = 30.0  # s between two syncs to the disk
 LARGEST_ASK = 1024 * 1024  # bytes; small enough to move what is owed to another lane
-ASK_AGAIN = (
-    1.0,
-    2.0,
-    5.0,
-    20.0,
-)  # s until a peer that had nothing is asked again: it may just begin to fetch, too
+# s until a peer that had nothing is asked again: it may just begin to fetch, too
+ASK_AGAIN = (1.0, 2.0, 5.0, 20.0)
+ASSIST_AGAIN = 60.0  # s until a peer is asked again what it has of a collection it does not know
 CONTACT_AGAIN = (2.0, 5.0, 10.0, 20.0, 30.0)  # s between two tries to reach who the link names
 
 
@@ -71,6 +72,9 @@ class Download:
         self._ask_at: dict[PeerId, float] = {}
         self._refusals: dict[PeerId, int] = {}
         self._eager: set[PeerId] = set()  # fetch the same from us, and are being asked
+        self._assisted: dict[PeerId, float] = {}
+        self.readers = Readers()  # who waits for which pieces
+        self.goal = Goal(row)
         self.contact_reason = ""
         self._verify_all = False
 
@@ -98,6 +102,7 @@ class Download:
             await self._stop_with(_first(trouble))
         finally:
             self._tasks = None
+            self.readers.end()
             self.sources.clear()
             await asyncio.shield(self._let_go())
 
@@ -110,9 +115,7 @@ class Download:
         self.row.describe(collection)
         self.row.set("active", "copying what is on this machine already")
 
-        final = await asyncio.to_thread(
-            copy_from, holding.source, collection, Path(self.row.to), self._copied
-        )
+        final = await asyncio.to_thread(copy_from, holding.source, collection, self.row, self._copied)
         if final is None:
             holding.upset("its files are gone, or have changed")
             return False
@@ -131,8 +134,7 @@ class Download:
             return
         partial = self.partial
         if partial is not None:
-            final = await asyncio.to_thread(partial.finish)
-            self.row.path = str(final)
+            await asyncio.to_thread(self.goal.finish, partial)
         self.done = True
 
     async def _stop_with(self, trouble: DiskTrouble) -> None:
@@ -151,6 +153,11 @@ class Download:
             await asyncio.to_thread(partial.close)
 
     @property
+    def over(self) -> bool:
+        """It is coming to its end: what is chosen now is for the next run."""
+        return self._over.is_set()
+
+    @property
     def current(self) -> list[Source]:
         """Its sources now, and those it dropped."""
         return [
@@ -166,12 +173,16 @@ class Download:
         if content is None:
             return
         self.row.info = content
-        self.collection = await asyncio.to_thread(info.parse, content, self.infohash)
-        partial = await asyncio.to_thread(Partial.open, Path(self.row.to), self.collection)
-        if self.collection.missing_layers():
+        collection = self.collection = await asyncio.to_thread(info.parse, content, self.infohash)
+        self.row.describe(collection)
+        await learn_known(self._kit.aids.copies, collection)
+        partial = await asyncio.to_thread(self._begin, collection)
+        if partial is None:
+            self._over.set()
+        elif collection.missing_layers():
             await asyncio.to_thread(partial.close)
-            return
-        await self._open(partial)
+        else:
+            await self._open(partial)
 
     async def learn(self, source: Source) -> None:
         """source_service.Swarming: get what is missing of the description."""
@@ -181,61 +192,33 @@ class Download:
             self.row.set("metadata", f"getting the list of files from {source.peer.short}")
             collection = self.collection
             if collection is None:
-                content = await source.request(
-                    wire.GetInfo(), "info", lambda size: 0 < size <= info.MAX_INFO_BYTES
-                )
-                if content is None:
-                    raise BadMessage("a peer that offers what it cannot describe")
-                collection = await asyncio.to_thread(info.parse, content, self.infohash)
-                self.collection, self.row.info = collection, content
+                collection = self.collection = await get_info(source, self.infohash)
+                self.row.info = collection.info
                 self.row.describe(collection)
                 self._watcher.changed(self)
-            missing = collection.missing_layers()
-            while missing:
-                await self._layers(source, collection, missing)
-                missing = missing[wire.MOST_ROOTS :]
+            await get_layers(source, collection)
             partial = await asyncio.to_thread(self._begin, collection)
             if partial is None:
                 self._over.set()
                 raise ConnectionLost("it is here already")
             await self._open(partial)
 
-    async def _layers(self, source: Source, collection: Collection, missing: list[bytes]) -> None:
-        roots: list[bytes] = []
-        total = 0
-        for root in missing[: wire.MOST_ROOTS]:
-            size = collection.layer_bytes(root)
-            if roots and total + size > wire.MOST_LAYER_BYTES:
-                break
-            roots.append(root)
-            total += size
-        answer = await source.request(wire.GetLayers(roots), "layers", lambda size: size == total)
-        if answer is None:
-            raise ConnectionLost("a peer that does not have the piece hashes")
-        at = 0
-        for root in roots:
-            size = collection.layer_bytes(root)
-            collection.learn(root, answer[at : at + size])
-            at += size
-        if len(roots) < len(missing[: wire.MOST_ROOTS]):
-            await self._layers(source, collection, missing[len(roots) : wire.MOST_ROOTS])
-
     def _begin(self, collection: Collection) -> Partial | None:
         """In a thread. None: the folder holds all of it already."""
-        to = Path(self.row.to)
-        partial = Partial.open(to, collection)
+        holding = self._kit.uploads.holdings.get(self.infohash)
+        return self.goal.begin(collection, holding.source if holding is not None else None)
+
+    async def _copy_known(self, partial: Partial) -> None:
+        """Files that lie elsewhere on this machine are copied from there."""
+        collection, stop = partial.collection, threading.Event()
+        finder = self._kit.aids.copies
         try:
-            partial.save_layers()
-            if not partial.resumed:
-                there = already_there(collection, to)
-                if there is not None:
-                    self.row.path = str(there)
-                    partial.discard()
-                    return None
-        except BaseException:
-            partial.close()
-            raise
-        return partial
+            copies = await known_copies(finder, collection, self.goal.files(collection), partial)
+            if copies:
+                self.row.set("active", "copying what is on this machine already")
+                await asyncio.to_thread(copy_known, partial, copies, self.goal.progress, stop.is_set)
+        finally:
+            stop.set()
 
     async def _open(self, partial: Partial) -> None:
         kit, collection = self._kit, partial.collection
@@ -243,12 +226,23 @@ class Download:
             await self._check(partial)
         self.partial = partial
         self.intake = Intake(collection, partial, kit.pool, kit.buffers, kit.hasher, kit.mail, self._checked)
+        self.intake.foreground = self.row.foreground
         dice = random.Random()
-        self._swarm = Swarm(
-            collection.pieces, collection.piece_sizes(), dice, done=partial.have, largest_ask=LARGEST_ASK
-        )
         self.row.describe(collection)
-        self.row.done_bytes = partial.done_bytes
+        self.goal.count(partial)
+        await self._copy_known(partial)
+        self._swarm = Swarm(
+            collection.pieces,
+            collection.piece_sizes(),
+            dice,
+            done=partial.have,
+            chosen=self.goal.pieces(collection),
+            in_order=self.row.in_order,
+            largest_ask=LARGEST_ASK,
+        )
+        self.goal.count(partial)
+        self._swarm.urge(self.readers.ranges())
+        self._ask_at.clear()  # now they can be asked for what they have of it
         if self.infohash not in kit.uploads.holdings and not self.row.only:
             kit.uploads.offer(Holding(collection, partial, wanted_by=self._met))
         self._watcher.changed(self)
@@ -315,6 +309,7 @@ class Download:
     async def _source(self, source: Source) -> None:
         try:
             await source.run()
+            await self._ask_for_parts(source)
         finally:
             self.sources.pop(source.peer, None)
         if source.fault is not None:
@@ -328,6 +323,17 @@ class Download:
         self._eager.discard(source.peer)
         self._ask_at[source.peer] = self._kit.clock() + wait
         self._news.set()
+
+    async def _ask_for_parts(self, source: Source) -> None:
+        """Who does not know the collection may have files of it all the same."""
+        now, peer = self._kit.clock(), source.peer
+        if not self.row.by_content or self.collection is None or source.state != "refused":
+            return
+        if now < self._assisted.get(peer, -ASSIST_AGAIN) + ASSIST_AGAIN or not source.session.connected:
+            return
+        self._assisted[peer] = now
+        if await self._kit.aids.assist(source.session, self.collection):
+            self._eager.add(peer)
 
     async def _contact(self, contact: str) -> None:
         """Reach whom the link names, as long as no peer offers it."""
@@ -407,7 +413,8 @@ class Download:
             )
             self._kit.uploads.slots.gave(source.peer, good_bytes)
         if partial is not None:
-            self.row.done_bytes = partial.done_bytes
+            self.goal.progress(partial)
+        self.readers.came(outcome.first, outcome.good)
         if outcome.trouble is not None and self._trouble is None:
             self._trouble = outcome.trouble
             self._over.set()
@@ -428,6 +435,25 @@ class Download:
                 case Wake(source=source):
                     if isinstance(source, Source):
                         source.pump()
+
+    # -- what is wanted
+
+    def choose(self) -> None:
+        """The row's choice of files, or its order, is another now."""
+        swarm, partial = self._swarm, self.partial
+        if swarm is None or partial is None or self.collection is None or self._over.is_set():
+            return
+        swarm.in_order = self.row.in_order
+        self.row.describe(self.collection)
+        self.goal.count(partial)
+        chosen = self.goal.pieces(self.collection)
+        self._apply(swarm.choose(chosen or Bits.full(self.collection.pieces)))
+        self._watcher.changed(self)
+
+    def prefer(self, reader: object, pieces: range) -> None:
+        """`reader` waits for these, from the first on; an empty range: for nothing any more."""
+        if self.readers.set(reader, pieces) and self._swarm is not None and not self._over.is_set():
+            self._apply(self._swarm.urge(self.readers.ranges()))
 
     # -- time
 
@@ -451,38 +477,13 @@ class Download:
         if self._over.is_set() or self._tasks is None or self.row.state == "checking":
             return
         sources = list(self.sources.values())
-        if any(source.in_swarm and any(lane.busy for lane in source.lanes) for source in sources):
-            self.row.set("active", "")
-        elif queued := [source for source in sources if source.state == "queued"]:
-            best = min(queued, key=lambda source: source.position or 1 << 20)
-            self.row.set("queued", f"{best.peer.short}: {best.reason}")
-        elif any(source.state == "active" for source in sources):
-            swarm = self._swarm
-            if swarm is not None and not swarm.available():
-                self.row.set("active", "waiting for pieces that no connected peer has yet")
-            else:
-                self.row.set("active", "waiting for the next bytes")
-        elif self.intake is None and any(source.state == "offering" for source in sources):
-            self.row.set("metadata", "getting the list of files")
-        else:
-            self.row.set("connecting", self._why_nobody(sources))
-
-    def _why_nobody(self, sources: list[Source]) -> str:
-        if self.contact_reason:
-            return self.contact_reason
-        asking = sum(source.state == "connecting" and source.session.connected for source in sources)
-        if asking:
-            return "asking the connected peers"
-        away = next((source for source in sources if not source.session.connected), None)
-        if away is not None:
-            for view in self._kit.peers.view():
-                if view.id == away.peer:
-                    return f"{view.petname or view.name or away.peer.short} is away: {view.reason}"
-        asked = len(self._ask_at)
-        if not asked:
-            return "no peer is connected; going on as soon as one is"
-        soon = max(0.0, min(self._ask_at.values()) - self._kit.clock())
-        return f"none of {asked} connected peers offers it; asking again in {soon:.0f} s"
+        doing = what_happens(sources, self._swarm, described=self.intake is not None)
+        if doing is None:
+            now, views = self._kit.clock(), self._kit.peers.view
+            why = self.contact_reason or why_nobody(sources, views, self._ask_at.values(), now)
+            doing = "connecting", why
+        state, reason = doing
+        self.row.set(state, reason)
 
 
 def _first(group: BaseException) -> DiskTrouble:

@@ -60,6 +60,11 @@ def trouble(wrong: OSError, what: str) -> DiskTrouble:
     return DiskTrouble(f"{what}: {wrong.strerror or wrong}", advice="Check the disk, then `servent resume`.")
 
 
+def human(size: int) -> str:
+    """A size for a person."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
 def read_into(handle: int, view: memoryview, offset: int) -> int:
     """Fill `view` from `offset`; fewer bytes only at the end of the file."""
     got = 0

@@ -9,13 +9,14 @@ bandwidth and delay. At the end idle sources repeat what slow ones still owe, an
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Sequence
-from itertools import accumulate, islice
+from itertools import accumulate
 from math import inf
 from typing import TYPE_CHECKING
 
 from servent.blobs.asks import Ask, Ban, Cancel, Complete, Effect, SourceView, SwarmView, Wake
+from servent.blobs.endgame import NUDGE, EndGame
+from servent.blobs.front import Front, bits_of, lowest, run_around
 from servent.blobs.pieces import Bits, runs_of
 from servent.blobs.rarity import Rarity
 from servent.blobs.source import Source
@@ -26,12 +27,8 @@ if TYPE_CHECKING:
 
 MiB = 1024 * 1024
 LARGEST_ASK = 4 * MiB  # bytes of one request
-MOST_PIECES = 1024  # of one request
-STRETCH = 4 * MiB  # requests do not cross its borders, so that what is left stays in long runs
-NUDGE = 0.5  # s; at the end a source that is silent this long, and twice what it needs, is helped
 PATIENCE = 20.0  # s without a byte before what a source owes is asked of others
 HOPE = 4.0  # times longer than expected before the same
-COPIES = 2  # sources that may owe one piece at the end
 
 
 class Swarm:
@@ -43,6 +40,8 @@ class Swarm:
     Args:
         sizes: bytes of each piece.
         done: pieces that are verified already.
+        chosen: pieces that are to be fetched at all; None: all.
+        in_order: from the first piece on instead of the rarest first; may be changed.
         memory_bytes: most that may be owed and unverified together, as long as every source can owe 2 pieces.
     """
 
@@ -53,6 +52,8 @@ class Swarm:
         dice: Random,
         *,
         done: Bits | None = None,
+        chosen: Bits | None = None,
+        in_order: bool = False,
         memory_bytes: int = 64 * MiB,
         largest_ask: int = LARGEST_ASK,
         start_window: int = START_WINDOW,
@@ -66,16 +67,21 @@ class Swarm:
         self._start_window = start_window
         self._at = array("Q", accumulate(sizes, initial=0))  # where each piece begins
         self._largest = max(sizes, default=0)
-        self._wanted = ((1 << pieces) - 1) & ~(done.value if done is not None else 0)
+        self._some = chosen is not None  # not all
+        self._chosen = (1 << pieces) - 1 if chosen is None else chosen.value
+        self._wanted = self._chosen & ~(done.value if done is not None else 0)
         self._done = bytearray(pieces)  # 1 for each verified piece
         for first, count in done.runs() if done is not None else ():
             self._done[first : first + count] = b"\1" * count
-        self._missing = self._done.count(0)
+        self._missing = self._wanted.bit_count()
         self._rarity = Rarity()
         self._sources: dict[Hashable, Source] = {}
         self._owing: dict[int, list[Source]] = {}  # piece -> who owes it
         self._received: dict[int, list[Hashable]] = {}  # piece -> who sent it, not verified yet
         self._banned: set[Hashable] = set()
+        self._front = Front(self._at)
+        self.in_order = in_order
+        self._end = EndGame(self._sources, self._owing, self._received, self._at)
         self._owed_bytes = 0
         self._held_bytes = 0  # received, not verified yet
         self._repeated = 0
@@ -138,9 +144,12 @@ class Swarm:
             room = self._room(source)
             if room <= 0:
                 return asks
-            ask = self._pick(source, room)
+            ask = self._urgent(source, room, now) if self._front else None
             if ask is None:
-                ask = self._repeat(source, room, now)
+                ask = self._pick(source, room)
+            if ask is None and not self._wanted and not source.slow:
+                ask = self._end.repeat(source, room, self._largest_ask, now)
+                self._repeated += ask.count if ask is not None else 0
             if ask is None:
                 source.idle = True
                 source.window.limited()
@@ -168,6 +177,8 @@ class Swarm:
         able = self._wanted & source.have if not source.full else self._wanted
         if not able:
             return None
+        if self.in_order:
+            return self._run(able, 0, lowest(able), min(room, self._largest_ask))
         rarest = self._rarity.rarest(able)
         at = source.next_piece
         if at < 0 or at >= self.pieces or not rarest >> at & 1:
@@ -178,72 +189,20 @@ class Swarm:
         return self._run(able, rarest, at, min(room, self._largest_ask))
 
     def _run(self, able: int, rarest: int, at: int, room: int) -> Ask:
-        """The unbroken run around `at` inside its stretch: back over equally rare pieces to its beginning,
-        and on as far as `room` goes.
-        """
-        begins = self._at
-        border = begins[at] - begins[at] % STRETCH
-        low = bisect_left(begins, border, max(0, at - MOST_PIECES), at)
-        high = bisect_left(begins, border + STRETCH, at + 1, min(self.pieces, at + MOST_PIECES))
-        before = rarest >> low & ((1 << at - low) - 1)
-        first = low + (~before & ((1 << at - low) - 1)).bit_length()
-        after = able >> at & ((1 << high - at) - 1)
-        count = at - first + (~after & (after + 1)).bit_length() - 1
-        most = bisect_right(begins, begins[first] + room, first + 1, first + min(count, MOST_PIECES) + 1) - 1
-        return Ask(first, max(1, most - first))
+        return run_around(self._at, able, rarest, at, room)
 
-    def _repeat(self, source: Source, room: int, now: float) -> Ask | None:
-        """The end: nothing is left to ask for, so take over what another will need longest for."""
-        if self._wanted or source.slow:
+    def _urgent(self, source: Source, room: int, now: float) -> Ask | None:
+        """Something a reader waits for: what nobody owes yet, or what another will need longer for."""
+        able = self._wanted & source.have if not source.full else self._wanted
+        skip = int(self._end.ahead_of(source) if len(self._sources) > 1 else 0)
+        at = self._front.first(able, skip)
+        if at is not None:
+            return self._run(able, 0, at, min(room, self._largest_ask))
+        if source.slow or len(self._sources) < 2:
             return None
-        best: Source | None = None
-        longest, last = 0.0, -1
-        for other in self._sources.values():
-            if other is not source and other.owed and (left := self._time_left(other, now)) > longest:
-                piece = next(
-                    (p for p in islice(reversed(other.owed), 64) if self._repeatable(source, p)), None
-                )
-                if piece is not None:
-                    best, longest, last = other, left, piece
-        if best is None:
-            return None
-        first = last
-        size = self._size(first, 1)
-        pace = source.window
-        mine = pace.time_for(source.owed_bytes + size) + (pace.delay or 0.0) if pace.rate else 0.0
-        if mine >= longest:
-            return None
-        count, most = 1, min(room, self._largest_ask, best.owed_bytes // 2)
-        while count < MOST_PIECES and first - 1 in best.owed and self._repeatable(source, first - 1):
-            size += self._size(first - 1, 1)
-            if size > most:
-                break
-            first, count = first - 1, count + 1
-        self._repeated += count
-        return Ask(first, count)
-
-    def _time_left(self, source: Source, now: float) -> float:
-        """How long it will take for what it owes, as far as we can tell."""
-        if not source.window.rate or now >= self._overdue_at(source):
-            return inf
-        return source.window.time_for(source.owed_bytes)
-
-    def _expected(self, source: Source) -> float:
-        """Seconds a source needs for the piece it owes longest."""
-        return source.window.time_for(self._size(next(iter(source.owed)), 1)) + (source.window.delay or 0.0)
-
-    def _overdue_at(self, source: Source) -> float:
-        """When a source that still sends would have sent something."""
-        return source.heard + max(NUDGE, 2 * self._expected(source))
-
-    def _repeatable(self, source: Source, piece: int) -> bool:
-        owing = self._owing[piece]
-        return (
-            len(owing) < COPIES
-            and source not in owing
-            and piece not in self._received
-            and (source.full or bool(source.have >> piece & 1))
-        )
+        ask = self._end.rescue(source, self._front.soonest(), now)
+        self._repeated += ask.count if ask is not None else 0
+        return ask
 
     def _owe(self, source: Source, ask: Ask, now: float) -> None:
         first, count = ask.first, ask.count
@@ -326,9 +285,10 @@ class Swarm:
                 effects.append(Wake(source.name))
         if not self._done[piece]:
             self._done[piece] = 1
-            self._missing -= 1
-            if not self._missing:
-                effects.append(Complete())
+            if not self._some or self._chosen >> piece & 1:
+                self._missing -= 1
+                if not self._missing:
+                    effects.append(Complete())
         return effects
 
     def rejected(self, name: Hashable, piece: int, now: float) -> list[Effect]:
@@ -364,6 +324,48 @@ class Swarm:
                 self._want(piece)
         return self._wake()
 
+    # -- what is wanted
+
+    def choose(self, chosen: Bits) -> list[Effect]:
+        """From now on only these are to be fetched. Complete when they are all there already."""
+        self._some, self._chosen = True, chosen.value
+        effects: list[Effect] = []
+        for source in self._sources.values():
+            gone = [piece for piece in source.owed if not chosen.value >> piece & 1]
+            effects += self._call_off(source, gone)
+        busy = Bits(self.pieces)
+        for first, count in runs_of(self._owing.keys() | self._received.keys()):
+            busy.set_run(first, count)
+        missing = self._chosen & ~bits_of(self._done)
+        self._wanted = missing & ~busy.value
+        self._missing = missing.bit_count()
+        if not self._missing:
+            return [*effects, Complete()]
+        return effects + self._wake()
+
+    def urge(self, readers: Sequence[range]) -> list[Effect]:
+        """These are waited for, each range from its first piece on; they come before anything else.
+
+        Where somebody jumped to what nobody was asked for yet, what is owed and less urgent is called off.
+        """
+        self._front.set(readers)
+        effects: list[Effect] = []
+        if any(self._wanted >> piece & 1 for piece in self._front.heads()):
+            for source in self._sources.values():
+                if source.owed_bytes > self._largest:
+                    effects += self._call_off(source, [p for p in source.owed if p not in self._front])
+        for source in self._sources.values():
+            source.idle = False
+        return effects + [Wake(name) for name in self._sources]
+
+    def _call_off(self, source: Source, pieces: list[int]) -> list[Effect]:
+        """It need not send these; if it does all the same, they are welcome."""
+        for piece in pieces:
+            self._settle(source, piece)
+            self._want(piece)
+        source.late.update(pieces)
+        return [Cancel(source.name, first, count) for first, count in runs_of(pieces)]
+
     def _forget(self, name: Hashable, piece: int) -> None:
         senders = self._received.get(piece, [])
         if name in senders:
@@ -374,8 +376,9 @@ class Swarm:
         self._want(piece)
 
     def _want(self, piece: int) -> None:
-        """Wanted again, unless it is done, owed or being verified."""
-        if not self._done[piece] and piece not in self._owing and piece not in self._received:
+        """Wanted again, unless it is done, owed, being verified, or not chosen."""
+        idle = not self._done[piece] and piece not in self._owing and piece not in self._received
+        if idle and (not self._some or self._chosen >> piece & 1):
             self._wanted |= 1 << piece
 
     def _settle(self, source: Source, piece: int) -> None:
@@ -409,7 +412,7 @@ class Swarm:
         """When we stop waiting for what it owes."""
         if not source.owed:
             return inf
-        return source.heard + max(PATIENCE, HOPE * self._expected(source))
+        return source.heard + max(PATIENCE, HOPE * self._end.expected(source))
 
     def _nudge_at(self, source: Source) -> float:
         """At the end, when idle sources may help this one."""
@@ -417,7 +420,7 @@ class Swarm:
             return inf
         if not any(other.idle for other in self._sources.values() if other is not source):
             return inf
-        return max(source.nudge, self._overdue_at(source))
+        return max(source.nudge, self._end.overdue_at(source))
 
     def tick(self, now: float) -> list[Effect]:
         """What a silent source owes is wanted again; it keeps its place and is asked little until it
@@ -427,12 +430,7 @@ class Swarm:
         slow: list[Effect] = []
         for source in self._sources.values():
             if self._deadline(source) <= now:
-                owed = list(source.owed)
-                effects += [Cancel(source.name, first, count) for first, count in runs_of(owed)]
-                for piece in owed:
-                    self._settle(source, piece)
-                    self._want(piece)
-                source.late.update(owed)
+                effects += self._call_off(source, list(source.owed))
                 source.slow = True
                 source.window.stalled()
                 source.idle = False

@@ -119,6 +119,16 @@ class Placed:
         self._handles.drop(index * MOST_PLACES + turn)
         self._lost(self._places[index][turn])
 
+    def holds(self, index: int) -> bool:
+        """Whether this file is here as it was hashed, as far as `stat` tells. Blocks."""
+        for place in self._places.get(index, ())[self._turn.get(index, 0) :]:
+            try:
+                if _is_it(os.stat(place.path, follow_symlinks=False), place):
+                    return True
+            except OSError:
+                continue
+        return False
+
     def close(self) -> None:
         """Let go of all files. Safe twice."""
         self._handles.close()

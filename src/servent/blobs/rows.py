@@ -61,11 +61,16 @@ class _Body(Struct):
     preview: bool = False
     wanted: list[int] | None = None
     only: list[bytes] = []
+    called: str = ""
+    by_content: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """How something is to be fetched; the words of `Row`. `paused`: put into the queue, begun when told to."""
+    """How something is to be fetched; the words of `Row`. `paused`: put into the queue, begun when told to.
+
+    `info`: its info dictionary, where that is known already (see `blobs.canonical`).
+    """
 
     priority: Priority = "normal"
     paused: bool = False
@@ -74,6 +79,9 @@ class How:
     preview: bool = False
     wanted: Sequence[int] | None = None
     only: Sequence[PeerId] = ()
+    called: str = ""
+    by_content: bool = False
+    info: bytes | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -84,6 +92,8 @@ class Row:
         order: place among those of its priority; the smallest is next. `foreground`: the user waits for it.
         in_order: from its beginning on, for a player. `preview`: to look at; it leaves by itself.
         wanted: indexes of the files to fetch; None: all.
+        called: what it is called here instead of what the collection says; "": as it says.
+        by_content: peers who do not know the collection are asked for what they have of it.
         only: private: nobody but these peers is asked for it, and it is served to nobody. Empty: not private.
     """
 
@@ -110,6 +120,8 @@ class Row:
     preview: bool = False
     wanted: list[int] | None = None
     only: list[bytes] = field(default_factory=list)
+    called: str = ""
+    by_content: bool = False
     info: bytes | None = None
 
     def set(self, state: State, reason: str, *, error: str | None = None, advice: str | None = None) -> None:
@@ -118,7 +130,11 @@ class Row:
 
     def describe(self, collection: Collection) -> None:
         """What the collection says of itself."""
-        self.name, self.size_bytes, self.files = collection.name, collection.size, len(collection.files)
+        self.name = self.called or collection.name
+        self.size_bytes, self.files = collection.size, len(collection.files)
+        if self.wanted is not None:
+            self.wanted = [index for index in self.wanted if index < self.files]
+            self.size_bytes = sum(collection.files[index].size for index in self.wanted)
 
     def pack(self) -> bytes:
         """As `unpack` reads it; without `info`, which never changes."""

@@ -104,8 +104,10 @@ class Seed:
         self._handles.close()
 
 
-def holds(collection: info.Collection, to: Path, paths: Sequence[Parts]) -> bool:
-    """Whether `to` holds every file of `collection` under `paths`, byte for byte. Blocks: it hashes them.
+def holds(
+    collection: info.Collection, to: Path, paths: Sequence[Parts], files: Sequence[int] | None = None
+) -> bool:
+    """Whether `to` holds these files of `collection` (None: all) under `paths`, byte for byte. Blocks: it hashes them.
 
     Other files beside them do not matter. Links are not followed below `to`.
     """
@@ -115,7 +117,8 @@ def holds(collection: info.Collection, to: Path, paths: Sequence[Parts]) -> bool
         return False
     try:
         for looked in (True, False):  # sizes first: a difference there is cheap to see
-            for index, file in enumerate(collection.files):
+            for index in range(len(collection.files)) if files is None else files:
+                file = collection.files[index]
                 handle = folder.open(paths[index], os.O_RDONLY)
                 try:
                     if os.fstat(handle).st_size != file.size:
@@ -132,7 +135,14 @@ def holds(collection: info.Collection, to: Path, paths: Sequence[Parts]) -> bool
     return True
 
 
-def already_there(collection: info.Collection, to: Path) -> Path | None:
-    """Where `to` holds `collection` already under its own name, or None. Needs the layers; blocks."""
+def already_there(
+    collection: info.Collection, to: Path, called: str = "", files: Sequence[int] | None = None
+) -> Path | None:
+    """Where `to` holds `collection` (or these files of it) already, under its own name or as `called`, or None.
+
+    Needs the layers; blocks.
+    """
     paths = names.safe_paths(collection)
-    return to / paths[0][0] if holds(collection, to, paths) else None
+    top = names.safe_part(called) if called else paths[0][0]
+    renamed = [(top, *path[1:]) for path in paths]
+    return to / top if holds(collection, to, renamed, files) else None

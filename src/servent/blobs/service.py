@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
 from servent.blobs import rows, wire
+from servent.blobs.download_service import Download
 from servent.blobs.kit_service import Aids, Assistant, Finder, Kit
 from servent.blobs.lanes_hasher import Arena, Hasher
 from servent.blobs.lanes_intake import Mailbox, workers
@@ -18,9 +19,9 @@ from servent.blobs.lanes_listen import Listener
 from servent.blobs.lanes_pace import Buffers, Pace
 from servent.blobs.lanes_tls import Certificate
 from servent.blobs.magnet import Magnet, magnet
-from servent.blobs.resolving_service import Resolver
 from servent.blobs.polite_service import Polite
-from servent.blobs.rows import How
+from servent.blobs.resolving_service import Resolver
+from servent.blobs.rows import How, Row
 from servent.blobs.shares_service import Shares
 from servent.blobs.slots import Slots
 from servent.blobs.transfers_service import PLAIN, Transfers
@@ -271,6 +272,14 @@ class Blobs:
     async def remove(self, id: str) -> None:
         """Take it off the list, cancelled first when it is not complete; complete files stay. Raises NotFound."""
         await self._transfers.remove(id)
+
+    async def choose(self, id: str, wanted: Sequence[int] | None) -> None:
+        """Which files of a download to fetch. Raises as `Transfers.choose`."""
+        await self._transfers.choose(id, wanted)
+
+    def download_of(self, id: str) -> tuple[Row, Download | None]:
+        """For who reads a download while it comes: its row, and its run while it runs. Raises NotFound."""
+        return self._transfers.download_of(id)
 
     # -- limits
 

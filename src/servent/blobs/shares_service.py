@@ -13,7 +13,9 @@ from typing import Any
 import msgspec
 
 from servent.blobs import info
+from servent.blobs.canonical import is_canonical
 from servent.blobs.hashing import Cancelled, Shared, collect
+from servent.blobs.places import Place, Placed
 from servent.blobs.rows import Files
 from servent.blobs.scan import scan
 from servent.blobs.seed import Seed
@@ -24,6 +26,8 @@ from servent.store import Store
 
 log = logging.getLogger(__name__)
 
+LINGER = 5.0  # s
+ABSENT = -1  # in place of a modification time: this file of the collection was never here
 Progress = Callable[[int, int], None]
 
 
@@ -76,6 +80,15 @@ class Shares:
         entry.path, entry.name, entry.state, entry.reason = path, collection.name, "ready", ""
         entry.size_bytes = entry.done_bytes = collection.size
         entry.files, entry.skipped = len(collection.files), shared.skipped
+        if is_canonical(collection):  # its name is a hash
+            entry.name = path.name
+        source: Seed | Placed
+        if ABSENT in shared.stamps:
+            source = Placed(collection, _places(shared))
+            entry.files = len(_places(shared))
+            entry.size_bytes = entry.done_bytes = sum(place[0].size for place in _places(shared).values())
+        else:
+            source = Seed(collection, shared.root, shared.paths, shared.stamps)
 
         def upset(why: str) -> None:
             if entry.state == "ready":
@@ -85,10 +98,11 @@ class Shares:
                 self._told()
 
         old = self._uploads.holdings.get(collection.infohash)
-        source = Seed(collection, shared.root, shared.paths, shared.stamps)
-        if old is not None and entry.holding is not old:
-            old.source = source  # a download that is finished: whoever fetches it from us goes on
+        if old is not None:
+            before, old.source = old.source, source  # whoever fetches it from us goes on
             old.upset = upset
+            if isinstance(before, Seed | Placed):  # not at once: a lane may just be about to read from it
+                asyncio.get_running_loop().call_later(LINGER, before.close)
             entry.holding = old
         else:
             entry.holding = Holding(collection, source, upset)
@@ -212,6 +226,9 @@ class Shares:
         entry = self._entries.get(infohash.hex())
         if entry is None or entry.holding is None:
             raise NotFound("it is not on this machine any more")
+        if not isinstance(entry.holding.source, Seed) or is_canonical(entry.holding.collection):
+            await self._verify_files(entry, entry.holding)
+            return
         try:
             shared = await asyncio.to_thread(collect, entry.path, entry.holding.collection.piece_length)
         except ServentError as wrong:
@@ -222,6 +239,21 @@ class Shares:
             raise UsageError(f"{entry.path} changed since it was fetched", advice="Fetch it again.")
         await self._remember(shared, entry.path)
         self._offer(shared, entry.path)
+
+    async def _verify_files(self, entry: _Entry, holding: Holding) -> None:
+        """The same where hashing the path anew would give another collection: other names, or not all of the files."""
+        collection, have = holding.collection, holding.have
+
+        def check() -> bool:
+            return all(collection.verify(piece, holding.source.read_piece(piece)) for piece in have)
+
+        try:
+            sound = await asyncio.to_thread(check)
+        except (WorldError, LookupError):
+            sound = False
+        if not sound:
+            holding.upset("its files changed since it was fetched")
+            raise UsageError(f"{entry.path} changed since it was fetched", advice="Fetch it again.")
 
     def views(self) -> list[ShareView]:
         return [_view(entry) for entry in self._entries.values()]
@@ -239,8 +271,18 @@ class Shares:
 
 
 def _close(holding: Holding) -> None:
-    if isinstance(holding.source, Seed):
+    if isinstance(holding.source, Seed | Placed):
         holding.source.close()
+
+
+def _places(shared: Shared) -> dict[int, list[Place]]:
+    """Where those files of a collection lie that are here."""
+    files = shared.collection.files
+    return {
+        index: [Place(shared.root.joinpath(*shared.paths[index]), files[index].size, stamp)]
+        for index, stamp in enumerate(shared.stamps)
+        if stamp != ABSENT
+    }
 
 
 def _view(entry: _Entry) -> ShareView:

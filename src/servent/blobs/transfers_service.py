@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from servent.blobs import names, rows
@@ -19,7 +19,7 @@ from servent.blobs.kit_service import Kit
 from servent.blobs.magnet import Magnet, parse_magnet
 from servent.blobs.rows import How, Row
 from servent.blobs.seed import Seed
-from servent.blobs.shares_service import Shares
+from servent.blobs.shares_service import ABSENT, Shares
 from servent.blobs.views import TransferView, download_view, upload_view
 from servent.errors import DiskTrouble, NotFound, Refused, ServentError, UsageError, WorldError
 from servent.identity import PeerId
@@ -120,7 +120,7 @@ class Transfers:
             secrets.token_hex(6),
             found.infohash,
             text,
-            found.name or found.infohash.hex()[:16],
+            how.called or found.name or found.infohash.hex()[:16],
             folder,
             self._wall(),
             list(found.contacts),
@@ -130,8 +130,13 @@ class Transfers:
             in_order=how.in_order,
             preview=how.preview,
             wanted=None if how.wanted is None else list(how.wanted),
+            called=how.called,
+            by_content=how.by_content,
+            info=how.info,
             only=[bytes(peer) for peer in how.only],
         )
+        if row.info is not None:
+            row.describe(parse(row.info, row.infohash))
         if how.paused:
             row.set("paused", "you have not started it yet")
         self._rows[row.id] = row
@@ -157,7 +162,8 @@ class Transfers:
             if not here:
                 await download.run(verify=verify)
             if download.done:
-                await self._keep(download)
+                if not row.preview:
+                    await self._keep(download)
                 row.finished = self._wall()
                 row.done_bytes = row.size_bytes
                 row.set("complete", "")
@@ -182,9 +188,15 @@ class Transfers:
             return
         final = Path(path)
         paths = [(final.name, *parts[1:]) for parts in names.safe_paths(collection)]
+        wanted = None if download.row.wanted is None else frozenset(download.row.wanted)
 
         def look() -> Shared:
-            stamps = [os.stat(final.parent.joinpath(*parts)).st_mtime_ns for parts in paths]
+            stamps = [
+                os.stat(final.parent.joinpath(*parts)).st_mtime_ns
+                if wanted is None or index in wanted
+                else ABSENT
+                for index, parts in enumerate(paths)
+            ]
             return Shared(collection, final.parent, paths, stamps, [])
 
         try:
@@ -193,6 +205,42 @@ class Transfers:
             log.warning("%s is not served on: %s", path, wrong.strerror)
             return
         await self._shares.keep(shared, final)
+
+    async def choose(self, id: str, wanted: Sequence[int] | None) -> None:
+        """Fetch these files of the collection and leave out the others; None: all of them.
+
+        What is complete already stays where it is. Raises NotFound, UsageError: no such files.
+        """
+        row = self._row(id)
+        if id in self._running and self._downloads[id].over:
+            await asyncio.wait([self._running[id]])
+        count = row.files or (len(parse(row.info, row.infohash).files) if row.info is not None else 0)
+        if not count:
+            raise UsageError("the list of files is not here yet", advice="Try again when it is.")
+        chosen = sorted(set(range(count) if wanted is None else wanted))
+        if not chosen or chosen[-1] >= count:
+            raise UsageError(
+                f"choose at least one of files 0 to {count - 1}", advice="Or cancel the transfer."
+            )
+        before = set(range(count) if row.wanted is None else row.wanted)
+        if row.state == "cancelled":
+            raise UsageError("this transfer was cancelled", advice="Resume it first.")
+        row.wanted = None if len(chosen) == count and row.state != "complete" else chosen
+        if id in self._running:
+            self._downloads[id].choose()
+        elif row.info is not None:
+            row.describe(parse(row.info, row.infohash))
+            if row.state == "complete" and set(chosen) - before:
+                row.set("connecting", "more files were chosen")
+                row.finished = None
+                self._start(row)
+        await self._save([id])
+        self._told()
+
+    def download_of(self, id: str) -> tuple[Row, Download | None]:
+        """A download's row, and its run while it runs. Raises NotFound."""
+        row = self._row(id)
+        return row, self._downloads.get(id) if id in self._running else None
 
     def views(self) -> list[TransferView]:
         """Everything that moves, waits, or has ended lately: downloads, then uploads."""
