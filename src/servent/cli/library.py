@@ -178,7 +178,7 @@ def change(
     """Change who may see a folder, and what belongs to it."""
     client = session.client()
     wanted = client.folder(_named(client, folder))
-    if audience is None and name is None and hidden is None and not (peers or include or exclude):
+    if audience is None and name is None and hidden is None and not (peers or include or exclude or yes):
         raise UsageError("nothing to change", advice="See `servent library change --help`.")
 
     def act(confirm: bool) -> share.Folder:
