@@ -37,6 +37,7 @@ from servent.net.reach_service import ReachService
 from servent.net.router import Handler
 from servent.net.settings import PeersSettings
 from servent.net.wire import Profile
+from servent.share.rendezvous_service import Meeting
 from servent.share.service import LIBRARY_FILE, Share
 from servent.store import Store
 from servent.trust.service import TrustService
@@ -133,6 +134,16 @@ class Node:
             self.store,
             Store(self.data_dir / LIBRARY_FILE),
             self.data_dir,
+            Meeting(
+                self._open_endpoint,
+                lambda: [
+                    *relays,
+                    *(iroh_endpoint.public_relays() if PUBLIC_RELAYS in config.net.relays else ()),
+                ],
+                config.net.lan,
+                lambda: self.name,
+                self.endpoint.address,
+            ),
             wall=self._wall,
         )
         await end.enter_async_context(self.store)
