@@ -131,7 +131,7 @@ def test_grants_and_limits_are_kept(tmp_path: Path) -> None:
         assert (grant.audience, grant.peers) == ("nobody", [bob.id().id])
         await ann.unset_grant("servent.blobs")
         assert ann.grants() == before
-        with pytest.raises(NotFound, match="no service 'servent.blob'"):
+        with pytest.raises(NotFound, match="no service"):
             await ann.set_grant(schema.Grant(service="servent.blob", audience="nobody"))
         await ann.set_limits(schema.Limits(up_bytes_per_s=5_000_000, upload_slots=3))
         now = ann.limits()
