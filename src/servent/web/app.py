@@ -36,13 +36,16 @@ from servent.web.lane import Lane
 from servent.web.pages import (
     browse,
     doctor,
+    feeds,
     invite,
     library,
     overview,
-    peers,
+    people,
     search,
+    settings,
     transfers,
     welcome,
+    wishes,
 )
 from servent.web.parts import Words, icon, tag
 from servent.web.upstream import events
@@ -72,7 +75,10 @@ SCREENS = (
     Screen("/library", "Library", "library", library.draw, first=True),
     Screen("/browse", "Browse", "browse", browse.draw),
     Screen("/transfers", "Transfers", "transfers", transfers.draw, first=True),
-    Screen("/people", "People", "peers", peers.draw),
+    Screen("/wishes", "Wish list", "wish", wishes.draw, badge="wishes"),
+    Screen("/feeds", "Feeds", "feed", feeds.draw),
+    Screen("/people", "People", "peers", people.draw),
+    Screen("/settings", "Settings", "settings", settings.draw, place="foot"),
     Screen("/invite", "Invite", "invite", invite.draw, place="foot"),
     Screen("/doctor", "Doctor", "doctor", doctor.draw, place="foot"),
     Screen("/welcome", "Welcome", "overview", welcome.draw, place=""),
@@ -161,9 +167,8 @@ SPLASH = """<div id="splash" aria-hidden="true"><span class="brand-mark"></span>
 
 def head_and_body(static: str) -> None:
     """What every page begins with; constants of ours alone. One style sheet a screen, `tokens` before all."""
-    sheets = ["tokens.css", "servent.css", *sorted(
-        path.name for path in STATIC.glob("*.css") if path.name not in ("tokens.css", "servent.css")
-    )]  # fmt: skip
+    first = ["tokens.css", "servent.css", "shell.css"]
+    sheets = first + sorted(path.name for path in STATIC.glob("*.css") if path.name not in first)
     scripts = sorted(path.name for path in STATIC.glob("*.js") if path.name not in ("theme.js", "main.js"))
     ui.add_head_html(
         "".join(f'<link rel="stylesheet" href="{static}/{name}">' for name in sheets)

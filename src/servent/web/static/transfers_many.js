@@ -79,7 +79,7 @@ export class Many {
     this.table.paint();
     try {
       const { done, failed } = await this.table.together(action, items.map((item) => item.id));
-      if (action === "remove") for (const item of items) if (!failed.includes(item.id)) live.remove("transfers", item.id);
+      if (action === "remove") for (const item of items) if (!failed.some((one) => one.startsWith(item.id.slice(0, 12)))) live.remove("transfers", item.id);
       return { done, failed };
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;

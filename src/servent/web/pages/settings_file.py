@@ -1,0 +1,193 @@
+"""The settings of config.toml as a form: what each means, what holds now, where that comes from, when a change counts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from nicegui import ui
+from nicegui.element import Element
+
+from servent.api.schema import Setting
+from servent.errors import ServentError, UsageError
+from servent.web.desk import Desk, clean
+from servent.web.parts import Answer, Button, Words, card, prose, tag
+
+Value = str | int | float | bool | list[str] | None
+
+TITLES = {
+    "node": "Name and downloads",
+    "web": "The page",
+    "net": "How peers are found and reached",
+    "relay": "Being a relay for others",
+    "blobs": "Moving files",
+    "api": "The local API",
+}
+SOURCES = {
+    "default": "",
+    "file": "set in config.toml",
+    "environment": "set by the environment, which wins over config.toml",
+    "flag": "set on the command line of this run, which wins over config.toml",
+}
+# Names where the key alone says too little.
+NAMES = {
+    "node.name": "Your name for others",
+    "node.download_dir": "Folder for downloads",
+    "node.wizard": "Begin with the first steps",
+    "net.lan": "Find peers on the local network",
+    "net.bind": "Listen on",
+    "net.connect_timeout": "Seconds to look for a path",
+    "relay.enabled": "Carry packets for others",
+    "relay.open_to": "Open to",
+    "relay.public_url": "Address that others reach it at",
+    "blobs.up_bytes_per_s": "Sending, bytes per second",
+    "blobs.down_bytes_per_s": "Receiving, bytes per second",
+    "blobs.per_peer_up_bytes_per_s": "To each peer, bytes per second",
+    "blobs.per_peer_down_bytes_per_s": "From each peer, bytes per second",
+    "blobs.upload_slots": "Peers sent to at once",
+    "blobs.bulk": "Use plain TCP where it reaches",
+    "blobs.bulk_port": "Port of the TCP lane",
+    "blobs.target_ms": "Added delay, milliseconds",
+    "blobs.polite": "Keep the line's queue short",
+    "web.enabled": "Start the page with the node",
+    "web.port": "Port of the page",
+    "api.port": "Port of the local API",
+}
+
+
+def title_of(key: str) -> str:
+    """A setting's name for people."""
+    words = key.partition(".")[2].replace("_", " ")
+    return NAMES.get(key, words[:1].upper() + words[1:])
+
+
+def meaning(setting: Setting) -> str:
+    """The part of its section's description that is about this one setting; all of it when it names none."""
+    name = setting.key.partition(".")[2]
+    text = " ".join(setting.help.split())
+    for sentence in re.split(r"(?<=[.;])\s+", text):
+        if f"`{name}`" in sentence:
+            said = re.sub(rf"^.*?`{name}`(?:, `\w+`)*:?\s*", "", sentence).strip(" ;")
+            said = re.split(r"[,;]? `\w+`:? |[,;] \w+ `\w+`", said)[0].strip(" ,;")
+            return said[:1].upper() + said[1:] if said else text
+    return ""
+
+
+def read(kind: Value, text: Any) -> Value:
+    """What a field holds, in the type of the setting. `kind`: a value of that type.
+
+    Raises:
+        UsageError: no number where one is needed.
+    """
+    if isinstance(kind, bool):
+        return bool(text)
+    if isinstance(kind, list):
+        return [part.strip() for part in str(text or "").replace("\n", ",").split(",") if part.strip()]
+    if isinstance(kind, int | float):
+        try:
+            number = float(str(text).strip())
+        except ValueError:
+            raise UsageError(f"{clean(text)} is no number", advice="Write digits, like 15 or 0.5.") from None
+        return number if isinstance(kind, float) else round(number)
+    return str(text or "").strip()
+
+
+def draw_section(desk: Desk, sections: Sequence[str]) -> None:
+    """Cards for these sections of the file, filled when the node has answered."""
+    room = tag("div", "settings")
+    answer = Answer()
+
+    async def refresh() -> None:
+        try:
+            config = await desk.ask(desk.client.config)
+        except ServentError as error:
+            answer.problem(error)
+            return
+        if room.is_deleted:
+            return
+        room.clear()
+        with room:
+            for section in sections:
+                found = [one for one in config.settings if one.key.partition(".")[0] == section]
+                if found:
+                    _section(desk, section, found)
+
+    ui.timer(0.0, refresh, once=True)
+
+
+def _section(desk: Desk, section: str, settings: list[Setting]) -> None:
+    with card(TITLES.get(section, section)):
+        fields: dict[str, tuple[Setting, Any, Element]] = {}
+        for setting in settings:
+            fields[setting.key] = _line(setting)
+        answer = Answer()
+
+        async def save() -> None:
+            answer.nothing()
+            try:
+                changed = {
+                    key: wanted
+                    for key, (setting, entry, _) in fields.items()
+                    if (wanted := read(_kind(setting), entry.value)) != setting.value
+                }
+                if not changed:
+                    answer.good("Nothing was changed.")
+                    return
+                config = await desk.ask(desk.client.change_config, changed)
+            except ServentError as error:
+                answer.problem(error)
+                return
+            now = {one.key: one for one in config.settings}
+            for key in changed:
+                _, entry, note = fields[key]
+                fields[key] = (now[key], entry, note)
+                _say(note, now[key])
+            later = [title_of(key) for key in changed if now[key].restart]
+            words = f"{', '.join(title_of(key) for key in changed)}: saved."
+            answer.good(
+                words
+                + (" In force at once." if not later else f" In force at the next start: {', '.join(later)}.")
+            )
+
+        with tag("div", "form-foot"):
+            Button("Save", save, kind="main", doing="Saving…").classes("small-button")
+
+
+def _kind(setting: Setting) -> Value:
+    return setting.default if setting.default is not None else setting.value
+
+
+def _line(setting: Setting) -> tuple[Setting, Any, Element]:
+    kind, name = _kind(setting), title_of(setting.key)
+    entry: Any
+    with tag("div", "setting"):
+        with tag("div", "setting-words"):
+            Words(name, "span", "setting-name")
+            if said := meaning(setting):
+                prose(said, "note")
+            note = tag("p", "setting-facts")
+            _say(note, setting)
+        with tag("div", "setting-field"):
+            if isinstance(kind, bool):
+                entry = ui.switch(value=bool(setting.value))
+            else:
+                text = ", ".join(setting.value) if isinstance(setting.value, list) else setting.value
+                entry = ui.input(value="" if text is None else str(text))
+                entry.props("outlined dense")
+                if kind not in ("", [], None):
+                    entry.props["placeholder"] = (
+                        ", ".join(map(str, kind)) if isinstance(kind, list) else str(kind)
+                    )
+            entry.props["aria-label"] = name
+    return setting, entry, note
+
+
+def _say(note: Element, setting: Setting) -> None:
+    note.clear()
+    with note:
+        Words(setting.key, "code")
+        if source := SOURCES.get(setting.source, setting.source):
+            Words(source, "span")
+        if setting.restart:
+            Words("takes effect at the next start", "span", "restart")
