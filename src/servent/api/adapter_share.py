@@ -6,7 +6,10 @@ from collections.abc import Callable
 from typing import Any, NoReturn, cast
 
 from servent.api import face_share
+from servent.api.adapter_codes import CodesPart
 from servent.api.adapter_library import LibraryPart
+from servent.api.adapter_safety import SafetyPart
+from servent.api.adapter_search import SearchPart
 from servent.api.adapter_setup import SetupPart
 from servent.errors import UsageError
 from servent.node import Node
@@ -40,7 +43,7 @@ class SharingFace:
         self.pause_folder = library.pause_folder
         self.rescan_folder = library.rescan_folder
 
-        search = cast(face_share.SearchFace, _NotBuilt("search"))
+        search: face_share.SearchFace = SearchPart(node)
         self.search = search.search
         self.browse = search.browse
         self.recommendations = search.recommendations
@@ -61,13 +64,13 @@ class SharingFace:
         self.check_feed = feeds.check_feed
         self.remove_feed = feeds.remove_feed
 
-        codes = cast(face_share.CodeFace, _NotBuilt("sending by code"))
+        codes: face_share.CodeFace = CodesPart(node)
         self.codes = codes.codes
         self.make_code = codes.make_code
         self.receive = codes.receive
         self.cancel_code = codes.cancel_code
 
-        safety = cast(face_share.SafetyFace, _NotBuilt("the block list"))
+        safety: face_share.SafetyFace = SafetyPart(node)
         self.blocks = safety.blocks
         self.block = safety.block
         self.unblock = safety.unblock

@@ -332,8 +332,11 @@ class NewCode(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ReceiveRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`contact`: keep the sender as a contact, if the sender keeps us."""
+
     code: Annotated[str, Meta(min_length=3, max_length=200)]
     to: PathText | None = None
+    contact: bool = True
 
 
 class CodeText(Struct, frozen=True, kw_only=True):
