@@ -11,9 +11,10 @@ from pathlib import Path
 from servent.blobs.service import Blobs
 from servent.identity import PeerId
 from servent.net.peers import Peers
-from servent.share import index, rows
+from servent.share import index, rows, shelves
 from servent.share.codes_service import Codes
 from servent.share.content_service import ContentService
+from servent.share.finding_service import Finding
 from servent.share.library_service import Library, moving
 from servent.share.meet_service import MeetService
 from servent.share.rendezvous_service import Meeting
@@ -51,6 +52,7 @@ class Share:
         self.library_store = library
         library.migrate(rows.ROOM, rows.STEPS)
         library.migrate(index.ROOM, index.STEPS)
+        library.migrate(shelves.ROOM, shelves.STEPS)
         self.safety = SafetyService(peers, trust, store, wall=wall)
         self.meet = MeetService(peers)
         self.codes = Codes(peers, trust, blobs, store, meeting, wall=wall)
@@ -59,6 +61,8 @@ class Share:
         self.content = ContentService(
             peers, blobs, library, lambda peer: self.folders_for(peer), self.safety.blocks_content
         )
+        self.finding = Finding(peers, trust, self.library, library, self.safety, self.content.offer_folder)
+        self.search, self.browse = self.finding.search, self.finding.browse
 
     async def open(self) -> None:
         """Load what is remembered. The node's store is open already."""
@@ -73,10 +77,12 @@ class Share:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.library.run(), name="library")
+            tasks.create_task(self.finding.run(), name="finding")
             tasks.create_task(self.codes.run(), name="codes")
 
     async def close(self) -> None:
         """Stop every part; the files of others stay with `blobs`."""
+        self.finding.close()
         await self.codes.close()
         self.meet.close()
         self.content.close()

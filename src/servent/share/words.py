@@ -8,7 +8,7 @@ a word of several pieces is asked for as a phrase.
 from __future__ import annotations
 
 import re
-from unicodedata import normalize
+from unicodedata import category, normalize
 
 MOST_TEXT = 1000  # characters of one text that are looked at; names have 255, tags are cut earlier
 MOST_WORD = 64  # characters; what is longer is no word that anybody types
@@ -52,7 +52,7 @@ def parts(text: str) -> list[str]:
     for word in _WORD.findall(text[:MOST_TEXT]):
         if _COMPOUND.search(word) is not None:
             pieces = _PARTS.findall(word)
-            found += [piece.lower() for piece in pieces if len(piece) > (1 if piece[0].isdigit() else 2)]
+            found += [piece.lower() for piece in pieces if len(piece) > (2 if piece[0].islower() else 1)]
     return found
 
 
@@ -61,3 +61,13 @@ def indexed(text: str) -> str:
     if not text:
         return ""
     return f" {' '.join(words(text) + parts(text))} "
+
+
+def shown(text: str, most: int = 255) -> str:
+    """`text` from elsewhere as it may stand on a screen: nothing that controls it or turns its direction, cut."""
+    if text.isascii() and text.isprintable():
+        return text[:most]
+    return "".join(
+        letter if letter.isprintable() or category(letter) in ("Cn", "Co", "Zs") else "\ufffd"
+        for letter in text[:most]
+    )
