@@ -151,8 +151,7 @@ def start(line: SlowLine, space: str, data: Path) -> None:
     assert process.stdout is not None
     for text in process.stdout:
         if text.startswith("ready"):
-            threading.Thread(target=process.stdout.read, daemon=True).start()
-            return
+            return  # it says nothing more on this pipe
     raise SystemExit(f"the node at {space} did not start")
 
 

@@ -169,6 +169,7 @@ class SlowLine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._clear()
+        self._log.close()
 
     def spawn(self, space: str, *command: str, **options: object) -> subprocess.Popen[str]:
         """Start `command` at one end; leaving the line ends it at the latest."""
@@ -197,6 +198,9 @@ class SlowLine:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             process.wait(10)
+            for pipe in (process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()
         self._processes.clear()
         for space in self.spaces.values():
             if space in known:
