@@ -26,6 +26,7 @@ from starlette.routing import Route
 from servent.api import schema
 from servent.api.keys import write_private
 from servent.identity import Identity
+from tests.web.fake_finding import FakeFinding
 
 HOSTILE = (
     "<img src=x onerror=\"document.title='owned'\">",
@@ -229,6 +230,7 @@ class FakeApi:
     def __init__(self, node: FakeNode, data_dir: Path, *, port: int = 0, rate: float = 2.0) -> None:
         self.node, self.data_dir, self.port, self.rate = node, data_dir, port, rate
         self.streams = 0
+        self.finding = FakeFinding()
         self._stop = threading.Event()
         self._seq = 0
         self._thread: threading.Thread | None = None
@@ -380,6 +382,7 @@ class FakeApi:
             ("POST", "/networks/{network}/invitations"): invite,
             ("PATCH", "/peers/{peer}"): change_peer,
             ("POST", "/peers/{peer}/ping"): ping,
+            **self.finding.routes(),
             ("POST", "/transfers/{transfer}/{action}"): act,
             ("DELETE", "/transfers/{transfer}"): remove,
             ("DELETE", "/shares/{share}"): remove,

@@ -191,10 +191,10 @@ class Browse extends HTMLElement {
   _about() {
     const about = this.pages.about;
     const files = about?.files ?? 0;
-    write(this.about, !about ? "" : [`${count(this.pages.length, "row")}${this.needle ? " with these letters" : ""}`, files ? `${count(files, "file")} below, ${bytes(about.size_bytes)}` : "", about.partial ? "still being read: more will come" : ""].filter(Boolean).join(" · "));
+    write(this.about, !about ? "" : [`${count(this.pages.length, "item")}${this.needle ? " with these letters" : ""}`, files ? `${count(files, "file")} below, ${bytes(about.size_bytes)}` : "", about.partial ? "still being read: more will come" : ""].filter(Boolean).join(" · "));
     this.whole.hidden = this.me || !this.path || !about || !this.pages.length || Boolean(this.needle);
     this.several.hidden = !this.chosen.size;
-    if (this.chosen.size) write(this.several, `Get ${count(this.chosen.size, "chosen row")}`);
+    if (this.chosen.size) write(this.several, `Get ${count(this.chosen.size, "chosen item")}`);
   }
 
   _emptiness() {

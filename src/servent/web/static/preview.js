@@ -100,7 +100,10 @@ class Preview {
 
   async _range(url, signal, length) {
     const answer = await fetch(url, { signal, headers: { Range: `bytes=0-${length - 1}` } });
-    if (!answer.ok) throw Object.assign(new Error("Its bytes did not come"), { advice: (await answer.json().catch(() => null))?.advice ?? "The peer may have left. Try again, or get it." });
+    if (!answer.ok) {
+      const problem = await answer.json().catch(() => null);
+      throw Object.assign(new Error(problem?.detail || problem?.title || "Its bytes did not come"), { advice: problem?.advice || "The peer may have left. Try again, or get it." });
+    }
     return answer.arrayBuffer();
   }
 
@@ -131,17 +134,19 @@ class Preview {
   }
 
   _audio(url, signal) {
-    this._player("audio", url, signal);
+    return this._player("audio", url, signal);
   }
 
   _video(url, signal) {
-    this._player("video", url, signal);
+    return this._player("video", url, signal);
   }
 
-  _player(kind, url, signal) {
+  async _player(kind, url, signal) {
+    await this._range(url, signal, Math.min(1024, this.file.size_bytes)); // a player does not say why nothing comes
+    if (signal.aborted) return;
     const player = el(kind, { controls: true, preload: "metadata", class: `preview-${kind}`, "aria-label": clean(this.file.name) });
     if (kind === "video") player.playsInline = true;
-    player.addEventListener("error", () => !signal.aborted && this._word("This cannot be played here", "The browser does not know its format, or its bytes did not come. Get it to play it with a program of yours."));
+    player.addEventListener("error", () => !signal.aborted && this._word("This cannot be played here", "The browser does not know its format. Get it to play it with a program of yours."));
     player.addEventListener("waiting", () => this._tell("Waiting for the next bytes…"));
     player.addEventListener("playing", () => this._tell());
     player.src = url;

@@ -80,7 +80,12 @@ class Search extends HTMLElement {
       const chips = el("div", { class: "facet-chips", role: "group", "aria-label": word });
       return [facet, { chips, node: el("section", { class: "facet" }, el("h3", {}, word), chips), known: new Map() }];
     }));
-    this.side = el("div", { class: "facets", hidden: true }, ...Object.values(this.facets).map(({ node }) => node));
+    this.filters = el("button", { class: "text-button more-filters", type: "button", "aria-expanded": "false", onclick: () => {
+      const all = this.side.classList.toggle("all");
+      write(this.filters, all ? "Fewer" : "Filters");
+      this.filters.setAttribute("aria-expanded", all);
+    } }, "Filters");
+    this.side = el("div", { class: "facets", hidden: true }, this.filters, ...Object.values(this.facets).map(({ node }) => node));
     this.status = el("p", { class: "search-status", role: "status" });
     this.again = el("button", { class: "text-button", type: "button", hidden: true, onclick: () => this._resort() }, "Sort again");
     this.sorts = el("select", { class: "pick small-pick", "aria-label": "Order" }, ...Object.entries(SORTS).map(([value, [word]]) => el("option", { value }, word)));
