@@ -72,6 +72,26 @@ async def ends(reader: asyncio.StreamReader, limit: float = 3.0) -> bool:
     return True
 
 
+@pytest.mark.parametrize("cut", [0, 1, 2, 3])
+def test_a_long_body_is_no_long_head_however_it_arrives(cut: int) -> None:
+    """A body that comes in one piece with its head, or with the end of it."""
+    body = b"x" * (3 * http_server.HEAD_BYTES)
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+
+    async def story() -> None:
+        async with served() as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            if cut:
+                writer.write(head[:-cut])
+                await asyncio.sleep(0.05)
+            writer.write(head[len(head) - cut :] + body if cut else head + body)
+            async with asyncio.timeout(5):
+                assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+            writer.close()
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize("beginning", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n", b"\r\n"])
 def test_who_does_not_finish_a_request_is_let_go(beginning: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_server, "HEAD_WITHIN", 0.3)

@@ -35,6 +35,7 @@ class Patient(_Protocol):  # type: ignore[misc]
 
     _timer: Any = None
     _head_bytes = 0
+    _seam = b""  # the last bytes of what came before, in case the headers' end lies across
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -49,7 +50,9 @@ class Patient(_Protocol):  # type: ignore[misc]
 
     def data_received(self, data: bytes) -> None:
         if self._waiting():
-            self._head_bytes += len(data)
+            end = (self._seam + data).find(b"\r\n\r\n")  # what follows is body, and limited elsewhere
+            self._head_bytes += len(data) if end < 0 else end
+            self._seam = data[-3:]
             if self._head_bytes > HEAD_BYTES:
                 self.transport.abort()
                 return
@@ -64,7 +67,7 @@ class Patient(_Protocol):  # type: ignore[misc]
         return self.cycle is None or self.cycle.response_complete
 
     def _rest(self) -> None:
-        self._head_bytes = 0
+        self._head_bytes, self._seam = 0, b""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -122,7 +122,7 @@ async def grants(ctx: Context) -> list[schema.Grant]:
     return ctx.node.grants()
 
 
-@routes.add("PUT", "/grants")
+@routes.add("PUT", "/grants", problems=(404,))
 async def set_grant(ctx: Context, body: schema.Grant) -> list[schema.Grant]:
     """Say who may use one service."""
     await ctx.node.set_grant(body)

@@ -97,8 +97,9 @@ def _wait(client: Client, code: share.Code) -> share.Code:
 )
 @click.argument("code", nargs=-1)
 @click.option("--to", type=click.Path(file_okay=False, path_type=Path), help="Folder to put it in.")
+@click.option("--no-contact", is_flag=True, help="Do not keep them as a contact, though they would keep you.")
 @click.option("--detach", is_flag=True, help="Start it and return at once.")
-def receive(session: Session, code: tuple[str, ...], to: Path | None, detach: bool) -> None:
+def receive(session: Session, code: tuple[str, ...], to: Path | None, no_contact: bool, detach: bool) -> None:
     """Fetch what somebody offers under a code they told you.
 
     Without a code it asks, and completes words with Tab. On a machine you share with others, leave it away or
@@ -114,7 +115,9 @@ def receive(session: Session, code: tuple[str, ...], to: Path | None, detach: bo
         text = ask(client.complete_code)
     if len(text) > MOST_CODE:
         raise UsageError("this is too long for a code", advice="It looks like 4711-walnut-octopus.")
-    begun = client.receive(share.ReceiveRequest(code=text, to=on_this_machine(to) if to else None))
+    begun = client.receive(
+        share.ReceiveRequest(code=text, to=on_this_machine(to) if to else None, contact=not no_contact)
+    )
     if detach:
         session.show(begun, lambda: say(begun.id))
         return
