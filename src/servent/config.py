@@ -66,7 +66,7 @@ class BlobsSettings(Struct, forbid_unknown_fields=True):
     """Rates in bytes per second, 0 for no limit; `upload_slots`: peers served at once.
 
     `up_bytes_per_s`, `down_bytes_per_s`: for everything together. `per_peer_up_bytes_per_s`,
-    `per_peer_down_bytes_per_s`: for each peer. `bulk`: offer the TCP lane; `bulk_port`: its port, 0 for any.
+    `per_peer_down_bytes_per_s`: for each peer. `preview_cache_bytes`: of all previews together, on the disk. `bulk`: offer the TCP lane; `bulk_port`: its port, 0 for any.
     """
 
     up_bytes_per_s: Rate = 0
@@ -78,6 +78,7 @@ class BlobsSettings(Struct, forbid_unknown_fields=True):
     polite: bool = True
     target_ms: Annotated[int, Meta(ge=5, le=500)] = 20
     bulk_port: Port = 0
+    preview_cache_bytes: Annotated[int, Meta(ge=0, le=2**53)] = 2_000_000_000
 
 
 class ApiSettings(Struct, forbid_unknown_fields=True):

@@ -145,6 +145,7 @@ class Node:
                 self.endpoint.address,
             ),
             wall=self._wall,
+            preview_bytes=config.blobs.preview_cache_bytes,
         )
         await end.enter_async_context(self.store)
         await self.trust.open()

@@ -79,16 +79,16 @@ class Files:
     # transfers
 
     async def download(self, link: str, to: str | None) -> schema.Transfer:
-        return _transfer(await self._node.blobs.fetch(link, None if to is None else Path(to)))
+        return transfer_of(await self._node.blobs.fetch(link, None if to is None else Path(to)))
 
     def transfers(self) -> list[schema.Transfer]:
-        return [_transfer(view) for view in self._node.blobs.transfers()]
+        return [transfer_of(view) for view in self._node.blobs.transfers()]
 
     def some_transfers(self, ids: Sequence[str]) -> list[schema.Transfer]:
         found = []
         for id in ids:
             with contextlib.suppress(NotFound):  # it has left the list since
-                found.append(_transfer(self._node.blobs.transfer(id)))
+                found.append(transfer_of(self._node.blobs.transfer(id)))
         return found
 
     async def pause(self, transfer: str) -> None:
@@ -143,7 +143,8 @@ def _whole(rate: float | None) -> int | None:
     return None if rate is None else max(1024, int(rate))
 
 
-def _transfer(view: TransferView) -> schema.Transfer:
+def transfer_of(view: TransferView) -> schema.Transfer:
+    """A transfer in the API's words."""
     return schema.Transfer(
         id=view.id,
         direction=view.direction,

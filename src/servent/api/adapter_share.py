@@ -7,6 +7,7 @@ from typing import Any, NoReturn, cast
 
 from servent.api import face_share
 from servent.api.adapter_codes import CodesPart
+from servent.api.adapter_getting import GettingPart
 from servent.api.adapter_library import LibraryPart
 from servent.api.adapter_safety import SafetyPart
 from servent.api.adapter_search import SearchPart
@@ -79,7 +80,7 @@ class SharingFace:
         self.filters = safety.filters
         self.set_filters = safety.set_filters
 
-        getting = cast(face_share.GettingFace, _NotBuilt("getting what was found"))
+        getting: face_share.GettingFace = GettingPart(node)
         self.get = getting.get
         self.transfer_files = getting.transfer_files
         self.choose_files = getting.choose_files

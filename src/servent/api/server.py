@@ -28,6 +28,7 @@ from servent.api import (
     routes_setup,
     routes_trust,
     routes_wishes,
+    streaming,
 )
 from servent.api.context import Context
 from servent.api.events import Bus, Listener
@@ -52,6 +53,7 @@ COLLECTIONS = (
     routes_safety.routes,
     routes_queue.routes,
     routes_setup.routes,
+    streaming.routes,
 )
 OPEN_PATHS = (f"{API}/ping",)
 UPDATES_EVERY = 0.5  # s; 2 Hz: faster is not read, and every update costs the page

@@ -35,6 +35,7 @@ CHECKPOINT = 30.0  # s between two syncs to the disk
 LARGEST_ASK = 1024 * 1024  # bytes; small enough to move what is owed to another lane
 # s until a peer that had nothing is asked again: it may just begin to fetch, too
 ASK_AGAIN = (1.0, 2.0, 5.0, 20.0)
+PREVIEW_WHOLE = 16 * 1024 * 1024  # bytes; of a larger preview only what is looked at is fetched
 ASSIST_AGAIN = 60.0  # s until a peer is asked again what it has of a collection it does not know
 CONTACT_AGAIN = (2.0, 5.0, 10.0, 20.0, 30.0)  # s between two tries to reach who the link names
 
@@ -241,6 +242,7 @@ class Download:
             largest_ask=LARGEST_ASK,
         )
         self.goal.count(partial)
+        self._swarm.only_front = self.row.preview and collection.size > PREVIEW_WHOLE
         self._swarm.urge(self.readers.ranges())
         self._ask_at.clear()  # now they can be asked for what they have of it
         if self.infohash not in kit.uploads.holdings and not self.row.only:
@@ -478,12 +480,12 @@ class Download:
             return
         sources = list(self.sources.values())
         doing = what_happens(sources, self._swarm, described=self.intake is not None)
-        if doing is None:
-            now, views = self._kit.clock(), self._kit.peers.view
-            why = self.contact_reason or why_nobody(sources, views, self._ask_at.values(), now)
-            doing = "connecting", why
-        state, reason = doing
-        self.row.set(state, reason)
+        if doing is not None:
+            self.row.set(*doing)
+            return
+        now, views = self._kit.clock(), self._kit.peers.view
+        why = self.contact_reason or why_nobody(sources, views, self._ask_at.values(), now)
+        self.row.set("connecting", why)
 
 
 def _first(group: BaseException) -> DiskTrouble:

@@ -81,6 +81,7 @@ class Swarm:
         self._banned: set[Hashable] = set()
         self._front = Front(self._at)
         self.in_order = in_order
+        self.only_front = False  # nothing but what is waited for: a preview
         self._end = EndGame(self._sources, self._owing, self._received, self._at)
         self._owed_bytes = 0
         self._held_bytes = 0  # received, not verified yet
@@ -175,7 +176,7 @@ class Swarm:
 
     def _pick(self, source: Source, room: int) -> Ask | None:
         able = self._wanted & source.have if not source.full else self._wanted
-        if not able:
+        if not able or self.only_front:
             return None
         if self.in_order:
             return self._run(able, 0, lowest(able), min(room, self._largest_ask))

@@ -28,6 +28,18 @@ class Place(NamedTuple):
     size: int
     stamp: int
 
+    def read(self, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset`. Raises Changed: it is not what was hashed; DiskTrouble. Blocks."""
+        try:
+            handle = open_place(self)
+            try:
+                data = bytearray(max(0, min(size, self.size - offset)))
+                return bytes(data[: read_into(handle, memoryview(data), offset)])
+            finally:
+                os.close(handle)
+        except OSError as wrong:
+            raise trouble(wrong, str(self.path)) from wrong
+
 
 class Copy(NamedTuple):
     """A content of which this machine has a copy. `layer`: its piece layer at `info.piece_length_for(size)`, or b""."""
@@ -118,6 +130,10 @@ class Placed:
                 self._have = have
         self._handles.drop(index * MOST_PLACES + turn)
         self._lost(self._places[index][turn])
+
+    def place(self, index: int) -> Place | None:
+        """Where this file is read from."""
+        return next(iter(self._places.get(index, ())[self._turn.get(index, 0) :]), None)
 
     def holds(self, index: int) -> bool:
         """Whether this file is here as it was hashed, as far as `stat` tells. Blocks."""

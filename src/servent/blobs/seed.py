@@ -12,6 +12,7 @@ from servent.blobs import info, names
 from servent.blobs.files import Folder, Handles, Parts, read_into, trouble
 from servent.blobs.hashing import verify_file_pieces
 from servent.blobs.pieces import Bits
+from servent.blobs.places import Place
 from servent.blobs.scan import Changed
 
 
@@ -98,6 +99,13 @@ class Seed:
         return Changed(
             f"{self.root.joinpath(*self._paths[index])} changed since it was shared", advice="Share it again."
         )
+
+    def place(self, index: int) -> Place | None:
+        """Where this file is read from."""
+        if self._stamps is None:
+            return None
+        path = self.root.joinpath(*self._paths[index])
+        return Place(path, self.collection.files[index].size, self._stamps[index])
 
     def close(self) -> None:
         """Let go of all files. Safe twice."""

@@ -19,6 +19,7 @@ from servent.blobs.lanes_listen import Listener
 from servent.blobs.lanes_pace import Buffers, Pace
 from servent.blobs.lanes_tls import Certificate
 from servent.blobs.magnet import Magnet, magnet
+from servent.blobs.places import Place
 from servent.blobs.polite_service import Polite
 from servent.blobs.resolving_service import Resolver
 from servent.blobs.rows import How, Row
@@ -190,6 +191,10 @@ class Blobs:
         """Serve it no longer; the files stay. Raises NotFound."""
         await self._shares.remove(share)
 
+    def places(self, root: bytes) -> list[Place]:
+        """Where a content lies that is shared by itself, or was fetched. Blocks."""
+        return self._shares.places(root)
+
     def link(self, infohash: bytes, contacts: Iterable[str] = ()) -> str:
         """The magnet link of something we have. Raises NotFound."""
         holding = self._uploads.holdings.get(infohash)
@@ -280,6 +285,10 @@ class Blobs:
     def download_of(self, id: str) -> tuple[Row, Download | None]:
         """For who reads a download while it comes: its row, and its run while it runs. Raises NotFound."""
         return self._transfers.download_of(id)
+
+    def previews(self) -> list[Row]:
+        """Transfers that are to leave by themselves."""
+        return self._transfers.previews()
 
     # -- limits
 

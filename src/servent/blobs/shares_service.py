@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,7 +127,7 @@ class Shares:
             raise WorldError("the node is not running")
         entry = self._entry(path)
         self.tasks.create_task(self._hash_behind(entry), name=f"hash {path.name}")
-        return _view(entry)
+        return _view(entry, self._uploads.totals)
 
     def _entry(self, path: Path) -> _Entry:
         path = path.expanduser().absolute()
@@ -172,7 +172,7 @@ class Shares:
         self._entries.pop(entry.id, None)
         ready = self._offer(shared, entry.path)
         self._told()
-        return _view(ready)
+        return _view(ready, self._uploads.totals)
 
     async def keep(self, shared: Shared, path: Path) -> None:
         """Share what a download has just finished, without hashing it again."""
@@ -256,7 +256,19 @@ class Shares:
             raise UsageError(f"{entry.path} changed since it was fetched", advice="Fetch it again.")
 
     def views(self) -> list[ShareView]:
-        return [_view(entry) for entry in self._entries.values()]
+        return [_view(entry, self._uploads.totals) for entry in self._entries.values()]
+
+    def places(self, root: bytes) -> list[Place]:
+        """Where a content lies that is shared or was fetched. Blocks."""
+        found = []
+        for entry in list(self._entries.values()):
+            if entry.state != "ready" or entry.holding is None:
+                continue
+            source, files = entry.holding.source, entry.holding.collection.files
+            for index, file in enumerate(files):
+                if file.root == root and isinstance(source, Seed | Placed) and (place := source.place(index)):
+                    found.append(place)
+        return found
 
     def stop(self) -> None:
         """End hashing that is under way."""
@@ -285,7 +297,7 @@ def _places(shared: Shared) -> dict[int, list[Place]]:
     }
 
 
-def _view(entry: _Entry) -> ShareView:
+def _view(entry: _Entry, totals: Mapping[bytes, int]) -> ShareView:
     holding = entry.holding
     return ShareView(
         entry.id,
@@ -297,7 +309,7 @@ def _view(entry: _Entry) -> ShareView:
         entry.files,
         entry.done_bytes / entry.size_bytes if entry.size_bytes else float(entry.state == "ready"),
         entry.reason,
-        holding.uploaded_bytes if holding is not None else 0,
+        totals.get(holding.collection.infohash, 0) if holding is not None else 0,
         tuple(entry.skipped),
     )
 

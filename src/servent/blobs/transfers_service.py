@@ -242,6 +242,10 @@ class Transfers:
         row = self._row(id)
         return row, self._downloads.get(id) if id in self._running else None
 
+    def previews(self) -> list[Row]:
+        """Those that are to leave by themselves."""
+        return [row for row in self._rows.values() if row.preview]
+
     def views(self) -> list[TransferView]:
         """Everything that moves, waits, or has ended lately: downloads, then uploads."""
         now = self._clock()

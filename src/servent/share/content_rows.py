@@ -64,7 +64,8 @@ def by_roots(
     wanted = set(roots)
 
     def read(db: Any) -> tuple[dict[bytes, list[Known]], frozenset[int]]:
-        paths, found, used = _Paths(db), {}, set()
+        paths, found = _Paths(db), {}
+        used: set[int] = set()
         within, among = "", tuple(folders or ())
         if folders is not None:
             within = f"AND folder IN ({','.join('?' * len(among))})"

@@ -76,7 +76,7 @@ class ContentService:
         blocked: Callable[[bytes], bool] = lambda root: False,
     ) -> None:
         self._peers, self._blobs, self._store = peers, blobs, store
-        self._folders_for, self._blocked = folders_for, blocked
+        self._folders_for, self.blocked = folders_for, blocked
         self.stale: Callable[[Path], None] = lambda path: None
         self._loop = asyncio.get_running_loop()
         self._made: OrderedDict[bytes, tuple[int, int, str]] = (
@@ -106,7 +106,7 @@ class ContentService:
                 return None
             first = known[0]
             assert first.root is not None
-            if self._blocked(first.root):
+            if self.blocked(first.root):
                 return None
             collection = canonical(first.root, first.size, first.layer)
             return self._holding(
@@ -177,7 +177,7 @@ class ContentService:
     async def _make(self, folder: int, directory: int, name: str) -> tuple[info.Collection, list[Known]]:
         async with self._making:
             files = await self._store.read(content_rows.below(folder, directory))
-            kept = [one for one in files if one.root is None or not self._blocked(one.root)]
+            kept = [one for one in files if one.root is None or not self.blocked(one.root)]
             return await asyncio.to_thread(assembly.folder, name, kept)
 
     # -- parts of collections
@@ -234,7 +234,7 @@ class ContentService:
         for index, file in enumerate(collection.files):
             assert file.root is not None
             known = [one for one in found.get(file.root, ()) if one.size == file.size]
-            if not known or self._blocked(file.root) or not assembly.fits(file.size, collection.piece_length):
+            if not known or self.blocked(file.root) or not assembly.fits(file.size, collection.piece_length):
                 continue
             try:
                 assembly.teach(collection, known[:1])

@@ -15,6 +15,7 @@ from servent.share import index, rows, shelves
 from servent.share.codes_service import Codes
 from servent.share.content_service import ContentService
 from servent.share.finding_service import Finding
+from servent.share.getting_service import Getting
 from servent.share.library_service import Library, moving
 from servent.share.meet_service import MeetService
 from servent.share.rendezvous_service import Meeting
@@ -45,6 +46,7 @@ class Share:
         meeting: Meeting,
         *,
         wall: Callable[[], float] = time.time,
+        preview_bytes: int = 2_000_000_000,
     ) -> None:
         self.peers, self.trust, self.blobs, self.store, self.data_dir, self.wall = (
             peers, trust, blobs, store, data_dir, wall,
@@ -63,6 +65,7 @@ class Share:
         )
         self.finding = Finding(peers, trust, self.library, library, self.safety, self.content.offer_folder)
         self.search, self.browse = self.finding.search, self.finding.browse
+        self.getting = Getting(peers, blobs, self.content, self.browse, data_dir, preview_bytes)
 
     async def open(self) -> None:
         """Load what is remembered. The node's store is open already."""
@@ -72,6 +75,7 @@ class Share:
         self.meet.open()
         await self.codes.open()
         self.content.open()
+        self.library.on_change(self.blobs.check_rights)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -79,6 +83,7 @@ class Share:
             tasks.create_task(self.library.run(), name="library")
             tasks.create_task(self.finding.run(), name="finding")
             tasks.create_task(self.codes.run(), name="codes")
+            tasks.create_task(self.getting.run(), name="previews")
 
     async def close(self) -> None:
         """Stop every part; the files of others stay with `blobs`."""
