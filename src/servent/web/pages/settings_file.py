@@ -30,6 +30,21 @@ SOURCES = {
     "environment": "set by the environment, which wins over config.toml",
     "flag": "set on the command line of this run, which wins over config.toml",
 }
+# What the sections' descriptions say of several settings in one breath.
+MEANINGS = {
+    "node.name": "What others see. Empty: your login name.",
+    "node.download_dir": "Where what you get is put. Empty: servent in your downloads.",
+    "relay.enabled": "Introduce peers behind routers to each other, and carry their encrypted packets.",
+    "relay.hosts": "Addresses of this machine to listen on, separated by commas.",
+    "relay.port": "The port to listen on.",
+    "relay.public_url": "As others write it: https://name:port",
+    "relay.open_to": "`everyone`, or `known` for only those who are let in here.",
+    "blobs.up_bytes_per_s": "For everything together; 0 for no limit.",
+    "blobs.down_bytes_per_s": "For everything together; 0 for no limit.",
+    "blobs.per_peer_up_bytes_per_s": "0 for no limit.",
+    "blobs.per_peer_down_bytes_per_s": "0 for no limit.",
+    "web.port": "0 for any free one, and then the same one again.",
+}
 # Names where the key alone says too little.
 NAMES = {
     "node.name": "Your name for others",
@@ -63,15 +78,16 @@ def title_of(key: str) -> str:
 
 
 def meaning(setting: Setting) -> str:
-    """The part of its section's description that is about this one setting; all of it when it names none."""
+    """What is said of this one setting in the description of its section; "" when it is not named there."""
+    if said := MEANINGS.get(setting.key):
+        return said
     name = setting.key.partition(".")[2]
     text = " ".join(setting.help.split())
-    for sentence in re.split(r"(?<=[.;])\s+", text):
-        if f"`{name}`" in sentence:
-            said = re.sub(rf"^.*?`{name}`(?:, `\w+`)*:?\s*", "", sentence).strip(" ;")
-            said = re.split(r"[,;]? `\w+`:? |[,;] \w+ `\w+`", said)[0].strip(" ,;")
-            return said[:1].upper() + said[1:] if said else text
-    return ""
+    found = re.search(rf"`{name}`:? (.+?)(?=(?:[.;,]? `\w+`(?:, `\w+`)*: )|$)", text)
+    if found is None:
+        return ""
+    said = found[1].strip(" ;,.")
+    return f"{said[:1].upper()}{said[1:]}."
 
 
 def read(kind: Value, text: Any) -> Value:
@@ -101,6 +117,7 @@ def draw_section(desk: Desk, sections: Sequence[str]) -> None:
     async def refresh() -> None:
         try:
             config = await desk.ask(desk.client.config)
+            status = await desk.ask(desk.client.status)
         except ServentError as error:
             answer.problem(error)
             return
@@ -111,16 +128,21 @@ def draw_section(desk: Desk, sections: Sequence[str]) -> None:
             for section in sections:
                 found = [one for one in config.settings if one.key.partition(".")[0] == section]
                 if found:
-                    _section(desk, section, found)
+                    _section(
+                        desk,
+                        section,
+                        found,
+                        {"node.name": status.name, "node.download_dir": status.download_dir},
+                    )
 
     ui.timer(0.0, refresh, once=True)
 
 
-def _section(desk: Desk, section: str, settings: list[Setting]) -> None:
+def _section(desk: Desk, section: str, settings: list[Setting], hints: dict[str, str]) -> None:
     with card(TITLES.get(section, section)):
         fields: dict[str, tuple[Setting, Any, Element]] = {}
         for setting in settings:
-            fields[setting.key] = _line(setting)
+            fields[setting.key] = _line(setting, hints.get(setting.key, ""))
         answer = Answer()
 
         async def save() -> None:
@@ -152,13 +174,15 @@ def _section(desk: Desk, section: str, settings: list[Setting]) -> None:
 
         with tag("div", "form-foot"):
             Button("Save", save, kind="main", doing="Saving…").classes("small-button")
+            if all(setting.restart for setting in settings):
+                Words("Changes take effect at the next start of the node.", "span", "note")
 
 
 def _kind(setting: Setting) -> Value:
     return setting.default if setting.default is not None else setting.value
 
 
-def _line(setting: Setting) -> tuple[Setting, Any, Element]:
+def _line(setting: Setting, hint: str) -> tuple[Setting, Any, Element]:
     kind, name = _kind(setting), title_of(setting.key)
     entry: Any
     with tag("div", "setting"):
@@ -175,10 +199,9 @@ def _line(setting: Setting) -> tuple[Setting, Any, Element]:
                 text = ", ".join(setting.value) if isinstance(setting.value, list) else setting.value
                 entry = ui.input(value="" if text is None else str(text))
                 entry.props("outlined dense")
-                if kind not in ("", [], None):
-                    entry.props["placeholder"] = (
-                        ", ".join(map(str, kind)) if isinstance(kind, list) else str(kind)
-                    )
+                usual = ", ".join(kind) if isinstance(kind, list) else "" if kind is None else str(kind)
+                if hint or usual:
+                    entry.props["placeholder"] = hint or usual
             entry.props["aria-label"] = name
     return setting, entry, note
 
@@ -189,5 +212,6 @@ def _say(note: Element, setting: Setting) -> None:
         Words(setting.key, "code")
         if source := SOURCES.get(setting.source, setting.source):
             Words(source, "span")
-        if setting.restart:
-            Words("takes effect at the next start", "span", "restart")
+        if setting.default not in (None, "", []) and setting.value != setting.default:
+            usual = ", ".join(setting.default) if isinstance(setting.default, list) else setting.default
+            Words(f"usually {usual}", "span")

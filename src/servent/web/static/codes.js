@@ -1,7 +1,7 @@
 // <sv-codes>: hand-overs by a spoken code that are under way: the code to say, how far it is, and the way out.
 
 import { ask, part as quoted, press, whole } from "./ask.js";
-import { bytes, clean, duration, el, write } from "./format.js";
+import { bytes, clean, duration, el, upper, write } from "./format.js";
 import { icon } from "./icons.js";
 import { live } from "./live.js";
 import { plural } from "./transfer_words.js";
@@ -66,7 +66,7 @@ class Codes extends HTMLElement {
     write(card.said, open ? clean(code.code) : "");
     card.said.hidden = card.copy.hidden = !open;
     const left = open && code.expires ? ` Good for ${duration(code.expires - now)}.` : "";
-    write(card.why, `${clean(code.reason)}${left}`);
+    write(card.why, `${upper(clean(code.reason))}${left}`);
     card.node.dataset.state = code.state;
     write(card.end.firstChild, ENDED.includes(code.state) ? "Put away" : "Cancel");
   }

@@ -3,7 +3,7 @@
 import { ask, part as quoted, patch, post, press, whole } from "./ask.js";
 import { confirmed, dialog } from "./dialog.js";
 import { ago, called, check, day, text, trouble } from "./forms.js";
-import { attribute, bytes, clean, el, write } from "./format.js";
+import { attribute, bytes, clean, el, upper, write } from "./format.js";
 import { icon } from "./icons.js";
 import { Problem, live } from "./live.js";
 import { SideList } from "./side_list.js";
@@ -13,7 +13,7 @@ const WORDS = { publishing: "Publishing", published: "Published", waiting: "Wait
 const TONES = { publishing: "accent", published: "direct", waiting: "waiting", fetching: "direct", current: "direct", paused: "waiting", failed: "failed" };
 
 function sentence(feed) {
-  if (feed.reason) return clean(feed.reason);
+  if (feed.reason) return upper(clean(feed.reason));
   if (feed.state === "published") return feed.watch ? "Looks at its files, and publishes when they change" : "Publishes when you say so";
   if (feed.state === "current") return `The newest version is here${feed.checked ? `, asked ${ago(feed.checked)}` : ""}`;
   return WORDS[feed.state] ?? clean(feed.state);
@@ -42,7 +42,7 @@ class Feeds extends SideList {
   }
 
   sorted(feeds) {
-    return feeds.sort((a, b) => (b.state === "failed") - (a.state === "failed") || b.mine - a.mine || clean(a.name).localeCompare(clean(b.name)) || (a.id < b.id ? -1 : 1));
+    return feeds.sort((a, b) => b.mine - a.mine || clean(a.name).localeCompare(clean(b.name)) || (a.id < b.id ? -1 : 1));
   }
 
   row() {

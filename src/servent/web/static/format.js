@@ -35,6 +35,9 @@ export function rtt(ms) {
 const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 export const clean = (text) => String(text ?? "").replace(UNSAFE, "\ufffd");
 
+// The node's sentences begin as they do in a log; alone on a line they begin as sentences do.
+export const upper = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
+
 export const peerName = (peer) => clean(peer.petname || peer.name || peer.short_id || String(peer.id ?? "").slice(0, 8));
 
 // Builds an element. `attributes.class` and aria-* are ours; children that are strings become text nodes.

@@ -21,7 +21,7 @@ class Limits extends HTMLElement {
     this.sentence = el("span", { class: "limits-now muted", dir: "auto" });
     this.slower = el("button", { class: "switch", type: "button", role: "switch", "aria-checked": "false" }, el("span", { class: "switch-knob" }), el("span", { class: "label" }, "Slower for now"));
     this.slower.addEventListener("click", press(this.slower, null, () => this._turn(), (problem) => this._problem(problem)));
-    this.change = el("button", { class: "quiet-button small-button", type: "button", onclick: () => this._open() }, icon("settings"), el("span", { class: "label" }, "Limits"));
+    this.change = el("button", { class: "quiet-button small-button", type: "button", "aria-label": "Limits", onclick: () => this._open() }, icon("settings"), el("span", { class: "label" }, "Limits"));
     this.replaceChildren(el("div", { class: "limits" }, this.down.node, this.up.node, this.sentence, this.slower, this.change));
     this._stop = live.watch(["status"], () => this.paint(), 500);
     this._timer = setInterval(() => document.hidden || this._look(), LOOK);

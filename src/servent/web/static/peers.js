@@ -1,11 +1,11 @@
 // <sv-peers>: everyone this node knows, how they are reached and why. "Change" tells the page's Python side which one.
 
-import { attribute, bytes, clean, duration, el, peerName, rate, rtt, write } from "./format.js";
+import { attribute, bytes, clean, duration, el, peerName, rate, rtt, upper, write } from "./format.js";
 import { icon } from "./icons.js";
 import { live } from "./live.js";
 import { Rows } from "./rows.js";
 
-const GROUPS = [["all", "All"], ["direct", "Direct"], ["relayed", "Relayed"], ["away", "Not connected"]];
+const GROUPS = [["all", "All"], ["friends", "Friends"], ["direct", "Direct"], ["relayed", "Relayed"], ["away", "Not connected"], ["blocked", "Blocked"]];
 
 function kind(peer) {
   if (!peer.connected) return "away";
@@ -14,7 +14,7 @@ function kind(peer) {
 
 function sentence(peer) {
   if (peer.blocked) return "Blocked: nothing of them reaches this node";
-  if (peer.reason) return clean(peer.reason);
+  if (peer.reason) return upper(clean(peer.reason));
   if (!peer.connected) return "Not connected; the node keeps trying";
   return peer.path === "relayed" ? "Through a relay; the reason is not known yet" : "Straight to them, nobody in between";
 }
@@ -55,9 +55,10 @@ class Peers extends HTMLElement {
       address: el("span", { class: "address", dir: "auto" }), traffic: el("span", { class: "traffic" }), total: el("span", { class: "small" }),
     };
     const change = el("button", { class: "round", type: "button", title: "Name, friend, block" }, icon("edit"));
+    parts.browse = el("a", { class: "round", title: "Browse what they share" }, icon("browse"));
     const row = el("div", { class: "peer-row" }, parts.dot,
       el("span", { class: "what" }, el("span", { class: "who" }, parts.name, parts.mark, parts.id), parts.why),
-      el("span", { class: "two" }, parts.path, parts.since), parts.trip, parts.address, el("span", { class: "two" }, parts.traffic, parts.total), change);
+      el("span", { class: "two" }, parts.path, parts.since), parts.trip, parts.address, el("span", { class: "two" }, parts.traffic, parts.total), el("span", { class: "actions" }, parts.browse, change));
     change.addEventListener("click", () => this._edit(row.item));
     row.parts = { ...parts, change };
     return row;
@@ -81,7 +82,10 @@ class Peers extends HTMLElement {
     write(parts.traffic, peer.connected ? (flow > 0 ? `↓ ${rate(peer.down_bytes_per_s)}  ↑ ${rate(peer.up_bytes_per_s)}` : "idle") : "–");
     write(parts.total, `${bytes((peer.sent_bytes ?? 0) + (peer.received_bytes ?? 0))} in all`);
     attribute(parts.change, "aria-label", `Name, friend, block: ${peerName(peer)}`);
-    parts.change.tabIndex = row.tabIndex;
+    attribute(parts.browse, "aria-label", `Browse what ${peerName(peer)} shares`);
+    attribute(parts.browse, "href", `/browse?peer=${encodeURIComponent(peer.id)}`);
+    parts.browse.hidden = !peer.connected || peer.blocked;
+    parts.browse.tabIndex = parts.change.tabIndex = row.tabIndex;
   }
 
   _edit(peer) {
@@ -96,14 +100,17 @@ class Peers extends HTMLElement {
   }
 
   paint() {
-    const counts = { all: 0, direct: 0, relayed: 0, away: 0 };
+    const counts = { all: 0, friends: 0, direct: 0, relayed: 0, away: 0, blocked: 0 };
     const chosen = [];
     for (const peer of live.peers.values()) {
       const its = kind(peer);
       counts.all += 1;
       counts[its] += 1;
+      counts.friends += peer.friend;
+      counts.blocked += peer.blocked;
       const words = `${peer.name} ${peer.petname ?? ""} ${peer.id}`.toLowerCase();
-      if ((this.group === "all" || this.group === its) && (!this.needle || words.includes(this.needle))) chosen.push(peer);
+      const fits = this.group === "all" || this.group === its || (this.group === "friends" && peer.friend) || (this.group === "blocked" && peer.blocked);
+      if (fits && (!this.needle || words.includes(this.needle))) chosen.push(peer);
     }
     const rank = (peer) => (peer.connected ? 0 : 2) + (peer.friend ? 0 : 1);
     const names = new Map(chosen.map((peer) => [peer.id, peerName(peer)]));
@@ -121,7 +128,7 @@ class Peers extends HTMLElement {
       write(text, "");
     } else if (counts.all) {
       write(title, "Nobody here");
-      write(text, this.needle ? "No peer has these letters in its name or id." : "No peer is reached this way right now.");
+      write(text, this.needle ? "No peer has these letters in its name or id." : "Nobody is like this right now.");
     } else {
       write(title, "Nobody is known yet");
       write(text, "Make a ticket on the Invite page and give it to a friend, or join with theirs.");

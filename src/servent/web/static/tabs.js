@@ -31,7 +31,9 @@ export class Tabs {
       tab.setAttribute("aria-selected", key === wanted);
       tab.tabIndex = key === wanted ? 0 : -1;
       panel.hidden = key !== wanted;
-      if (focus && key === wanted) tab.focus();
+      if (key !== wanted) continue;
+      if (focus) tab.focus();
+      if (tab.isConnected) this.list.scrollLeft = Math.max(0, tab.offsetLeft - this.list.offsetLeft - 40);
     }
     this.shown(wanted);
   }

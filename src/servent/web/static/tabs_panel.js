@@ -33,7 +33,7 @@ class PanelTabs extends HTMLElement {
     if (!this.tabs || location.pathname !== this.path) return;
     const key = wanted().tab;
     const known = this.tabs.parts.some((each) => each.key === key) ? key : this.first;
-    if (known !== this.tabs.current) this.tabs.choose(known);
+    this.tabs.choose(known);
   }
 }
 customElements.define("sv-tabs", PanelTabs);

@@ -1,6 +1,6 @@
 // What a transfer is called, how it stands, and why: the same words in the table, in the drawer and in the bar.
 
-import { bytes, clean } from "./format.js";
+import { bytes, clean, upper } from "./format.js";
 
 // state -> [word, tone, group, order]
 const STATES = {
@@ -35,7 +35,7 @@ export function plural(count, one, many = `${one}s`) {
 
 // Why it is where it is, in one sentence: the node's own reason when it waits, what is happening when it moves.
 export function sentence(transfer) {
-  if (transfer.state === "failed") return clean(transfer.error || transfer.reason || "It stopped; the node gave no reason.");
+  if (transfer.state === "failed") return upper(clean(transfer.error || transfer.reason || "It stopped; the node gave no reason."));
   if (transfer.state === "active") {
     const sources = transfer.sources ?? [];
     if (transfer.direction === "up") {
@@ -47,7 +47,7 @@ export function sentence(transfer) {
     if (sources.length === 1) return `From ${clean(sources[0].name || String(sources[0].peer).slice(0, 8))}, ${relayed ? "relayed" : "direct"}`;
     return `From ${plural(sources.length, "source")}, ${relayed ? `${relayed} relayed` : "all direct"}`;
   }
-  if (transfer.reason) return clean(transfer.reason);
+  if (transfer.reason) return upper(clean(transfer.reason));
   if (transfer.state === "complete") return `${bytes(transfer.size_bytes)} verified${transfer.path ? `, in ${clean(transfer.path)}` : ""}`;
   return state(transfer)[0];
 }
@@ -57,7 +57,7 @@ export function line(transfer) {
   const said = sentence(transfer);
   if (!["paused", "queued"].includes(transfer.state) || !transfer.reason) return said;
   const place = transfer.state === "queued" && waits(transfer) ? (transfer.place === 0 ? "Next in the queue" : `Place ${transfer.place + 1} in the queue`) : state(transfer)[0];
-  return `${place}: ${said}`;
+  return `${place}: ${clean(transfer.reason)}`;
 }
 
 export function part(transfer) {

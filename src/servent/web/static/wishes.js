@@ -3,7 +3,7 @@
 import { ask, get, part as quoted, patch, post, press, whole } from "./ask.js";
 import { dialog } from "./dialog.js";
 import { ago, called, check, peers, text, trouble } from "./forms.js";
-import { attribute, bytes, clean, el, write } from "./format.js";
+import { attribute, bytes, clean, el, upper, write } from "./format.js";
 import { getFile, fileOf, progressOf } from "./getting.js";
 import { icon } from "./icons.js";
 import { tagLine } from "./kinds.js";
@@ -38,7 +38,7 @@ class Wishes extends SideList {
   }
 
   sorted(wishes) {
-    return wishes.sort((a, b) => (b.new > 0) - (a.new > 0) || a.paused - b.paused || b.created - a.created || (a.id < b.id ? -1 : 1));
+    return wishes.sort((a, b) => a.paused - b.paused || b.created - a.created || (a.id < b.id ? -1 : 1));
   }
 
   row() {
@@ -59,7 +59,7 @@ class Wishes extends SideList {
     row.classList.toggle("resting", wish.paused);
     write(parts.name, clean(wish.q));
     write(parts.mark, wish.new ? `${wish.new} new` : "");
-    write(parts.why, problem ? whole(problem) : wish.paused ? "Paused: nobody is asked" : clean(wish.reason || "Watching; whoever connects is asked"));
+    write(parts.why, problem ? whole(problem) : wish.paused ? "Paused: nobody is asked" : upper(clean(wish.reason || "Watching; whoever connects is asked")));
     parts.why.classList.toggle("problem", Boolean(problem));
     write(parts.found, wish.matches ? `${wish.matches.toLocaleString("en")} found` : "nothing yet");
     write(parts.last, wish.last_match ? ago(wish.last_match) : `asked ${ago(wish.last_asked)}`);
@@ -84,7 +84,7 @@ class Wishes extends SideList {
     }
     const { title, why, rules } = this.frame;
     write(title, clean(wish.q));
-    write(why, wish.paused ? "Paused: nobody is asked." : clean(wish.reason || "Watching."));
+    write(why, wish.paused ? "Paused: nobody is asked." : upper(clean(wish.reason || "Watching.")));
     const limits = [wish.max_bytes ? `up to ${bytes(wish.max_bytes)} each` : "", wish.peers.length ? `only from ${wish.peers.map(called).join(", ")}` : "", wish.to ? `into ${clean(wish.to)}` : ""].filter(Boolean).join(", ");
     write(rules, `${wish.auto ? `Fetches by itself, at most ${wish.most} in all` : "Tells, and fetches nothing by itself"}${limits ? `; ${limits}` : ""}. Made ${ago(wish.created)}.`);
     if (wish.matches !== this.count) {
