@@ -12,6 +12,7 @@ from servent.api.adapter_library import LibraryPart
 from servent.api.adapter_safety import SafetyPart
 from servent.api.adapter_search import SearchPart
 from servent.api.adapter_setup import SetupPart
+from servent.api.adapter_wishes import WishesPart
 from servent.errors import UsageError
 from servent.node import Node
 
@@ -49,7 +50,7 @@ class SharingFace:
         self.browse = search.browse
         self.recommendations = search.recommendations
 
-        wishes = cast(face_share.WishFace, _NotBuilt("the wish list"))
+        wishes: face_share.WishFace = WishesPart(node)
         self.wishes = wishes.wishes
         self.add_wish = wishes.add_wish
         self.change_wish = wishes.change_wish

@@ -20,6 +20,8 @@ from servent.share.library_service import Library, moving
 from servent.share.meet_service import MeetService
 from servent.share.rendezvous_service import Meeting
 from servent.share.safety_service import SafetyService
+from servent.share.wishes_kept_service import KeptWishes
+from servent.share.wishes_service import Wishes
 from servent.store import Store
 from servent.trust.service import TrustService
 
@@ -66,6 +68,18 @@ class Share:
         self.finding = Finding(peers, trust, self.library, library, self.safety, self.content.offer_folder)
         self.search, self.browse = self.finding.search, self.finding.browse
         self.getting = Getting(peers, blobs, self.content, self.browse, data_dir, preview_bytes)
+        self.kept_wishes = KeptWishes(peers, library, self.finding.shown, self.safety.blocks_content)
+        self.wishes = Wishes(
+            peers,
+            store,
+            self.search,
+            self.getting.content,
+            self.browse.known,
+            friend=self.finding.friend,
+            name=self.finding.name,
+            hides=self.safety.hides,
+            wall=wall,
+        )
 
     async def open(self) -> None:
         """Load what is remembered. The node's store is open already."""
@@ -74,6 +88,12 @@ class Share:
         await self.safety.open()
         self.meet.open()
         await self.codes.open()
+        await self.wishes.open()
+        self.kept_wishes.open()
+        for grew in (self.wishes.grew, self.kept_wishes.grew):
+            self.library.on_change(grew)
+            self.search.on_new(grew)
+        self.trust.on_change(self.kept_wishes.grew)
         self.content.open()
         self.library.on_change(self.blobs.check_rights)
 
@@ -83,12 +103,16 @@ class Share:
             tasks.create_task(self.library.run(), name="library")
             tasks.create_task(self.finding.run(), name="finding")
             tasks.create_task(self.codes.run(), name="codes")
+            tasks.create_task(self.wishes.run(), name="wishes")
+            tasks.create_task(self.kept_wishes.run(), name="wishes of others")
             tasks.create_task(self.getting.run(), name="previews")
 
     async def close(self) -> None:
         """Stop every part; the files of others stay with `blobs`."""
         self.finding.close()
         await self.codes.close()
+        self.kept_wishes.close()
+        await self.wishes.close()
         self.meet.close()
         self.content.close()
         self.safety.close()
