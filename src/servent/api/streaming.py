@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -20,7 +19,7 @@ from servent.api.context import Context
 from servent.api.face_share import Readable
 from servent.api.routes_files import find_download
 from servent.api.routing import Routes
-from servent.errors import NotFound, ServentError
+from servent.errors import NotFound, ServentError, WorldError
 
 log = logging.getLogger("servent.api")
 
@@ -105,7 +104,7 @@ def respond(request: Request, file: Readable) -> Response:
         try:
             wanted = span_of(request.headers.get("range"), size)
         except ValueError:
-            headers["content-range"] = f"bytes */{size}"
+            headers |= {"content-range": f"bytes */{size}", "content-length": "0"}
             return _Closing(file, Span(0, 0), 416, headers)
         if wanted is not None:
             status, span = 206, wanted
@@ -118,28 +117,30 @@ class _Closing(StreamingResponse):
     """Sends a span of a file as it comes, and closes it however that ends: also when the player goes away."""
 
     def __init__(self, file: Readable, span: Span, status: int, headers: dict[str, str]) -> None:
-        super().__init__(_bytes(file, span), status, headers)
-        self._file = file
+        super().__init__(iter(()), status, headers)
+        self._file, self._span = file, span
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
-        except ServentError as wrong:
-            # Too late for a status: the connection breaks, and a player asks again for the rest.
-            log.info("%s is read no further: %s", self._file.name, wrong)
-            raise
         finally:
             await self._file.close()
 
-
-async def _bytes(file: Readable, span: Span) -> AsyncIterator[bytes]:
-    at = span.first
-    while at < span.end:
-        data = await file.read(at, min(CHUNK_BYTES, span.end - at))
-        if not data:
+    async def stream_response(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        at, end = self._span
+        try:
+            while at < end:
+                data = await self._file.read(at, min(CHUNK_BYTES, end - at))
+                if not data:
+                    raise WorldError("the file ended early")
+                at += len(data)
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+        except ServentError as wrong:
+            # Too late for a status: the connection ends short, and a player asks again for the rest.
+            log.info("%s is read no further: %s", self._file.name, wrong)
             return
-        at += len(data)
-        yield data
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 @routes.add("GET", "/transfers/{transfer}/files/{index}/bytes", scope="read", problems=(404, 503))

@@ -49,6 +49,7 @@ class Library:
         homes: home directories of this machine's user.
         quiet: s a file must be left alone before it is hashed.
         watch: ask the system to tell of changes; else they are noticed by looking.
+        gentle: hash at the lowest priority.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Library:
         homes: Sequence[Path] | None = None,
         quiet: float = 2.0,
         watch: bool = True,
+        gentle: bool = True,
     ) -> None:
         self._store, self._db, self._trust, self._wall = store, library, trust, wall
         self._data_dir = data_dir
@@ -76,7 +78,14 @@ class Library:
         self._telling = False
         self._orphans: list[int] = []
         self.queue = HashQueue(
-            library, self._places, self._hashed, hashing=self._hashing, busy=busy, wall=wall, quiet=quiet
+            library,
+            self._places,
+            self._hashed,
+            hashing=self._hashing,
+            busy=busy,
+            wall=wall,
+            quiet=quiet,
+            gentle=gentle,
         )
         self._tending = Tending(library, data_dir, wall, self._looked, watch=watch)
         store.migrate(rows.FOLDERS_ROOM, rows.FOLDERS_STEPS)
@@ -324,6 +333,12 @@ class Library:
         self._tending.again(folder)
         return self._view(folder)
 
+    def look_at(self, path: Path) -> None:
+        """Somebody saw that a file is not what we think."""
+        for folder in self._folders.values():
+            folder.note(str(path))
+            folder.wake.set()
+
     async def settled(self) -> None:
         """Wait until every folder is looked through and hashed, as far as can be."""
         while True:
@@ -334,7 +349,7 @@ class Library:
     def _unsettled(self, folder: Folder) -> bool:
         if folder.failed:
             return False
-        if folder.scanning or folder.rescan or folder.dirty:
+        if folder.scanning or folder.looking or folder.rescan or folder.dirty:
             return True
         trouble = len(self.queue.trouble.get(folder.id, ()))
         return not folder.settings.paused and folder.sums.waiting > trouble

@@ -95,6 +95,7 @@ class Share:
             self.search.on_new(grew)
         self.trust.on_change(self.kept_wishes.grew)
         self.content.open()
+        self.content.stale = self.library.look_at
         self.library.on_change(self.blobs.check_rights)
 
     async def run(self) -> None:
