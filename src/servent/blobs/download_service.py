@@ -63,6 +63,7 @@ class Download:
         self.meter = RateMeter()
         self.checking: float | None = None  # share of a check that is done
         self.done = False  # complete and in its place
+        self.gave: set[PeerId] = set()
         self._swarm: Swarm | None = None
         self._learning = asyncio.Lock()
         self._tasks: asyncio.TaskGroup | None = None
@@ -414,6 +415,7 @@ class Download:
                 intake.size(piece, 1) for piece, good in enumerate(outcome.good, outcome.first) if good
             )
             self._kit.uploads.slots.gave(source.peer, good_bytes)
+            self.gave.add(source.peer)
         if partial is not None:
             self.goal.progress(partial)
         self.readers.came(outcome.first, outcome.good)

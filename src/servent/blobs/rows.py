@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from servent.blobs import history
 from servent.blobs.info import Collection
 from servent.identity import PeerId
 
@@ -23,6 +24,7 @@ STEPS = (
         id TEXT PRIMARY KEY, infohash BLOB NOT NULL, body BLOB NOT NULL, info BLOB
     )
     """,
+    history.STEP,
 )
 
 State = Literal[
@@ -30,6 +32,7 @@ State = Literal[
 ]
 ENDED: frozenset[State] = frozenset(("complete", "failed", "cancelled"))
 Priority = Literal["low", "normal", "high"]
+LEVELS: dict[Priority, int] = {"high": 0, "normal": 1, "low": 2}
 
 
 class Files(Struct, array_like=True):
@@ -63,6 +66,7 @@ class _Body(Struct):
     only: list[bytes] = []
     called: str = ""
     by_content: bool = False
+    touched: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,7 @@ class Row:
         wanted: indexes of the files to fetch; None: all.
         called: what it is called here instead of what the collection says; "": as it says.
         by_content: peers who do not know the collection are asked for what they have of it.
+        touched: it ran at least once, so there may be something of it on disk.
         only: private: nobody but these peers is asked for it, and it is served to nobody. Empty: not private.
     """
 
@@ -122,7 +127,13 @@ class Row:
     only: list[bytes] = field(default_factory=list)
     called: str = ""
     by_content: bool = False
+    touched: bool = False
     info: bytes | None = None
+
+    @property
+    def at_once(self) -> bool:
+        """Whether a person waits for it: it does not wait for its turn."""
+        return self.foreground or self.in_order or self.preview
 
     def set(self, state: State, reason: str, *, error: str | None = None, advice: str | None = None) -> None:
         """State and why; an old error goes with it."""

@@ -18,6 +18,7 @@ from servent.blobs.lanes_intake import Mailbox, workers
 from servent.blobs.lanes_listen import Listener
 from servent.blobs.lanes_pace import Buffers, Pace
 from servent.blobs.lanes_tls import Certificate
+from servent.blobs.ledger_service import Ledger
 from servent.blobs.magnet import Magnet, magnet
 from servent.blobs.places import Place
 from servent.blobs.polite_service import Polite
@@ -28,6 +29,7 @@ from servent.blobs.slots import Slots
 from servent.blobs.transfers_service import PLAIN, Transfers
 from servent.blobs.uploads_service import Holding, Uploads
 from servent.blobs.views import Limits, Settings, ShareView, TransferView
+from servent.blobs.who_service import Who
 from servent.errors import NotFound, WorldError
 from servent.identity import PeerId
 from servent.net.peers import Peers
@@ -81,6 +83,7 @@ class Blobs:
         self._uploads: Uploads
         self._shares: Shares
         self._transfers: Transfers
+        self._ledger: Ledger
         self._callbacks: list[Callable[[], None]] = []
         self._closing = False
         store.migrate(rows.ROOM, rows.STEPS)
@@ -116,9 +119,13 @@ class Blobs:
             self._settings.bulk,
             self._aids,
         )
+        who = Who(self._trust, self._peers)
         self._transfers = Transfers(
-            kit, self._shares, self._trust, self._store, self.download_dir, self._wall, self._told
+            kit, self._shares, who, self._store, self.download_dir, self._wall, self._told
         )
+        self._ledger = Ledger(self._store, self._uploads, self._wall, who.name)
+        self._transfers.note = self._ledger.add
+        await self._ledger.load()
         await self._shares.load()
         await self._transfers.load()
         self._peers.serve(wire.SERVICE, self._uploads.handle, audience="network")
@@ -129,6 +136,7 @@ class Blobs:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._uploads.run(), name="uploads")
                 tasks.create_task(self._transfers.run(), name="transfers")
+                tasks.create_task(self._ledger.run(), name="write down what moved")
                 tasks.create_task(self._tidy(), name="give memory back")
                 tasks.create_task(self.polite.run(), name="a good neighbour")
                 if self._listener is not None:
@@ -145,6 +153,7 @@ class Blobs:
         self._peers.withdraw(wire.SERVICE)
         self._shares.stop()
         await self._transfers.close()
+        await self._ledger.close()
         if self._listener is not None:
             self._listener.close()
             await asyncio.to_thread(self._listener.join, 1.0)

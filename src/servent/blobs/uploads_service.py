@@ -79,6 +79,7 @@ class Upload:
     mail: Mailbox
     since: float
     key: bytes = b""
+    foreground: bool = False  # a person waits for it: not held back for others on the line
     slot: bool = False
     interested: bool = False
     state: str = "idle"
@@ -127,6 +128,9 @@ class Uploads:
         self.listener = listener
         self.holdings: dict[bytes, Holding] = {}
         self.resolved = Resolved(asyncio.get_running_loop().time, self._gone, self._fetched)
+        self.totals: dict[bytes, int] = {}  # bytes sent of each collection, all runs of the node together
+        self.counted: set[bytes] = set()  # those that are not written down yet
+        self.ended: Callable[[Upload], None] = lambda upload: None
         self._early: dict[bytes, set[PeerId]] = {}  # who asked for what we have not, oldest first
         self.uploads: dict[tuple[PeerId, bytes], Upload] = {}
         self._clock = asyncio.get_running_loop().time
@@ -366,6 +370,7 @@ class Uploads:
         key = upload.peer, upload.holding.collection.infohash
         if self.uploads.get(key) is upload:
             del self.uploads[key]
+            self.ended(upload)
         upload.slot = upload.interested = False
         upload.key = b""
         if upload.control is not None:
@@ -419,6 +424,9 @@ class Uploads:
             upload.holding.uploaded_bytes += new
             if new:
                 self.slots.took(upload.peer, new)
+                infohash = upload.holding.collection.infohash
+                self.totals[infohash] = self.totals.get(infohash, 0) + new
+                self.counted.add(infohash)
             tcp = self.listener is not None and self.listener.lanes(upload) > 0
             upload.lane = "tcp" if tcp else "quic" if upload.lanes else ""
             if upload.gone_since is not None and (not tcp or now - upload.gone_since > GRACE):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from servent.blobs.lanes_pace import Rates
-from servent.blobs.rows import Row, State
+from servent.blobs.rows import Priority, Row, State
 from servent.errors import UsageError
 from servent.identity import PeerId
 from servent.limits import RateMeter
@@ -25,6 +25,8 @@ class Settings(Protocol):
     upload_slots: int
     bulk: bool
     bulk_port: int
+    polite: bool
+    target_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,12 @@ class TransferView:
     error: str | None = None
     advice: str | None = None
     checking: float | None = None
+    priority: Priority = "normal"
+    place: int | None = None
+    foreground: bool = False
+    in_order: bool = False
+    wanted_files: int | None = None
+    preview: bool = False
 
 
 class _Source(Protocol):
@@ -182,8 +190,16 @@ def link_of(infohash: bytes) -> str:
     return f"magnet:?xt=urn:btmh:1220{infohash.hex()}"
 
 
-def download_view(row: Row, download: _Download | None, now: float, name: Name, path: PathOf) -> TransferView:
-    """A download; `download` is None while it does not run."""
+def download_view(
+    row: Row,
+    download: _Download | None,
+    now: float,
+    name: Name,
+    path: PathOf,
+    place: int | None = None,
+    reason: str | None = None,
+) -> TransferView:
+    """A download; `download` is None while it does not run, `place` where it waits for its turn."""
     rate = download.meter.rate(now) if download is not None else 0.0
     left = row.size_bytes - row.done_bytes
     sources = [
@@ -207,7 +223,7 @@ def download_view(row: Row, download: _Download | None, now: float, name: Name, 
         row.name,
         row.link or link_of(row.infohash),
         row.state,
-        row.reason,
+        row.reason if reason is None else reason,
         row.size_bytes,
         row.done_bytes,
         rate,
@@ -220,6 +236,12 @@ def download_view(row: Row, download: _Download | None, now: float, name: Name, 
         row.error,
         row.advice,
         download.checking if download is not None else None,
+        row.priority,
+        place,
+        row.foreground,
+        row.in_order,
+        len(row.wanted) if row.wanted is not None else None,
+        row.preview,
     )
 
 

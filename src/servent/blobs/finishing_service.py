@@ -1,0 +1,39 @@
+"""What becomes of a download on disk at its end: served on from where it lies, or deleted. Everything here blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from servent.blobs import names
+from servent.blobs.disk import Partial
+from servent.blobs.hashing import Shared
+from servent.blobs.info import Collection, parse
+from servent.blobs.rows import Row
+from servent.blobs.shares_service import ABSENT
+from servent.errors import DiskTrouble, UsageError
+
+
+def as_shared(collection: Collection, final: Path, wanted: Iterable[int] | None) -> Shared:
+    """What lies at `final`, to be shared without hashing it again. Raises OSError: it is gone."""
+    paths = [(final.name, *parts[1:]) for parts in names.safe_paths(collection)]
+    chosen = None if wanted is None else frozenset(wanted)
+    stamps = [
+        os.stat(final.parent.joinpath(*parts)).st_mtime_ns if chosen is None or index in chosen else ABSENT
+        for index, parts in enumerate(paths)
+    ]
+    return Shared(collection, final.parent, paths, stamps, [])
+
+
+def discard(row: Row) -> str:
+    """Delete what an unfinished download left. Returns what there is to say of it."""
+    if row.info is None or not row.touched:
+        return "you cancelled it"
+    try:
+        with contextlib.suppress(UsageError):
+            Partial.open(Path(row.to), parse(row.info, row.infohash), check_space=False).discard()
+    except DiskTrouble as trouble:
+        return f"you cancelled it; what was fetched is still there: {trouble}"
+    return "you cancelled it"
