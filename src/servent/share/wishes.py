@@ -81,7 +81,7 @@ class Wish:
     matches: dict[bytes, Match] = field(default_factory=dict)
     last_match: float | None = None
     asked: float | None = None
-    why_not: str = ""  # why the last find was not fetched
+    trouble: str = ""  # what went wrong last
 
     @property
     def new(self) -> int:
@@ -160,7 +160,7 @@ def change(wish: Wish, **changes: Any) -> None:
         wish.wanted = query.parse(settings.q)
         wish.matches.clear()
         wish.last_match = None
-    wish.settings, wish.why_not = settings, ""
+    wish.settings, wish.trouble = settings, ""
 
 
 def see(wish: Wish) -> None:

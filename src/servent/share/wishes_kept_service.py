@@ -53,7 +53,7 @@ class KeptWishes:
 
     def open(self) -> None:
         """Take wishes from friends and members of our networks."""
-        self._peers.serve(wishes.SERVICE, self._handle, audience="network", streams=1)
+        self._peers.serve(wishes.SERVICE, self._handle, audience="network", streams=2)
 
     def close(self) -> None:
         """Take no more."""
@@ -125,7 +125,7 @@ class KeptWishes:
                     self._kept.pop(key, None)
                     mine.discard(message.id)
                     continue
-                kept = self._keep(session.peer, message, stream, writing, len(mine))
+                kept = self._keep(session.peer, message, stream, writing)
                 if kept:
                     mine.add(message.id)
                 async with writing:
@@ -139,10 +139,9 @@ class KeptWishes:
                 if kept_one is not None and kept_one.stream is stream:
                     del self._kept[session.peer, id]
 
-    def _keep(
-        self, peer: PeerId, message: wishes.Watch, stream: Stream, writing: asyncio.Lock, has: int
-    ) -> bool:
+    def _keep(self, peer: PeerId, message: wishes.Watch, stream: Stream, writing: asyncio.Lock) -> bool:
         key = peer, message.id
+        has = sum(1 for whom, _ in self._kept if whom == peer)
         if key not in self._kept and (has >= wishes.MOST_KEPT or len(self._kept) >= MOST_ALL):
             return False
         try:

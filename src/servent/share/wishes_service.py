@@ -72,6 +72,7 @@ class Wishes:
         self._numbers: dict[int, str] = {}  # what a wish is called on the wire
         self._next = 0
         self._streams: dict[PeerId, Stream] = {}
+        self._asked: set[PeerId] = set()  # who is being asked to take our wishes, or did
         self._dirty: set[str] = set()
         self._saving, self._grown, self._more = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._callbacks: list[Callable[[], None]] = []
@@ -136,8 +137,12 @@ class Wishes:
         """What it waits for, as a sentence."""
         if wish.settings.paused:
             return "paused"
-        if wish.why_not and wish.settings.auto:
-            return f"not fetched: {wish.why_not}"
+        waiting = [one for one in wish.matches.values() if not one.transfer and not one.here]
+        said = wish.trouble or next(
+            (why for one in reversed(waiting) if (why := wishes.why_not(wish, one))), ""
+        )
+        if said and wish.settings.auto:
+            return f"not fetched: {said}"
         count = len(self._streams)
         where = f"{count} peer{'s' * (count != 1)} will tell" if count else "no connected peer takes wishes"
         return f"watching; {where}"
@@ -193,6 +198,9 @@ class Wishes:
         wish.asked = self._wall()
         for peer, stream in list(self._streams.items()):
             self._spawn(self._watch(stream, number, wish.wanted.text), f"wish at {peer.short}")
+        if len(self._wishes) == 1:  # the first: nobody was asked to take any before
+            for session in self._peers.sessions():
+                self._session(session, True)
         self._spawn(self._search_for(wish.id), "search for a wish")
         self._grown.set()
 
@@ -231,14 +239,14 @@ class Wishes:
             match = wish.matches.get(content)
             if match is None or match.transfer or match.here:
                 continue
-            wish.why_not = wishes.why_not(wish, match)
-            if wish.why_not or self._hides(match.content, match.name, match.kind, match.size):
+            hidden = self._hides(match.content, match.name, match.kind, match.size)
+            if hidden or wishes.why_not(wish, match):
                 continue
             wishes.fetched(wish, content, "…")  # counted before anything is waited for
             try:
                 await self._fetch(wish, match)
             except ServentError as wrong:
-                wish.why_not = str(wrong)
+                wish.trouble = str(wrong)
                 log.info("a wish is not fetched: %s", wrong)
             self._save_soon(wish.id)
             self._told()
@@ -273,14 +281,21 @@ class Wishes:
 
     def _session(self, session: Session, up: bool) -> None:
         takes = wishing.SERVICE in session.profile.services and not session.verdict.guest
-        if up and takes and session.peer not in self._streams:
+        if up and takes and session.peer not in self._asked and self._wishes and self._tasks is not None:
+            self._asked.add(session.peer)
             self._spawn(self._at(session.peer), f"wishes at {session.peer.short}")
         elif up and not session.verdict.guest:
             self._more.set()
 
     async def _at(self, peer: PeerId) -> None:
         """Leave our wishes with a peer, and take what it tells, until the session is over."""
-        while (session := self._peers.session(peer)) is not None and peer not in self._streams:
+        try:
+            await self._leave_wishes(peer)
+        finally:
+            self._asked.discard(peer)
+
+    async def _leave_wishes(self, peer: PeerId) -> None:
+        while (session := self._peers.session(peer)) is not None and self._wishes:
             try:
                 stream = await session.open(wishing.SERVICE)
                 self._streams[peer] = stream
@@ -296,7 +311,7 @@ class Wishes:
             finally:
                 if self._streams.pop(peer, None) is not None:
                     self._told()
-            await asyncio.sleep(RETRY)
+            await asyncio.sleep(RETRY if self._peers.session(peer) is session else 0.0)
 
     async def _listen(self, peer: PeerId, stream: Stream) -> None:
         try:
@@ -345,7 +360,7 @@ class Wishes:
                     if isinstance(event, Hit):
                         hits[event.content] = event
         except ServentError as wrong:
-            wish.why_not = str(wrong)
+            wish.trouble = str(wrong)
         if wish.id in self._wishes:
             self._take(wish, list(hits.values()))
 
