@@ -87,6 +87,16 @@ def test_only_a_folder_that_is_there_is_shared(
     assert refused.value.kind == kind
 
 
+def test_the_folder_that_the_wizard_suggests_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with fake_daemon(tmp_path / "node", "--fresh"):
+        node = client(tmp_path / "node")
+        suggested = node.setup().folder
+        assert not Path(suggested).exists()
+        assert node.add_folder(share.NewFolder(path=suggested)).path == suggested
+        assert Path(suggested).is_dir()
+
+
 # search and browse
 
 

@@ -102,6 +102,16 @@ def test_a_search_for_programs_is_one_object_a_line(servent: Any) -> None:
     assert servent("search", "nina", "--peer", "zed").code == 4
 
 
+def test_a_word_to_leave_out_is_no_option(servent: Any) -> None:
+    with_it = servent("search", "nina", "--mine", "-q").out.splitlines()
+    without = servent("search", "nina", "-harbour", "--mine", "-q").out.splitlines()
+    assert without and set(without) < set(with_it)
+    assert servent("search", "nina", "-quiet", "--mine").out != "".join(line + "\n" for line in with_it)
+    assert servent("wish", "add", "nina", "-harbour", "--json").data["q"] == "nina -harbour"
+    assert servent("search", "--mine", "--", "nina", "-harbour", "--json").code == 0
+    assert servent("search", "nina", "--no-such").code == 2
+
+
 def test_browsing_walks_pages_and_fetches_with_structure(servent: Any, tmp_path: Path) -> None:
     assert "Music/" in servent("browse", "ann").out
     assert servent("browse", "ann:Music").out == servent("browse", "ann", "Music/").out

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from servent.api import schema_getting as getting
 from servent.api import settings
-from servent.errors import UsageError
+from servent.errors import DiskTrouble, UsageError
 from servent.node import Node
 
 
@@ -30,7 +30,7 @@ class SetupPart:
     async def finish_setup(self, done: getting.SetupDone) -> getting.Setup:
         """In config.toml first: a wizard that comes back at the next start was not finished.
 
-        Raises UsageError: a name that cannot be shown. WorldError: config.toml cannot be written.
+        Raises UsageError: a name that cannot be shown. DiskTrouble: config.toml cannot be written.
         """
         values: dict[str, settings.Value] = {"node.wizard": False}
         if done.name is not None:
@@ -38,7 +38,10 @@ class SetupPart:
             if not name or not name.isprintable():
                 raise UsageError("a name has letters that can be shown", advice="Take another.")
             values["node.name"] = name
-        await asyncio.to_thread(settings.change, self._node.data_dir, values)
+        try:
+            await asyncio.to_thread(settings.change, self._node.data_dir, values)
+        except OSError as wrong:
+            raise DiskTrouble(f"config.toml cannot be written: {wrong.strerror}") from wrong
         self._node.config.node.wizard = False
         if done.name is not None:
             self._node.config.node.name = str(values["node.name"])

@@ -47,6 +47,16 @@ def folder(text: str) -> str:
     return str(path)
 
 
+def made(text: str) -> None:
+    """Make a folder unless it is there. Raises WorldError: it cannot be made."""
+    try:
+        _absolute(text).mkdir(exist_ok=True)
+    except OSError as wrong:
+        raise WorldError(
+            f"{_short(text)} cannot be made: {_why(wrong)}", advice="Share a folder that is there."
+        ) from wrong
+
+
 def not_our_own(path: str, data_dir: Path) -> None:
     """Raises UsageError: whoever fetched `path` would have this node's key."""
     ours, wanted = data_dir.resolve(), Path(path).resolve()

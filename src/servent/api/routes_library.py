@@ -42,6 +42,8 @@ async def folders(ctx: Context) -> list[share.Folder]:
 @routes.add("POST", "/library/folders", problems=(404, 409, 503, 507))
 async def add_folder(ctx: Context, body: share.NewFolder) -> share.Folder:
     """Share a folder; 409 names what people rarely mean to share, and `confirm` shares it all the same."""
+    if body.path == ctx.node.setup().folder:  # the one that the wizard suggests may be yet to be made
+        await asyncio.to_thread(paths.made, body.path)
     path = await asyncio.to_thread(paths.existing, body.path)
     if not await asyncio.to_thread(os.path.isdir, path):
         raise UsageError(

@@ -78,6 +78,18 @@ class Command(WithExamples, click.Command):
     pass
 
 
+class WordsCommand(Command):
+    """Takes words of a query: "-live" is one that leaves hits out, not options -l, -i, -v and -e."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = args[: args.index("--")] if "--" in args else args
+        words = [arg for arg in given if len(arg) > 2 and arg[0] == "-" != arg[1]]
+        if not words:
+            return super().parse_args(ctx, args)
+        options = [arg for arg in given if arg not in words]
+        return super().parse_args(ctx, [*options, "--", *words, *args[len(given) + 1 :]])
+
+
 class Group(WithExamples, click.Group):
     pass
 
@@ -109,13 +121,22 @@ def quiet_option(function: F) -> F:
 
 
 def command(
-    name: str, *examples: str, group: click.Group | None = None, quiet: bool = False, **attributes: Any
+    name: str,
+    *examples: str,
+    group: click.Group | None = None,
+    quiet: bool = False,
+    words: bool = False,
+    **attributes: Any,
 ) -> Callable[[Callable[..., Any]], Command]:
-    """A command that takes the session first and `--json` last. `quiet`: it prints a list, and takes `--quiet`."""
+    """A command that takes the session first and `--json` last. `quiet`: it prints a list, and takes `--quiet`.
+
+    `words`: its arguments are words of a query, see `WordsCommand`.
+    """
 
     def make(function: Callable[..., Any]) -> Command:
         inner = json_option(pass_session(function))
-        made = click.command(name, cls=Command, **attributes)(quiet_option(inner) if quiet else inner)
+        kind = WordsCommand if words else Command
+        made = click.command(name, cls=kind, **attributes)(quiet_option(inner) if quiet else inner)
         made.examples = examples
         if group is not None:
             group.add_command(made)

@@ -31,6 +31,10 @@ def find(data_dir: Path, number: int) -> getting.NewGet:
         raise NotFound(
             "there was no search yet", advice="`servent search WORDS` numbers what it finds."
         ) from None
+    if not rows:
+        raise NotFound(
+            "the last search or listing found nothing", advice="`servent search WORDS` numbers what it finds."
+        )
     if not 1 <= number <= len(rows):
         raise NotFound(
             f"the last search or listing has no number {number}, it ends with {len(rows)}",

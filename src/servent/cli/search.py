@@ -10,6 +10,7 @@ import click
 
 from servent.api import schema_getting as getting
 from servent.api import schema_share as share
+from servent.api.client import read_api_file
 from servent.cli import numbers
 from servent.cli.asking import KINDS
 from servent.cli.base import Session, command, hint, print_json, say, table
@@ -25,10 +26,11 @@ PAGE = 200  # rows of a listing at once
 @command(
     "search",
     "servent search nina simone",
-    "servent search 'nina sim* -live' --kind audio",
+    "servent search 'nina sim*' -live --kind audio",
     "servent search holiday --peer ann --get 1",
     "servent search report --mine --json",
     quiet=True,
+    words=True,
 )
 @click.argument("words", nargs=-1, required=True)
 @click.option("--kind", type=click.Choice(KINDS), help="Only files of this kind.")
@@ -70,8 +72,10 @@ def search(
     client = session.client()
     query = " ".join([*words, *([f"type:{kind}"] if kind else [])])
     scope: Literal["all", "library"] = "library" if mine else "all"
+    me = read_api_file(session.folder).id
     order: dict[str, share.Hit] = {}
     done = share.SearchEvent(kind="done")
+    answered: list[share.SearchEvent] = []
     try:
         for event in client.search(query, scope=scope, peer=peer, limit=limit, wait=wait):
             if session.json and not wanted:
@@ -81,12 +85,14 @@ def search(
                 order[event.hit.content] = event.hit
                 if new and not session.json:
                     _say_hit(session, len(order), event.hit)
+            if event.kind == "peer" and event.peer != me:
+                answered.append(event)
             if event.kind == "done":
                 done = event
     finally:
         numbers.keep(session.folder, [numbers.of_hit(hit) for hit in order.values()])
     if not session.json and not session.quiet:
-        _say_end(done, len(order))
+        _say_end(done, len(order), answered)
     for number in wanted:
         _fetch(session, client, numbers.find(session.folder, number))
 
@@ -117,10 +123,14 @@ def _about(tags: dict[str, share.Tag]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _say_end(done: share.SearchEvent, found: int) -> None:
-    asked = f"{done.answered} of {done.asked} peers answered" if done.asked else "no peer was asked"
+def _say_end(done: share.SearchEvent, found: int, answered: list[share.SearchEvent]) -> None:
+    well = sum(not one.reason for one in answered)
+    asked = f"{well} of {len(answered)} peers answered" if answered else "no peer was asked"
     what = f"{found} found" if found else "nothing found"
     hint(f"{what}; {asked}, {done.took_ms / 1000:.1f} s" + (f"; {done.reason}" if done.reason else ""))
+    for one in answered:
+        if one.reason:
+            hint(f"{one.name or one.peer[:8]}: {one.reason}")
     if done.more:
         hint("There was more: narrow the search, or raise --limit.")
     hint("`servent get N` fetches one." if found else "`servent wish add WORDS` keeps looking.")
@@ -260,7 +270,7 @@ def found_at(client: Client, peer: str, path: str) -> getting.NewGet:
     """
     path = path.strip("/")
     if not path:
-        return getting.NewGet(peer=peer)
+        return getting.NewGet(peer=client.browse(peer, share.BrowseQuery(limit=1)).peer)
     above, _, name = path.rpartition("/")
     offset = 0
     while True:

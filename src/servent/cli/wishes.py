@@ -80,6 +80,7 @@ def list_(session: Session) -> None:
     "servent wish add 'artist:\"nick drake\" ext:flac' --auto --most 5 --max-size 200MB --to ~/Music",
     "servent wish add holiday --peer ann --auto",
     group=wish,
+    words=True,
 )
 @click.argument("words", nargs=-1, required=True)
 @click.option("--auto", is_flag=True, help="Fetch what matches, without asking.")
