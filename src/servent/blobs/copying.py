@@ -12,7 +12,7 @@ from servent.blobs import tree
 from servent.blobs.disk import Partial
 from servent.blobs.files import read_into
 from servent.blobs.info import Collection, piece_length_for
-from servent.blobs.kit_service import Finder
+from servent.blobs.kit_service import Aids, Finder
 from servent.blobs.places import Copy, open_place
 from servent.blobs.rows import Row
 from servent.blobs.scan import PARTIAL_PREFIX
@@ -57,9 +57,11 @@ def copy_from(
 
 
 async def known_copies(
-    finder: Finder, collection: Collection, files: Sequence[int], partial: Partial
+    aids: Aids, collection: Collection, files: Sequence[int], partial: Partial
 ) -> dict[int, list[Copy]]:
-    """Where this machine has these files of `collection`, by index; only those that are not there yet."""
+    """Where this machine has these files of `collection`, or older versions of them, by index, as far as they are
+    not there yet.
+    """
     if len(files) > MOST_FILES:
         return {}
     have, found = partial.have, {}
@@ -70,12 +72,18 @@ async def known_copies(
     ]
     for at in range(0, len(missing), FILES_AT_ONCE):
         some = missing[at : at + FILES_AT_ONCE]
-        copies = await finder([root for index in some if (root := collection.files[index].root) is not None])
+        copies = await aids.copies(
+            [root for index in some if (root := collection.files[index].root) is not None]
+        )
         for index in some:
             file = collection.files[index]
             these = [one for one in copies.get(file.root or b"", ()) if one.place.size == file.size]
             if these:
                 found[index] = these
+    wanted = set(missing)
+    for index, these in (await aids.alike(collection) if wanted else {}).items():
+        if index in wanted:
+            found[index] = [*found.get(index, ()), *these]
     return found
 
 
@@ -120,11 +128,14 @@ def copy_known(
                     if read_into(handle, memoryview(data), offset) < size or not collection.verify(
                         piece, data
                     ):
+                        if copy.alike:
+                            continue
                         break
                     partial.write_piece(piece, data)
                     progress(partial)
                 else:
-                    break
+                    if all(partial.has(piece) for piece in pieces):
+                        break
             except OSError:
                 continue
             finally:

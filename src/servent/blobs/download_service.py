@@ -213,9 +213,9 @@ class Download:
     async def _copy_known(self, partial: Partial) -> None:
         """Files that lie elsewhere on this machine are copied from there."""
         collection, stop = partial.collection, threading.Event()
-        finder = self._kit.aids.copies
+        aids = self._kit.aids
         try:
-            copies = await known_copies(finder, collection, self.goal.files(collection), partial)
+            copies = await known_copies(aids, collection, self.goal.files(collection), partial)
             if copies:
                 self.row.set("active", "copying what is on this machine already")
                 await asyncio.to_thread(copy_known, partial, copies, self.goal.progress, stop.is_set)

@@ -22,10 +22,15 @@ if TYPE_CHECKING:
 
 
 Finder = Callable[[Sequence[bytes]], Awaitable[dict[bytes, list[Copy]]]]
+Ancestry = Callable[[Collection], Awaitable[dict[int, list[Copy]]]]
 Assistant = Callable[[Session, Collection], Awaitable[bool]]
 
 
 async def _no_copies(roots: Sequence[bytes]) -> dict[bytes, list[Copy]]:
+    return {}
+
+
+async def _no_ancestors(collection: Collection) -> dict[int, list[Copy]]:
     return {}
 
 
@@ -39,10 +44,12 @@ class Aids:
 
     Attributes:
         copies: where this machine has contents, by pieces root.
+        alike: older versions of the files of a collection, by index.
         assist: asks a peer to serve what it has of a collection that it does not know; whether it has any.
     """
 
     copies: Finder = _no_copies
+    alike: Ancestry = _no_ancestors
     assist: Assistant = _no_help
 
 

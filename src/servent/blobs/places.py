@@ -42,10 +42,14 @@ class Place(NamedTuple):
 
 
 class Copy(NamedTuple):
-    """A content of which this machine has a copy. `layer`: its piece layer at `info.piece_length_for(size)`, or b""."""
+    """A content of which this machine has a copy. `layer`: its piece layer at `info.piece_length_for(size)`, or b"".
+
+    `alike`: it is an older version; some of its pieces may be the same, in the same place.
+    """
 
     place: Place
     layer: bytes
+    alike: bool = False
 
 
 class Placed:
