@@ -73,16 +73,14 @@ def source(tmp_path: Path) -> Source:
 
 
 def same_tree(one: Path, two: Path) -> bool:
-    def content(top: Path) -> dict[str, tuple[bytes, bool]]:
+    """The same files, and none that was fetched may be run, whatever it was at its source."""
+
+    def content(top: Path) -> dict[str, bytes]:
         return {
-            str(path.relative_to(top)): (
-                path.read_bytes(),
-                os.access(path, os.X_OK) and path.stat().st_mode & 0o100 > 0,
-            )
-            for path in sorted(top.rglob("*"))
-            if path.is_file()
+            str(path.relative_to(top)): path.read_bytes() for path in sorted(top.rglob("*")) if path.is_file()
         }
 
+    assert not any(path.stat().st_mode & 0o111 for path in one.rglob("*") if path.is_file())
     return content(one) == content(two)
 
 

@@ -146,3 +146,27 @@ def test_a_flood_of_reports_is_cut_off(tmp_path: Path) -> None:
             assert not (await safety_wire.read_heard.read(stream)).kept
 
     run(main())
+
+
+def test_a_fetched_program_cannot_be_run_and_is_sound_all_the_same(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with nodes(2, tmp_path, SimNet()) as (ann, bob):
+            await ann.join(await bob.ticket())
+            folder = tmp_path / "tools"
+            folder.mkdir()
+            (folder / "run.sh").write_text("#!/bin/sh\necho hello\n")
+            (folder / "run.sh").chmod(0o755)
+            share = await bob.blobs.add(folder)
+            assert share.infohash is not None
+            transfer = await ann.blobs.fetch(bob.blobs.link(share.infohash))
+            async with asyncio.timeout(30.0):
+                while ann.blobs.transfer(transfer.id).state != "complete":
+                    await asyncio.sleep(0.1)
+            path = ann.blobs.transfer(transfer.id).path
+            assert path is not None and not (Path(path) / "run.sh").stat().st_mode & 0o111
+            await ann.blobs.verify(transfer.id)
+            (Path(path) / "run.sh").write_text("#!/bin/sh\necho other\n")
+            with pytest.raises(UsageError):
+                await ann.blobs.verify(transfer.id)
+
+    run(main())

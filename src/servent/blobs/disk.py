@@ -33,6 +33,7 @@ from servent.blobs.scan import PARTIAL_PREFIX
 from servent.errors import BadMessage, DiskTrouble, UsageError
 
 _WRITE: int = os.O_RDWR | os.O_CREAT
+MODE = 0o666  # less the umask: no peer makes a file here executable, whatever its collection says
 _CHECK_BYTES = 64 * 1024 * 1024  # of one file that one thread checks at a time
 
 
@@ -208,7 +209,7 @@ class Partial:
 
     def _open_big(self, index: int) -> int:
         file = self.collection.files[index]
-        handle = self._data.open(self._paths[index], _WRITE, _mode(file))
+        handle = self._data.open(self._paths[index], _WRITE, MODE)
         if os.fstat(handle).st_size != file.size:
             os.ftruncate(handle, file.size)
         return handle
@@ -252,7 +253,7 @@ class Partial:
     def _write(self, index: int, offset: int, data: Buffer) -> None:
         if self._whole(index):
             flags = os.O_WRONLY | os.O_CREAT  # not O_TRUNC: a second writer must not empty what is there
-            handle = self._data.open(self._paths[index], flags, _mode(self.collection.files[index]))
+            handle = self._data.open(self._paths[index], flags, MODE)
             try:
                 write_at(handle, data, 0)
                 if os.fstat(handle).st_size != len(data):
@@ -439,8 +440,8 @@ class Partial:
             wanted = range(len(self.collection.files)) if files is None else files
             self._all_there(wanted)
             for index in wanted:
-                if (file := self.collection.files[index]).size == 0:
-                    os.close(self._data.open(self._paths[index], _WRITE, _mode(file)))
+                if self.collection.files[index].size == 0:
+                    os.close(self._data.open(self._paths[index], _WRITE, MODE))
             self._handles.close()
             try:
                 end = Ending(self.collection, self.folder, self._paths, wanted)
@@ -494,7 +495,3 @@ def unfinished(to: Path) -> list[Path]:
         return sorted(path for path in to.iterdir() if path.name.startswith(PARTIAL_PREFIX))
     except OSError:
         return []
-
-
-def _mode(file: info.File) -> int:
-    return 0o777 if file.executable else 0o666

@@ -226,7 +226,9 @@ class Shares:
         entry = self._entries.get(infohash.hex())
         if entry is None or entry.holding is None:
             raise NotFound("it is not on this machine any more")
-        if not isinstance(entry.holding.source, Seed) or is_canonical(entry.holding.collection):
+        collection = entry.holding.collection
+        marked = any(file.executable for file in collection.files)  # which fetched files never are
+        if not isinstance(entry.holding.source, Seed) or is_canonical(collection) or marked:
             await self._verify_files(entry, entry.holding)
             return
         try:
