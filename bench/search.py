@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,7 @@ def vocabulary(dice: random.Random) -> list[str]:
 def records(count: int, dice: random.Random) -> Iterator[tuple[IndexRow, bytes, float]]:
     """Files as a library has them: what is indexed, the root, the time."""
     known = vocabulary(dice)
-    weights = [1 / (rank + 3) for rank in range(VOCABULARY)]
-    total, cumulative = 0.0, []
-    for weight in weights:
-        cumulative.append(total := total + weight)
+    cumulative = list(accumulate(1 / (rank + 3) for rank in range(VOCABULARY)))
     folder, title, artist = "", "", ""
     for number in range(1, count + 1):
         drawn = dice.choices(known, cum_weights=cumulative, k=12)

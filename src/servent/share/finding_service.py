@@ -64,6 +64,15 @@ class Finding:
             offer_folder=offer_folder,
             samples=lambda: self.compare,
         )
+        self._indexed = (0, 0)
+        library.on_change(self._changed)
+
+    def _changed(self) -> None:
+        """The library says that something of it changed; what is hashed is indexed."""
+        view = self._library.view()
+        before, self._indexed = self._indexed, (view.hashed_files, view.hashed_bytes)
+        if self._indexed != before and view.hashed_files:
+            self.search.gained()
 
     async def run(self) -> None:
         """Until cancelled."""

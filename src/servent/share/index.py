@@ -27,6 +27,7 @@ STEPS = (
         tokenize = 'ascii', prefix = '2 3 4', columnsize = 0
     );
     """,
+    "INSERT INTO found (found, rank) VALUES ('automerge', 8);",  # a fifth less to write than with 4, as fast to read
 )
 MOST_EXT = 16  # characters of an ending that counts as one
 

@@ -1,8 +1,7 @@
 """Questions to the library: a query becomes FTS5's language and SQL, ranked, with a ceiling on the cost. Pure.
 
-Ranking all matches of a common word in a million files takes 0.7 s. So at most 2,000 of each kind are looked at, newest
-files first: all words in a row in the name, all in the name, all in name and tags, all anywhere; the best 300 of
-these are then read and scored.
+Ranking all matches of a common word in a million files takes 0.7 s. So when there are more than 2,000, only the newest
+are looked at, first those that have every word in the name, and 400 of them are read and scored.
 What is handed to FTS5 is made of folded words in quotes and of our own marks, never of what was typed.
 """
 
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
     import sqlite3
 
 MOST_RANKED = 2_000  # matches of one kind; see above
-MOST_SCORED = 300  # read from disk and scored at once, best kind first
+MOST_SCORED = 400  # of more matches than that: read from disk, which takes 2 us each, and scored
+_FARTHER = 4  # how much farther back than the newest matches names are looked through
 _OCTAVES = 10  # a span of more powers of two is left to the exact check: most files are in it
 _LARGE = 20  # powers of two; files from 512 KiB on are few enough to be looked up, however wide the span
 _FETCH = 500  # rows looked up at once, below SQLite's 999 parameters
@@ -53,17 +53,6 @@ def match(query: Query, folders: Collection[int] | None, where: str = "") -> str
     `where`: in which columns words that name no field must stand; "" for any.
     """
     wanted = [_term(term, term.field or where) for term in query.terms]
-    return _filtered(wanted, query, folders)
-
-
-def match_in_a_row(query: Query, folders: Collection[int] | None) -> str:
-    """The same for all words next to each other in the name."""
-    last = query.terms[-1]
-    words = Term(tuple(word for term in query.terms for word in term.words), last.prefix)
-    return _filtered([_term(words, "name")], query, folders)
-
-
-def _filtered(wanted: list[str], query: Query, folders: Collection[int] | None) -> str:
     wanted += [_marks(map(kind_mark, sorted(query.kinds)))] * bool(query.kinds)
     wanted += [_marks(map(ext_mark, sorted(query.exts)))] * bool(query.exts)
     low, high = octave(query.least), octave(query.most)
@@ -141,20 +130,13 @@ def search(
     """The best `limit` hashed files that answer `query`, best first. `folders`: only in these; None: in all."""
     if folders is not None and not folders:
         return Answer([], False)
-    ids = _ids(db, match(query, folders), cap)
+    text = match(query, folders)
+    ids = _ids(db, text, cap)
     more = len(ids) >= cap
-    if len(ids) > MOST_SCORED:
-        free = [not term.field for term in query.terms]
-        better: list[int] = []
-        if all(free) and len(free) > 1:
-            better += _ids(db, match_in_a_row(query, folders), cap)
-        if any(free):
-            better += _ids(db, match(query, folders, "name"), cap)
-            if len(better) < MOST_SCORED:
-                better += _ids(db, match(query, folders, "{name title artist album}"), cap)
-        ids = list(dict.fromkeys(better + ids))
+    if more:
+        ids = _newest(db, query, folders, text, cap)
     rows: list[FileRow] = []
-    size = max(MOST_SCORED, limit)
+    size = max(MOST_SCORED, limit) if more else cap
     for start in range(0, len(ids), size):
         if len(rows) > limit:
             break
@@ -164,8 +146,22 @@ def search(
 
 
 def _ids(db: sqlite3.Connection, text: str, cap: int) -> list[int]:
-    found = db.execute("SELECT rowid FROM found WHERE found MATCH ? ORDER BY rowid DESC LIMIT ?", (text, cap))
+    """In the order that costs FTS5 least; some, when there are more than `cap`."""
+    found = db.execute("SELECT rowid FROM found WHERE found MATCH ? LIMIT ?", (text, cap))
     return [row[0] for row in found]
+
+
+def _newest(
+    db: sqlite3.Connection, query: Query, folders: Collection[int] | None, text: str, cap: int
+) -> list[int]:
+    """Of more than can be ranked: the newest that have all words in the name, then the newest."""
+    question = "SELECT rowid FROM found WHERE found MATCH ? AND rowid >= ? ORDER BY rowid DESC LIMIT ?"
+    newest = [row[0] for row in db.execute(question, (text, 0, cap))]
+    if not newest or not any(not term.field for term in query.terms):
+        return newest
+    oldest = newest[0] - _FARTHER * (newest[0] - newest[-1])
+    named = db.execute(question, (match(query, folders, "name"), max(0, oldest), cap))
+    return list(dict.fromkeys([*(row[0] for row in named), *newest]))
 
 
 def _scored(db: sqlite3.Connection, query: Query, ids: Sequence[int]) -> list[tuple[int, float]]:

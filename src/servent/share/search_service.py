@@ -261,7 +261,7 @@ class Search:
         self._finders.append(finder)
 
     def on_new(self, callback: Callable[[], None]) -> None:
-        """Call `callback` on the loop when the own index has gained files."""
+        """Call `callback` on the loop when the own index may have gained files; at most about twice a second."""
         self._gained.append(callback)
 
     def gained(self) -> None:
