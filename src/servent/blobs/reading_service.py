@@ -132,11 +132,13 @@ class Reading:
                             return data
                     elif row.state == "complete":
                         return await asyncio.to_thread(self._read_final, row, offset, size)
-                    else:
+                    elif row.state in ENDED or row.state == "paused":
                         raise WorldError(
                             f"{row.name} is not being fetched: {row.reason or row.state}",
                             advice="Resume the transfer.",
                         )
+                    else:  # its turn is still to come
+                        await asyncio.sleep(0.05)
         except TimeoutError:
             raise WorldError(
                 f"nothing came for {READ_WITHIN:.0f} s", advice="The transfer's row says what it waits for."
