@@ -158,10 +158,15 @@ class Swarm:
             self._owe(source, ask, now)
             asks.append(ask)
 
+    def _most(self, source: Source) -> int:
+        """Bytes of one request: a quarter of a second, so that what a slow source sends comes in a steady flow."""
+        window = source.window
+        return min(self._largest_ask, max(self._largest, int(0.25 * window.rate or window.size / 8)))
+
     def _room(self, source: Source) -> int:
         """Bytes it may be asked for now. A quarter of the window is waited for, so that requests stay big."""
         window = max(int(source.window.size), 2 * self._largest)
-        enough = min(window // 4, self._largest_ask)
+        enough = min(window // 4, self._most(source))
         most = max(self._memory, 2 * self._largest * len(self._sources))  # else big pieces starve some
         memory = most - self._owed_bytes - self._held_bytes
         if not source.owed:
@@ -179,7 +184,7 @@ class Swarm:
         if not able or self.only_front:
             return None
         if self.in_order:
-            return self._run(able, 0, lowest(able), min(room, self._largest_ask))
+            return self._run(able, 0, lowest(able), min(room, self._most(source)))
         rarest = self._rarity.rarest(able)
         at = source.next_piece
         if at < 0 or at >= self.pieces or not rarest >> at & 1:
@@ -187,7 +192,7 @@ class Swarm:
             if not start:
                 start, skip = rarest, 0
             at = skip + (start & -start).bit_length() - 1
-        return self._run(able, rarest, at, min(room, self._largest_ask))
+        return self._run(able, rarest, at, min(room, self._most(source)))
 
     def _run(self, able: int, rarest: int, at: int, room: int) -> Ask:
         return run_around(self._at, able, rarest, at, room)
@@ -198,7 +203,7 @@ class Swarm:
         skip = int(self._end.ahead_of(source) if len(self._sources) > 1 else 0)
         at = self._front.first(able, skip)
         if at is not None:
-            return self._run(able, 0, at, min(room, self._largest_ask))
+            return self._run(able, 0, at, min(room, self._most(source)))
         if source.slow or len(self._sources) < 2:
             return None
         ask = self._end.rescue(source, self._front.soonest(), now)

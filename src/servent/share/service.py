@@ -9,11 +9,13 @@ from functools import partial
 from pathlib import Path
 
 from servent.blobs.service import Blobs
-from servent.identity import PeerId
+from servent.identity import Identity, PeerId
+from servent.net import ticket as tickets
 from servent.net.peers import Peers
 from servent.share import index, rows, shelves
 from servent.share.codes_service import Codes
 from servent.share.content_service import ContentService
+from servent.share.feeds_service import Feeds
 from servent.share.finding_service import Finding
 from servent.share.getting_service import Getting
 from servent.share.library_service import Library, moving
@@ -34,6 +36,7 @@ class Share:
     Args:
         store: the node's database, not open yet: what cannot be made again (folders' settings, wishes, feeds, blocks).
         library: a database of its own for the files (`library.db`), not open yet; closed by `close`.
+        identity: signs our feeds.
         meeting: what hand-overs by code need of the node.
     """
 
@@ -45,6 +48,7 @@ class Share:
         store: Store,
         library: Store,
         data_dir: Path,
+        identity: Identity,
         meeting: Meeting,
         *,
         wall: Callable[[], float] = time.time,
@@ -59,6 +63,14 @@ class Share:
         library.migrate(shelves.ROOM, shelves.STEPS)
         self.safety = SafetyService(peers, trust, store, wall=wall)
         self.meet = MeetService(peers)
+        self.feeds = Feeds(
+            peers,
+            blobs,
+            store,
+            identity,
+            lambda: tickets.encode(tickets.Ticket(meeting.address(), meeting.name())),
+            wall=wall,
+        )
         self.codes = Codes(peers, trust, blobs, store, meeting, wall=wall)
         self.library = Library(store, library, trust, data_dir, wall=wall, busy=partial(moving, blobs))
         self.folders_for: Callable[[PeerId], frozenset[int]] = self.library.folders_for
@@ -88,6 +100,7 @@ class Share:
         await self.safety.open()
         self.meet.open()
         await self.codes.open()
+        await self.feeds.open()
         await self.wishes.open()
         self.kept_wishes.open()
         for grew in (self.wishes.grew, self.kept_wishes.grew):
@@ -104,6 +117,7 @@ class Share:
             tasks.create_task(self.library.run(), name="library")
             tasks.create_task(self.finding.run(), name="finding")
             tasks.create_task(self.codes.run(), name="codes")
+            tasks.create_task(self.feeds.run(), name="feeds")
             tasks.create_task(self.wishes.run(), name="wishes")
             tasks.create_task(self.kept_wishes.run(), name="wishes of others")
             tasks.create_task(self.getting.run(), name="previews")
@@ -111,6 +125,7 @@ class Share:
     async def close(self) -> None:
         """Stop every part; the files of others stay with `blobs`."""
         self.finding.close()
+        await self.feeds.close()
         await self.codes.close()
         self.kept_wishes.close()
         await self.wishes.close()
