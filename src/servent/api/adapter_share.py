@@ -7,6 +7,7 @@ from typing import Any, NoReturn, cast
 
 from servent.api import face_share
 from servent.api.adapter_codes import CodesPart
+from servent.api.adapter_feeds import FeedsPart
 from servent.api.adapter_getting import GettingPart
 from servent.api.adapter_library import LibraryPart
 from servent.api.adapter_safety import SafetyPart
@@ -57,7 +58,7 @@ class SharingFace:
         self.remove_wish = wishes.remove_wish
         self.wish_matches = wishes.wish_matches
 
-        feeds = cast(face_share.FeedFace, _NotBuilt("publishing and following"))
+        feeds: face_share.FeedFace = FeedsPart(node)
         self.feeds = feeds.feeds
         self.publish = feeds.publish
         self.publish_again = feeds.publish_again
