@@ -322,6 +322,9 @@ class FakeNode(FakeShare):
     def transfers(self) -> list[schema.Transfer]:
         return [self._now(transfer) for transfer in self._transfers]
 
+    def transfer_ids(self) -> list[str]:
+        return list(self._transfers)
+
     def some_transfers(self, ids: Sequence[str]) -> list[schema.Transfer]:
         return [self._now(transfer) for transfer in ids if transfer in self._transfers]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from servent.api import face_share, schema, server
+from servent.api import face_share, looking, schema, server
 from servent.api import schema_getting as getting
 from servent.api import schema_share as share
 from servent.api.client import ApiError, Client
@@ -397,6 +397,6 @@ def test_a_part_that_is_not_well_leaves_the_others_their_events(tmp_path: Path) 
     ctx = Context(Unwell(tmp_path), Keys("t" * 43), Bus(0), "0.1.0")
     listener = ctx.bus.listen(schema.TOPICS, lambda: None)
     assert listener is not None
-    server.look(ctx, frozenset(schema.TOPICS))
+    asyncio.run(looking.look(ctx, frozenset(schema.TOPICS)))
     told = {json.loads(event)["topic"] for _, event in listener.take()}
     assert "feeds" not in told and {"wishes", "folders", "status"} <= told

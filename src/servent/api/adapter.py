@@ -73,10 +73,7 @@ class NodeFace(Files, SharingFace):
     def status(self) -> schema.Status:
         node = self._node
         peers = [peer for peer in node.peers.view() if peer.since is not None]
-        moving = self.transfers()
-        down = sum(t.rate_bytes_per_s for t in moving if t.direction == "down" and t.state == "active")
-        up = sum(t.rate_bytes_per_s for t in moving if t.direction == "up" and t.state == "active")
-        waiting = ("connecting", "metadata", "queued", "paused", "checking")
+        moving = node.blobs.sums()
         return schema.Status(
             id=str(node.peer),
             short_id=node.peer.short,
@@ -93,13 +90,9 @@ class NodeFace(Files, SharingFace):
                 direct=sum(peer.path == "direct" for peer in peers),
                 relayed=sum(peer.path == "relayed" for peer in peers),
             ),
-            transfers=schema.TransferCounts(
-                active=sum(t.state == "active" for t in moving),
-                waiting=sum(t.state in waiting for t in moving),
-                done=sum(t.state == "complete" for t in moving),
-            ),
-            up_bytes_per_s=up,
-            down_bytes_per_s=down,
+            transfers=schema.TransferCounts(active=moving.active, waiting=moving.waiting, done=moving.done),
+            up_bytes_per_s=moving.up_bytes_per_s,
+            down_bytes_per_s=moving.down_bytes_per_s,
         )
 
     def id(self) -> schema.NodeId:

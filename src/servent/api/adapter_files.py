@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from servent.api import schema, settings
 from servent.blobs.views import Limits, ShareView, SourceView, TransferView
-from servent.errors import NotFound, ServentError, UsageError
+from servent.errors import ServentError, UsageError
 from servent.net import ticket as tickets
 from servent.node import Node
 
@@ -85,11 +84,10 @@ class Files:
         return [transfer_of(view) for view in self._node.blobs.transfers()]
 
     def some_transfers(self, ids: Sequence[str]) -> list[schema.Transfer]:
-        found = []
-        for id in ids:
-            with contextlib.suppress(NotFound):  # it has left the list since
-                found.append(transfer_of(self._node.blobs.transfer(id)))
-        return found
+        return [transfer_of(view) for view in self._node.blobs.some_transfers(ids)]
+
+    def transfer_ids(self) -> list[str]:
+        return self._node.blobs.transfer_ids()
 
     async def pause(self, transfer: str) -> None:
         await self._node.blobs.pause(transfer)

@@ -22,7 +22,7 @@ import msgspec
 import psutil
 
 import servent
-from servent.api import routes_node, server
+from servent.api import looking, routes_node, server
 from servent.api.client import API_FILE
 from servent.api.context import Context
 from servent.api.daemon_options import Options
@@ -147,7 +147,7 @@ async def _serving(ctx: Context, options: Options) -> AsyncIterator[WebProcess |
         note()
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(http.serve(sockets=[listening]), name="api: http")
-            pumping = tasks.create_task(server.pump(ctx), name="api: events")
+            pumping = tasks.create_task(looking.pump(ctx), name="api: events")
             thrift = tasks.create_task(be_thrifty(), name="api: give memory back")
             paging = None
             wanted = configured.web.enabled if options.web is None else options.web

@@ -7,7 +7,7 @@ milliseconds, so a client of an earlier run asks for numbers long gone and is to
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -85,11 +85,32 @@ class Bus:
 
     def table(self, topic: Topic, rows: Sequence[Row], key: str = "id") -> Event | None:
         """Publish the rows that are new or different, and the keys that are gone; nothing if all is the same."""
-        fresh = {str(row[key]): row for row in rows}
-        known = self._tables.get(topic, {})
-        changed = [row for name, row in fresh.items() if known.get(name) != row]
-        gone = [name for name in known if name not in fresh]
-        self._tables[topic] = fresh
+        changed = self.fresh(topic, rows, key)
+        return self.tell(topic, changed, self.drop(topic, {str(row[key]) for row in rows}))
+
+    # the same in steps, for tables that are too long for one go
+
+    def fresh(self, topic: Topic, rows: Sequence[Row], key: str = "id") -> list[Row]:
+        """Take these rows into the table; those of them that are new or different, to be told."""
+        known = self._tables.setdefault(topic, {})
+        changed = []
+        for row in rows:
+            name = str(row[key])
+            if known.get(name) != row:
+                known[name] = row
+                changed.append(row)
+        return changed
+
+    def drop(self, topic: Topic, kept: Container[str]) -> list[str]:
+        """Take out of the table what is not in `kept`; the keys, to be told."""
+        known = self._tables.setdefault(topic, {})
+        gone = [name for name in known if name not in kept]
+        for name in gone:
+            del known[name]
+        return gone
+
+    def tell(self, topic: Topic, changed: Sequence[Row], gone: Sequence[str] = ()) -> Event | None:
+        """Publish what `fresh` and `drop` gave; nothing if all is the same."""
         if not changed and not gone:
             return None
         return self.publish(topic, {"full": False, "items": changed, "gone": gone})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import mimetypes
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from typing import Any, Self
 
 import msgspec
@@ -35,9 +35,10 @@ from servent.api.events import Bus, Listener
 from servent.api.guard import API_CSP, Guard
 from servent.api.keys import includes
 from servent.api.lane import lane
+from servent.api.looking import look
 from servent.api.routing import ProblemError, openapi, problem_of, respond, routes_for
-from servent.api.schema import API, TOPICS, EventQuery, Problem, Scope, Topic
-from servent.errors import ServentError, UsageError
+from servent.api.schema import API, TOPICS, EventQuery, Problem, Scope
+from servent.errors import UsageError
 
 log = logging.getLogger("servent.api")
 
@@ -56,7 +57,6 @@ COLLECTIONS = (
     streaming.routes,
 )
 OPEN_PATHS = (f"{API}/ping",)
-UPDATES_EVERY = 0.5  # s; 2 Hz: faster is not read, and every update costs the page
 KEEP_ALIVE = 15.0  # s; comments on an idle event stream, so that a dead client is noticed
 DOCS_CSP = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
@@ -111,60 +111,25 @@ def build(ctx: Context) -> Guard:
 # events
 
 
-def look(ctx: Context, topics: frozenset[str]) -> None:
-    """Bring the bus up to date for these topics."""
-    tables: dict[Topic, Callable[[], Sequence[msgspec.Struct]]] = {
-        "peers": ctx.node.peers,
-        "transfers": ctx.node.transfers,
-        "shares": ctx.node.shares,
-        "networks": ctx.node.networks,
-        "folders": ctx.node.folders,
-        "wishes": ctx.node.wishes,
-        "feeds": ctx.node.feeds,
-        "codes": ctx.node.codes,
-    }
-    for topic, rows in tables.items():
-        if topic in topics:
-            try:
-                ctx.bus.table(topic, [msgspec.to_builtins(row) for row in rows()])
-            except ServentError as wrong:  # one part that is not well leaves the others theirs
-                log.debug("%s could not be read: %s", topic, wrong)
-    if "reach" in topics:
-        ctx.bus.object("reach", msgspec.to_builtins(ctx.node.reach()))
-    if "status" in topics:
-        ctx.bus.object("status", msgspec.to_builtins(routes_node.full_status(ctx)))
-
-
-async def pump(ctx: Context) -> None:
-    """Twice a second, tell listeners what changed; costs nothing while nobody listens. Also measures lag."""
-    loop = asyncio.get_running_loop()
-    worst, since = 0.0, loop.time()
-    while True:
-        due = loop.time() + UPDATES_EVERY
-        await asyncio.sleep(UPDATES_EVERY)
-        worst = max(worst, loop.time() - due)
-        if loop.time() - since >= 1.0:
-            ctx.lag, worst, since = worst, 0.0, loop.time()
-        wanted = ctx.bus.wanted
-        if wanted:
-            try:
-                look(ctx, wanted)
-            except Exception:  # a view that fails must not end the stream; the cause is in the log
-                log.exception("the state of the node could not be read")
-
-
 class _Ears:
     """A listener with an asyncio event, as a context."""
 
-    def __init__(self, ctx: Context, query: EventQuery, scope: Scope | None) -> None:
+    def __init__(self, bus: Bus, listener: Listener, ready: asyncio.Event) -> None:
+        self._bus, self._listener, self._ready = bus, listener, ready
+
+    @classmethod
+    async def open(cls, ctx: Context, query: EventQuery, scope: Scope | None) -> Self:
+        """Hears everything from now on; the first messages are what is known already.
+
+        Raises:
+            UsageError: no such topic. ProblemError: not with this token, or too many listen already.
+        """
         topics = frozenset(part.strip() for part in query.topics.split(",") if part.strip())
         unknown = topics - set(TOPICS)
         if unknown:
             raise UsageError(
                 f"no such topic: {', '.join(sorted(unknown))}", advice=f"There are {', '.join(TOPICS)}."
             )
-        self._bus: Bus = ctx.bus
-        self._ready = asyncio.Event()
         if scope is None or not includes(scope, "control"):  # whoever reads a code can use it
             if "codes" in topics:
                 raise ProblemError(
@@ -177,8 +142,9 @@ class _Ears:
                 )
             topics = topics or frozenset(TOPICS) - {"codes"}
         topics = topics or frozenset(TOPICS)
-        look(ctx, topics)
-        listener = ctx.bus.listen(topics, self._ready.set, query.since)
+        await look(ctx, topics)
+        ready = asyncio.Event()
+        listener = ctx.bus.listen(topics, ready.set, query.since)
         if listener is None:
             raise ProblemError(
                 Problem(
@@ -188,7 +154,7 @@ class _Ears:
                     detail="64 others listen to events already",
                 )
             )
-        self._listener: Listener = listener
+        return cls(ctx.bus, listener, ready)
 
     def __enter__(self) -> Self:
         return self
@@ -220,7 +186,7 @@ def _sse(ctx: Context) -> Any:
     async def stream(request: Request) -> Response:
         try:
             query = _query(dict(request.query_params), request.headers.get("last-event-id"))
-            ears = _Ears(ctx, query, request.scope.get("servent_scope"))
+            ears = await _Ears.open(ctx, query, request.scope.get("servent_scope"))
         except (UsageError, ProblemError) as wrong:
             return respond(problem_of(wrong))
 
@@ -243,7 +209,7 @@ def _socket(ctx: Context) -> Any:
     async def stream(socket: WebSocket) -> None:
         try:
             query = _query(dict(socket.query_params), None)
-            ears = _Ears(ctx, query, socket.scope.get("servent_scope"))
+            ears = await _Ears.open(ctx, query, socket.scope.get("servent_scope"))
         except (UsageError, ProblemError) as wrong:
             await socket.accept()
             await socket.close(1008, problem_of(wrong).detail[:100])

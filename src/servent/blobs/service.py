@@ -12,7 +12,10 @@ from typing import Literal
 
 from servent.blobs import rows, wire
 from servent.blobs.download_service import Download
-from servent.blobs.kit_service import Aids, Assistant, Finder, Kit
+from servent.blobs.governor_service import Governor
+from servent.blobs.history import Entry
+from servent.blobs.hook_service import Hook
+from servent.blobs.kit_service import Aids, Ancestry, Assistant, Finder, Kit
 from servent.blobs.lanes_hasher import Arena, Hasher
 from servent.blobs.lanes_intake import Mailbox, workers
 from servent.blobs.lanes_listen import Listener
@@ -20,15 +23,18 @@ from servent.blobs.lanes_pace import Buffers, Pace
 from servent.blobs.lanes_tls import Certificate
 from servent.blobs.ledger_service import Ledger
 from servent.blobs.magnet import Magnet, magnet
+from servent.blobs.many_service import Action, act, move
+from servent.blobs.moving_service import Mover
 from servent.blobs.places import Place
 from servent.blobs.polite_service import Polite
+from servent.blobs.queueing import Queue
 from servent.blobs.resolving_service import Resolver
 from servent.blobs.rows import How, Row
 from servent.blobs.shares_service import Shares
 from servent.blobs.slots import Slots
 from servent.blobs.transfers_service import PLAIN, Transfers
 from servent.blobs.uploads_service import Holding, Uploads
-from servent.blobs.views import Limits, Settings, ShareView, TransferView
+from servent.blobs.views import Limits, Settings, ShareView, Sums, TransferView
 from servent.blobs.who_service import Who
 from servent.errors import NotFound, WorldError
 from servent.identity import PeerId
@@ -41,6 +47,8 @@ log = logging.getLogger(__name__)
 
 MEMORY_BYTES = 32 * 1024 * 1024  # of pieces that came and are not written yet, all downloads together
 TIDY_EVERY = 30.0  # s
+
+PLAIN_QUEUE = Queue()
 
 
 class Blobs:
@@ -62,6 +70,7 @@ class Blobs:
         settings: Settings,
         download_dir: Path,
         *,
+        queue: Queue = PLAIN_QUEUE,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._peers, self._trust, self._store, self._settings = peers, trust, store, settings
@@ -70,8 +79,8 @@ class Blobs:
         loop = asyncio.get_running_loop()
         self._clock = loop.time
         self._mail = Mailbox(loop)
-        self._limits = Limits.of(settings)
-        self._pace = Pace(self._clock, self._limits.rates())
+        self._first_limits, self._first_queue = Limits.of(settings), queue
+        self._pace = Pace(self._clock, self._first_limits.rates())
         self.polite = Polite(peers, self._pace, enabled=settings.polite, target=settings.target_ms / 1000)
         self._arena = Arena(MEMORY_BYTES)
         self._buffers = Buffers(MEMORY_BYTES, self._arena.view)
@@ -84,6 +93,9 @@ class Blobs:
         self._shares: Shares
         self._transfers: Transfers
         self._ledger: Ledger
+        self._governor: Governor
+        self._hook: Hook
+        self._mover: Mover
         self._callbacks: list[Callable[[], None]] = []
         self._closing = False
         store.migrate(rows.ROOM, rows.STEPS)
@@ -96,7 +108,7 @@ class Blobs:
         Raises:
             DiskTrouble, StoreTrouble: it cannot be read.
         """
-        slots = Slots(self._limits.upload_slots)
+        slots = Slots(self._first_limits.upload_slots)
         if self._settings.bulk:
             try:
                 certificate = await asyncio.to_thread(Certificate)
@@ -125,9 +137,22 @@ class Blobs:
         )
         self._ledger = Ledger(self._store, self._uploads, self._wall, who.name)
         self._transfers.note = self._ledger.add
+        self._governor = Governor(
+            self._pace,
+            self._uploads,
+            self._transfers,
+            self._first_limits,
+            self._first_queue,
+            self._wall,
+            self._told,
+        )
+        self._hook = Hook(lambda: self._governor.queue.on_complete, self._transfers.remark)
+        self._transfers.completed = self._hook.completed
+        self._mover = Mover(self._shares)
         await self._ledger.load()
         await self._shares.load()
         await self._transfers.load()
+        self._governor.apply()
         self._peers.serve(wire.SERVICE, self._uploads.handle, audience="network")
 
     async def run(self) -> None:
@@ -137,6 +162,8 @@ class Blobs:
                 tasks.create_task(self._uploads.run(), name="uploads")
                 tasks.create_task(self._transfers.run(), name="transfers")
                 tasks.create_task(self._ledger.run(), name="write down what moved")
+                tasks.create_task(self._governor.run(), name="the schedule")
+                tasks.create_task(self._hook.run(), name="commands after downloads")
                 tasks.create_task(self._tidy(), name="give memory back")
                 tasks.create_task(self.polite.run(), name="a good neighbour")
                 if self._listener is not None:
@@ -221,6 +248,10 @@ class Blobs:
         """Ask `finder(roots)` which contents this machine has before they are fetched. After `open`."""
         self._aids.copies = finder
 
+    def alike_with(self, ancestry: Ancestry) -> None:
+        """Ask `ancestry` for older versions of what is fetched: pieces that did not change are not fetched again."""
+        self._aids.alike = ancestry
+
     def assist_with(self, assistant: Assistant) -> None:
         """Have `assistant(session, collection)` ask peers who know nothing of a collection for what they have of it."""
         self._aids.assist = assistant
@@ -263,6 +294,18 @@ class Blobs:
         """Everything that moves, waits, or has ended lately: downloads, then uploads."""
         return self._transfers.views()
 
+    def transfer_ids(self) -> list[str]:
+        """Of all of them. Cheap, however many there are."""
+        return self._transfers.ids()
+
+    def some_transfers(self, ids: Sequence[str]) -> list[TransferView]:
+        """Those of `ids` that there are, in that order."""
+        return self._transfers.some(ids)
+
+    def sums(self) -> Sums:
+        """All transfers in five numbers."""
+        return self._transfers.sums()
+
     def transfer(self, id: str) -> TransferView:
         """One of them. Raises NotFound."""
         return self._transfers.view(id)
@@ -302,7 +345,7 @@ class Blobs:
     # -- limits
 
     def limits(self) -> Limits:
-        return self._limits
+        return self._governor.limits
 
     async def set_limits(self, limits: Limits) -> None:
         """Replace all limits, at once, and for the next start.
@@ -310,10 +353,52 @@ class Blobs:
         Raises:
             UsageError: a rate that is not above zero, or fewer than one slot.
         """
-        limits.check()
-        self._limits = limits
-        self._pace.set(limits.rates())
-        self._uploads.apply(self._uploads.slots.resize(limits.upload_slots, self._clock()))
+        self._governor.set_limits(limits)
+
+    def queue(self) -> Queue:
+        """How transfers share this machine and its line."""
+        return self._governor.queue
+
+    def set_queue(self, queue: Queue) -> None:
+        """Replace all of it, at once. Raises UsageError."""
+        self._governor.set_queue(queue)
+
+    @property
+    def queue_words(self) -> str:
+        """What holds at this moment, as a sentence."""
+        return self._governor.words
+
+    # -- many, and moving
+
+    async def order(
+        self,
+        id: str,
+        *,
+        priority: rows.Priority | None = None,
+        place: int | None = None,
+        foreground: bool | None = None,
+        in_order: bool | None = None,
+    ) -> None:
+        """Change how a download is fetched. `place`: 0 is the front of its priority. Raises NotFound."""
+        await self._transfers.order(
+            id, priority=priority, place=place, foreground=foreground, in_order=in_order
+        )
+
+    async def act(self, action: Action, ids: Sequence[str] = ()) -> tuple[int, list[str]]:
+        """One action for many downloads, all that it fits when `ids` is empty. Returns how many, and those it failed for."""
+        return await act(self._transfers, action, ids)
+
+    async def move(self, id: str, to: Path | None = None, name: str | None = None) -> None:
+        """Move or rename a download; what is complete is served meanwhile. Raises as `Mover.move`, NotFound."""
+        await move(self._transfers, self._mover, id, to, name)
+
+    async def history(self, text: str, direction: str, offset: int, limit: int) -> tuple[list[Entry], int]:
+        """What ended, newest first, and how many there are. Raises StoreTrouble."""
+        return await self._ledger.find(text, direction, offset, limit)
+
+    async def clear_history(self) -> None:
+        """Forget what was moved."""
+        await self._ledger.clear()
 
     def speeds(self) -> tuple[float, float]:
         """Bytes per second up and down now."""

@@ -19,7 +19,8 @@ from servent.blobs.magnet import Magnet, parse_magnet
 from servent.blobs.rows import How, Row
 from servent.blobs.running_service import Runs
 from servent.blobs.shares_service import Shares
-from servent.blobs.views import TransferView, download_view, link_of, upload_view
+from servent.blobs.uploads_service import Upload
+from servent.blobs.views import Sums, TransferView, download_view, link_of, upload_id, upload_view
 from servent.blobs.who_service import Who
 from servent.errors import NotFound, UsageError, WorldError
 from servent.identity import PeerId
@@ -193,7 +194,7 @@ class Transfers:
 
         What is complete already stays where it is. Raises NotFound, UsageError: no such files.
         """
-        row = self._row(id)
+        row = self.row(id)
         if (download := self.runs.get(id)) is not None and download.over:
             await self.runs.end_of([row])
         count = row.files or (len(parse(row.info, row.infohash).files) if row.info is not None else 0)
@@ -221,7 +222,7 @@ class Transfers:
 
     def download_of(self, id: str) -> tuple[Row, Download | None]:
         """A download's row, and its run while it runs. Raises NotFound."""
-        row = self._row(id)
+        row = self.row(id)
         return row, self.runs.get(id)
 
     def previews(self) -> list[Row]:
@@ -230,22 +231,55 @@ class Transfers:
 
     def views(self) -> list[TransferView]:
         """Everything that moves, waits, or has ended lately: downloads, then uploads."""
+        return self.some(self.ids())
+
+    def ids(self) -> list[str]:
+        """Of all of them, in that order. Cheap: nothing of a transfer is looked at."""
+        return [*self.rows, *map(upload_id, self._shown())]
+
+    def some(self, ids: Sequence[str]) -> list[TransferView]:
+        """Those of `ids` that there still are, in that order."""
         now = self._clock()
-        views = [self._view(row, now) for row in self.rows.values()]
-        shown = [one for one in self._uploads.uploads.values() if one.interested or one.lane]
-        return views + [upload_view(one, now, self._who.name, self._who.path) for one in shown]
+        uploads = {}
+        if any(id.startswith("up-") for id in ids):
+            uploads = {upload_id(one): one for one in self._uploads.uploads.values()}
+        found, etas = [], self.runs.etas(now)
+        for id in ids:
+            if (row := self.rows.get(id)) is not None:
+                found.append(self._view(row, now, etas))
+            elif (upload := uploads.get(id)) is not None:
+                found.append(upload_view(upload, now, self._who.name, self._who.path))
+        return found
+
+    def sums(self) -> Sums:
+        """All of them in five numbers, without looking at each as closely as `views`."""
+        now = self._clock()
+        uploads = self._shown()
+        active = [row for row in self.rows.values() if row.state == "active"]
+        running = [one for row in active if (one := self.runs.get(row.id)) is not None]
+        sending = [one for one in uploads if one.slot]
+        ended = sum(row.state in rows.ENDED for row in self.rows.values())
+        return Sums(
+            down_bytes_per_s=sum(one.meter.rate(now) for one in running),
+            up_bytes_per_s=sum(one.meter.rate(now) for one in sending),
+            active=len(active) + len(sending),
+            waiting=len(self.rows) - ended - len(active) + len(uploads) - len(sending),
+            done=sum(row.state == "complete" for row in self.rows.values()),
+        )
+
+    def _shown(self) -> list[Upload]:
+        return [one for one in self._uploads.uploads.values() if one.interested or one.lane]
 
     def view(self, id: str) -> TransferView:
         """One of them. Raises NotFound."""
         if id in self.rows:
             return self._view(self.rows[id], self._clock())
-        for one in self._uploads.uploads.values() if id.startswith("up-") else ():
-            view = upload_view(one, self._clock(), self._who.name, self._who.path)
-            if view.id == id:
-                return view
+        for view in self.some([id]):
+            return view
         raise NotFound(f"no transfer is called {id[:40]!r}", advice="`servent transfers` lists them.")
 
-    def _row(self, id: str) -> Row:
+    def row(self, id: str) -> Row:
+        """A download. Raises NotFound; UsageError: an upload."""
         if id not in self.rows:
             if id.startswith("up-"):
                 raise UsageError(
@@ -258,15 +292,15 @@ class Transfers:
 
     async def pause(self, id: str) -> None:
         """Stop moving bytes for now; what is there stays. Raises NotFound."""
-        await self.pause_all([self._row(id)])
+        await self.pause_all([self.row(id)])
 
     async def resume(self, id: str) -> None:
         """Go on where it stopped. Raises NotFound."""
-        await self.resume_all([self._row(id)])
+        await self.resume_all([self.row(id)])
 
     async def verify(self, id: str) -> None:
         """Read everything that is there again and fetch afresh what is wrong. Raises NotFound."""
-        row = self._row(id)
+        row = self.row(id)
         if row.state == "complete":
             await self._shares.verify(row.infohash)
             return
@@ -276,11 +310,11 @@ class Transfers:
 
     async def cancel(self, id: str) -> None:
         """End it and delete what was fetched; a complete one stays as it is. Raises NotFound."""
-        await self.cancel_all([self._row(id)])
+        await self.cancel_all([self.row(id)])
 
     async def remove(self, id: str) -> None:
         """Take it off the list, cancelled first when it is not complete; complete files stay. Raises NotFound."""
-        await self.remove_all([self._row(id)])
+        await self.remove_all([self.row(id)])
 
     # -- for many; none of them blocks the loop for long
 
@@ -341,7 +375,7 @@ class Transfers:
 
     async def at_rest(self, id: str, work: Callable[[Row], Awaitable[None]]) -> None:
         """Do `work` while the download does not run; it goes on afterwards if it did. Raises NotFound."""
-        row = self._row(id)
+        row = self.row(id)
         goes_on = row.state not in rows.ENDED and row.state != "paused"
         self._live.pop((row.infohash, row.to), None)
         if goes_on:
@@ -366,7 +400,7 @@ class Transfers:
         in_order: bool | None = None,
     ) -> None:
         """Change how one is fetched. `place`: 0 is the front of its priority. Raises NotFound."""
-        row = self._row(id)
+        row = self.row(id)
         row.priority = priority or row.priority
         level = rows.LEVELS[row.priority]
         if place is not None:
@@ -380,6 +414,14 @@ class Transfers:
             download.choose()
         await self.save([id])
         self._told()
+
+    def remark(self, row: Row, words: str) -> None:
+        """Something to say of a row that is complete."""
+        if row.state == "complete":
+            row.reason = words
+            self._dirty.add(row.id)
+            self._dirty_event.set()
+            self._told()
 
     def changed(self, download: Download) -> None:
         self._dirty.add(download.row.id)
@@ -423,13 +465,14 @@ class Transfers:
 
     # -- words
 
-    def _view(self, row: Row, now: float) -> TransferView:
+    def _view(self, row: Row, now: float, etas: list[float] | None = None) -> TransferView:
         download = self.runs.get(row.id)
         waits = download is None and row.state in ("queued", "checking")
         place = self.turns.place(row.id) if waits else None
         reason = row.reason
         if waits:
-            reason = self.held or waiting.reason(place, self.turns, now, self.runs.etas(now))
+            soon = self.runs.etas(now) if etas is None else etas
+            reason = self.held or waiting.reason(place, self.turns, now, soon)
         return download_view(row, download, now, self._who.name, self._who.path, place, reason)
 
 

@@ -245,6 +245,21 @@ def download_view(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """All transfers in five numbers; rates in bytes per second."""
+
+    down_bytes_per_s: float
+    up_bytes_per_s: float
+    active: int
+    waiting: int
+    done: int
+
+
+def upload_id(upload: _Upload) -> str:
+    return f"up-{upload.peer.short}-{upload.holding.collection.infohash.hex()[:8]}"
+
+
 def upload_view(upload: _Upload, now: float, name: Name, path: PathOf) -> TransferView:
     """One peer fetching one collection from us."""
     collection = upload.holding.collection
@@ -263,7 +278,7 @@ def upload_view(upload: _Upload, now: float, name: Name, path: PathOf) -> Transf
         upload.sent_bytes,
     )
     return TransferView(
-        f"up-{upload.peer.short}-{collection.infohash.hex()[:8]}",
+        upload_id(upload),
         "up",
         collection.infohash,
         collection.name,

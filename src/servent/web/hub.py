@@ -97,6 +97,9 @@ class Hub:
                 async for event in self._source():
                     failures = 0
                     self._take(event)
+                    await asyncio.sleep(
+                        0
+                    )  # events that came together leave room for the pages' own questions
             except ServentError as away:
                 self._lost(str(away))
             await asyncio.sleep(RETRY[min(failures, len(RETRY) - 1)])
