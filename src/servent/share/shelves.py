@@ -285,10 +285,12 @@ def _walk(
 ) -> list[tuple[int, Any]]:
     """(id, key) of files in order, from behind `after` on, without the first `skip`. Reads an index alone."""
     bare, way, sign = column.split()[0], "DESC" if down else "ASC", "<" if down else ">"
-    behind = f"AND ({column}, id) {sign} (?, ?)" if after is not None else ""
+    # Not as (key, id) > (?, ?): SQLite 3.40 uses no index for that when the key has a collation.
+    behind = f"AND {column} {sign}= ? AND ({column} {sign} ? OR id {sign} ?)" if after is not None else ""
+    key = () if after is None else (after[0], *after)
     return db.execute(
         f"SELECT id, {bare} FROM files WHERE dir = ? {behind} ORDER BY {column} {way}, id {way} LIMIT ? OFFSET ?",
-        (directory, *(after or ()), limit, skip),
+        (directory, *key, limit, skip),
     ).fetchall()
 
 
