@@ -284,7 +284,9 @@ class Browse extends HTMLElement {
     return { content: entry.content, name: entry.name, size_bytes: entry.size_bytes, tags: entry.tags, here: this.me || entry.here, peers: this.me ? [] : [this.peer] };
   }
 
+  // Until the first rows of a folder come, those of the last one are still seen: nothing is done with them.
   _enter(entry, row) {
+    if (this.fresh) return;
     if (entry.folder) {
       this.held = row.contains(document.activeElement);
       this._to(this._below(entry));
@@ -293,6 +295,7 @@ class Browse extends HTMLElement {
   }
 
   _key(event, entry) {
+    if (this.fresh && "Enter g p ArrowRight".includes(event.key)) return true;
     if ((event.key === "Backspace" || event.key === "ArrowLeft") && (this.path || !this.me)) this._up();
     else if (event.key === "ArrowRight" && entry.folder) this._enter(entry, event.target);
     else if (event.key === "Enter" && !entry.folder) this.me ? this._preview(entry) : this._get(entry);
@@ -310,7 +313,7 @@ class Browse extends HTMLElement {
   }
 
   _get(entry) {
-    if (this.me) return undefined;
+    if (this.me || this.fresh) return undefined;
     if (entry.folder) return getFolder({ peer: this.peer, who: this._who(), path: this._below(entry), name: entry.name, files: entry.files, size_bytes: entry.size_bytes });
     if (!entry.content || entry.here) return undefined;
     return getFile(this._file(entry), () => this.isConnected && this.rows.draw());

@@ -3,6 +3,7 @@
 import { attribute, el } from "./format.js";
 
 const TALLEST = 8_000_000; // px; browsers lay nothing out below some 16 million. A longer list scrolls in bigger steps
+const FAR = 1000; // rows
 
 export class Rows {
   // make() -> row element; fill(row, item) writes one item into it (undefined: not here yet); open(item, row) on
@@ -15,7 +16,9 @@ export class Rows {
     this.items = [];
     this.pool = [];
     this.current = 0;
-    this.space = el("div", { class: "rows-space", role: "presentation" });
+    this.base = 0; // the row that places are counted from: 0 unless the list is longer than a browser lays out
+    this.window = el("div", { class: "rows-window", role: "presentation" });
+    this.space = el("div", { class: "rows-space", role: "presentation" }, this.window);
     this.node = el("div", { class: "rows", role: "list", "aria-label": label, onscroll: () => this.draw(), onkeydown: (event) => this._key(event, open, keys) }, this.space);
     this.node.addEventListener("click", (event) => {
       const row = event.target.closest(".item");
@@ -67,8 +70,10 @@ export class Rows {
   }
 
   _stretch() {
-    const tall = `${Math.min(TALLEST, this.items.length * this.height)}px`;
-    if (this.space.style.height !== tall) this.space.style.height = tall;
+    const tall = Math.min(TALLEST, this.items.length * this.height);
+    if (this._tall === tall) return; // kept here: a browser gives "8e+06px" back
+    this._tall = tall;
+    this.space.style.height = `${tall}px`;
   }
 
   // How much of the list lies above the window, in px of the whole list; and the scroll position for that.
@@ -92,6 +97,7 @@ export class Rows {
     const above = this._above();
     const shift = this.node.scrollTop - above; // 0 unless the list is longer than a browser can lay out
     const first = Math.max(0, Math.floor(above / this.height) - 1);
+    this._place(first, shift);
     const count = Math.max(0, Math.min(this.items.length - first, Math.ceil(view / this.height) + 2));
     const size = Math.max(this.pool.length, count);
     while (this.pool.length < size) {
@@ -99,24 +105,39 @@ export class Rows {
       row.classList.add("item");
       row.setAttribute("role", "listitem");
       this.pool.push(row);
-      this.space.append(row);
+      this.window.append(row);
     }
     const used = new Set();
+    const seen = this.current >= first && this.current < first + count;
+    const entered = seen ? this.current : Math.min(first + 1, this.items.length - 1); // where Tab comes in: always a row that is seen
     for (let index = first; index < first + count; index += 1) {
       const row = this.pool[index % size]; // an item keeps its element while it stays in view: no flicker, focus stays
       used.add(row);
-      if (row.index !== index || row.hidden || shift) {
+      if (row.index !== index || row.hidden) {
         row.index = index;
-        row.style.transform = `translateY(${index * this.height + shift}px)`;
+        row.style.transform = `translateY(${(index - this.base) * this.height}px)`;
         row.hidden = false;
       }
       attribute(row, "aria-posinset", index + 1);
       attribute(row, "aria-setsize", this.items.length);
-      row.tabIndex = index === this.current ? 0 : -1;
+      row.tabIndex = index === entered ? 0 : -1;
       this.fill(row, this.items.at(index));
     }
     for (const row of this.pool) if (!used.has(row) && !row.hidden) row.hidden = true;
     this.seen?.(first, first + count);
+  }
+
+  // In a stretched list rows move against the scroll position; then their window moves, and not each of them.
+  _place(first, shift) {
+    const base = shift ? Math.floor(first / FAR) * FAR : 0;
+    if (base !== this.base) {
+      this.base = base;
+      this.pool.forEach((row) => (row.index = -1));
+    }
+    const offset = base * this.height + shift;
+    if (offset === this._offset) return;
+    this._offset = offset;
+    this.window.style.transform = offset ? `translateY(${offset}px)` : "";
   }
 
   _key(event, open, keys) {

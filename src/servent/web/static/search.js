@@ -5,7 +5,7 @@ import { attribute, bytes, clean, el, rate, write } from "./format.js";
 import { fileOf, getFile, progressOf } from "./getting.js";
 import { HitDetails } from "./hit.js";
 import { icon } from "./icons.js";
-import { KINDS, SIZES, count, sizeClass, tagLine } from "./kinds.js";
+import { KINDS, SIZES, count, grouped, sizeClass, tagLine } from "./kinds.js";
 import { live } from "./live.js";
 import { aborted, ask, lines, query } from "./net.js";
 import { preview, previewable } from "./preview.js";
@@ -312,7 +312,7 @@ class Search extends HTMLElement {
         known.set(value, (chip = { node, amount }));
         chips.append(node);
       }
-      write(chip.amount, number.toLocaleString("en"));
+      write(chip.amount, grouped(number));
       attribute(chip.node, "aria-pressed", this.chosen[facet] === value);
       chip.node.classList.toggle("none", !number && this.chosen[facet] !== value);
     }
@@ -331,7 +331,7 @@ class Search extends HTMLElement {
     const silent = asked.filter((peer) => !peer.answered);
     const shown = this.order.length;
     const all = this.hits.size;
-    const found = shown === all ? count(all, "hit") : `${shown.toLocaleString("en")} of ${count(all, "hit")}`;
+    const found = shown === all ? count(all, "hit") : `${grouped(shown)} of ${count(all, "hit")}`;
     const total = this.done?.asked || asked.length;
     let who = "";
     if (this.phase === "searching") who = total ? `asking ${count(total, "peer")}, ${asked.length - silent.length} answered so far` : "asking…";
