@@ -400,6 +400,11 @@ class Blobs:
         """Forget what was moved."""
         await self._ledger.clear()
 
+    def upload_room(self) -> tuple[bool, int]:
+        """Whether an upload slot is free now, and how many peers wait for one."""
+        view = self._uploads.slots.view(self._clock())
+        return len(view.holders) < view.count and not view.queue, len(view.queue)
+
     def speeds(self) -> tuple[float, float]:
         """Bytes per second up and down now."""
         return self._pace.speed("up"), self._pace.speed("down")

@@ -33,7 +33,7 @@ class Finding:
         store: Store,
         safety: SafetyService,
         offer_folder: OfferFolder,
-        slots: Callable[[], tuple[bool, int]] = lambda: (True, 0),
+        slots: Callable[[], tuple[bool, int]],
     ) -> None:
         self._peers, self._trust, self._library = peers, trust, library
         self.compare = True

@@ -71,13 +71,15 @@ class Share:
             lambda: tickets.encode(tickets.Ticket(meeting.address(), meeting.name())),
             wall=wall,
         )
-        self.codes = Codes(peers, trust, blobs, store, meeting, wall=wall)
+        self.codes = Codes(peers, trust, blobs, store, meeting, self.meet, wall=wall)
         self.library = Library(store, library, trust, data_dir, wall=wall, busy=partial(moving, blobs))
         self.folders_for: Callable[[PeerId], frozenset[int]] = self.library.folders_for
         self.content = ContentService(
             peers, blobs, library, lambda peer: self.folders_for(peer), self.safety.blocks_content
         )
-        self.finding = Finding(peers, trust, self.library, library, self.safety, self.content.offer_folder)
+        self.finding = Finding(
+            peers, trust, self.library, library, self.safety, self.content.offer_folder, blobs.upload_room
+        )
         self.search, self.browse = self.finding.search, self.finding.browse
         self.getting = Getting(peers, blobs, self.content, self.browse, data_dir, preview_bytes)
         self.kept_wishes = KeptWishes(peers, library, self.finding.shown, self.safety.blocks_content)
