@@ -81,8 +81,12 @@ class Front:
         for one in self._order:
             yield from one
 
-    def first(self, able: int, skip: int = 0) -> int | None:
-        """The most urgent piece of `able`, after `skip` bytes that others will have brought by then."""
+    def first(self, able: int, skip: int = 0) -> range | None:
+        """From the most urgent piece of `able` to where what is as urgent ends.
+
+        Args:
+            skip: bytes that others will have brought by then.
+        """
         begins = self._begins
         for one in self._order:
             start = one.start
@@ -95,5 +99,5 @@ class Front:
                 skip = 0
             found = able >> start & ((1 << one.stop - start) - 1)
             if found:
-                return start + lowest(found)
+                return range(start + lowest(found), one.stop)
         return None

@@ -201,9 +201,10 @@ class Swarm:
         """Something a reader waits for: what nobody owes yet, or what another will need longer for."""
         able = self._wanted & source.have if not source.full else self._wanted
         skip = int(self._end.ahead_of(source) if len(self._sources) > 1 else 0)
-        at = self._front.first(able, skip)
-        if at is not None:
-            return self._run(able, 0, at, min(room, self._most(source)))
+        first = self._front.first(able, skip)
+        if first is not None:
+            able &= (1 << first.stop) - 1
+            return self._run(able, 0, first.start, min(room, self._most(source)))
         if source.slow or len(self._sources) < 2:
             return None
         ask = self._end.rescue(source, self._front.soonest(), now)
