@@ -158,6 +158,22 @@ def test_two_who_share_a_friend_meet_at_the_friend_without_any_relay(tmp_path: P
     run(main())
 
 
+def test_two_peers_who_are_connected_need_nobody_else(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with nodes(2, tmp_path, SimNet()) as (ann, bob):
+            await ann.join(await bob.ticket())
+            await asyncio.sleep(1.0)
+            for sender, receiver in ((ann, bob), (bob, ann)):
+                there = tmp_path / f"at {receiver.name}"
+                sent = sender.share.codes.send(content(tmp_path / sender.name))
+                got = receiver.share.codes.receive(sent.code, there)
+                over = await ended(receiver, got.id)
+                assert over.state == "done" and over.path == str(there / "gift.bin"), over.reason
+                assert (await ended(sender, sent.id)).state == "done"
+
+    run(main())
+
+
 def test_with_contact_both_are_friends_afterwards(tmp_path: Path) -> None:
     async def main() -> None:
         async with strangers(2, tmp_path, SimNet()) as (ann, bob):

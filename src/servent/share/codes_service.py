@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from servent.blobs import rows as transfers
@@ -18,6 +19,7 @@ from servent.share.codes_base_service import Around, Side
 from servent.share.codes_receiving_service import Receiving
 from servent.share.codes_sending_service import Sending
 from servent.share.handover import HandOver, Pass
+from servent.share.meet_service import MeetService
 from servent.share.rendezvous_service import Meeting, Rendezvous
 from servent.store import Store
 from servent.trust.service import TrustService
@@ -32,6 +34,7 @@ class Codes:
 
     Args:
         store: the node's, not open yet.
+        meet: the places that others wait at with us.
     """
 
     def __init__(
@@ -41,11 +44,19 @@ class Codes:
         blobs: Blobs,
         store: Store,
         meeting: Meeting,
+        meet: MeetService,
         *,
         wall: Callable[[], float],
     ) -> None:
         self._around = Around(
-            peers, trust, blobs, store, meeting, Rendezvous(peers, meeting), wall, self._told
+            peers,
+            trust,
+            blobs,
+            store,
+            meeting,
+            Rendezvous(peers, meeting, partial(meet.take, me=trust.me)),
+            wall,
+            self._told,
         )
         self._views: dict[str, HandOver] = {}
         self._running: dict[str, tuple[Side, asyncio.Task[None]]] = {}

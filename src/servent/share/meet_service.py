@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from servent.codec import write_frame
 from servent.errors import BadMessage, ConnectionLost
@@ -32,6 +33,45 @@ class _Guest:
         self.called = asyncio.Event()  # somebody seeks it
         self.over = asyncio.Event()  # and is gone again
         self.first: asyncio.Task[bytes] | None = None  # the read that noticed whether it left
+
+
+class _Taken:
+    """A guest's stream in the hands of us who seek it: begins with what the guest said while it waited."""
+
+    def __init__(self, guest: _Guest, parted: Callable[[], None]) -> None:
+        self._guest, self._stream, self._parted = guest, guest.stream, parted
+        self._first, self._rest, self._open = guest.first, b"", True
+
+    async def read(self, limit: int) -> bytes:
+        if self._first is not None:
+            first, self._first = self._first, None
+            self._rest = await asyncio.shield(first)
+        if self._rest:
+            data, self._rest = self._rest[:limit], self._rest[limit:]
+            return data
+        return await self._stream.read(limit)
+
+    async def read_exactly(self, size: int) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            more = await self.read(size - len(data))
+            if not more:
+                raise ConnectionLost("the stream ended too soon")
+            data += more
+        return bytes(data)
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.write(data)
+
+    async def finish(self) -> None:
+        await self._stream.finish()
+
+    async def reset(self, code: int = 0) -> None:
+        await self._stream.reset(code)
+        if self._open:
+            self._open = False
+            self._parted()
+            self._guest.over.set()
 
 
 class MeetService:
@@ -70,6 +110,24 @@ class MeetService:
             await write_frame(stream, wire.Nobody())
             return
         await self._join(self._guests.pop(ticket), session.peer, stream)
+
+    async def take(self, place: PeerId, me: PeerId) -> Stream | None:
+        """The way to whoever waits at `place` with us, when we ourselves seek it. None: nobody does.
+
+        Raises ConnectionLost: they have just left. Reset the stream when done.
+        """
+        ticket = self._meetings.seek(me, place, asyncio.get_running_loop().time())
+        if ticket is None:
+            return None
+        guest = self._guests.pop(ticket)
+        guest.called.set()
+        way = _Taken(guest, lambda: self._meetings.parted(me, guest.peer))
+        try:
+            await write_frame(guest.stream, wire.Met())
+        except BaseException:
+            await way.reset(0)
+            raise
+        return way
 
     async def _hold(self, guest: _Guest, ticket: int, lifetime: float) -> None:
         """Until somebody came and went, it left, or its time is up."""

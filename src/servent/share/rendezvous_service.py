@@ -30,6 +30,7 @@ DIAL_LIMIT = 6.0  # s for one try at one relay
 DIAL_AGAIN = 1.0  # s between two tries
 ASK_LIMIT = 5.0  # s for a peer to answer
 ASK_AGAIN = 3.0  # s between two questions to one peer
+HERE_AGAIN = 1.5  # s between two looks at the places we hold ourselves
 HOLD_AGAIN = 30.0  # s until a peer that would not hold a place is asked again
 STREAM_LIMIT = 10.0  # s from a connection at the place to its stream
 VISITORS_MOST = 16  # connections at a place at once
@@ -77,10 +78,12 @@ Arrived = Callable[[Way], Awaitable[None]]  # runs as long as the talk does
 
 
 class Rendezvous:
-    """Opens ways. Owns nothing that outlives the calls."""
+    """Opens ways. Owns nothing that outlives the calls. `take`: `MeetService.take`, as ourselves."""
 
-    def __init__(self, peers: Peers, meeting: Meeting) -> None:
-        self._peers, self._meeting = peers, meeting
+    def __init__(
+        self, peers: Peers, meeting: Meeting, take: Callable[[PeerId], Awaitable[Stream | None]]
+    ) -> None:
+        self._peers, self._meeting, self._take = peers, meeting, take
 
     def ways(self) -> str:
         """Where we can meet anybody at all, for people; "" when nowhere."""
@@ -199,8 +202,22 @@ class Rendezvous:
         """Look for who is at `place`, as long as `wanted()`, until cancelled. Each way has a task of its own."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._ask_peers(place, wanted, arrived), name="seek a code at peers")
+            tasks.create_task(self._look_here(place, wanted, arrived), name="seek a code with us")
             if self._meeting.relays() or self._meeting.lan:
                 tasks.create_task(self._dial(place, wanted, arrived), name="seek a code")
+
+    async def _look_here(self, place: PeerId, wanted: Callable[[], bool], arrived: Arrived) -> None:
+        """A sender who is a peer of ours waits at a place that we ourselves hold for it."""
+        while True:
+            if wanted():
+                try:
+                    stream = await self._take(place)
+                except ServentError as wrong:
+                    log.debug("who waited with us is gone: %s", wrong)
+                else:
+                    if stream is not None:
+                        await self._with(Way(stream, "our own connection"), arrived)
+            await asyncio.sleep(HERE_AGAIN)
 
     async def _dial(self, place: PeerId, wanted: Callable[[], bool], arrived: Arrived) -> None:
         theirs = [self._peers.addresses(session.peer).relay for session in self._neighbors()]
