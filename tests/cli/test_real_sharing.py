@@ -43,8 +43,8 @@ def test_found_browsed_and_fetched_between_two_nodes(tmp_path: Path) -> None:
     with up(ann, "--name", "ann"), up(bob, "--name", "bob"):
         run(bob, "join", run(ann, "ticket").strip())
         run(ann, "library", "add", str(music), "--for", "friends", code=2)  # for the hidden file
-        run(ann, "library", "add", str(music), "--for", "friends", "--yes")
-        until(lambda: data(ann, "library")[0]["hashed_files"] == 5)
+        run(ann, "library", "add", str(music), "--for", "friends", "--yes", "--wait")
+        assert data(ann, "library")[0]["hashed_files"] == 5
         assert data(ann, "library")[0]["state"] == "watching"
 
         assert sorted(hit["name"] for hit in hits(bob, "river", "type:audio")) == [

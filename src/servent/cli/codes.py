@@ -16,7 +16,7 @@ from servent.cli.asking import on_this_machine
 from servent.cli.base import Session, command, hint, say, table
 from servent.cli.progress import Progress
 from servent.cli.text import duration, parse_duration, size
-from servent.errors import NotFound, Refused, UsageError
+from servent.errors import Refused, UsageError
 
 if TYPE_CHECKING:
     from servent.api.client import Client
@@ -31,7 +31,11 @@ class HandOverFailed(Refused):
 
 
 def offer(session: Session, path: Path, *, contact: bool, lifetime: str | None, detach: bool) -> None:
-    """`servent send PATH --code`: prints the code, and stays until it was used. Raises HandOverFailed."""
+    """`servent send PATH --code`: prints the code at once, and stays until it was used; as JSON two objects.
+
+    Raises:
+        HandOverFailed: nobody used it in time, or rightly.
+    """
     client = session.client()
     made = client.make_code(
         share.NewCode(
@@ -40,20 +44,16 @@ def offer(session: Session, path: Path, *, contact: bool, lifetime: str | None, 
             lifetime=(parse_duration(lifetime) if lifetime else None) or 3600.0,
         )
     )
+    session.show(made, lambda: say(made.code))
     if not session.json:
-        say(made.code)
+        until = f", for {duration(made.expires - time.time())}" if made.expires else ""
         hint(f"They run: servent receive {made.code}")
-        hint(
-            f"It is good for one person{f', for {duration(made.expires - time.time())}' if made.expires else ''}. Say it, do not post it."
-        )
+        hint(f"It is good for one person{until}. Say it, do not post it.")
     if detach:
-        if session.json:
-            session.show(made, lambda: None)
         return
     done = _wait(client, made)
-    session.show(
-        done, lambda: say(f"{done.peer_name or done.peer[:8] or 'they'} have it: {done.name}", err=True)
-    )
+    whom = done.peer_name or done.peer[:8] or "they"
+    session.show(done, lambda: say(f"{whom} took {done.name}", err=True))
 
 
 def _wait(client: Client, code: share.Code) -> share.Code:
@@ -203,10 +203,3 @@ def codes(session: Session, cancel: str | None) -> None:
         lambda: table(headers, rows, empty="none; `servent send PATH --code`", right=(5,)),
         [one.id for one in known],
     )
-
-
-def existing(path: Path) -> Path:
-    """Raises NotFound."""
-    if not path.expanduser().exists():
-        raise NotFound(f"there is no {path}", advice="Paths are looked up on this machine.")
-    return path.expanduser()

@@ -38,7 +38,8 @@ def send(session: Session, path: Path, code: bool, lifetime: str | None, contact
     """Offer a folder or file; prints its link.
 
     The files stay where they are. The link is good as long as this node runs and you offer them
-    (`servent shares` lists them). With `--code` it waits until somebody used the code.
+    (`servent shares` lists them). With `--code` it waits until somebody used the code; with `--json` it prints
+    one object when there is a code, and one at the end.
     """
     if not code and (lifetime or contact or detach):
         raise UsageError("--for, --contact and --detach go with --code")

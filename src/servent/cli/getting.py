@@ -116,9 +116,7 @@ def _named(session: Session, client: Client, text: str) -> getting.NewGet | None
     peer, colon, path = text.partition(":")
     if not colon or peer.lower() in ("magnet", "servent", "http", "https") or peer.startswith("servent-"):
         return None
-    from servent.cli.search import found_at
-
-    return found_at(client, peer, path)
+    return numbers.found_at(client, peer, path)
 
 
 def ordered(

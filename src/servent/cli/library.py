@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +21,15 @@ from servent.cli.base import (
     say,
     table,
 )
+from servent.cli.progress import Progress
 from servent.cli.text import duration, size
-from servent.errors import NotFound, UsageError
+from servent.errors import NotFound, UsageError, WorldError
 
 if TYPE_CHECKING:
     from servent.api.client import Client
+
+
+POLL = 0.25  # s
 
 
 @group(
@@ -114,6 +119,7 @@ def list_(session: Session) -> None:
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="All but what matches; may be repeated.")
 @click.option("--hidden", is_flag=True, help="Hidden files as well.")
 @click.option("--yes", is_flag=True, help="Share it although it holds what people rarely mean to share.")
+@click.option("--wait", is_flag=True, help="Return when all of it is hashed, and can be found and fetched.")
 def add(
     session: Session,
     path: Path,
@@ -124,6 +130,7 @@ def add(
     exclude: tuple[str, ...],
     hidden: bool,
     yes: bool,
+    wait: bool,
 ) -> None:
     """Share a folder: it is watched, hashed in the background, and can be searched and browsed.
 
@@ -142,9 +149,31 @@ def add(
         )  # fmt: skip
 
     made = unless_doubtful(act, yes=yes)
+    if wait:
+        made = _hashed(client, made)
     session.show(made, lambda: say(f"{made.name} is shared with {_whom(made)}"), [made.id])
-    if not session.json:
+    if not session.json and not wait:
         hint("It is hashed in the background; `servent library` shows how far.")
+
+
+def _hashed(client: Client, folder: share.Folder) -> share.Folder:
+    """Follow a folder until it is hashed; Ctrl-C leaves it to the node. Raises WorldError: it failed."""
+    try:
+        with Progress(f"hashing {folder.name}") as progress:
+            while folder.state in ("scanning", "hashing"):
+                whole = folder.size_bytes or 1
+                part = folder.hashed_bytes / whole if folder.state == "hashing" else 0.0
+                progress.show(part, f"{folder.files} files, {size(folder.size_bytes)}")
+                time.sleep(POLL)
+                folder = client.folder(folder.id)
+    except KeyboardInterrupt:
+        hint("the node goes on hashing; `servent library` shows how far")
+        raise
+    if folder.state == "failed":
+        raise WorldError(
+            folder.reason or "it could not be read", advice="`servent library rescan` tries again."
+        )
+    return folder
 
 
 @command(

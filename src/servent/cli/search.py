@@ -14,8 +14,8 @@ from servent.api.client import read_api_file
 from servent.cli import numbers
 from servent.cli.asking import KINDS
 from servent.cli.base import Session, command, hint, print_json, say, table
+from servent.cli.getting import follow, ordered
 from servent.cli.text import duration, size
-from servent.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
     from servent.api.client import Client
@@ -137,10 +137,7 @@ def _say_end(done: share.SearchEvent, found: int, answered: list[share.SearchEve
 
 
 def _fetch(session: Session, client: Client, wish: getting.NewGet, to: Path | None = None) -> None:
-    from servent.cli.getting import follow
-    from servent.cli.getting import ordered as put
-
-    follow(session, client, client.get(put(wish, to)))
+    follow(session, client, client.get(ordered(wish, to)))
 
 
 @command(
@@ -195,7 +192,7 @@ def browse(
         peer, _, path = peer.partition(":")
     path = path.strip("/")
     if fetch:
-        _fetch(session, client, found_at(client, peer, path), to)
+        _fetch(session, client, numbers.found_at(client, peer, path), to)
         return
     query = share.BrowseQuery(
         path=path, sort=sort, down=down, filter=filter_, offset=(page - 1) * PAGE, limit=PAGE
@@ -211,7 +208,7 @@ def browse(
         if not more.entries:
             break
         rows += more.entries
-    numbers.keep(session.folder, [of_entry(listing.peer, path, entry) for entry in rows])
+    numbers.keep(session.folder, [numbers.of_entry(listing.peer, path, entry) for entry in rows])
     shown = share.Listing(
         peer=listing.peer, name=listing.name, path=listing.path, entries=rows, offset=query.offset,
         total=listing.total, files=listing.files, size_bytes=listing.size_bytes, partial=listing.partial,
@@ -249,45 +246,6 @@ def _say_more(listing: share.Listing, page: int, every: bool) -> None:
         hint(
             f"rows {listing.offset + 1} to {listing.offset + shown} of {listing.total}; `--page {page + 1}` goes on"
         )
-
-
-def of_entry(peer: str, path: str, entry: share.Entry) -> getting.NewGet:
-    """What fetches a row of a listing."""
-    if entry.folder or not entry.content:
-        return getting.NewGet(
-            peer=peer, path="/".join(filter(None, (path, entry.name))), size_bytes=entry.size_bytes
-        )
-    return getting.NewGet(
-        content=entry.content, size_bytes=entry.size_bytes, name=entry.name[:255], peers=[peer]
-    )
-
-
-def found_at(client: Client, peer: str, path: str) -> getting.NewGet:
-    """What fetches `path` of a peer: a file by its content, a folder with all below.
-
-    Raises:
-        NotFound: nothing is there. UsageError: it cannot be fetched yet.
-    """
-    path = path.strip("/")
-    if not path:
-        return getting.NewGet(peer=client.browse(peer, share.BrowseQuery(limit=1)).peer)
-    above, _, name = path.rpartition("/")
-    offset = 0
-    while True:
-        query = share.BrowseQuery(path=above, filter=name[:200], offset=offset, limit=share.MOST_PAGE)
-        listing = client.browse(peer, query)
-        for entry in listing.entries:
-            if entry.name == name:
-                if not entry.folder and not entry.content:
-                    why = "it is being hashed; try again soon" if entry.size_bytes else "it is empty"
-                    raise UsageError(f"{path} cannot be fetched: {why}", advice="")
-                return of_entry(listing.peer, above, entry)
-        offset += len(listing.entries)
-        if not listing.entries or offset >= listing.total:
-            raise NotFound(
-                f"{peer} shares nothing at {path!r} with you",
-                advice=f"`servent browse {peer}` shows what there is.",
-            )
 
 
 @command("recommend", "servent recommend", "servent recommend --json", quiet=True)
