@@ -90,7 +90,11 @@ class LocalFinder:
         if only not in (None, self._me):
             return
         sink.asked(self._me)
-        finds = await self._store.read(local.search(wanted, self._shown(None), limit, everything=True))
+        try:
+            finds = await self._store.read(local.search(wanted, self._shown(None), limit, everything=True))
+        except ServentError as wrong:
+            sink.answered(self._me, reason=str(wrong))
+            return
         sink.found(Standing(self._me, mine=True, free=True), finds.found)
         sink.answered(self._me, finds.more)
 
