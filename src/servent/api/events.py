@@ -52,7 +52,9 @@ class Bus:
         self._ring_events, self._ring_bytes, self._held_bytes = ring_events, ring_bytes, 0
         self._forgotten = first_seq  # everything up to here is gone
         self._listeners: list[Listener] = []
-        self._tables: dict[Topic, dict[str, Row]] = {}
+        self._tables: dict[
+            Topic, dict[str, bytes]
+        ] = {}  # rows as they are sent: nothing for the collector to walk
         self._objects: dict[Topic, Row] = {}
 
     @property
@@ -85,17 +87,16 @@ class Bus:
 
     def table(self, topic: Topic, rows: Sequence[Row], key: str = "id") -> Event | None:
         """Publish the rows that are new or different, and the keys that are gone; nothing if all is the same."""
-        changed = self.fresh(topic, rows, key)
-        return self.tell(topic, changed, self.drop(topic, {str(row[key]) for row in rows}))
+        fresh = {str(row[key]): msgspec.json.encode(row) for row in rows}
+        return self.tell(topic, self.fresh(topic, fresh), self.drop(topic, fresh))
 
     # the same in steps, for tables that are too long for one go
 
-    def fresh(self, topic: Topic, rows: Sequence[Row], key: str = "id") -> list[Row]:
-        """Take these rows into the table; those of them that are new or different, to be told."""
+    def fresh(self, topic: Topic, rows: Mapping[str, bytes]) -> list[bytes]:
+        """Take these rows, encoded, into the table; those of them that are new or different, to be told."""
         known = self._tables.setdefault(topic, {})
         changed = []
-        for row in rows:
-            name = str(row[key])
+        for name, row in rows.items():
             if known.get(name) != row:
                 known[name] = row
                 changed.append(row)
@@ -109,11 +110,11 @@ class Bus:
             del known[name]
         return gone
 
-    def tell(self, topic: Topic, changed: Sequence[Row], gone: Sequence[str] = ()) -> Event | None:
+    def tell(self, topic: Topic, changed: Sequence[bytes], gone: Sequence[str] = ()) -> Event | None:
         """Publish what `fresh` and `drop` gave; nothing if all is the same."""
         if not changed and not gone:
             return None
-        return self.publish(topic, {"full": False, "items": changed, "gone": gone})
+        return self.publish(topic, {"full": False, "items": list(map(msgspec.Raw, changed)), "gone": gone})
 
     # listeners
 
@@ -170,5 +171,5 @@ class Bus:
                 put(topic, value)
         for topic, rows in self._tables.items():
             if topic in listener.topics:
-                put(topic, {"full": True, "items": list(rows.values()), "gone": []})
+                put(topic, {"full": True, "items": list(map(msgspec.Raw, rows.values())), "gone": []})
         listener.wake()
