@@ -91,6 +91,7 @@ def test_two_strangers_meet_at_a_relay_and_hand_over_a_file(tmp_path: Path) -> N
             assert ann.trust.contacts() == bob.trust.contacts() == []
             assert not ann.trust.verdict(bob.peer).known and not bob.trust.verdict(ann.peer).known
             assert ann.peers.sessions() == [] and len(net.endpoints) == 2
+            assert ann.peers.view() == bob.peers.view() == []  # nor does anybody dial anybody
             assert ann.blobs.shares() == [] and bob.blobs.shares() == []
 
     run(main())

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from servent.blobs.hashing import collect
 from servent.codec import write_frame
 from servent.errors import NotFound, UsageError
 from servent.identity import PeerId
@@ -170,3 +171,36 @@ def test_a_fetched_program_cannot_be_run_and_is_sound_all_the_same(tmp_path: Pat
                 await ann.blobs.verify(transfer.id)
 
     run(main())
+
+
+def test_what_is_blocked_is_served_no_more_in_the_middle_of_an_upload(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with nodes(2, tmp_path, SimNet(bandwidth=100_000)) as (ann, bob):
+            await ann.join(await bob.ticket())
+            file = tmp_path / "bad.bin"
+            file.write_bytes(b"bad" * 500_000)
+            share = await bob.blobs.add(file)
+            assert share.infohash is not None
+            link = bob.blobs.link(share.infohash)
+            transfer = await ann.blobs.fetch(link)
+            async with asyncio.timeout(30.0):
+                while not ann.blobs.transfer(transfer.id).done_bytes:
+                    await asyncio.sleep(0.1)
+            root = hash_of(file)
+            await bob.share.safety.block_content(root)
+            await asyncio.sleep(2.0)
+            at = ann.blobs.transfer(transfer.id).done_bytes
+            await asyncio.sleep(30.0)
+            assert ann.blobs.transfer(transfer.id).done_bytes == at < file.stat().st_size
+            await bob.share.safety.unblock(root.hex())
+            async with asyncio.timeout(60.0):
+                while ann.blobs.transfer(transfer.id).state != "complete":
+                    await asyncio.sleep(0.1)
+
+    run(main())
+
+
+def hash_of(path: Path) -> bytes:
+    (file,) = collect(path).collection.files
+    assert file.root is not None
+    return file.root

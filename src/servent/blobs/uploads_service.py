@@ -131,6 +131,7 @@ class Uploads:
         self.totals: dict[bytes, int] = {}  # bytes sent of each collection, all runs of the node together
         self.counted: set[bytes] = set()  # those that are not written down yet
         self.ended: Callable[[Upload], None] = lambda upload: None
+        self.refuses: Callable[[Collection], bool] = lambda collection: False  # blocked by the person here
         self._early: dict[bytes, set[PeerId]] = {}  # who asked for what we have not, oldest first
         self.uploads: dict[tuple[PeerId, bytes], Upload] = {}
         self._clock = asyncio.get_running_loop().time
@@ -167,14 +168,17 @@ class Uploads:
         if not self._allowed(peer):
             return None
         if self._trust.only_by_pass(peer, wire.SERVICE):
-            return self.resolved.alone(peer, infohash)
-        holding = self.holdings.get(infohash)
+            return self._unless_refused(self.resolved.alone(peer, infohash))
+        holding = self._unless_refused(self.holdings.get(infohash))
         if holding is not None and holding.allowed(peer):
             return holding
-        found = await self.resolved.find(peer, infohash)
+        found = self._unless_refused(await self.resolved.find(peer, infohash))
         if len(self.resolved):
             self._active.set()
         return found
+
+    def _unless_refused(self, holding: Holding | None) -> Holding | None:
+        return None if holding is None or self.refuses(holding.collection) else holding
 
     def offer_on_demand(self, holding: Holding, peer: PeerId | None = None, *, pinned: bool = False) -> None:
         """Serve it until nobody has fetched it for a minute: to `peer` alone, or to all whom it allows."""
@@ -407,6 +411,8 @@ class Uploads:
                 self._end(upload, REFUSAL.reason)
 
     def _may_go_on(self, upload: Upload) -> bool:
+        if self.refuses(upload.holding.collection):
+            return False
         if self._trust.only_by_pass(upload.peer, wire.SERVICE):
             infohash = upload.holding.collection.infohash
             return self.resolved.alone(upload.peer, infohash) is upload.holding

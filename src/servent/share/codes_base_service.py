@@ -42,6 +42,12 @@ class Around:
     wall: Callable[[], float]
     told: Callable[[], None]
 
+    def dismiss(self, name: str, peer: PeerId | None) -> None:
+        """Take a pass back; who was known by it alone is not dialed again."""
+        self.trust.dismiss(name)
+        if peer is not None and not self.trust.verdict(peer).known:
+            self.peers.forget(peer)
+
 
 class Ended(Exception):
     """Ends the TaskGroup of a hand-over."""
@@ -83,8 +89,8 @@ class Side:
             self._tasks = None
             if not self.view.ended:
                 self._set("cancelled", "the node stopped")
-            self.around.trust.dismiss(self.pass_name)
             self.let_go()
+            self.around.dismiss(self.pass_name, self.view.peer)
 
     async def _begin(self, tasks: asyncio.TaskGroup) -> None:
         raise NotImplementedError

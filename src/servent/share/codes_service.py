@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from servent.share.meet_service import MeetService
 from servent.share.rendezvous_service import Meeting, Rendezvous
 from servent.store import Store
 from servent.trust.service import TrustService
+
+log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 32  # hand-overs; each sender has an endpoint of its own
 MOST_ENDED = 50  # that stay on the list
@@ -71,7 +74,10 @@ class Codes:
         """Let senders in whose transfers were under way. The store is open."""
         for one in await self._around.store.read(handover.load):
             self._passes[one.id] = one
-            self._around.trust.admit(f"pass {one.id}", one.peer, ())
+            try:
+                self._around.trust.admit(f"pass {one.id}", one.peer, ())
+            except UsageError as full:
+                log.warning("a transfer by code cannot go on: %s", full)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -204,6 +210,6 @@ class Codes:
             except NotFound:
                 over = True
             if over or self._around.wall() >= one.expires:
-                self._around.trust.dismiss(f"pass {one.id}")
+                self._around.dismiss(f"pass {one.id}", one.peer)
                 await self._around.store.write(handover.drop(one.id))
                 del self._passes[one.id]

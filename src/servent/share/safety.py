@@ -89,6 +89,10 @@ class Safety:
         """Whether it is never to be shown, fetched or served."""
         return content in self._blocks
 
+    def blocks_any(self, contents: Iterable[bytes | None]) -> bool:
+        """Whether one of these is; costs nothing as long as nothing is blocked."""
+        return bool(self._blocks) and any(content in self._blocks for content in contents if content)
+
     def hides(self, content: bytes, name: str, kind: str, size: int) -> str:
         """Why a find is not shown, as a sentence; "" when nothing speaks against it."""
         if content and content in self._blocks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import msgspec
@@ -88,6 +88,10 @@ class SafetyService:
     def blocks_content(self, root: bytes) -> bool:
         """Whether it is never to be shown, fetched or served."""
         return self._safety.blocks_content(root)
+
+    def blocks_any(self, roots: Iterable[bytes | None]) -> bool:
+        """Whether one of these contents is blocked."""
+        return self._safety.blocks_any(roots)
 
     # -- blocks
 
