@@ -241,3 +241,27 @@ def test_previews_share_a_bounded_place(tmp_path: Path) -> None:
             assert sum(1 for one in (bob.data_dir / "previews").rglob("*") if one.is_file()) == 2
 
     run(main())
+
+
+def test_what_leaves_the_library_is_served_no_longer_though_it_lies_there_still(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with nodes(2, tmp_path / "nodes", SimNet(seed=7)) as (ann, bob):
+            await gather_in_network([ann, bob])
+            data = some_bytes(4 * MB)
+            (tmp_path / "a").mkdir()
+            (tmp_path / "a" / "one").write_bytes(data)
+            ids = await stock(ann, 1, tmp_path / "a")
+            let_see(ann, {bob.peer: {1}})
+            await ann.blobs.set_limits(Limits(up_bytes_per_s=200_000))
+            made = await ann.share.content.offer_folder(bob.peer, 1, ids["."], "a")
+            view = await bob.blobs.fetch(Magnet(made.infohash), tmp_path / "b")
+            while not bob.blobs.transfer(view.id).done_bytes:
+                await asyncio.sleep(0.1)
+            await ann.share.library_store.write(lambda db: db.execute("DELETE FROM files"))
+            ann.share.content.changed()
+            await asyncio.sleep(10)
+            before = bob.blobs.transfer(view.id).done_bytes
+            await asyncio.sleep(60)
+            assert bob.blobs.transfer(view.id).done_bytes == before < len(data)
+
+    run(main())

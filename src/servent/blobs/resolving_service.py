@@ -101,6 +101,10 @@ class Resolved:
             await asyncio.sleep(max(0.0, began + QUANTUM - self._clock()))
         return found
 
+    def all(self) -> list[Holding]:
+        """All of them."""
+        return [kept.holding for kept in self._kept.values()]
+
     def withdraw(self, holding: Holding) -> None:
         """Offer this one no more."""
         for key in [key for key, kept in self._kept.items() if kept.holding is holding]:

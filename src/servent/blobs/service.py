@@ -15,6 +15,7 @@ from servent.blobs.download_service import Download
 from servent.blobs.governor_service import Governor
 from servent.blobs.history import Entry
 from servent.blobs.hook_service import Hook
+from servent.blobs.info import Collection
 from servent.blobs.kit_service import Aids, Ancestry, Assistant, Finder, Kit
 from servent.blobs.lanes_hasher import Arena, Hasher
 from servent.blobs.lanes_intake import Mailbox, workers
@@ -240,6 +241,10 @@ class Blobs:
 
     # -- on demand
 
+    def refuse_with(self, refuses: Callable[[Collection], bool]) -> None:
+        """Serve nothing for which this is true. After `open`; `check_rights` when its answers changed."""
+        self._uploads.refuses = refuses
+
     def resolve_with(self, resolver: Resolver) -> None:
         """Ask `resolver(peer, infohash)` for what nothing is offered under yet. After `open`."""
         self._uploads.resolved.resolver = resolver
@@ -271,6 +276,14 @@ class Blobs:
     def withdraw_on_demand(self, infohash: bytes, peer: PeerId | None = None) -> None:
         """Serve it no more; whoever fetches it is told."""
         self._uploads.resolved.drop(infohash, peer)
+
+    def on_demand(self) -> list[Holding]:
+        """All that is served on demand now."""
+        return self._uploads.resolved.all()
+
+    def withdraw_holding(self, holding: Holding) -> None:
+        """Serve this one no more; whoever fetches it is told."""
+        self._uploads.resolved.withdraw(holding)
 
     def offered_to(self, peer: PeerId) -> list[bytes]:
         """Infohashes of what is offered on demand to this peer alone, least used first."""

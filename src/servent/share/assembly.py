@@ -18,7 +18,7 @@ Part = tuple[bytes, int]  # (pieces root, size)
 
 
 class Known(NamedTuple):
-    """A file of the library. `path`: below the folder that is fetched; `where`: on the disk."""
+    """A file of the library. `path`: below the folder that is fetched; `where`: on the disk; `id`: its row."""
 
     path: tuple[str, ...]
     where: str
@@ -26,6 +26,7 @@ class Known(NamedTuple):
     stamp: int
     root: bytes | None
     layer: bytes
+    id: int = 0
 
 
 def fits(size: int, piece_length: int) -> bool:

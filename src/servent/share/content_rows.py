@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from servent.errors import NotFound
@@ -37,8 +37,8 @@ class _Paths:
         return found
 
     def file(self, row: tuple[Any, ...]) -> Known:
-        _, folder, directory, name, size, stamp, root, layer = row
-        return Known((), os.path.join(self.of(folder, directory), name), size, stamp, root, layer or b"")
+        id, folder, directory, name, size, stamp, root, layer = row
+        return Known((), os.path.join(self.of(folder, directory), name), size, stamp, root, layer or b"", id)
 
 
 def by_canon(canon: bytes) -> Callable[[Any], tuple[list[Known], frozenset[int]]]:
@@ -112,5 +112,20 @@ def count_below(directory: int) -> Callable[[Any], int]:
     def read(db: Any) -> int:
         row = db.execute("SELECT files FROM dirs WHERE id = ?", (directory,)).fetchone()
         return int(row[0]) if row is not None else 0
+
+    return read
+
+
+def still(ids: Sequence[int]) -> Callable[[Any], bool]:
+    """Whether all of these files are still in the library, hashed."""
+
+    def read(db: Any) -> bool:
+        for at in range(0, len(ids), 500):
+            some = ids[at : at + 500]
+            marks = ",".join("?" * len(some))
+            question = f"SELECT count(*) FROM files WHERE id IN ({marks}) AND root IS NOT NULL"
+            if db.execute(question, tuple(some)).fetchone()[0] < len(some):
+                return False
+        return True
 
     return read

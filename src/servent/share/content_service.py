@@ -43,6 +43,7 @@ PARTS_RATE, PARTS_BURST = 500.0, 50_000.0  # files a peer may ask about per seco
 MOST_ASKERS = 1024  # peers whose rate is remembered
 MOST_REMEMBERED = 4096  # folders we made collections of, so that they can be made again
 ANSWER_LIMIT = 15.0  # s
+LOOK_EVERY = 5.0  # s at least between two looks at what is served while the library changes
 
 
 class FolderAsCollection(NamedTuple):
@@ -53,6 +54,12 @@ class FolderAsCollection(NamedTuple):
     files: int
     size_bytes: int
     left_out: int
+
+
+class _LibraryFiles(Placed):
+    """Pieces out of files of the library. `ids`: their rows."""
+
+    ids: Sequence[int] = ()
 
 
 class ContentService:
@@ -79,6 +86,7 @@ class ContentService:
         self._folders_for, self.blocked = folders_for, blocked
         self.stale: Callable[[Path], None] = lambda path: None
         self._loop = asyncio.get_running_loop()
+        self._news = asyncio.Event()
         self._made: OrderedDict[bytes, tuple[int, int, str]] = (
             OrderedDict()
         )  # infohash -> folder, directory, name
@@ -95,6 +103,24 @@ class ContentService:
     def close(self) -> None:
         """Serve nothing more."""
         self._peers.withdraw(SERVICE)
+
+    def changed(self) -> None:
+        """The library is another: somebody may have less than before."""
+        self._blobs.check_rights()
+        self._news.set()
+
+    async def run(self) -> None:
+        """Serve no longer what left the library, until cancelled."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            for holding in self._blobs.on_demand():
+                source = holding.source
+                if isinstance(source, _LibraryFiles) and not await self._store.read(
+                    content_rows.still(source.ids)
+                ):
+                    self._blobs.withdraw_holding(holding)
+            await asyncio.sleep(LOOK_EVERY)
 
     # -- for others
 
@@ -134,7 +160,8 @@ class ContentService:
             index: [Place(Path(one.where), one.size, one.stamp) for one in known]
             for index, known in places.items()
         }
-        source = Placed(collection, found, self._lost)
+        source = _LibraryFiles(collection, found, self._lost)
+        source.ids = sorted({one.id for known in places.values() for one in known})
         return Holding(collection, source, allowed=allowed)
 
     def _lost(self, place: Place) -> None:

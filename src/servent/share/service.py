@@ -111,7 +111,9 @@ class Share:
         self.trust.on_change(self.kept_wishes.grew)
         self.content.open()
         self.content.stale = self.library.look_at
-        self.library.on_change(self.blobs.check_rights)
+        self.library.on_change(self.content.changed)
+        self.blobs.refuse_with(lambda one: self.safety.blocks_any(file.root for file in one.files))
+        self.safety.on_change(self.blobs.check_rights)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -123,6 +125,7 @@ class Share:
             tasks.create_task(self.wishes.run(), name="wishes")
             tasks.create_task(self.kept_wishes.run(), name="wishes of others")
             tasks.create_task(self.getting.run(), name="previews")
+            tasks.create_task(self.content.run(), name="content")
 
     async def close(self) -> None:
         """Stop every part; the files of others stay with `blobs`."""
