@@ -421,3 +421,22 @@ def _spy_on(end: Any, seen: bytearray) -> None:
             return stream
 
         setattr(end, name, wrapped)
+
+
+def test_friends_may_use_codes_too_and_a_blocked_one_gets_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with strangers(2, tmp_path, SimNet()) as (ann, bob):
+            await bob.join(await ann.ticket())
+            sent = ann.share.codes.send(content(tmp_path / "ann"))
+            got = bob.share.codes.receive(sent.code)
+            assert (await ended(bob, got.id)).state == "done"
+            assert (await ended(ann, sent.id)).state == "done"
+            await asyncio.sleep(3.0)
+            assert ann.trust.verdict(bob.peer).friend and ann.peers.session(bob.peer) is not None
+            await ann.trust.block(bob.peer)
+            sent = ann.share.codes.send(content(tmp_path / "ann"))
+            got = bob.share.codes.receive(sent.code)
+            assert (await ended(bob, got.id)).state == "failed"
+            assert "blocked" in (await ended(ann, sent.id)).reason
+
+    run(main())
