@@ -81,6 +81,33 @@ class BlobsSettings(Struct, forbid_unknown_fields=True):
     preview_cache_bytes: Annotated[int, Meta(ge=0, le=2**53)] = 2_000_000_000
 
 
+_DAY = "(mon|tue|wed|thu|fri|sat|sun)"
+_TIME = "([01][0-9]|2[0-4]):[0-5][0-9]"
+RuleText = Annotated[
+    str,
+    Meta(
+        pattern=f"^(daily|weekdays|weekend|{_DAY}(,{_DAY})*) {_TIME}-{_TIME}( up=[0-9]+| down=[0-9]+| pause)+$"
+    ),
+]
+PeerText = Annotated[str, Meta(pattern="^[0-9a-z]{52,64}( up=[0-9]+| down=[0-9]+)+$")]
+
+
+class QueueSettings(Struct, forbid_unknown_fields=True):
+    """`most_active`: downloads that move at once. `on_complete`: a command after each download, without a shell.
+
+    `schedule`: limits for parts of the week. `peers`: limits of single peers. `alternative`: the other two rates,
+    bytes per second, hold in place of the usual ones and of the schedule.
+    """
+
+    most_active: Annotated[int, Meta(ge=1, le=1000)] = 5
+    schedule: Annotated[list[RuleText], Meta(max_length=50)] = field(default_factory=list)
+    peers: Annotated[list[PeerText], Meta(max_length=1000)] = field(default_factory=list)
+    on_complete: Annotated[str, Meta(max_length=1000)] = ""
+    alternative: bool = False
+    alternative_up_bytes_per_s: Rate = 500_000
+    alternative_down_bytes_per_s: Rate = 2_000_000
+
+
 class ApiSettings(Struct, forbid_unknown_fields=True):
     """`port` of the local API on 127.0.0.1; the next free one is taken when it is in use."""
 
@@ -101,6 +128,7 @@ class Config(Struct, forbid_unknown_fields=True):
     net: NetSettings = field(default_factory=NetSettings)
     relay: RelayRoleSettings = field(default_factory=RelayRoleSettings)
     blobs: BlobsSettings = field(default_factory=BlobsSettings)
+    queue: QueueSettings = field(default_factory=QueueSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     web: WebSettings = field(default_factory=WebSettings)
 

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from servent import keyfile
+from servent.blobs.queueing import Queue
 from servent.blobs.service import Blobs
 from servent.config import PUBLIC_RELAYS, Config, default_download_dir, load
 from servent.errors import ServentError, UsageError
@@ -125,7 +126,13 @@ class Node:
         )
         self.reach = ReachService(self.endpoint, self.peers)
         self.blobs = Blobs(
-            self.peers, self.trust, self.store, config.blobs, self.download_dir, wall=self._wall
+            self.peers,
+            self.trust,
+            self.store,
+            config.blobs,
+            self.download_dir,
+            queue=Queue.of(config.queue),
+            wall=self._wall,
         )
         self.share = Share(
             self.peers,
@@ -134,6 +141,7 @@ class Node:
             self.store,
             Store(self.data_dir / LIBRARY_FILE),
             self.data_dir,
+            self.identity,
             Meeting(
                 self._open_endpoint,
                 lambda: [

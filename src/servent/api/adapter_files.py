@@ -164,6 +164,12 @@ def transfer_of(view: TransferView) -> schema.Transfer:
         error=view.error,
         advice=view.advice,
         checking=view.checking,
+        priority=view.priority,
+        place=view.place,
+        foreground=view.foreground,
+        in_order=view.in_order,
+        wanted_files=view.wanted_files,
+        preview=view.preview,
     )
 
 

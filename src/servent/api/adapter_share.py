@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NoReturn, cast
-
 from servent.api import face_share
 from servent.api.adapter_codes import CodesPart
 from servent.api.adapter_feeds import FeedsPart
 from servent.api.adapter_getting import GettingPart
 from servent.api.adapter_library import LibraryPart
+from servent.api.adapter_queue import QueuePart
 from servent.api.adapter_safety import SafetyPart
 from servent.api.adapter_search import SearchPart
 from servent.api.adapter_setup import SetupPart
 from servent.api.adapter_wishes import WishesPart
-from servent.errors import UsageError
 from servent.node import Node
-
-
-class _NotBuilt:
-    """Stands where a part will be."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
-        def refuse(*_: Any, **__: Any) -> NoReturn:
-            raise UsageError(
-                f"{self._what} is not built yet", advice="A newer version of servent may have it."
-            )
-
-        return refuse
 
 
 class SharingFace:
@@ -89,7 +71,7 @@ class SharingFace:
         self.read_transfer = getting.read_transfer
         self.read_content = getting.read_content
 
-        queue = cast(face_share.QueueFace, _NotBuilt("the queue"))
+        queue: face_share.QueueFace = QueuePart(node)
         self.change_transfer = queue.change_transfer
         self.act_on_many = queue.act_on_many
         self.history = queue.history

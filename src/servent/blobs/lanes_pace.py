@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
 from servent.limits import RateMeter, TokenBucket
@@ -38,10 +38,15 @@ class _Way:
         self.peer_rate: float | None = None
         self.all = TokenBucket(None)
         self.peers: dict[Hashable, TokenBucket] = {}
+        self.own: dict[Hashable, float] = {}  # peers with a limit of their own
         self.meter = RateMeter()
         self.background_rate: float | None = None
         self.background = TokenBucket(None)
         self.background_bytes: dict[Hashable, int] = {}
+
+    def of(self, peer: Hashable) -> float | None:
+        """The limit of this peer alone."""
+        return self.own.get(peer, self.peer_rate)
 
 
 class Pace:
@@ -59,8 +64,14 @@ class Pace:
         self.rates = Rates()
         self.set(rates or Rates())
 
-    def set(self, rates: Rates) -> None:
-        """Replace all limits, at once."""
+    def set(
+        self, rates: Rates, peers: Mapping[Hashable, tuple[float | None, float | None]] | None = None
+    ) -> None:
+        """Replace all limits, at once.
+
+        Args:
+            peers: (up, down) of peers with limits of their own, in place of that for each peer.
+        """
         with self._lock:
             self.rates = rates
             for way, rate, peer_rate in (
@@ -70,6 +81,10 @@ class Pace:
                 way.rate, way.peer_rate = rate, peer_rate
                 way.all = _bucket(rate)
                 way.peers.clear()
+            for number, way in enumerate((self._ways["up"], self._ways["down"])):
+                way.own = {
+                    peer: rate for peer, both in (peers or {}).items() if (rate := both[number]) is not None
+                }
 
     def set_background(self, up: float | None, down: float | None, exempt: frozenset[Hashable]) -> None:
         """What all background transfers together may do in each direction; None for no limit of their own.
@@ -92,7 +107,7 @@ class Pace:
     def unlimited(self, way: str, peer: Hashable = None, *, foreground: bool = True) -> bool:
         """Whether nothing limits this direction now."""
         one = self._ways[way]
-        return one.rate is None and one.peer_rate is None and not self._held(one, peer, foreground)
+        return one.rate is None and one.of(peer) is None and not self._held(one, peer, foreground)
 
     def _held(self, one: _Way, peer: Hashable, foreground: bool) -> bool:
         return one.background_rate is not None and not foreground and peer not in self._exempt
@@ -100,7 +115,7 @@ class Pace:
     def chunk(self, way: str, peer: Hashable = None, *, foreground: bool = True) -> int:
         """How many bytes to move at a time."""
         one = self._ways[way]
-        limits = [rate for rate in (one.rate, one.peer_rate) if rate is not None]
+        limits = [rate for rate in (one.rate, one.of(peer)) if rate is not None]
         size = max(SMALLEST_CHUNK, min(CHUNK, int(min(limits) / LOOKS))) if limits else CHUNK
         rate = one.background_rate
         if rate is not None and self._held(one, peer, foreground):
@@ -118,12 +133,12 @@ class Pace:
             one = self._ways[way]
             one.meter.add(size, now)
             wait = one.all.take(size, now) if one.rate is not None else 0.0
-            if one.peer_rate is not None:
+            if (peer_rate := one.of(peer)) is not None:
                 if len(one.peers) >= PEERS_MOST:
                     one.peers.clear()
                 bucket = one.peers.get(peer)
                 if bucket is None:
-                    bucket = one.peers[peer] = _bucket(one.peer_rate)
+                    bucket = one.peers[peer] = _bucket(peer_rate)
                 wait = max(wait, bucket.take(size, now))
             if not foreground:
                 if peer not in one.background_bytes and len(one.background_bytes) >= PEERS_MOST:

@@ -169,9 +169,16 @@ def load(db: Any) -> list[Row]:
     return sorted(found, key=lambda row: row.started)
 
 
-def writer(changed: Sequence[Row], gone: Sequence[str]) -> Callable[[Any], None]:
-    """A job for the store that writes and deletes these. What it writes is taken now."""
-    values = [(row.id, row.infohash, row.pack(), row.info) for row in changed]
+Packed = tuple[str, bytes, bytes, bytes | None]
+
+
+def packed(row: Row) -> Packed:
+    """Its columns as they are now."""
+    return row.id, row.infohash, row.pack(), row.info
+
+
+def writer(values: Sequence[Packed], gone: Sequence[str]) -> Callable[[Any], None]:
+    """A job for the store that writes and deletes these."""
 
     def write(db: Any) -> None:
         db.executemany(

@@ -58,9 +58,9 @@ def minute_of(text: str) -> int:
     """ "18:30" as minutes of the day. Raises ValueError."""
     hours, _, minutes = text.partition(":")
     value = int(hours) * 60 + int(minutes)
-    if not 0 <= value < DAY:
+    if not (0 <= value <= DAY and 0 <= int(minutes) < 60):
         raise ValueError(text)
-    return value
+    return value % DAY
 
 
 def now(rules: Sequence[Rule], wall: float, local: Local) -> Now:
@@ -109,8 +109,14 @@ def _words(
     when = f" until {_clock(until, wall, local)}" if until is not None else ""
     if pause:
         return f"paused by the schedule{when}"
-    limits = [f"{name} {_rate(rate)}" for name, rate in (("up", up), ("down", down)) if rate is not None]
-    return f"limited by the schedule to {' and '.join(limits)}{when}" if limits else ""
+    limits = limits_words(up, down)
+    return f"limited by the schedule to {limits}{when}" if limits else ""
+
+
+def limits_words(up: float | None, down: float | None) -> str:
+    """ "up 200 kB/s and down 4 MB/s"; "" for no limit."""
+    limits = (("up", up), ("down", down))
+    return " and ".join(f"{name} {_rate(rate)}" for name, rate in limits if rate is not None)
 
 
 def _clock(until: float, wall: float, local: Local) -> str:

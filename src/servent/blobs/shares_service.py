@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from servent.blobs import info
-from servent.blobs.canonical import is_canonical
 from servent.blobs.hashing import Cancelled, Shared, collect
+from servent.blobs.info import Collection
 from servent.blobs.places import Place, Placed
 from servent.blobs.rows import Files
 from servent.blobs.scan import scan
@@ -77,16 +77,14 @@ class Shares:
         collection = shared.collection
         id = collection.infohash.hex()
         entry = self._entries.get(id) or _Entry(id, path, collection.name)
-        entry.path, entry.name, entry.state, entry.reason = path, collection.name, "ready", ""
+        entry.path, entry.name, entry.state, entry.reason = path, path.name or collection.name, "ready", ""
         entry.size_bytes = entry.done_bytes = collection.size
         entry.files, entry.skipped = len(collection.files), shared.skipped
-        if is_canonical(collection):  # its name is a hash
-            entry.name = path.name
         source: Seed | Placed
         if ABSENT in shared.stamps:
-            source = Placed(collection, _places(shared))
-            entry.files = len(_places(shared))
-            entry.size_bytes = entry.done_bytes = sum(place[0].size for place in _places(shared).values())
+            source = Placed(collection, places(shared))
+            entry.files = len(places(shared))
+            entry.size_bytes = entry.done_bytes = sum(place[0].size for place in places(shared).values())
         else:
             source = Seed(collection, shared.root, shared.paths, shared.stamps)
 
@@ -228,7 +226,8 @@ class Shares:
             raise NotFound("it is not on this machine any more")
         collection = entry.holding.collection
         marked = any(file.executable for file in collection.files)  # which fetched files never are
-        if not isinstance(entry.holding.source, Seed) or is_canonical(collection) or marked:
+        renamed = entry.path.name != collection.name
+        if not isinstance(entry.holding.source, Seed) or renamed or marked:
             await self._verify_files(entry, entry.holding)
             return
         try:
@@ -257,19 +256,30 @@ class Shares:
             holding.upset("its files changed since it was fetched")
             raise UsageError(f"{entry.path} changed since it was fetched", advice="Fetch it again.")
 
+    def collection(self, infohash: bytes) -> Collection | None:
+        """What is shared under this hash, None: nothing is, or its files changed."""
+        entry = self._entries.get(infohash.hex())
+        if entry is None or entry.state != "ready" or entry.holding is None:
+            return None
+        return entry.holding.collection
+
     def views(self) -> list[ShareView]:
         return [_view(entry, self._uploads.totals) for entry in self._entries.values()]
 
-    def places(self, root: bytes) -> list[Place]:
-        """Where a content lies that is shared or was fetched. Blocks."""
-        found = []
+    def places(self, roots: Set[bytes]) -> dict[bytes, list[Place]]:
+        """Where these contents lie, as far as they are shared or were fetched. Blocks."""
+        found: dict[bytes, list[Place]] = {}
         for entry in list(self._entries.values()):
             if entry.state != "ready" or entry.holding is None:
                 continue
             source, files = entry.holding.source, entry.holding.collection.files
             for index, file in enumerate(files):
-                if file.root == root and isinstance(source, Seed | Placed) and (place := source.place(index)):
-                    found.append(place)
+                if (
+                    file.root in roots
+                    and isinstance(source, Seed | Placed)
+                    and (place := source.place(index))
+                ):
+                    found.setdefault(file.root, []).append(place)
         return found
 
     def stop(self) -> None:
@@ -289,7 +299,7 @@ def _close(holding: Holding) -> None:
         holding.source.close()
 
 
-def _places(shared: Shared) -> dict[int, list[Place]]:
+def places(shared: Shared) -> dict[int, list[Place]]:
     """Where those files of a collection lie that are here."""
     files = shared.collection.files
     return {

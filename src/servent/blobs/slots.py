@@ -113,6 +113,7 @@ class Slots:
     def __init__(self, count: int = 8, *, turn: float = TURN) -> None:
         self.count = count
         self.credits = Credits()
+        self.held = ""
         self._turn = turn
         self._holders: dict[PeerId, Holder] = {}
         self._waiting: dict[PeerId, _Waiter] = {}
@@ -147,6 +148,17 @@ class Slots:
                 del self._left[next(iter(self._left))]
         self._served.discard(peer)
         return self._advance(now)
+
+    def hold(self, why: str, now: float) -> list[Effect]:
+        """Nobody has a slot as long as `why` says something; everybody keeps its place."""
+        self.held = why
+        over = list(self._holders.values()) if why else []
+        for holder in over:
+            del self._holders[holder.peer]
+            self._waiting[holder.peer] = _Waiter(holder.peer, holder.friend, now)
+        for waiter in self._waiting.values():
+            waiter.told = (0, -inf)
+        return self._advance(now, over)
 
     def resize(self, count: int, now: float) -> list[Effect]:
         """Change the number of slots; the turns that are under way end as they would."""
@@ -241,7 +253,7 @@ class Slots:
 
     def _pick(self, now: float) -> Holder | None:
         """Who gets the next free slot, None when nobody should."""
-        if not self._waiting or len(self._holders) >= self.count:
+        if not self._waiting or self.held or len(self._holders) >= self.count:
             return None
         earners, openers = self._earners(now), self._openers(now)
         alone = (
@@ -332,6 +344,8 @@ class Slots:
     # -- words
 
     def _queued(self, waiter: _Waiter, place: int, now: float) -> Queued:
+        if self.held:
+            return Queued(waiter.peer, place + 1, len(self._waiting), self.held, inf)
         ahead = "you are next" if place == 0 else f"{place} before you"
         wait = self._wait(waiter, place, now)
         return Queued(waiter.peer, place + 1, len(self._waiting), f"{ahead}, {about(wait)}", wait)

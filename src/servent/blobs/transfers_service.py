@@ -415,6 +415,10 @@ class Transfers:
         await self.save([id])
         self._told()
 
+    def say(self) -> None:
+        """Something changed that a person sees."""
+        self._told()
+
     def remark(self, row: Row, words: str) -> None:
         """Something to say of a row that is complete."""
         if row.state == "complete":
@@ -461,7 +465,11 @@ class Transfers:
             old = [row.id for row in self.rows.values() if row.state in rows.ENDED][:-HISTORY]
         for id in old:
             del self.rows[id]
-        await self._store.write(rows.writer([self.rows[id] for id in ids if id in self.rows], old))
+        values: list[rows.Packed] = []
+        await self._for_each(
+            [self.rows[id] for id in ids if id in self.rows], lambda row: values.append(rows.packed(row))
+        )
+        await self._store.write(rows.writer(values, old))
 
     # -- words
 

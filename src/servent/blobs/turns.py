@@ -64,7 +64,13 @@ class Turns:
         """It shall run when its turn comes. `level`: 0 is the highest priority. Again to change any of that."""
         one = self._wanted.get(id)
         if one is None:
-            self._wanted[id] = _Wanted(id, level, order, at_once)
+            one = self._wanted[id] = _Wanted(id, level, order, at_once)
+            waiting = self._waiting
+            if waiting is not None and (not waiting or waiting[-1].rank <= one.rank):
+                if len(waiting) < PLACES:
+                    self._places[id] = len(waiting)
+                waiting.append(one)  # the usual case, and thousands may come at once
+                return
         else:
             one.level, one.order, one.at_once, one.tried = level, order, at_once, False
         self._waiting = None

@@ -374,6 +374,7 @@ class Uploads:
         key = upload.peer, upload.holding.collection.infohash
         if self.uploads.get(key) is upload:
             del self.uploads[key]
+            self._settle(upload, self._clock())
             self.ended(upload)
         upload.slot = upload.interested = False
         upload.key = b""
@@ -424,21 +425,25 @@ class Uploads:
             self.apply(self.slots.tick(now))
         haves: dict[Holding, int] = {}
         for upload in list(self.uploads.values()):
-            new = upload.sent_bytes - upload.settled_bytes
-            upload.settled_bytes += new
-            upload.meter.add(new, now)
-            upload.holding.uploaded_bytes += new
-            if new:
-                self.slots.took(upload.peer, new)
-                infohash = upload.holding.collection.infohash
-                self.totals[infohash] = self.totals.get(infohash, 0) + new
-                self.counted.add(infohash)
+            self._settle(upload, now)
             tcp = self.listener is not None and self.listener.lanes(upload) > 0
             upload.lane = "tcp" if tcp else "quic" if upload.lanes else ""
             if upload.gone_since is not None and (not tcp or now - upload.gone_since > GRACE):
                 self._end(upload, "")
             elif upload.told is not None and upload.control is not None:
                 self._tell_news(upload, haves)
+
+    def _settle(self, upload: Upload, now: float) -> None:
+        """Count what was sent since the last look."""
+        new = upload.sent_bytes - upload.settled_bytes
+        upload.settled_bytes += new
+        upload.meter.add(new, now)
+        upload.holding.uploaded_bytes += new
+        if new:
+            self.slots.took(upload.peer, new)
+            infohash = upload.holding.collection.infohash
+            self.totals[infohash] = self.totals.get(infohash, 0) + new
+            self.counted.add(infohash)
 
     def _tell_news(self, upload: Upload, haves: dict[Holding, int]) -> None:
         collection = upload.holding.collection
