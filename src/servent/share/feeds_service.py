@@ -302,7 +302,7 @@ class Feeds:
         )
         if row is None or row.path is None:
             return {}
-        return await asyncio.to_thread(_old_files, collection, Path(row.path))
+        return await asyncio.to_thread(_old_files, collection, Path(row.path), self._blobs.places)
 
     # -- views
 
@@ -336,15 +336,24 @@ class Feeds:
         return self._fetching.state(row)
 
 
-def _old_files(collection: Collection, old: Path) -> dict[int, list[Copy]]:
-    """Blocks."""
+def _old_files(
+    collection: Collection, old: Path, places: Callable[[set[bytes]], dict[bytes, list[Place]]]
+) -> dict[int, list[Copy]]:
+    """The files of the same names in the old version; for names that are new, the same contents. Blocks."""
     found: dict[int, list[Copy]] = {}
     single = len(collection.files) == 1 and old.is_file()
+    renamed: dict[int, bytes] = {}
     for index, parts in enumerate(safe_paths(collection)):
         path = old if single else old.joinpath(*parts[1:])
         try:
             seen = path.lstat()
+            found[index] = [Copy(Place(path, seen.st_size, seen.st_mtime_ns), b"", alike=True)]
         except OSError:
-            continue
-        found[index] = [Copy(Place(path, seen.st_size, seen.st_mtime_ns), b"", alike=True)]
+            root = collection.files[index].root
+            if root is not None:
+                renamed[index] = root
+    known = places(set(renamed.values())) if renamed else {}
+    for index, root in renamed.items():
+        if root in known:
+            found[index] = [Copy(place, b"") for place in known[root]]
     return found

@@ -172,7 +172,8 @@ class Getting:
 
     async def read_content(self, root: bytes) -> _OnDisk:
         """A file of the own library, or one that was fetched. Raises NotFound."""
-        for place in [*await self._content.places(root), *await asyncio.to_thread(self._blobs.places, root)]:
+        fetched = await asyncio.to_thread(self._blobs.places, {root})
+        for place in [*await self._content.places(root), *fetched.get(root, ())]:
             if await asyncio.to_thread(_is_file, place):
                 return _OnDisk(place, root)
         raise NotFound("nothing here has this content")
