@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -228,7 +228,7 @@ class Blobs:
         """Serve it no longer; the files stay. Raises NotFound."""
         await self._shares.remove(share)
 
-    def places(self, roots: Set[bytes]) -> dict[bytes, list[Place]]:
+    def places(self, roots: set[bytes]) -> dict[bytes, list[Place]]:
         """Where these contents lie, as far as they are shared by themselves or were fetched. Blocks."""
         return self._shares.places(roots)
 

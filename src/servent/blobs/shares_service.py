@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -266,7 +266,7 @@ class Shares:
     def views(self) -> list[ShareView]:
         return [_view(entry, self._uploads.totals) for entry in self._entries.values()]
 
-    def places(self, roots: Set[bytes]) -> dict[bytes, list[Place]]:
+    def places(self, roots: set[bytes]) -> dict[bytes, list[Place]]:
         """Where these contents lie, as far as they are shared or were fetched. Blocks."""
         found: dict[bytes, list[Place]] = {}
         for entry in list(self._entries.values()):
