@@ -165,7 +165,7 @@ class Shelves:
         (folders,) = db.execute(
             "SELECT count(*) FROM dirs WHERE folder = ? AND parent = ?", (place.folder, place.dir)
         ).fetchone()
-        here = self._count(db, place.dir, (files, size))
+        here = self._count(db, place.folder, place.dir, folders, (files, size))
         rows: list[Row] = []
         if ask.offset < folders:
             rows = _folders(db, place, ask, folders)
@@ -194,11 +194,20 @@ class Shelves:
         partial = any(shelf.partial for shelf in shelves)
         return Page(kept[ask.offset : ask.offset + ask.limit], len(kept), files, size, partial)
 
-    def _count(self, db: sqlite3.Connection, directory: int, sums: tuple[int, int]) -> int:
-        """How many files lie right in it; counted anew when the sums below it changed."""
+    def _count(
+        self, db: sqlite3.Connection, folder: int, directory: int, folders: int, sums: tuple[int, int]
+    ) -> int:
+        """How many files lie right in it; looked up anew when the sums of what is below it changed."""
         known = self._counts.get(directory)
         if known is None or known[0] != sums:
-            (count,) = db.execute("SELECT count(*) FROM files WHERE dir = ?", (directory,)).fetchone()
+            if folders <= MOST_SORTED:  # what is not in a folder below is here: no need to count a million
+                (below,) = db.execute(
+                    "SELECT coalesce(sum(files), 0) FROM dirs WHERE folder = ? AND parent = ?",
+                    (folder, directory),
+                ).fetchone()
+                count = max(0, sums[0] - below)
+            else:
+                (count,) = db.execute("SELECT count(*) FROM files WHERE dir = ?", (directory,)).fetchone()
             known = self._counts[directory] = (sums, int(count))
             if len(self._counts) > MOST_LISTINGS:
                 self._counts.popitem(last=False)
