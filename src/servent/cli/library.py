@@ -160,7 +160,9 @@ def _hashed(client: Client, folder: share.Folder) -> share.Folder:
     """Follow a folder until it is hashed; Ctrl-C leaves it to the node. Raises WorldError: it failed."""
     try:
         with Progress(f"hashing {folder.name}") as progress:
-            while folder.state in ("scanning", "hashing"):
+            while folder.state in ("scanning", "hashing") or (
+                folder.state == "watching" and folder.scanned is None  # not looked at yet
+            ):
                 whole = folder.size_bytes or 1
                 part = folder.hashed_bytes / whole if folder.state == "hashing" else 0.0
                 progress.show(part, f"{folder.files} files, {size(folder.size_bytes)}")
