@@ -147,7 +147,7 @@ def test_what_a_friend_gets_is_offered_within_two_seconds_and_fetched(tmp_path: 
             clock = asyncio.get_running_loop().time
             (folder / "Nina Simone - Sinnerman.mp3").write_bytes(b"sinnerman" * 5000)
             (folder / "Nina Simone.exe").write_bytes(b"MZ" + b"virus" * 5000)
-            while len((await bob.share.search.local("nina simone"))) < 2:
+            while len(await bob.share.search.local("nina simone")) < 2:
                 await asyncio.sleep(0.02)
             began = clock()  # it is in the friend's library from now on
             await until(lambda: len(one.matches) == 2)
