@@ -108,6 +108,12 @@ class QueueSettings(Struct, forbid_unknown_fields=True):
     alternative_down_bytes_per_s: Rate = 2_000_000
 
 
+class ShareSettings(Struct, forbid_unknown_fields=True):
+    """`compare`: peers get a sample of what they may see here, so that what others like can be recommended to them."""
+
+    compare: bool = True
+
+
 class ApiSettings(Struct, forbid_unknown_fields=True):
     """`port` of the local API on 127.0.0.1; the next free one is taken when it is in use."""
 
@@ -129,6 +135,7 @@ class Config(Struct, forbid_unknown_fields=True):
     relay: RelayRoleSettings = field(default_factory=RelayRoleSettings)
     blobs: BlobsSettings = field(default_factory=BlobsSettings)
     queue: QueueSettings = field(default_factory=QueueSettings)
+    share: ShareSettings = field(default_factory=ShareSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     web: WebSettings = field(default_factory=WebSettings)
 

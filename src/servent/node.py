@@ -158,6 +158,7 @@ class Node:
         await end.enter_async_context(self.store)
         await self.trust.open()
         await self.blobs.open()
+        self.share.finding.compare = config.share.compare
         await self.share.open()
         tasks = await end.enter_async_context(_Rooms())
         end.push_async_callback(self.peers.close)
