@@ -494,7 +494,7 @@ def _resolved(path: Path) -> Path:
     except (OSError, RuntimeError) as wrong:
         raise DiskTrouble(f"{path} cannot be read: {wrong}", advice="Check its permissions.") from wrong
     if not root.is_dir():
-        raise UsageError(f"{root} is not a folder", advice="`servent library` shares a single file by link.")
+        raise UsageError(f"{root} is not a folder", advice="`servent send` shares a single file by link.")
     if walking.bad_name(str(root)):
         raise UsageError(f"{str(root)!a} has a name that cannot be shared", advice="Rename it.")
     return root
