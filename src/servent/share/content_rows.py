@@ -61,7 +61,7 @@ def by_roots(
     roots: Iterable[bytes], folders: frozenset[int] | None = None
 ) -> Callable[[Any], tuple[dict[bytes, list[Known]], frozenset[int]]]:
     """Places of each content, in these folders only (None: in all), and the folders they are in."""
-    wanted = set(roots)
+    wanted = list(set(roots))
 
     def read(db: Any) -> tuple[dict[bytes, list[Known]], frozenset[int]]:
         paths, found = _Paths(db), {}
@@ -70,7 +70,7 @@ def by_roots(
         if folders is not None:
             within = f"AND folder IN ({','.join('?' * len(among))})"
         question = f"SELECT {_FILE} FROM files WHERE root = ? {within} LIMIT {MOST_PLACES}"
-        for root in wanted:
+        for root in _present(db, wanted):
             rows = db.execute(question, (root, *among)).fetchall()
             if rows:
                 found[root] = [paths.file(row) for row in rows]
@@ -78,6 +78,17 @@ def by_roots(
         return found, frozenset(used)
 
     return read
+
+
+def _present(db: Any, roots: Sequence[bytes]) -> list[bytes]:
+    """Those of them that are in the library at all: one question for many, since most are not."""
+    found: list[bytes] = []
+    for at in range(0, len(roots), 500):
+        some = roots[at : at + 500]
+        marks = ",".join("?" * len(some))
+        rows = db.execute(f"SELECT DISTINCT root FROM files WHERE root IN ({marks})", tuple(some))
+        found += [root for (root,) in rows]
+    return found
 
 
 def below(folder: int, directory: int) -> Callable[[Any], list[Known]]:
