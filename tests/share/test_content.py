@@ -17,7 +17,7 @@ from servent.blobs.views import Limits, TransferView
 from servent.codec import write_frame
 from servent.errors import NotFound
 from servent.node import Node
-from servent.share import content_wire
+from servent.share import content_wire, getting_service
 from servent.share.assembly import parts_of
 from servent.testing.loop import run
 from servent.testing.nodes import gather_in_network, nodes
@@ -190,11 +190,15 @@ def test_a_file_that_changed_is_not_served_and_the_library_hears_of_it(tmp_path:
     run(main())
 
 
-def test_a_preview_of_something_big_fetches_what_is_looked_at_and_leaves_by_itself(tmp_path: Path) -> None:
+def test_a_preview_of_something_big_fetches_what_is_looked_at_and_leaves_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(getting_service, "IDLE", 100.0)  # s; half an hour would be 15,000 looks at idle nodes
+
     async def main() -> None:
         async with nodes(2, tmp_path / "nodes", SimNet(seed=7)) as (ann, bob):
             await gather_in_network([ann, bob])
-            data = some_bytes(50 * MB)
+            data = some_bytes(40 * MB)
             (tmp_path / "a").mkdir()
             (tmp_path / "a" / "film.mp4").write_bytes(data)
             await stock(ann, 1, tmp_path / "a")
@@ -202,16 +206,16 @@ def test_a_preview_of_something_big_fetches_what_is_looked_at_and_leaves_by_itse
             root, _ = root_and_layer(data)
             view = await bob.share.getting.content(root, len(data), "film.mp4", preview=True)
             reading = await bob.share.getting.read_transfer(view.id, 0)
-            at = 30 * MB
+            at = 20 * MB
             assert (await reading.read(at, 1000)) == data[at : at + 1000]
             await asyncio.sleep(60)
             assert 16 * MB < bob.blobs.transfer(view.id).done_bytes < 20 * MB, "the read-ahead and no more"
             cache = bob.data_dir / "previews"
             assert len(list(cache.iterdir())) == 1
-            await asyncio.sleep(3600)
+            await asyncio.sleep(200)
             assert len(bob.blobs.previews()) == 1, "somebody has it open"
             await reading.close()
-            await asyncio.sleep(1900)
+            await asyncio.sleep(150)
             assert bob.blobs.previews() == [] and list(cache.iterdir()) == []
             assert bob.blobs.shares() == []
 
