@@ -66,7 +66,9 @@ class BlobsSettings(Struct, forbid_unknown_fields=True):
     """Rates in bytes per second, 0 for no limit; `upload_slots`: peers served at once.
 
     `up_bytes_per_s`, `down_bytes_per_s`: for everything together. `per_peer_up_bytes_per_s`,
-    `per_peer_down_bytes_per_s`: for each peer. `preview_cache_bytes`: of all previews together, on the disk. `bulk`: offer the TCP lane; `bulk_port`: its port, 0 for any.
+    `per_peer_down_bytes_per_s`: for each peer. `preview_cache_bytes`: of all previews together, on the disk.
+    `bulk`: offer the TCP lane; `bulk_port`: its port, 0 for any. `polite`: background transfers keep the delay they add
+    to the line at `target_ms`.
     """
 
     up_bytes_per_s: Rate = 0

@@ -189,17 +189,18 @@ class Slots:
     def tick(self, now: float) -> list[Effect]:
         """End the turns that are over, where somebody else comes before; try whether more slots send more."""
         self._probe(now)
-        hurried = self._hurried(now)
-        over = [
-            holder for holder in self._holders.values() if holder.turn_ends <= now or holder.peer in hurried
-        ]
-        if not self._waiting:
-            over = []
-        for holder in over:
-            del self._holders[holder.peer]
-            self._served.discard(holder.peer)
-            self._waiting[holder.peer] = _Waiter(holder.peer, holder.friend, now)
-        return self._advance(now, over)
+        effects: list[Effect] = []
+        for _ in range(self.count + 1):  # who comes in may make others too many
+            hurried = self._hurried(now)
+            over = [one for one in self._holders.values() if one.turn_ends <= now or one.peer in hurried]
+            if not over or not self._waiting:
+                break
+            for holder in over:
+                del self._holders[holder.peer]
+                self._served.discard(holder.peer)
+                self._waiting[holder.peer] = _Waiter(holder.peer, holder.friend, now)
+            effects += self._advance(now, over)
+        return effects or self._advance(now)
 
     def next_tick(self) -> float | None:
         """When there is something to decide again."""
@@ -318,7 +319,10 @@ class Slots:
     def _probe(self, now: float) -> None:
         if not self._held("earned"):
             self._extra = self._step = 0
-        if now < self._probe_at or not self._probes():
+        if now < self._probe_at:
+            return
+        if not self._probes():
+            self._probe_at = now + PROBE
             return
         passed = now - self._measured_at
         rate = self._sent / passed if passed > 0 else 0.0
