@@ -97,8 +97,8 @@ PeerText = Annotated[str, Meta(pattern="^[0-9a-z]{52,64}( up=[0-9]+| down=[0-9]+
 class QueueSettings(Struct, forbid_unknown_fields=True):
     """`most_active`: downloads that move at once. `on_complete`: a command after each download, without a shell.
 
-    `schedule`: limits for parts of the week. `peers`: limits of single peers. `alternative`: the other two rates,
-    bytes per second, hold in place of the usual ones and of the schedule.
+    `schedule`: limits for parts of the week. `peers`: limits of single peers. `alternative`:
+    `alternative_up_bytes_per_s` and `alternative_down_bytes_per_s` hold in place of the usual rates and the schedule.
     """
 
     most_active: Annotated[int, Meta(ge=1, le=1000)] = 5
