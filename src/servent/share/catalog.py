@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import sqlite3
 
 MANY = 2000  # rows in one job of removing
+TOGETHER = (
+    200  # rows in one statement: each statement hands the interpreter over to the node's other threads once
+)
 GHOSTS_KEPT = 30 * 86400.0  # s; a disk that is away for a month is not hashed again
 Tags = dict[str, Any]
 
@@ -49,21 +52,23 @@ class Pending(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A file that was hashed, or known again."""
+    """A file that was hashed, or known again. `canon` and `texts` where they are known already."""
 
     file: Pending
     root: bytes
     layer: bytes
     kind: int
     tags: Tags
+    canon: bytes = b""
+    texts: index.Texts | None = None
 
 
-def pending(db: sqlite3.Connection, folder: int, after: tuple[int, int], most: int) -> list[Pending]:
-    """The next files to hash after (size, id), small ones first."""
+def pending(db: sqlite3.Connection, folder: int, big: bool, after: int, most: int) -> list[Pending]:
+    """The next files to hash after an id, in the order of ids. `big`: those of more than 16 MiB, or all others."""
     rows = db.execute(
-        "SELECT id, folder, dir, name, size, mtime_ns, inode FROM files WHERE root IS NULL AND folder = ?"
-        " AND size > 0 AND (size, id) > (?, ?) ORDER BY size, id LIMIT ?",
-        (folder, *after, most),
+        "SELECT id, folder, dir, name, size, mtime_ns, inode FROM files INDEXED BY files_waiting WHERE root IS NULL"
+        " AND size > 0 AND folder = ? AND (size > 16777216) = ? AND id > ? ORDER BY id LIMIT ?",
+        (folder, big, after, most),
     )
     return [Pending._make(row) for row in rows]
 
@@ -116,14 +121,17 @@ def matches(db: sqlite3.Connection, files: Sequence[Pending]) -> list[Match]:
                 if is_moved(candidate, file.name, file.inode, file.mtime_ns):
                     found.append(Match(file, candidate, 0, None, root, layer or b"", kind, tags))
                     break
-        for folder, dir, name, root, layer, kind, tags in db.execute(
-            "SELECT folder, dir, name, root, layer, kind, tags FROM files WHERE inode = ? AND inode <> 0"
-            " AND root IS NOT NULL AND size = ? AND mtime_ns = ? AND id <> ? LIMIT 5",
-            (file.inode, file.size, file.mtime_ns, file.id),
+    for at in range(0, len(files), TOGETHER):
+        some = {file.id: file for file in files[at : at + TOGETHER]}
+        for id, folder, dir, name, root, layer, kind, tags in db.execute(
+            "SELECT new.id, old.folder, old.dir, old.name, old.root, old.layer, old.kind, old.tags FROM files AS new"
+            " CROSS JOIN files AS old INDEXED BY files_by_inode ON old.inode = new.inode AND old.root IS NOT NULL"
+            f" WHERE new.id IN ({','.join('?' * len(some))}) AND new.inode <> 0"
+            " AND old.size = new.size AND old.mtime_ns = new.mtime_ns AND old.id <> new.id",
+            list(some),
         ):
-            found.append(
-                Match(file, Candidate(name, file.inode, False), folder, dir, root, layer or b"", kind, tags)
-            )
+            was = Candidate(name, some[id].inode, False)
+            found.append(Match(some[id], was, folder, dir, root, layer or b"", kind, tags))
     return found
 
 
@@ -136,24 +144,44 @@ def hashed(
         names: the public name of each folder.
         known: where directories lie.
     """
-    kept = [one for one in found if _is_still(db, one.file)]
+    found = sorted(found, key=lambda one: one.file.id)  # FTS5 writes to the disk for each step back
+    kept: list[Found] = []
+    for at in range(0, len(found), TOGETHER):
+        kept += _still(db, found[at : at + TOGETHER])
     encode = msgspec.msgpack.encode
-    db.executemany(
-        "UPDATE files SET root = ?, canon = ?, layer = ?, kind = ?, tags = ? WHERE id = ?",
-        [
-            (
+    for at in range(0, len(kept), TOGETHER):
+        some = kept[at : at + TOGETHER]
+        values: list[Any] = []
+        for one in some:
+            values += (
+                one.file.id,
                 one.root,
-                canon(one.root, one.file.size),
+                one.canon or canon(one.root, one.file.size),
                 one.layer or None,
                 one.kind,
                 encode(one.tags) if one.tags else None,
-                one.file.id,
             )
-            for one in kept
-        ],
-    )
-    index.add(db, [_index_row(one, names, known) for one in kept])
+        marks = ",".join(["(?,?,?,?,?,?)"] * len(some))
+        db.execute(
+            "UPDATE files SET root = new.column2, canon = new.column3, layer = new.column4, kind = new.column5,"
+            f" tags = new.column6 FROM (VALUES {marks}) AS new WHERE files.id = new.column1",
+            values,
+        )
+    index.put(db, [one.texts or index.texts(_index_row(one, names, known)) for one in kept])
     return kept
+
+
+def _still(db: sqlite3.Connection, found: Sequence[Found]) -> list[Found]:
+    """Those whose rows are as they were when they were looked up."""
+    marks = ",".join("?" * len(found))
+    rows = {
+        id: (size, mtime_ns)
+        for id, size, mtime_ns in db.execute(
+            f"SELECT id, size, mtime_ns FROM files WHERE root IS NULL AND id IN ({marks})",
+            [one.file.id for one in found],
+        )
+    }
+    return [one for one in found if rows.get(one.file.id) == (one.file.size, one.file.mtime_ns)]
 
 
 def _is_still(db: sqlite3.Connection, file: Pending) -> bool:
@@ -217,12 +245,13 @@ class Sums(NamedTuple):
 
 
 def folder_sums(db: sqlite3.Connection, folder: int) -> Sums:
-    """Files and bytes of a folder, and those not hashed yet. Quick: no file is counted that is hashed."""
+    """Files and bytes of a folder, and those not hashed yet. Reads a row for each of the latter."""
     top = db.execute(
         "SELECT files, bytes FROM dirs WHERE folder = ? AND parent IS NULL", (folder,)
     ).fetchone()
     waiting = db.execute(
-        "SELECT count(*), coalesce(sum(size), 0) FROM files WHERE root IS NULL AND folder = ? AND size > 0",
+        "SELECT count(*), coalesce(sum(size), 0) FROM files INDEXED BY files_waiting"
+        " WHERE root IS NULL AND folder = ? AND size > 0",
         (folder,),
     ).fetchone()
     return Sums(*(top or (0, 0)), *waiting)
@@ -277,3 +306,11 @@ def tags_of(body: bytes | None) -> Tags:
         return {}
     tags: Tags = msgspec.msgpack.decode(body, type=dict[str, str | int | float])
     return tags
+
+
+def work_hard(db: sqlite3.Connection, hard: bool) -> None:
+    """Give the writer memory while much is written (indexes by hash are written all over), and take it back."""
+    db.execute(f"PRAGMA cache_size = -{32 << 10 if hard else 2000}")
+    db.execute(f"PRAGMA wal_autocheckpoint = {8000 if hard else 1000}")
+    if not hard:
+        db.execute("PRAGMA shrink_memory")

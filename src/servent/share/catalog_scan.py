@@ -29,6 +29,8 @@ class Tally:
     """What a job changed."""
 
     new: int = 0
+    new_bytes: int = 0
+    new_empty: int = 0
     changed: int = 0
     gone: int = 0
     held: list[str] = field(default_factory=list)
@@ -38,6 +40,8 @@ class Tally:
 
     def add(self, other: Tally) -> None:
         self.new += other.new
+        self.new_bytes += other.new_bytes
+        self.new_empty += other.new_empty
         self.changed += other.changed
         self.gone += other.gone
         self.held += other.held
@@ -108,8 +112,11 @@ def apply(db: sqlite3.Connection, tree: Tree, listings: Sequence[Listing], now: 
             work.new += [
                 (tree.folder, here, one.name, one.size, one.mtime_ns, one.inode, now) for one in files
             ]
-            work.moved.append((here, len(files), sum(one.size for one in files)))
+            size = sum(one.size for one in files)
+            work.moved.append((here, len(files), size))
             tally.new += len(files)
+            tally.new_bytes += size
+            tally.new_empty += sum(not one.size for one in files)
         if known_dir is None:
             continue
         if delta.changed:

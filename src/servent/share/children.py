@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import marshal
 import os
-import selectors
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +20,7 @@ from servent.share.hash_child import LENGTH
 log = logging.getLogger(__name__)
 
 MAX_ANSWER = 64 << 20  # bytes
+READ = 64 * 1024  # bytes; what a pipe holds
 
 
 class ChildLost(Exception):
@@ -29,12 +30,12 @@ class ChildLost(Exception):
 class Child:
     """One process. Not for two threads at once."""
 
-    def __init__(self, script: str, *, bare: bool) -> None:
+    def __init__(self, script: str, *, bare: bool, gentle: bool) -> None:
         path = Path(__file__).with_name(script)
         flags = ["-E", "-s", "-S", "-P"] if bare else ["-E", "-P"]
         try:
             self._process = subprocess.Popen(
-                [sys.executable, *flags, str(path)],
+                [sys.executable, *flags, str(path), *(["gentle"] if gentle else [])],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -43,7 +44,14 @@ class Child:
             )
         except OSError as wrong:
             raise ChildLost(str(wrong)) from wrong
-        _step_back(self._process.pid)
+        if gentle:
+            _step_back(self._process.pid)
+        assert self._process.stdout is not None
+        self._read = bytearray()
+        self._waiting = None  # pipes of Windows cannot be waited for with a limit
+        if hasattr(select, "poll"):
+            self._waiting = select.poll()
+            self._waiting.register(self._process.stdout.fileno(), select.POLLIN)
 
     def send(self, job: Any) -> None:
         """Raises ChildLost."""
@@ -68,22 +76,23 @@ class Child:
             raise ChildLost(str(wrong)) from wrong
 
     def _exactly(self, size: int, until: float) -> bytes:
-        assert self._process.stdout is not None
-        handle, got = self._process.stdout.fileno(), bytearray()
-        while len(got) < size:
-            if os.name == "posix":  # pipes of Windows cannot be waited for with a limit
-                with selectors.DefaultSelector() as waiting:
-                    waiting.register(handle, selectors.EVENT_READ)
-                    if not waiting.select(max(0.0, until - monotonic())):
-                        raise ChildLost("it took too long")
-            try:
-                data = os.read(handle, size - len(got))
-            except OSError as wrong:
-                raise ChildLost(str(wrong)) from wrong
+        while len(self._read) < size:
+            data = self._more(until)
             if not data:
                 raise ChildLost("it ended")
-            got += data
-        return bytes(got)
+            self._read += data
+        found = bytes(self._read[:size])
+        del self._read[:size]
+        return found
+
+    def _more(self, until: float) -> bytes:
+        assert self._process.stdout is not None
+        if self._waiting is not None and not self._waiting.poll(max(0, int((until - monotonic()) * 1000))):
+            raise ChildLost("it took too long")
+        try:
+            return os.read(self._process.stdout.fileno(), READ)
+        except OSError as wrong:
+            raise ChildLost(str(wrong)) from wrong
 
     def kill(self) -> None:
         """From any thread: whoever waits for an answer gets ChildLost. Safe twice."""
@@ -104,8 +113,8 @@ class Child:
 class Children:
     """Up to as many processes as threads ask at once, each started when it is first needed."""
 
-    def __init__(self, script: str, *, bare: bool) -> None:
-        self._script, self._bare = script, bare
+    def __init__(self, script: str, *, bare: bool, gentle: bool = True) -> None:
+        self._script, self._bare, self._gentle = script, bare, gentle
         self._lock = Lock()
         self._idle: list[Child] = []
         self._busy: set[Child] = set()
@@ -118,7 +127,7 @@ class Children:
                 raise ChildLost("closed")
             child = self._idle.pop() if self._idle else None
         if child is None:
-            child = Child(self._script, bare=self._bare)
+            child = Child(self._script, bare=self._bare, gentle=self._gentle)
         if not self._began(child):
             child.end()
             raise ChildLost("closed")

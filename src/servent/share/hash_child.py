@@ -1,23 +1,23 @@
 """A process of its own that hashes for the library: many small files, or a range of a big one, for each job.
 
-Run as a script with nothing but the standard library and `blobs/tree.py`; the node imports it for little work. It ends when
-its parent is gone. Jobs and answers are `marshal` behind a length of 4 bytes, on a pipe that nobody else holds.
+Run as a script with nothing but the standard library and our own pure modules; the node imports it for little work. It
+ends when its parent is gone. Jobs and answers are `marshal` behind a length of 4 bytes, on a pipe that nobody else holds.
+What else costs the node's interpreter time for each file is done here, too: its canonical infohash, its kind, and its words
+for the index.
 
-Job: ("files", folder, [(path below it, size, mtime in ns, piece length)]) or ("range", path, offset, size, piece length,
-size of the file, mtime in ns). Answer: for each file, or for the range, (state, root, layer, head): errno, 0 or
-`CHANGED`; of a range the root is empty. `head` is how the content begins.
+Job: ("files", folder, [File]) or ("range", path, offset, size, piece length, size of the file, mtime in ns). Answer: for each
+file, or for the range, an `Answer`.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import marshal
 import os
 import stat
 import sys
 from pathlib import Path
 from struct import Struct
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 LENGTH = Struct(">I")
 READ = 1024 * 1024
@@ -31,17 +31,44 @@ _FLAGS = (
     | getattr(os, "O_NOFOLLOW", 0)
 )
 
-Answer = tuple[int, bytes, bytes, bytes]
+if __name__ == "__main__":  # as a script we are nobody's package; ours lies two folders above
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from servent.blobs import tree
+from servent.blobs.canonical import canon
+from servent.share import index, kinds
+from servent.share.sensitive import holds_key
 
 
-def load_tree() -> Any:
-    """`blobs/tree.py`, without the package around it."""
-    path = Path(__file__).resolve().parent.parent / "blobs" / "tree.py"
-    spec = importlib.util.spec_from_file_location("tree", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+class File(NamedTuple):
+    """What to hash, and what the index is to know of it. `path` is below the job's folder, `where` is for people."""
+
+    path: bytes
+    size: int
+    mtime_ns: int
+    piece_length: int
+    id: int
+    folder: int
+    where: str
+    name: str
+    kind: str  # as a sniffer said; "" when none did
+    tags: dict[str, Any]
+
+
+class Answer(NamedTuple):
+    """What came of a file. `state`: errno, 0 or `CHANGED`. Of a range only state, layer and `head` count.
+
+    `head` is how the content begins; `key`: it is a private key; `kind` in `rows.KINDS`; `texts` for the index.
+    """
+
+    state: int
+    root: bytes = b""
+    layer: bytes = b""
+    head: bytes = b""
+    key: bool = False
+    kind: int = 0
+    canon: bytes = b""
+    texts: index.Texts | None = None
 
 
 def _read(handle: int, view: memoryview) -> int:
@@ -60,7 +87,7 @@ def _read_copy(handle: int, view: memoryview) -> int:
     return len(data)
 
 
-def _leaves(tree: Any, handle: int, size: int, view: memoryview) -> tuple[bytes, bytes] | None:
+def _leaves(handle: int, size: int, view: memoryview) -> tuple[bytes, bytes] | None:
     """Hashes of the next `size` bytes, and how they begin; None when there are fewer."""
     leaves: list[bytes] = []
     head = b""
@@ -80,77 +107,73 @@ def _is_same(handle: int, size: int, mtime_ns: int) -> bool:
     return seen.st_size == size and seen.st_mtime_ns == mtime_ns and stat.S_ISREG(seen.st_mode)
 
 
-def hash_file(
-    tree: Any, view: memoryview, path: bytes | str, size: int, mtime_ns: int, length: int
-) -> Answer:
-    """Root and layer of a whole file."""
+def hash_file(view: memoryview, prefix: bytes, file: File) -> Answer:
+    """All of a file."""
+    size, length = file.size, file.piece_length
     try:
-        handle = os.open(path, _FLAGS)
+        handle = os.open(prefix + file.path, _FLAGS)
     except OSError as wrong:
-        return wrong.errno or 5, b"", b"", b""
+        return Answer(wrong.errno or 5)
     try:
-        found = _leaves(tree, handle, size, view)
-        if found is None or not _is_same(handle, size, mtime_ns):
-            return CHANGED, b"", b"", b""
+        found = _leaves(handle, size, view)
+        if found is None or not _is_same(handle, size, file.mtime_ns):
+            return Answer(CHANGED)
     except OSError as wrong:
-        return wrong.errno or 5, b"", b"", b""
+        return Answer(wrong.errno or 5)
     finally:
         os.close(handle)
     leaves, head = found
     if size <= length:
-        return 0, tree.root_of_layer(leaves), b"", head
-    layer = tree.piece_layer(leaves, length)
-    return 0, tree.root_of_pieces(layer, length), layer, head
+        root, layer = tree.root_of_layer(leaves), b""
+    else:
+        layer = tree.piece_layer(leaves, length)
+        root = tree.root_of_pieces(layer, length)
+    kind = kinds.number_of(file.name, head, file.kind)
+    row = index.IndexRow(file.id, file.folder, file.where, file.name, kind, size, file.tags)
+    return Answer(0, root, layer, b"", holds_key(head), kind, canon(root, size), index.texts(row))
 
 
 def hash_range(
-    tree: Any,
-    view: memoryview,
-    path: bytes | str,
-    offset: int,
-    want: int,
-    length: int,
-    size: int,
-    mtime_ns: int,
+    view: memoryview, path: bytes, offset: int, want: int, length: int, size: int, mtime_ns: int
 ) -> Answer:
     """The piece hashes of a range that begins at a piece's border."""
     try:
         handle = os.open(path, _FLAGS)
     except OSError as wrong:
-        return wrong.errno or 5, b"", b"", b""
+        return Answer(wrong.errno or 5)
     try:
         os.lseek(handle, offset, os.SEEK_SET)
-        found = _leaves(tree, handle, want, view)
+        found = _leaves(handle, want, view)
         if found is None or not _is_same(handle, size, mtime_ns):
-            return CHANGED, b"", b"", b""
+            return Answer(CHANGED)
     except OSError as wrong:
-        return wrong.errno or 5, b"", b"", b""
+        return Answer(wrong.errno or 5)
     finally:
         os.close(handle)
     leaves, head = found
-    return 0, b"", tree.piece_layer(leaves, length), head if not offset else b""
+    return Answer(0, b"", tree.piece_layer(leaves, length), head if not offset else b"")
 
 
-def answer(tree: Any, job: Any, view: memoryview) -> list[Answer]:
+def answer(job: Any, view: memoryview) -> list[Answer]:
     """What a job comes to."""
     if job[0] == "range":
-        return [hash_range(tree, view, *job[1:])]
+        return [hash_range(view, *job[1:])]
     _, folder, files = job
-    prefix = os.path.join(folder, b"" if isinstance(folder, bytes) else "")
-    return [hash_file(tree, view, prefix + path, *rest) for path, *rest in files]
+    prefix = os.path.join(folder, b"")
+    return [hash_file(view, prefix, File(*file)) for file in files]
 
 
 def serve(jobs: BinaryIO, answers: BinaryIO) -> None:
     """Until `jobs` ends."""
-    tree = load_tree()
     view = memoryview(bytearray(READ))
     while len(head := jobs.read(LENGTH.size)) == LENGTH.size:
-        body = marshal.dumps(answer(tree, marshal.loads(jobs.read(*LENGTH.unpack(head))), view))
+        found = answer(marshal.loads(jobs.read(*LENGTH.unpack(head))), view)
+        body = marshal.dumps([tuple(one) for one in found])
         answers.write(LENGTH.pack(len(body)) + body)
         answers.flush()
 
 
 if __name__ == "__main__":
-    if hasattr(os, "nice"):
+    if "gentle" in sys.argv and hasattr(os, "nice"):
         os.nice(19)
     serve(sys.stdin.buffer, sys.stdout.buffer)

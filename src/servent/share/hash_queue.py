@@ -1,6 +1,6 @@
 """Hashes what waits in the library, behind everything else: low priority, paused at a word, nothing lost by a restart.
 
-The database is the queue: a file without a root waits. Small files come first, since many of them can be found soon.
+The database is the queue: a file without a root waits. Big files come last, since many others can be found sooner.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from servent.blobs import tree
 from servent.blobs.info import piece_length_for
 from servent.errors import WorldError
+from servent.net.session import first
 from servent.share import catalog, hash_child, kinds
 from servent.share.catalog import Found, Pending
 from servent.share.changes import is_moved
@@ -28,7 +28,6 @@ from servent.share.folders import Parts
 from servent.share.hash_jobs import Batch, Quiet, Range, jobs
 from servent.share.hash_jobs import Parts as Ranges
 from servent.share.metadata import Metadata, Said
-from servent.share.sensitive import holds_key
 from servent.store import Store
 
 log = logging.getLogger(__name__)
@@ -37,6 +36,7 @@ PAGE = 4096  # files looked up at once
 LANES = 4  # processes that hash, at most; about 10 MB each
 LITTLE_FILES, LITTLE_BYTES = 64, 4 << 20  # less is hashed in the node, since starting a process takes longer
 REST_AFTER = 10.0  # s without work, then the processes end
+WRITE_AT, WRITE_EVERY = 4000, 1.0  # files, s: what is written together
 RETRY = 60.0  # s until a file that could not be read is tried again
 BUSY_CHECK = 1.0  # s between two looks at whether transfers move
 _AGAIN = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # it is not there as it was: look again
@@ -83,6 +83,7 @@ class HashQueue:
         told: called on the loop with what was done.
         hashing: called with a folder's number and bytes as they are hashed, before they are kept.
         busy: whether transfers move; then one process works half of the time.
+        gentle: processes at the lowest priority; only a measurement wants another.
     """
 
     def __init__(
@@ -96,15 +97,15 @@ class HashQueue:
         wall: Callable[[], float],
         quiet: float = 2.0,
         lanes: int | None = None,
-        metadata: Metadata | None = None,
+        gentle: bool = True,
     ) -> None:
         self._store, self._places, self._told, self._hashing = store, places, told, hashing
         self._busy, self._wall = busy, wall
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._lanes = lanes or max(1, min(LANES, cores))
         self._pool = ThreadPoolExecutor(self._lanes, thread_name_prefix="library hash")
-        self._children = Children("hash_child.py", bare=True)
-        self._metadata = metadata or Metadata()
+        self._children = Children("hash_child.py", bare=True, gentle=gentle)
+        self._metadata = Metadata(gentle=gentle)
         self._quiet = Quiet(quiet)
         self._wake = asyncio.Event()
         self._unreadable: dict[int, float] = {}  # by file: when to try again
@@ -138,11 +139,11 @@ class HashQueue:
         rested = True
         while True:
             self._wake.clear()
+            due: float | None = clock() + RETRY
             try:
                 due = await self._work()
-            except WorldError as wrong:
-                log.warning("hashing stands still: %s", wrong)
-                due = clock() + RETRY
+            except* WorldError as wrong:
+                log.warning("hashing stands still: %s", first(wrong))
             self.working = False
             rested = rested and not self._did
             limit = None if due is None else max(0.05, due - clock())
@@ -155,6 +156,7 @@ class HashQueue:
                 if not rested and (due is None or clock() < due):
                     rested = True
                     await self._in_pool(self._rest)
+                    await self._store.write(partial(catalog.work_hard, hard=False))
 
     def _rest(self) -> None:
         self._children.rest()
@@ -164,65 +166,94 @@ class HashQueue:
 
     async def _work(self) -> float | None:
         """Hash all that may be hashed now. Returns when more will be."""
-        clock = asyncio.get_running_loop().time
         self._did = False
-        waits: set[int] = set()
-        soon: list[float] = []
-        for place in self._places():
-            after = (0, 0)
-            while True:
-                place_now = next((one for one in self._places() if one.id == place.id), None)
-                if place_now is None:
-                    break
-                place = place_now
-                rows = await self._store.read(partial(_pending, folder=place.id, after=after))
-                if not rows:
-                    break
-                after = (rows[-1].size, rows[-1].id)
-                now, wall = clock(), self._wall()
-                ready = []
-                for row in rows:
-                    again = self._unreadable.get(row.id)
-                    if again is not None and again > now:
-                        soon.append(again)
-                    elif self._quiet.may(row, now, wall):
-                        ready.append(row)
-                    else:
-                        waits.add(row.id)
-                if ready:
-                    self._did = self.working = True
-                    await self._page(place, ready)
-        self._quiet.clean(waits)
+        round = _Round(self._lanes)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._feed(round), name="find what to hash")
+            for number in range(self._lanes):
+                group.create_task(self._lane(number, round), name=f"hash {number}")
+            group.create_task(self._write(round), name="keep hashes")
+        self._quiet.clean(round.waits)
         if (due := self._quiet.due()) is not None:
-            soon.append(due)
-        return min(soon, default=None)
+            round.soon.append(due)
+        return min(round.soon, default=None)
 
-    async def _page(self, place: Place, files: list[Pending]) -> None:
+    async def _feed(self, round: _Round) -> None:
+        """Look up what waits, a page at a time, and give it to the lanes."""
+        for big in (False, True):
+            for place in self._places():
+                await self._feed_from(place, big, round)
+        await round.jobs.put(None)
+
+    async def _feed_from(self, place: Place, big: bool, round: _Round) -> None:
+        after = 0
+        while (now := self._still(place)) is not None:
+            rows = await self._store.read(partial(_pending, folder=place.id, big=big, after=after))
+            if not rows:
+                return
+            after = rows[-1].id
+            ready = self._ready(rows, round)
+            if ready:
+                if not self._did:
+                    self._did = self.working = True
+                    await self._store.write(partial(catalog.work_hard, hard=True))
+                await self._page(now, ready, round)
+
+    def _still(self, place: Place) -> Place | None:
+        """The same folder, if it may be hashed still."""
+        return next((one for one in self._places() if one.id == place.id), None)
+
+    def _ready(self, rows: list[Pending], round: _Round) -> list[Pending]:
+        now, wall = asyncio.get_running_loop().time(), self._wall()
+        ready = []
+        for row in rows:
+            again = self._unreadable.get(row.id)
+            if again is not None and again > now:
+                round.soon.append(again)
+            elif self._quiet.may(row, now, wall):
+                ready.append(row)
+            else:
+                round.waits.add(row.id)
+        return ready
+
+    async def _page(self, place: Place, files: list[Pending], round: _Round) -> None:
         known, found = await self._store.read(lambda db: _look_up(db, files))
         if found:
             files = await self._recall(place, files, found, known)
-        gathered = _Gathered()
-        ranges = Ranges()
-        queue = jobs(files)
         little = len(files) <= LITTLE_FILES and sum(file.size for file in files) <= LITTLE_BYTES
-        inside = little or not can_have_children()
+        page = _Page(place, known, little or not can_have_children())
+        for job in jobs(files):
+            await round.jobs.put((page, job))
 
-        async def lane(number: int) -> None:
-            for job in queue:
-                if not any(one.id == place.id for one in self._places()):
-                    return
-                await self._polite(number)
-                began = asyncio.get_running_loop().time()
-                await self._job(place, job, known, gathered, ranges, inside)
-                if self._is_busy:
-                    await asyncio.sleep(asyncio.get_running_loop().time() - began)
-                if len(gathered.found) >= PAGE // 4:
-                    await self._keep(place, gathered, known)
+    async def _lane(self, number: int, round: _Round) -> None:
+        clock = asyncio.get_running_loop().time
+        while (taken := await round.jobs.get()) is not None:
+            page, job = taken
+            if self._still(page.place) is None:
+                continue
+            await self._polite(number)
+            began = clock()
+            await self._job(page, job)
+            if self._is_busy:
+                await asyncio.sleep(clock() - began)
+            if page not in round.pages:
+                round.pages.append(page)
+            if sum(len(one.found) for one in round.pages) >= WRITE_AT:
+                round.ready.set()
+        round.lane_ended()
 
-        async with asyncio.TaskGroup() as group:
-            for number in range(1 if little else self._lanes):
-                group.create_task(lane(number), name=f"hash {place.name} {number}")
-        await self._keep(place, gathered, known)
+    async def _write(self, round: _Round) -> None:
+        """Keep what is gathered: much at once while much comes, all of it now and then, and at the end."""
+        over = False
+        while not over:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WRITE_EVERY):
+                    await round.ready.wait()
+            round.ready.clear()
+            over = round.over  # what comes after this is written in the next turn
+            pages, round.pages = round.pages, []
+            for page in pages:
+                await self._keep(page)
 
     async def _polite(self, number: int) -> None:
         """Leave the processors to transfers."""
@@ -234,67 +265,54 @@ class HashQueue:
                 return
             await asyncio.sleep(BUSY_CHECK)
 
-    async def _job(
-        self,
-        place: Place,
-        job: Batch | Range,
-        known: Mapping[int, Parts],
-        gathered: _Gathered,
-        ranges: Ranges,
-        inside: bool,
-    ) -> None:
+    async def _job(self, page: _Page, job: Batch | Range) -> None:
+        place, known = page.place, page.known
         if isinstance(job, Batch):
-            answers, said = await self._in_pool(self._hash_batch, place, job, known, inside)
+            answers, said = await self._in_pool(self._hash_batch, place, job, known, page.inside)
             for file, answer, tags in zip(job.files, answers, said, strict=True):
-                self._settle(place, file, answer, tags, known, gathered)
+                self._settle(page, file, answer, tags)
             return
-        if job.file.id in gathered.lost:
+        if job.file.id in page.lost:
             return
-        (answer,) = await self._in_pool(self._hash_range, place, job, known, inside)
-        state, _, layer, head = answer
-        if state == 0:
+        (answer,) = await self._in_pool(self._hash_range, place, job, known, page.inside)
+        tags = Said({})
+        if answer.state == 0:
             self._hashing(place.id, job.size)
-            whole = ranges.add(job, layer, head)
+            whole = page.ranges.add(job, answer.layer, answer.head)
             if whole is None:
                 return
-            path = _where(place, known, job.file)
-            (tags,) = await self._in_pool(self._metadata.read, [(path, job.file.name)])
-            answer = (0, *whole)
+            root, layer, head = whole
+            (tags,) = await self._in_pool(
+                self._metadata.read, [(_where(place, known, job.file), job.file.name)]
+            )
+            kind = kinds.number_of(job.file.name, head, tags.kind or "")
+            answer = hash_child.Answer(0, root, layer, head, False, kind)
         else:
-            ranges.drop(job.file.id)
-            tags = Said({})
-        self._settle(place, job.file, answer, tags, known, gathered, counted=True)
+            page.ranges.drop(job.file.id)
+        self._settle(page, job.file, answer, tags, counted=True)
 
     def _settle(
-        self,
-        place: Place,
-        file: Pending,
-        answer: hash_child.Answer,
-        said: Said,
-        known: Mapping[int, Parts],
-        gathered: _Gathered,
-        *,
-        counted: bool = False,
+        self, page: _Page, file: Pending, answer: hash_child.Answer, said: Said, *, counted: bool = False
     ) -> None:
-        state, root, layer, head = answer
-        path = (*known.get(file.dir, ()), file.name)
+        place = page.place
+        state = answer.state
+        path = (*page.known.get(file.dir, ()), file.name)
         if state == 0:
             if not counted:
                 self._hashing(place.id, file.size)
             self._quiet.forget(file.id)
             self._unreadable.pop(file.id, None)
-            if holds_key(head) and not place.secrets:
-                gathered.keys.append((file, path[:-1]))
+            if answer.key and not place.secrets:
+                page.keys.append((file, path[:-1]))
                 return
-            kind = kinds.kind_of(file.name, head)
-            if kind == "other" and said.kind is not None:
-                kind = said.kind
-            gathered.found.append(Found(file, root, layer, kinds.NUMBER[kind], said.tags))
+            page.found.append(
+                Found(file, answer.root, answer.layer, answer.kind, said.tags, answer.canon, answer.texts)
+            )
             return
-        gathered.lost.add(file.id)
+        page.lost.add(file.id)
         if state == hash_child.CHANGED or state in _AGAIN:
             self._quiet.changed(file.id)
-            gathered.again.append(path)
+            page.again.append(path)
             # Should nobody look again, it is not tried over and over.
             self._unreadable[file.id] = asyncio.get_running_loop().time() + 2.0
         else:
@@ -305,14 +323,14 @@ class HashQueue:
                 trouble.append(line)
 
     async def _recall(
-        self, place: Place, files: list[Pending], found: list[catalog.Match], known: Mapping[int, Parts]
+        self, place: Place, files: list[Pending], found: list[catalog.Match], known: dict[int, Parts]
     ) -> list[Pending]:
         """Take the hashes of what was only moved or renamed. Returns the others."""
         roots = {one.id: one.root for one in self._places()}
         where = await self._store.read(
             lambda db: catalog.paths(db, {one.dir for one in found if one.dir is not None}, {})
         )
-        gathered = _Gathered()
+        page = _Page(place, known, True)
 
         def judge() -> list[Found]:
             known_again: dict[int, Found] = {}
@@ -331,17 +349,18 @@ class HashQueue:
                     known_again[file.id] = Found(file, one.root, one.layer, one.kind, tags)
             return list(known_again.values())
 
-        gathered.found = await self._in_pool(judge)
-        taken = {one.file.id for one in gathered.found}
+        page.found = await self._in_pool(judge)
+        taken = {one.file.id for one in page.found}
         if taken:
-            await self._keep(place, gathered, dict(known))
+            await self._keep(page)
         return [file for file in files if file.id not in taken]
 
-    async def _keep(self, place: Place, gathered: _Gathered, known: dict[int, Parts]) -> None:
+    async def _keep(self, page: _Page) -> None:
         """Write what is gathered, and tell."""
-        found, gathered.found = gathered.found, []
-        keys, gathered.keys = gathered.keys, []
-        again, gathered.again = gathered.again, []
+        place, known = page.place, page.known
+        found, page.found = page.found, []
+        keys, page.keys = page.keys, []
+        again, page.again = page.again, []
         if not found and not keys and not again:
             return
 
@@ -367,19 +386,25 @@ class HashQueue:
     def _hash_batch(
         self, place: Place, job: Batch, known: Mapping[int, Parts], inside: bool
     ) -> tuple[list[hash_child.Answer], list[Said]]:
-        root = os.fsencode(place.root)
-        files = [
-            (
-                "/".join((*known.get(file.dir, ()), file.name)).encode(),
-                file.size,
-                file.mtime_ns,
-                piece_length_for(file.size),
-            )
-            for file in job.files
-        ]
-        answers = self._ask(("files", root, files), inside)
         said = self._metadata.read([(_where(place, known, file), file.name) for file in job.files])
-        return answers, said
+        files = []
+        for file, tags in zip(job.files, said, strict=True):
+            below = known.get(file.dir, ())
+            files.append(
+                (
+                    "/".join((*below, file.name)).encode(),
+                    file.size,
+                    file.mtime_ns,
+                    piece_length_for(file.size),
+                    file.id,
+                    file.folder,
+                    "/".join((place.name, *below)),
+                    file.name,
+                    tags.kind or "",
+                    tags.tags,
+                )
+            )
+        return self._ask(("files", os.fsencode(place.root), files), inside), said
 
     def _hash_range(
         self, place: Place, job: Range, known: Mapping[int, Parts], inside: bool
@@ -399,14 +424,14 @@ class HashQueue:
                 well = False
                 try:
                     child.send(job)
-                    answers: list[hash_child.Answer] = child.receive(600.0)
+                    answers = [hash_child.Answer(*one) for one in child.receive(600.0)]
                     well = True
                     return answers
                 finally:
                     self._children.give(child, well=well)
             if self._closed:
                 raise ChildLost("closed")
-        return hash_child.answer(tree, job, memoryview(bytearray(hash_child.READ)))
+        return hash_child.answer(job, memoryview(bytearray(hash_child.READ)))
 
     def stop(self) -> None:
         """End the processes, so that no thread waits for one. `run` has to be cancelled before."""
@@ -420,18 +445,49 @@ class HashQueue:
         await asyncio.to_thread(self._pool.shutdown)
 
 
-@dataclass(slots=True)
-class _Gathered:
-    """Results that are not written yet, and what went wrong."""
+@dataclass(eq=False, slots=True)
+class _Page:
+    """Files that were looked up together: what came of them and is not written yet, and what went wrong.
 
+    Attributes:
+        known: where their directories lie.
+        inside: too little to trouble another process with.
+    """
+
+    place: Place
+    known: dict[int, Parts]
+    inside: bool
+    ranges: Ranges = field(default_factory=Ranges)
     found: list[Found] = field(default_factory=list)
     keys: list[tuple[Pending, Parts]] = field(default_factory=list)
     again: list[Parts] = field(default_factory=list)
     lost: set[int] = field(default_factory=set)
 
 
-def _pending(db: Any, folder: int, after: tuple[int, int]) -> list[Pending]:
-    return catalog.pending(db, folder, after, PAGE)
+class _Round:
+    """One pass over all that waits: a bounded queue of jobs between who finds them, the lanes, and who writes."""
+
+    def __init__(self, lanes: int) -> None:
+        self.jobs: asyncio.Queue[tuple[_Page, Batch | Range] | None] = asyncio.Queue(2 * lanes)
+        self.pages: list[_Page] = []  # with results
+        self.ready = asyncio.Event()
+        self.waits: set[int] = set()
+        self.soon: list[float] = []
+        self.over = False
+        self._lanes = lanes
+
+    def lane_ended(self) -> None:
+        """It met the end of the jobs, and passes it on."""
+        self._lanes -= 1
+        if self._lanes:
+            self.jobs.put_nowait(None)
+        else:
+            self.over = True
+            self.ready.set()
+
+
+def _pending(db: Any, folder: int, big: bool, after: int) -> list[Pending]:
+    return catalog.pending(db, folder, big, after, PAGE)
 
 
 def _look_up(db: Any, files: list[Pending]) -> tuple[dict[int, Parts], list[catalog.Match]]:

@@ -17,7 +17,7 @@ _BY_EXT: dict[Kind, str] = {
     "program": "exe msi com bat cmd ps1 sh bash scr jar apk appimage deb rpm dll so dylib app pkg vbs vbe jse wsf hta lnk bin elf run xpi crx ipa",
 }  # fmt: skip
 _KIND_OF = {ext: kind for kind, exts in _BY_EXT.items() for ext in exts.split()}
-NUMBER = {kind: number for number, kind in enumerate(KINDS)}
+NUMBER: dict[str, int] = {kind: number for number, kind in enumerate(KINDS)}
 SNIFFED = 16  # bytes that `by_head` looks at
 
 _HEADS: tuple[tuple[bytes, Kind], ...] = (
@@ -85,3 +85,9 @@ def kind_of(name: str, head: bytes = b"") -> Kind:
     ):
         return named  # a text that happens to begin so
     return told
+
+
+def number_of(name: str, head: bytes, sniffed: str = "") -> int:
+    """The kind's number in `rows.KINDS`, all together: what a sniffer said counts where name and head say nothing."""
+    kind = kind_of(name, head)
+    return NUMBER[kind] or NUMBER.get(sniffed, 0)

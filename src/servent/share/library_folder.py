@@ -36,6 +36,7 @@ class Folder:
     failed: str = ""
     unwatched: str = ""
     scanning: bool = False
+    looking: bool = False
     found: int = 0
     removed: bool = False
     watcher: Watcher | None = None

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 FIRST_LIMIT = 20.0  # s for the first file of a process, which loads its parsers
 LIMIT = 5.0  # s for every other one; tags are read in milliseconds
+AT_ONCE = 256  # files in one job
+SUSPECTS = 64  # files that are read alone after a process was lost
 MAX_TEXT = 200  # characters
 MAX_TAGS_SIZE = 1 << 42  # bytes; larger files are not looked into
 _AUDIO = frozenset(
@@ -126,8 +128,10 @@ def clean(raw: object) -> Tags:
 class Metadata:
     """Reads tags of many files. `read` blocks; call it from as many threads as processes are wanted."""
 
-    def __init__(self, script: str = "metadata_child.py", limit: float = LIMIT) -> None:
-        self._children = Children(script, bare=False)
+    def __init__(
+        self, script: str = "metadata_child.py", limit: float = LIMIT, *, gentle: bool = True
+    ) -> None:
+        self._children = Children(script, bare=False, gentle=gentle)
         self._limit = limit
 
     def read(self, files: Sequence[tuple[str, str]]) -> list[Said]:
@@ -135,17 +139,24 @@ class Metadata:
         answers: list[Said] = [Said({})] * len(files)
         jobs = [(place, path, what) for place, (path, name) in enumerate(files) if (what := what_for(name))]
         at = 0
+        alone_until = 0  # since answers come in groups, only a file that is alone is known to be the culprit
         while at < len(jobs):
-            at += self._some(jobs[at : at + 500], answers)
+            size = 1 if at < alone_until else AT_ONCE
+            done, well = self._some(jobs[at : at + size], answers)
+            if not well and size > 1:
+                alone_until = at + done + SUSPECTS
+            elif not well:
+                done += 1
+            at += done
         return answers
 
-    def _some(self, jobs: Sequence[tuple[int, str, str]], answers: list[Said]) -> int:
-        """One process's turn. Returns how many were settled; the one that it fell over is."""
+    def _some(self, jobs: Sequence[tuple[int, str, str]], answers: list[Said]) -> tuple[int, bool]:
+        """One process's turn. Returns how many answered, and whether all did."""
         done = 0
         try:
             child = self._children.take()
         except ChildLost:
-            return len(jobs)
+            return 0, False
         well = False
         try:
             child.send([(path.encode(errors="surrogateescape"), what) for _, path, what in jobs])
@@ -155,13 +166,11 @@ class Metadata:
                 done += 1
             well = True
         except ChildLost as wrong:
-            log.info(
-                "reading what a file says of itself failed (%s): %s", wrong, jobs[min(done, len(jobs) - 1)][1]
-            )
-            done += 1
+            if len(jobs) == 1:
+                log.info("what a file says of itself is not known (%s): %s", wrong, jobs[0][1])
         finally:
             self._children.give(child, well=well)
-        return done
+        return done, well
 
     def rest(self) -> None:
         """Nothing to do for a while."""

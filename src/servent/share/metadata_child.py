@@ -2,7 +2,7 @@
 
 Parsers meet files from anywhere, so they run where they can do no harm: at the lowest priority, with little memory, few
 open files, no files to write, and a parent that ends this process when a file takes too long. Jobs as in
-`hash_child`: a list of (path, what to do: "tags", "image" or "sniff"). Answer: a list of dictionaries, flushed one by one.
+`hash_child`: a list of (path, what to do: "tags", "image" or "sniff"). Answer: for each file a dictionary, soon.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import sys
 import warnings
 from struct import Struct
+from time import monotonic
 from typing import Any, BinaryIO
 
 LENGTH = Struct(">I")
@@ -19,6 +20,7 @@ MEMORY = 768 << 20  # bytes of address space; importing the parsers takes 300 Mi
 MAX_TEXT = 300  # characters of one value; the parent cuts again
 MOST_PIXELS = 1 << 30  # a picture is never decoded here, only its head read
 SNIFFED = 4096  # bytes
+SAY_EVERY = 0.1  # s that answers may wait to be sent together
 
 
 def tags_of(path: bytes) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def answer(path: bytes, what: str) -> dict[str, Any]:
 
 def limit() -> None:
     """Little of everything, before any parser is loaded."""
-    if hasattr(os, "nice"):
+    if "gentle" in sys.argv and hasattr(os, "nice"):
         os.nice(19)
     try:
         import resource
@@ -120,10 +122,14 @@ def serve(jobs: BinaryIO, answers: BinaryIO) -> None:
     """Until `jobs` ends."""
     while len(head := jobs.read(LENGTH.size)) == LENGTH.size:
         files = marshal.loads(jobs.read(*LENGTH.unpack(head)))
+        said = monotonic()
         for path, what in files:
             body = marshal.dumps(answer(path, what))
             answers.write(LENGTH.pack(len(body)) + body)
-            answers.flush()
+            if monotonic() - said > SAY_EVERY:
+                answers.flush()
+                said = monotonic()
+        answers.flush()
 
 
 if __name__ == "__main__":

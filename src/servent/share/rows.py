@@ -48,6 +48,11 @@ STEPS = (
         why TEXT NOT NULL, PRIMARY KEY (folder, dir, name)
     ) WITHOUT ROWID;
     """,
+    # What waits to be hashed in the order in which it lies in the database (and mostly on the disk), big files last.
+    """
+    DROP INDEX files_unhashed;
+    CREATE INDEX files_waiting ON files (folder, size > 16777216) WHERE root IS NULL AND size > 0;
+    """,
 )
 FOLDERS_ROOM = "share.folders"  # in the node's database: what a person decided cannot be made again
 FOLDERS_STEPS = ("CREATE TABLE share_folders (id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL)",)

@@ -29,7 +29,6 @@ UNWATCHED_SLOW = 60.0  # s for one that is not
 SHARE_OF_TIME = 50  # a whole look is never more than a fiftieth of the time
 ROOT_CHECK = 15.0  # s; how soon a disk that came or went is noticed
 RETRY_WATCH = 600.0  # s
-SUMS_EVERY = 0.5  # s while a scan runs
 
 
 class Tending:
@@ -143,28 +142,30 @@ class Tending:
                 skipped_why=tuple(skipped.examples[:SHOWN]),
             )
             await self._db.write(lambda db: catalog.remember_folder(db, folder.id, folder.root, folder.scan))
+            folder.held = 0
+            await self._count(folder)
         finally:
             folder.scanning = False
-        folder.held = 0
         took = loop.time() - began
         folder.slow = max(SHARE_OF_TIME * took, UNWATCHED_SLOW if folder.watcher is None else WATCHED_SLOW)
         folder.due = loop.time() + folder.slow
-        await self._count(folder)
         self._told(folder)
 
     async def _look(self, folder: Folder) -> None:
-        paths, folder.dirty = folder.dirty, set()
+        paths, folder.dirty, folder.looking = folder.dirty, set(), True
         walk = self._walk(folder)
-        tally = await self._carry_out(folder, walk, walk.look(paths))
+        try:
+            await self._carry_out(folder, walk, walk.look(paths))
+            await self._count(folder)
+        finally:
+            folder.looking = False
         if walk.skipped.count:
             scan = folder.scan
             why = tuple(dict.fromkeys((*scan.skipped_why, *walk.skipped.examples)))[:SHOWN]
             folder.scan = msgspec.structs.replace(
                 scan, skipped=scan.skipped + walk.skipped.count, skipped_why=why
             )
-        if tally or paths:
-            await self._count(folder)
-            self._told(folder)
+        self._told(folder)
 
     def _walk(self, folder: Folder) -> Walk:
         never = []
@@ -183,8 +184,7 @@ class Tending:
 
     async def _carry_out(self, folder: Folder, walk: Walk, batches: Iterator[list[Listing]]) -> Tally:
         """Walk in a thread, write in the store's, a batch each."""
-        loop = asyncio.get_running_loop()
-        tally, tree, counted = Tally(), Tree(folder.id), loop.time()
+        tally, tree = Tally(), Tree(folder.id)
         while True:
             batch = await asyncio.to_thread(next, batches, None)
             if batch is None:
@@ -195,9 +195,14 @@ class Tending:
             for path in done.held:
                 walk.skipped.add((path,), "it is a private key; confirm the folder to share it")
             folder.found = walk.files
-            if done and loop.time() - counted >= SUMS_EVERY:
-                await self._count(folder)
-                counted = loop.time()
+            if done.new:
+                sums = folder.sums
+                folder.sums = catalog.Sums(
+                    sums.files + done.new,
+                    sums.size + done.new_bytes,
+                    sums.waiting + done.new - done.new_empty,
+                    sums.waiting_bytes + done.new_bytes,
+                )
                 self._told(folder)
 
     async def _count(self, folder: Folder) -> None:
