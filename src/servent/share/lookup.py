@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from servent.share import query as language
-from servent.share.index import ext, ext_mark, folder_mark, kind_mark, octave, size_mark
+from servent.share.index import ext, ext_mark, folder_mark, kind_mark, size_class, size_mark
 from servent.share.query import Query, Term
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 MOST_RANKED = 2_000  # matches of one kind; see above
 MOST_SCORED = 400  # of more matches than that: read from disk, which takes 2 us each, and scored
 _FARTHER = 4  # how much farther back than the newest matches names are looked through
-_OCTAVES = 10  # a span of more powers of two is left to the exact check: most files are in it
-_LARGE = 20  # powers of two; files from 512 KiB on are few enough to be looked up, however wide the span
+_NARROW = 3  # classes of size; a wider span is left to the exact check: most files are in it
+_LARGE = 7  # files from this class on (1 MiB) are few enough to be looked up, however wide the span
 _FETCH = 500  # rows looked up at once, below SQLite's 999 parameters
 
 
@@ -55,9 +55,9 @@ def match(query: Query, folders: Collection[int] | None, where: str = "") -> str
     wanted = [_term(term, term.field or where) for term in query.terms]
     wanted += [_marks(map(kind_mark, sorted(query.kinds)))] * bool(query.kinds)
     wanted += [_marks(map(ext_mark, sorted(query.exts)))] * bool(query.exts)
-    low, high = octave(query.least), octave(query.most)
-    if high - low <= _OCTAVES or low >= _LARGE or not wanted:
-        wanted.append(_marks(size_mark((1 << one) >> 1) for one in range(low, high + 1)))
+    low, high = size_class(query.least), size_class(query.most)
+    if high - low <= _NARROW or low >= _LARGE or not wanted:
+        wanted.append(_marks(size_mark((1 << 3 * one) >> 1) for one in range(low, high + 1)))
     if folders is not None:
         wanted.append(_marks(map(folder_mark, sorted(folders))))
     without = [_term(term, term.field) for term in query.without]
