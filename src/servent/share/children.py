@@ -28,10 +28,14 @@ class ChildLost(Exception):
 
 
 class Child:
-    """One process. Not for two threads at once."""
+    """One process. Not for two threads at once.
+
+    Attributes:
+        warm: it has loaded what it works with; for its user to say.
+    """
 
     def __init__(self, script: str, *, bare: bool, gentle: bool) -> None:
-        path = Path(__file__).with_name(script)
+        path = Path(__file__).parent / script
         flags = ["-E", "-s", "-S", "-P"] if bare else ["-E", "-P"]
         try:
             self._process = subprocess.Popen(
@@ -47,6 +51,7 @@ class Child:
         if gentle:
             _step_back(self._process.pid)
         assert self._process.stdout is not None
+        self.warm = False
         self._read = bytearray()
         self._waiting = None  # pipes of Windows cannot be waited for with a limit
         if hasattr(select, "poll"):

@@ -11,6 +11,7 @@ file, or for the range, an `Answer`.
 
 from __future__ import annotations
 
+import gc
 import marshal
 import os
 import stat
@@ -174,6 +175,7 @@ def serve(jobs: BinaryIO, answers: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
+    gc.disable()  # nothing here makes cycles worth looking for
     if "gentle" in sys.argv and hasattr(os, "nice"):
         os.nice(19)
     serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -89,17 +89,17 @@ class Quiet:
 
     def may(self, file: Pending, now: float, wall: float) -> bool:
         """Whether to hash it now; else `due` says when to ask again."""
+        known = self._waits.get(file.id)
+        if known is not None and known[:2] != (file.size, file.mtime_ns):
+            self.changed(file.id)
+            known = None
         wait = min(self._longest, self._quiet * 2 ** self._restless.get(file.id, 0))
         age = wall - file.mtime_ns / 1e9
         if age >= wait:
             self._waits.pop(file.id, None)
             return True
-        known = self._waits.get(file.id)
-        if known is None or known[:2] != (file.size, file.mtime_ns):
-            if known is not None:
-                self.changed(file.id)
-            left = min(wait - age, wait) if age >= 0 else wait
-            self._waits[file.id] = (file.size, file.mtime_ns, now + left)
+        if known is None:
+            self._waits[file.id] = (file.size, file.mtime_ns, now + (wait - age if age >= 0 else wait))
             return False
         if now < known[2]:
             return False

@@ -10,9 +10,8 @@ import contextlib
 import errno
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from servent.share.changes import is_moved
 from servent.share.children import ChildLost, Children, can_have_children
 from servent.share.folders import Parts
 from servent.share.hash_jobs import Batch, Quiet, Range, jobs
-from servent.share.hash_jobs import Parts as Ranges
+from servent.share.hash_round import Done, Page, Place, Round
 from servent.share.metadata import Metadata, Said
 from servent.store import Store
 
@@ -40,38 +39,6 @@ WRITE_AT, WRITE_EVERY = 4000, 1.0  # files, s: what is written together
 RETRY = 60.0  # s until a file that could not be read is tried again
 BUSY_CHECK = 1.0  # s between two looks at whether transfers move
 _AGAIN = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # it is not there as it was: look again
-
-
-@dataclass(slots=True)
-class Place:
-    """What the queue has to know of a folder.
-
-    Attributes:
-        secrets: share private keys, too; the person was asked.
-    """
-
-    id: int
-    root: str
-    name: str
-    secrets: bool
-
-
-@dataclass(slots=True)
-class Done:
-    """What a page came to, for progress and for looking again. By folder."""
-
-    files: dict[int, int] = field(default_factory=dict)
-    size: dict[int, int] = field(default_factory=dict)
-    kinds: list[int] = field(default_factory=list)
-    again: dict[int, list[Parts]] = field(default_factory=dict)
-    held: dict[int, list[str]] = field(default_factory=dict)
-
-    def count(self, found: Iterable[Found]) -> None:
-        for one in found:
-            folder = one.file.folder
-            self.files[folder] = self.files.get(folder, 0) + 1
-            self.size[folder] = self.size.get(folder, 0) + one.file.size
-            self.kinds.append(one.kind)
 
 
 class HashQueue:
@@ -167,7 +134,7 @@ class HashQueue:
     async def _work(self) -> float | None:
         """Hash all that may be hashed now. Returns when more will be."""
         self._did = False
-        round = _Round(self._lanes)
+        round = Round(self._lanes)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._feed(round), name="find what to hash")
             for number in range(self._lanes):
@@ -178,14 +145,14 @@ class HashQueue:
             round.soon.append(due)
         return min(round.soon, default=None)
 
-    async def _feed(self, round: _Round) -> None:
+    async def _feed(self, round: Round) -> None:
         """Look up what waits, a page at a time, and give it to the lanes."""
         for big in (False, True):
             for place in self._places():
                 await self._feed_from(place, big, round)
         await round.jobs.put(None)
 
-    async def _feed_from(self, place: Place, big: bool, round: _Round) -> None:
+    async def _feed_from(self, place: Place, big: bool, round: Round) -> None:
         after = 0
         while (now := self._still(place)) is not None:
             rows = await self._store.read(partial(_pending, folder=place.id, big=big, after=after))
@@ -203,7 +170,7 @@ class HashQueue:
         """The same folder, if it may be hashed still."""
         return next((one for one in self._places() if one.id == place.id), None)
 
-    def _ready(self, rows: list[Pending], round: _Round) -> list[Pending]:
+    def _ready(self, rows: list[Pending], round: Round) -> list[Pending]:
         now, wall = asyncio.get_running_loop().time(), self._wall()
         ready = []
         for row in rows:
@@ -216,16 +183,16 @@ class HashQueue:
                 round.waits.add(row.id)
         return ready
 
-    async def _page(self, place: Place, files: list[Pending], round: _Round) -> None:
+    async def _page(self, place: Place, files: list[Pending], round: Round) -> None:
         known, found = await self._store.read(lambda db: _look_up(db, files))
         if found:
             files = await self._recall(place, files, found, known)
         little = len(files) <= LITTLE_FILES and sum(file.size for file in files) <= LITTLE_BYTES
-        page = _Page(place, known, little or not can_have_children())
+        page = Page(place, known, little or not can_have_children())
         for job in jobs(files):
             await round.jobs.put((page, job))
 
-    async def _lane(self, number: int, round: _Round) -> None:
+    async def _lane(self, number: int, round: Round) -> None:
         clock = asyncio.get_running_loop().time
         while (taken := await round.jobs.get()) is not None:
             page, job = taken
@@ -242,7 +209,7 @@ class HashQueue:
                 round.ready.set()
         round.lane_ended()
 
-    async def _write(self, round: _Round) -> None:
+    async def _write(self, round: Round) -> None:
         """Keep what is gathered: much at once while much comes, all of it now and then, and at the end."""
         over = False
         while not over:
@@ -265,7 +232,7 @@ class HashQueue:
                 return
             await asyncio.sleep(BUSY_CHECK)
 
-    async def _job(self, page: _Page, job: Batch | Range) -> None:
+    async def _job(self, page: Page, job: Batch | Range) -> None:
         place, known = page.place, page.known
         if isinstance(job, Batch):
             answers, said = await self._in_pool(self._hash_batch, place, job, known, page.inside)
@@ -292,7 +259,7 @@ class HashQueue:
         self._settle(page, job.file, answer, tags, counted=True)
 
     def _settle(
-        self, page: _Page, file: Pending, answer: hash_child.Answer, said: Said, *, counted: bool = False
+        self, page: Page, file: Pending, answer: hash_child.Answer, said: Said, *, counted: bool = False
     ) -> None:
         place = page.place
         state = answer.state
@@ -330,7 +297,7 @@ class HashQueue:
         where = await self._store.read(
             lambda db: catalog.paths(db, {one.dir for one in found if one.dir is not None}, {})
         )
-        page = _Page(place, known, True)
+        page = Page(place, known, True)
 
         def judge() -> list[Found]:
             known_again: dict[int, Found] = {}
@@ -355,7 +322,7 @@ class HashQueue:
             await self._keep(page)
         return [file for file in files if file.id not in taken]
 
-    async def _keep(self, page: _Page) -> None:
+    async def _keep(self, page: Page) -> None:
         """Write what is gathered, and tell."""
         place, known = page.place, page.known
         found, page.found = page.found, []
@@ -443,47 +410,6 @@ class HashQueue:
         """What was under way is hashed after the next start."""
         self.stop()
         await asyncio.to_thread(self._pool.shutdown)
-
-
-@dataclass(eq=False, slots=True)
-class _Page:
-    """Files that were looked up together: what came of them and is not written yet, and what went wrong.
-
-    Attributes:
-        known: where their directories lie.
-        inside: too little to trouble another process with.
-    """
-
-    place: Place
-    known: dict[int, Parts]
-    inside: bool
-    ranges: Ranges = field(default_factory=Ranges)
-    found: list[Found] = field(default_factory=list)
-    keys: list[tuple[Pending, Parts]] = field(default_factory=list)
-    again: list[Parts] = field(default_factory=list)
-    lost: set[int] = field(default_factory=set)
-
-
-class _Round:
-    """One pass over all that waits: a bounded queue of jobs between who finds them, the lanes, and who writes."""
-
-    def __init__(self, lanes: int) -> None:
-        self.jobs: asyncio.Queue[tuple[_Page, Batch | Range] | None] = asyncio.Queue(2 * lanes)
-        self.pages: list[_Page] = []  # with results
-        self.ready = asyncio.Event()
-        self.waits: set[int] = set()
-        self.soon: list[float] = []
-        self.over = False
-        self._lanes = lanes
-
-    def lane_ended(self) -> None:
-        """It met the end of the jobs, and passes it on."""
-        self._lanes -= 1
-        if self._lanes:
-            self.jobs.put_nowait(None)
-        else:
-            self.over = True
-            self.ready.set()
 
 
 def _pending(db: Any, folder: int, big: bool, after: int) -> list[Pending]:

@@ -7,9 +7,11 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from servent.errors import DiskTrouble, NotFound, UsageError
 from servent.share.catalog import ScanState, Sums
 from servent.share.folders import FolderSettings, Parts, Rules
 from servent.share.library_views import FolderState, FolderView, Rate, amount, count
+from servent.share.walking import bad_name
 from servent.share.watching import Watcher
 
 
@@ -171,3 +173,18 @@ def _same(one: Path, other: Path) -> bool:
         return os.path.samefile(one, other)
     except OSError:
         return False
+
+
+def resolved(path: Path) -> Path:
+    """The folder that is meant, without links. Raises NotFound, UsageError, DiskTrouble."""
+    try:
+        root = path.expanduser().resolve(strict=True)
+    except FileNotFoundError as wrong:
+        raise NotFound(f"{path} does not exist", advice="Check the path.") from wrong
+    except (OSError, RuntimeError) as wrong:
+        raise DiskTrouble(f"{path} cannot be read: {wrong}", advice="Check its permissions.") from wrong
+    if not root.is_dir():
+        raise UsageError(f"{root} is not a folder", advice="`servent send` shares a single file by link.")
+    if bad_name(str(root)):
+        raise UsageError(f"{str(root)!a} has a name that cannot be shared", advice="Rename it.")
+    return root

@@ -23,8 +23,9 @@ from servent.identity import PeerId
 from servent.share import catalog, rows, sensitive, walking
 from servent.share.catalog import ScanState, Sums
 from servent.share.folders import FolderSettings, Rules, check, may_see
-from servent.share.hash_queue import Done, HashQueue, Place
-from servent.share.library_folder import Folder, clash
+from servent.share.hash_queue import HashQueue
+from servent.share.hash_round import Done, Place
+from servent.share.library_folder import Folder, clash, resolved
 from servent.share.library_views import FolderView, LibraryView, together
 from servent.share.tending import Tending
 from servent.store import Store
@@ -153,6 +154,7 @@ class Library:
         asyncio.get_running_loop().call_later(TOLD_EVERY, self._tell_now)
 
     def _tell_now(self) -> None:
+        """Who may see what is in force at once, so whoever serves hears it at once."""
         self._telling = False
         for callback in self._callbacks:
             callback()
@@ -230,7 +232,7 @@ class Library:
         """
         if len(self._folders) >= MAX_FOLDERS:
             raise UsageError(f"at most {MAX_FOLDERS} folders are shared", advice="Share a folder above them.")
-        root = await asyncio.to_thread(_resolved, path)
+        root = await asyncio.to_thread(resolved, path)
         settings = check(
             FolderSettings(
                 path=str(root),
@@ -252,7 +254,7 @@ class Library:
         folder = self._folders[id] = Folder(id, settings)
         if self._tasks is not None:
             self._tasks.create_task(self._tending.tend(folder), name=f"folder {settings.name}")
-        self._tell()
+        self._tell_now()
         return self._view(folder)
 
     async def change(
@@ -292,6 +294,7 @@ class Library:
         elif settings.hidden and not old.hidden:
             settings = await self._asked(settings, confirm)
         await self._save(folder, settings)
+        self._tell_now()  # who may see less now loses it before anything else is done
         if settings.confirmed and not old.confirmed:
             await self._db.write(lambda db: catalog.release(db, id))
             folder.held = 0
@@ -301,7 +304,7 @@ class Library:
         if any(getattr(settings, one) != getattr(old, one) for one in looks):
             folder.rules = Rules(settings)
             self._tending.again(folder)
-        self._tell()
+        self._tell_now()
         return self._view(folder)
 
     async def remove(self, id: int) -> None:
@@ -310,13 +313,14 @@ class Library:
         await self._store.write(lambda db: db.execute("DELETE FROM share_folders WHERE id = ?", (id,)))
         folder.removed = True
         self._folders.pop(id, None)
+        self._tell_now()
         folder.wake.set()
         self._tending.unwatch(folder)
         self.queue.trouble.pop(id, None)
         await self._db.write(lambda db: catalog.hide(db, id))
         if self._tasks is not None:
             self._tasks.create_task(self._take_out(id), name="forget a folder")
-        self._tell()
+        self._tell_now()
 
     async def pause(self, id: int, paused: bool) -> FolderView:
         """Hash nothing of it for now, or go on; what is hashed stays shared. Raises NotFound."""
@@ -324,7 +328,7 @@ class Library:
         await self._save(folder, msgspec.structs.replace(folder.settings, paused=paused))
         if not paused:
             self.queue.wake()
-        self._tell()
+        self._tell_now()
         return self._view(folder)
 
     async def rescan(self, id: int) -> FolderView:
@@ -484,17 +488,3 @@ def _begin(db: Any, folder: int, path: str) -> None:
 def _insert(db: Any, body: bytes) -> int:
     number: int = db.execute("INSERT INTO share_folders (body) VALUES (?)", (body,)).lastrowid
     return number
-
-
-def _resolved(path: Path) -> Path:
-    try:
-        root = path.expanduser().resolve(strict=True)
-    except FileNotFoundError as wrong:
-        raise NotFound(f"{path} does not exist", advice="Check the path.") from wrong
-    except (OSError, RuntimeError) as wrong:
-        raise DiskTrouble(f"{path} cannot be read: {wrong}", advice="Check its permissions.") from wrong
-    if not root.is_dir():
-        raise UsageError(f"{root} is not a folder", advice="`servent send` shares a single file by link.")
-    if walking.bad_name(str(root)):
-        raise UsageError(f"{str(root)!a} has a name that cannot be shared", advice="Rename it.")
-    return root

@@ -17,12 +17,11 @@ from servent.share.rows import Kind
 
 log = logging.getLogger(__name__)
 
-FIRST_LIMIT = 20.0  # s for the first file of a process, which loads its parsers
-LIMIT = 5.0  # s for every other one; tags are read in milliseconds
+LOAD_LIMIT = 30.0  # s for a process to begin; it takes a fifth of a second on a quiet machine
+LIMIT = 5.0  # s for a file; tags are read in milliseconds
 AT_ONCE = 256  # files in one job
 SUSPECTS = 64  # files that are read alone after a process was lost
 MAX_TEXT = 200  # characters
-MAX_TAGS_SIZE = 1 << 42  # bytes; larger files are not looked into
 _AUDIO = frozenset(
     [
         "mp3",
@@ -114,7 +113,9 @@ def clean(raw: object) -> Tags:
             continue
         if not math.isfinite(value) or not 0 < value <= most:
             continue
-        found[name] = round(value, 1) if isinstance(value, float) and value % 1 else int(value)
+        rounded = round(value, 1)
+        if rounded > 0:
+            found[name] = int(rounded) if rounded == int(rounded) else rounded
     year = found.get("year")
     if year is not None:
         digits = re.match(r"\d{4}", year)
@@ -159,10 +160,13 @@ class Metadata:
             return 0, False
         well = False
         try:
+            if not child.warm:  # a file that is not there: its parser is loaded all the same
+                child.send([(b"", jobs[0][2])])
+                child.receive(LOAD_LIMIT)
+                child.warm = True
             child.send([(path.encode(errors="surrogateescape"), what) for _, path, what in jobs])
             for place, _, what in jobs:
-                raw = child.receive(FIRST_LIMIT if not done else self._limit)
-                answers[place] = _said(raw, what)
+                answers[place] = _said(child.receive(self._limit), what)
                 done += 1
             well = True
         except ChildLost as wrong:

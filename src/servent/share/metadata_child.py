@@ -7,6 +7,7 @@ open files, no files to write, and a parent that ends this process when a file t
 
 from __future__ import annotations
 
+import gc
 import marshal
 import os
 import sys
@@ -135,6 +136,7 @@ def serve(jobs: BinaryIO, answers: BinaryIO) -> None:
 if __name__ == "__main__":
     limit()
     warnings.simplefilter("ignore")
+    gc.set_threshold(50_000, 20, 100)  # parsers leave little behind; the memory limit is far above
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a parser prints is no answer
     serve(sys.stdin.buffer, answers)

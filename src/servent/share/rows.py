@@ -52,6 +52,8 @@ STEPS = (
     """
     DROP INDEX files_unhashed;
     CREATE INDEX files_waiting ON files (folder, size > 16777216) WHERE root IS NULL AND size > 0;
+    DROP INDEX files_by_inode;
+    CREATE INDEX files_by_inode ON files (inode);
     """,
 )
 FOLDERS_ROOM = "share.folders"  # in the node's database: what a person decided cannot be made again

@@ -259,16 +259,20 @@ def look_into(root: Path, rules: Rules) -> Look:
 
 
 def _glance(look: Look, rules: Rules, path: Parts, entry: os.DirEntry[str], waiting: list[Parts]) -> None:
-    name, shown = entry.name, printable("/".join((*path, entry.name)))
+    name = entry.name
     folder = entry.is_dir(follow_symlinks=False)
     if name.startswith(".") and name not in HARMLESS and not name.startswith(("._", ".servent-part-")):
-        look.hidden.append(shown)
+        look.hidden.append(_shown(path, name))
     if folder:
         if not path:
             look.top.append(name)
         if secret_folder(name):
-            look.secrets.append(shown)
+            look.secrets.append(_shown(path, name))
         if len(path) < MAX_DEPTH and rules.wants_folder(path, name):
             waiting.append((*path, name))
     elif is_secret(name) and (name.startswith(".") or rules.wants_file(path, name)):
-        look.secrets.append(shown)
+        look.secrets.append(_shown(path, name))
+
+
+def _shown(path: Parts, name: str) -> str:
+    return printable("/".join((*path, name)))
