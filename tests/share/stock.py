@@ -51,6 +51,7 @@ async def stock(node: Node, folder: int, path: Path, *, hashed: bool = True) -> 
                 )  # fmt: skip
 
     await node.share.library_store.write(write)
+    node.share.content.copied_from = lambda: None  # the library itself does not know of this folder
     return directories
 
 

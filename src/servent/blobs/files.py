@@ -242,6 +242,28 @@ class Folder:
             return os.open(path, flags | _COMMON, mode)
 
 
+def open_below(root: Path, parts: Parts) -> int:
+    """A descriptor of the regular file at `parts` below `root`, for reading; no link on the way is followed.
+
+    Raises:
+        OSError: it is not there, is no file, or a link stands in the way.
+    """
+    folder = Folder(root)
+    try:
+        return folder.open(parts, os.O_RDONLY)
+    finally:
+        folder.close()
+
+
+def open_inside(root: Path, parts: Parts) -> int:
+    """The same, but links that stay inside of `root` are followed: a folder may be shared with such."""
+    base = root.resolve()
+    real = base.joinpath(*parts).resolve(strict=True)
+    if not real.is_relative_to(base):
+        raise OSError(errno.ELOOP, "a link that leads out of the folder")
+    return open_below(base, real.relative_to(base).parts)
+
+
 class Handles:
     """Open files by number, the least used closed first, none while somebody reads or writes it."""
 

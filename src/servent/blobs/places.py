@@ -13,7 +13,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from servent.blobs import info
-from servent.blobs.files import Handles, read_into, trouble
+from servent.blobs.files import Handles, open_below, read_into, trouble
 from servent.blobs.pieces import Bits
 from servent.blobs.scan import Changed
 
@@ -22,11 +22,15 @@ MOST_PLACES = 16  # of one file that are looked at
 
 
 class Place(NamedTuple):
-    """A file on this machine whose content is known: its size, and its modification time in ns when hashed."""
+    """A file on this machine whose content is known: its size, and its modification time in ns when hashed.
+
+    `below`: a folder above it, from which on no link is followed, so that nobody who may write there leads out of it.
+    """
 
     path: Path
     size: int
     stamp: int
+    below: Path | None = None
 
     def read(self, offset: int, size: int) -> bytes:
         """Up to `size` bytes from `offset`. Raises Changed: it is not what was hashed; DiskTrouble. Blocks."""
@@ -87,8 +91,7 @@ class Placed:
 
     def _open(self, number: int) -> int:
         index, turn = divmod(number, MOST_PLACES)
-        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-        return os.open(self._places[index][turn].path, flags | getattr(os, "O_CLOEXEC", 0))
+        return _opened(self._places[index][turn])
 
     def read_piece(self, piece: int) -> bytes:
         """The bytes of `piece`. Raises as `read_into`."""
@@ -154,6 +157,14 @@ class Placed:
         self._handles.close()
 
 
+def _opened(place: Place) -> int:
+    """Raises OSError."""
+    if place.below is not None:
+        return open_below(place.below, place.path.relative_to(place.below).parts)
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    return os.open(place.path, flags | getattr(os, "O_CLOEXEC", 0))
+
+
 def _is_it(seen: os.stat_result, place: Place) -> bool:
     same = seen.st_size == place.size and seen.st_mtime_ns == place.stamp
     return same and stat.S_ISREG(seen.st_mode) and seen.st_nlink > 0
@@ -161,7 +172,7 @@ def _is_it(seen: os.stat_result, place: Place) -> bool:
 
 def open_place(place: Place) -> int:
     """A descriptor of the file at `place`, for reading. Raises Changed when it is not what was hashed; OSError."""
-    handle = os.open(place.path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    handle = _opened(place)
     if not _is_it(os.fstat(handle), place):
         os.close(handle)
         raise Changed(f"{place.path} changed since it was hashed", advice="It is looked at again soon.")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from servent.blobs import info, names
-from servent.blobs.files import Folder, Handles, Parts, read_into, trouble
+from servent.blobs.files import Folder, Handles, Parts, open_below, open_inside, read_into, trouble
 from servent.blobs.hashing import verify_file_pieces
 from servent.blobs.pieces import Bits
 from servent.blobs.places import Place
@@ -56,8 +56,12 @@ class Seed:
         return Bits.full(self.collection.pieces).to_bytes()
 
     def _open(self, index: int) -> int:
-        path = self.root.joinpath(*self._paths[index])
-        return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+        parts = self._paths[index]
+        if (
+            not self.collection.single and parts == self.collection.files[index].path
+        ):  # all of `root` is shared
+            return open_inside(self.root, parts)
+        return open_below(self.root.resolve(), parts)
 
     def read_piece(self, piece: int) -> bytes:
         """The bytes of `piece`. Raises Changed, DiskTrouble, IndexError."""

@@ -18,7 +18,9 @@ Part = tuple[bytes, int]  # (pieces root, size)
 
 
 class Known(NamedTuple):
-    """A file of the library. `path`: below the folder that is fetched; `where`: on the disk; `id`: its row."""
+    """A file of the library. `path`: below the folder that is fetched; `where`: on the disk; `id`: its row; `below`: the
+    shared folder it is in.
+    """
 
     path: tuple[str, ...]
     where: str
@@ -27,6 +29,7 @@ class Known(NamedTuple):
     root: bytes | None
     layer: bytes
     id: int = 0
+    below: str = ""
 
 
 def fits(size: int, piece_length: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from servent.errors import NotFound
@@ -21,15 +21,22 @@ class _Paths:
     def __init__(self, db: Any) -> None:
         self._db = db
         self._known: dict[int, str] = {}
+        self._tops: dict[int, str] = {}
+
+    def top(self, folder: int) -> str:
+        """Where a shared folder lies; "" when it is none any more."""
+        found = self._tops.get(folder)
+        if found is None:
+            row = self._db.execute("SELECT path FROM folders WHERE id = ?", (folder,)).fetchone()
+            found = self._tops[folder] = row[0] if row is not None else ""
+        return found
 
     def of(self, folder: int, directory: int) -> str:
         found = self._known.get(directory)
         if found is None:
             row = self._db.execute("SELECT parent, name FROM dirs WHERE id = ?", (directory,)).fetchone()
             if row is None or row[0] is None:
-                (top,) = self._db.execute("SELECT path FROM folders WHERE id = ?", (folder,)).fetchone() or (
-                    "",
-                )
+                top = self.top(folder)
                 found = os.path.join(top, row[1]) if row is not None and row[1] else top
             else:
                 found = os.path.join(self.of(folder, row[0]), row[1])
@@ -38,21 +45,23 @@ class _Paths:
 
     def file(self, row: tuple[Any, ...]) -> Known:
         id, folder, directory, name, size, stamp, root, layer = row
-        return Known((), os.path.join(self.of(folder, directory), name), size, stamp, root, layer or b"", id)
+        where = os.path.join(self.of(folder, directory), name)
+        return Known((), where, size, stamp, root, layer or b"", id, self.top(folder))
 
 
-def by_canon(canon: bytes) -> Callable[[Any], tuple[list[Known], frozenset[int]]]:
-    """Places of the content, and all folders it is in."""
+def by_canon(canon: bytes) -> Callable[[Any], tuple[list[Known], dict[int, int]]]:
+    """Places of the content, and all folders it is in, each with the row of one such file."""
 
-    def read(db: Any) -> tuple[list[Known], frozenset[int]]:
+    def read(db: Any) -> tuple[list[Known], dict[int, int]]:
         paths = _Paths(db)
         rows = db.execute(
             f"SELECT {_FILE} FROM files WHERE canon = ? LIMIT {MOST_PLACES}", (canon,)
         ).fetchall()
         folders = db.execute(
-            f"SELECT DISTINCT folder FROM files WHERE canon = ? LIMIT {MOST_FOLDERS}", (canon,)
+            f"SELECT folder, min(id) FROM files WHERE canon = ? GROUP BY folder LIMIT {MOST_FOLDERS}",
+            (canon,),
         ).fetchall()
-        return [paths.file(row) for row in rows], frozenset(folder for (folder,) in folders)
+        return [paths.file(row) for row in rows], dict(folders)
 
     return read
 
@@ -127,15 +136,16 @@ def count_below(directory: int) -> Callable[[Any], int]:
     return read
 
 
-def still(ids: Sequence[int]) -> Callable[[Any], bool]:
-    """Whether all of these files are still in the library, hashed."""
+def still(files: Mapping[int, bytes]) -> Callable[[Any], bool]:
+    """Whether all of these files, by id, are still in the library, with the same contents."""
 
     def read(db: Any) -> bool:
+        ids = list(files)
         for at in range(0, len(ids), 500):
             some = ids[at : at + 500]
             marks = ",".join("?" * len(some))
-            question = f"SELECT count(*) FROM files WHERE id IN ({marks}) AND root IS NOT NULL"
-            if db.execute(question, tuple(some)).fetchone()[0] < len(some):
+            rows = db.execute(f"SELECT id, root FROM files WHERE id IN ({marks})", tuple(some)).fetchall()
+            if len(rows) < len(some) or any(files[id] != root for id, root in rows):
                 return False
         return True
 

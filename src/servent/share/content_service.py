@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,6 +44,7 @@ MOST_ASKERS = 1024  # peers whose rate is remembered
 MOST_REMEMBERED = 4096  # folders we made collections of, so that they can be made again
 ANSWER_LIMIT = 15.0  # s
 LOOK_EVERY = 5.0  # s at least between two looks at what is served while the library changes
+NOTHING: Mapping[int, bytes] = {}
 
 
 class FolderAsCollection(NamedTuple):
@@ -57,9 +58,9 @@ class FolderAsCollection(NamedTuple):
 
 
 class _LibraryFiles(Placed):
-    """Pieces out of files of the library. `ids`: their rows."""
+    """Pieces out of files of the library. `rows`: those that let somebody see them, with their contents."""
 
-    ids: Sequence[int] = ()
+    rows: Mapping[int, bytes] = {}
 
 
 class ContentService:
@@ -72,6 +73,7 @@ class ContentService:
 
     Attributes:
         stale: told of a file that is not what the library thinks, on the loop.
+        copied_from: the folders whose files may be copied into what is fetched; None: all.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class ContentService:
         self._peers, self._blobs, self._store = peers, blobs, store
         self._folders_for, self.blocked = folders_for, blocked
         self.stale: Callable[[Path], None] = lambda path: None
+        self.copied_from: Callable[[], frozenset[int] | None] = lambda: None
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._made: OrderedDict[bytes, tuple[int, int, str]] = (
@@ -117,7 +120,7 @@ class ContentService:
             for holding in self._blobs.on_demand():
                 source = holding.source
                 if isinstance(source, _LibraryFiles) and not await self._store.read(
-                    content_rows.still(source.ids)
+                    content_rows.still(source.rows)
                 ):
                     self._blobs.withdraw_holding(holding)
             await asyncio.sleep(LOOK_EVERY)
@@ -128,7 +131,7 @@ class ContentService:
         """Uploads' resolver: a content by its canonical infohash, or a folder that was made into a collection."""
         known, folders = await self._store.read(content_rows.by_canon(infohash))
         if known:
-            if not folders & self._folders_for(peer):
+            if not folders.keys() & self._folders_for(peer):
                 return None
             first = known[0]
             assert first.root is not None
@@ -136,7 +139,10 @@ class ContentService:
                 return None
             collection = canonical(first.root, first.size, first.layer)
             return self._holding(
-                collection, {0: known}, lambda asker: bool(folders & self._folders_for(asker))
+                collection,
+                {0: known},
+                lambda asker: bool(folders.keys() & self._folders_for(asker)),
+                dict.fromkeys(folders.values(), first.root),
             )
         made = self._made.get(infohash)
         if made is None or made[0] not in self._folders_for(peer):
@@ -155,13 +161,13 @@ class ContentService:
         collection: info.Collection,
         places: dict[int, Sequence[Known]],
         allowed: Callable[[PeerId], bool],
+        besides: Mapping[int, bytes] = NOTHING,
     ) -> Holding:
-        found = {
-            index: [Place(Path(one.where), one.size, one.stamp) for one in known]
-            for index, known in places.items()
-        }
+        """`besides`: further rows, without which somebody may have it no longer."""
+        found = {index: [_place(one) for one in known] for index, known in places.items()}
         source = _LibraryFiles(collection, found, self._lost)
-        source.ids = sorted({one.id for known in places.values() for one in known})
+        used = {one.id: one.root for known in places.values() for one in known if one.root is not None}
+        source.rows = {**used, **besides}
         return Holding(collection, source, allowed=allowed)
 
     def _lost(self, place: Place) -> None:
@@ -295,13 +301,19 @@ class ContentService:
             return False
 
     async def copies(self, roots: Sequence[bytes]) -> dict[bytes, list[Copy]]:
-        """Where our own library has these contents."""
-        found, _ = await self._store.read(content_rows.by_roots(roots))
-        return {
-            root: [Copy(Place(Path(one.where), one.size, one.stamp), one.layer) for one in known]
-            for root, known in found.items()
-        }
+        """Where our own library has these contents, to copy them into what is fetched.
+
+        What is fetched is served on to all who know it, and to whoever chose what is in it. So nothing is copied
+        that not everybody may see: who has no more than a file's hash would get the file, or learn that it is here.
+        """
+        found, _ = await self._store.read(content_rows.by_roots(roots, self.copied_from()))
+        return {root: [Copy(_place(one), one.layer) for one in known] for root, known in found.items()}
 
     async def places(self, root: bytes) -> list[Place]:
         """Where our own library has this content."""
-        return [copy.place for copy in (await self.copies([root])).get(root, [])]
+        found, _ = await self._store.read(content_rows.by_roots([root]))
+        return [_place(one) for one in found.get(root, [])]
+
+
+def _place(one: Known) -> Place:
+    return Place(Path(one.where), one.size, one.stamp, Path(one.below))

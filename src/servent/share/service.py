@@ -111,6 +111,7 @@ class Share:
         self.trust.on_change(self.kept_wishes.grew)
         self.content.open()
         self.content.stale = self.library.look_at
+        self.content.copied_from = self._seen_by_all
         self.library.on_change(self.content.changed)
         self.blobs.refuse_with(lambda one: self.safety.blocks_any(file.root for file in one.files))
         self.safety.on_change(self.blobs.check_rights)
@@ -126,6 +127,10 @@ class Share:
             tasks.create_task(self.kept_wishes.run(), name="wishes of others")
             tasks.create_task(self.getting.run(), name="previews")
             tasks.create_task(self.content.run(), name="content")
+
+    def _seen_by_all(self) -> frozenset[int]:
+        """The folders that everybody sees who may fetch from us at all."""
+        return frozenset(one.id for one in self.library.folders() if one.settings.audience == "network")
 
     async def close(self) -> None:
         """Stop every part; the files of others stay with `blobs`."""

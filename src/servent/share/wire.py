@@ -33,7 +33,8 @@ Time = Annotated[float, Meta(ge=0, le=1e11)]  # wall clock in seconds
 TagName = Annotated[str, Meta(min_length=1, max_length=32)]
 TagText = Annotated[str, Meta(max_length=300)]
 TagNumber = Annotated[int, Meta(ge=-(2**53), le=2**53)]
-Tags = Annotated[dict[TagName, TagText | TagNumber | float], Meta(max_length=MOST_TAGS)]
+TagFraction = Annotated[float, Meta(ge=-(2.0**53), le=2.0**53)]  # never inf or nan, which JSON cannot say
+Tags = Annotated[dict[TagName, TagText | TagNumber | TagFraction], Meta(max_length=MOST_TAGS)]
 Text = Annotated[str, Meta(max_length=300)]
 KindNumber = Annotated[int, Meta(ge=0, le=255)]  # of `rows.KINDS`; others are "other"
 Sort = Literal["name", "size", "modified"]
