@@ -30,6 +30,7 @@ WITHIN = 480.0  # s in which everybody should have a turn; 10 min is what we pro
 MOST_WAITING = 500  # peers in the queue; friends and givers come in beyond
 GRACE = 120.0  # s a place in the queue is kept for who went away
 TELL_EVERY = 30.0  # s between two words to who waits, while its place stays the same
+NEAR = 20  # places that are told of each step; who is farther back, of a tenth of its way
 PROBE = 10.0  # s one more open slot is tried
 REST = 60.0  # s between two such tries
 BETTER = 1.05  # times the bytes, for one more slot to stay
@@ -252,11 +253,13 @@ class Slots:
         earned = self._held("earned")
         return max(1, earned // 2) + self._extra if earned else self.count
 
-    def _pick(self, now: float) -> Holder | None:
-        """Who gets the next free slot, None when nobody should."""
+    def _pick(self, earners: list[_Waiter], openers: list[_Waiter], now: float) -> Holder | None:
+        """Who gets the next free slot, None when nobody should. The lists may name who has got one meanwhile."""
         if not self._waiting or self.held or len(self._holders) >= self.count:
             return None
-        earners, openers = self._earners(now), self._openers(now)
+        for line in (earners, openers):
+            while line and line[0].peer not in self._waiting:
+                del line[0]
         alone = (
             self.count == 1 and openers and not self._last_open
         )  # turns of both kinds, one after the other
@@ -294,7 +297,9 @@ class Slots:
         """Fill free slots from the queue, then tell everybody whose place changed."""
         before = {holder.peer: holder for holder in over or ()}
         effects: list[Effect] = []
-        while (holder := self._pick(now)) is not None:
+        free = self._waiting and not self.held and len(self._holders) < self.count
+        earners, openers = (self._earners(now), self._openers(now)) if free else ([], [])
+        while (holder := self._pick(earners, openers, now)) is not None:
             del self._waiting[holder.peer]
             self._last_open = holder.kind == "open"
             goes_on = before.pop(holder.peer, None)
@@ -304,7 +309,8 @@ class Slots:
         effects = [*(Ended(peer) for peer in before), *effects]
         for place, waiter in enumerate(self._order(now)):
             told, at = waiter.told
-            if told != place + 1 or at + TELL_EVERY <= now:
+            moved = abs(place + 1 - told)
+            if (moved and (place < NEAR or moved * 10 >= told)) or at + TELL_EVERY <= now:
                 waiter.told = place + 1, now
                 effects.append(self._queued(waiter, place, now))
         return effects

@@ -330,10 +330,13 @@ class Uploads:
 
     def apply(self, effects: list[Effect]) -> None:
         """Carry out what the slots decided."""
+        concerned = {effect.peer for effect in effects}
+        by_peer: dict[PeerId, list[Upload]] = {}
+        for one in self.uploads.values():
+            if one.interested and one.peer in concerned:
+                by_peer.setdefault(one.peer, []).append(one)
         for effect in effects:
-            for upload in [
-                one for one in self.uploads.values() if one.peer == effect.peer and one.interested
-            ]:
+            for upload in [one for one in by_peer.get(effect.peer, ()) if one.interested]:
                 match effect:
                     case Granted():
                         if not upload.slot or not upload.key:
