@@ -9,6 +9,8 @@ nothing by their name; 20 kB in the middle, some empty, some of several MB. Then
   full-text index, and everything committed to library.db. libtorrent beside it only hashes: `create_torrent` (v2) and
   `set_piece_hashes` over the same folder.
 - **second start**: from opening the databases to "nothing changed", with a `stat` of every file.
+
+Then `bench.browse`: a peer with a million files.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from typing import Any
 import libtorrent
 from PIL import Image
 
+from bench import browse
 from bench.hashing import by_libtorrent
 from servent.blobs.info import piece_length_for
 from servent.identity import Identity
@@ -160,18 +163,25 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--dir", default="/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir())
+    parser.add_argument("--browse", type=int, default=1_000_000, help="files to browse; 0: leave it out")
     arguments = parser.parse_args()
     base = Path(tempfile.mkdtemp(prefix="servent-bench-", dir=arguments.dir))
     try:
         results = measure(arguments, base)
     finally:
         shutil.rmtree(base, ignore_errors=True)
+    browsed = None
+    if arguments.browse:
+        with tempfile.TemporaryDirectory() as place:
+            browsed = browse.measure(Path(place), arguments.browse)
     if arguments.json:
-        print(json.dumps({"results": results}))
+        print(json.dumps({"results": results, "browse": browsed}))
         return 0
     for result in results:
         beside = "".join(f", {ratio} x {name}" for name, ratio in result["ratio_to"].items())
         print(f"{result['name']}: {result['value']} {result['unit']}{beside}")
+    if browsed is not None:
+        browse.show(browsed)
     return 0
 
 
