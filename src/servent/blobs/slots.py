@@ -6,7 +6,7 @@ peer whatever it fetches. They are given in turns:
 - **Earned slots**, all but a quarter: friends first, one after the other; then who has credit for what it gave us
   (`credit`), by the time it waited times its score.
 - **Open slots**, the quarter, and at most half as many as earned slots are held: everybody but friends, in the order
-  of waited time times score. It is BitTorrent's optimistic unchoke (Cohen 2003) made a queue: how newcomers
+  of waited time times score (at most 4). It is BitTorrent's optimistic unchoke (Cohen 2003) made a queue: how newcomers
   begin, and why nobody gets nothing. While nobody has earned anything, all slots are open.
 
 A turn is 60 s, in open slots less when many wait, so that everybody has one within 8 minutes as long as turns
@@ -31,6 +31,9 @@ MOST_WAITING = 500  # peers in the queue; friends and givers come in beyond
 GRACE = 120.0  # s a place in the queue is kept for who went away
 TELL_EVERY = 30.0  # s between two words to who waits, while its place stays the same
 NEAR = 20  # places that are told of each step; who is farther back, of a tenth of its way
+MOST_WEIGHT = (
+    4.0  # of a score in the order of who waits: ten would let a few givers hold up fifty others too long
+)
 PROBE = 10.0  # s one more open slot is tried
 REST = 60.0  # s between two such tries
 BETTER = 1.05  # times the bytes, for one more slot to stay
@@ -224,6 +227,9 @@ class Slots:
     def _score(self, peer: PeerId) -> float:
         return self.credits.get(peer).score
 
+    def _weight(self, peer: PeerId) -> float:
+        return min(self._score(peer), MOST_WEIGHT)
+
     def _earners(self, now: float) -> list[_Waiter]:
         """Who waits for an earned slot, next first."""
         friends = sorted((one for one in self._waiting.values() if one.friend), key=lambda one: one.since)
@@ -235,7 +241,7 @@ class Slots:
         return self._ranked([one for one in self._waiting.values() if not one.friend], now)
 
     def _ranked(self, waiters: list[_Waiter], now: float) -> list[_Waiter]:
-        return sorted(waiters, key=lambda one: (-(now - one.since) * self._score(one.peer), one.since))
+        return sorted(waiters, key=lambda one: (-(now - one.since) * self._weight(one.peer), one.since))
 
     def _order(self, now: float) -> list[_Waiter]:
         friends = sorted((one for one in self._waiting.values() if one.friend), key=lambda one: one.since)
@@ -277,8 +283,8 @@ class Slots:
     def _open_turn(self) -> float:
         want = [one.peer for one in self._waiting.values() if not one.friend]
         want += [one.peer for one in self._holders.values() if one.kind == "open"]
-        shares = sum(self._score(peer) for peer in want)
-        within = WITHIN * min(self._most_open(), self.count) / max(1.0, shares)
+        shares = sum(self._weight(peer) for peer in want)
+        within = WITHIN * max(1, min(self._most_open(), self.count - self._held("earned"))) / max(1.0, shares)
         return min(self._turn, max(min(SHORTEST_TURN, self._turn), within))
 
     def _hurried(self, now: float) -> set[PeerId]:
