@@ -262,7 +262,7 @@ class FakeNode(FakeShare):
     async def remove_share(self, share: str) -> None:
         del self._shares[share]
 
-    async def download(self, link: str, to: str | None) -> schema.Transfer:
+    async def download(self, link: str, to: str | None, files: Sequence[str] = ()) -> schema.Transfer:
         if not link.startswith("magnet:"):
             raise UsageError("this is no link", advice="A link begins with magnet:?xt=urn:btmh:")
         transfer = hashlib.sha256(link.encode()).hexdigest()

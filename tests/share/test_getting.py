@@ -13,7 +13,7 @@ from servent.api import schema_getting as getting
 from servent.api.adapter_getting import GettingPart
 from servent.blobs.magnet import Magnet
 from servent.blobs.rows import How
-from servent.blobs.views import Limits
+from servent.blobs.views import Limits, TransferView
 from servent.errors import UsageError
 from servent.node import Node
 from servent.testing.nodes import gather_in_network, nodes
@@ -194,5 +194,38 @@ def test_a_playback_position_is_there_within_a_second_while_the_rest_downloads(t
             print(waits)
             assert max(waits) < 1.0, waits
             assert bob.blobs.transfer(transfer.id).done_bytes < len(film)
+
+    asyncio.run(main())
+
+
+def test_patterns_choose_before_the_first_byte_and_what_is_blocked_is_left_out(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with nodes(2, tmp_path / "nodes") as (ann, bob):
+            await gather_in_network([ann, bob])
+            ids = await stock(ann, 1, folder_of(tmp_path / "ann", ALBUM))
+            let_see(ann, {bob.peer: {1}})
+            made = await ann.share.content.offer_folder(bob.peer, 1, ids["."], "album")
+
+            async def get(folder: str, *patterns: str) -> TransferView:
+                how = How(by_content=True, patterns=patterns)
+                view = await bob.blobs.fetch(Magnet(made.infohash), tmp_path / folder, how)
+                return await ended(bob, view.id)
+
+            few = await get("few", "disc 1/*", "0[02] *")
+            assert few.state == "complete" and few.done_bytes == few.size_bytes
+            some = {name for name in ALBUM if name.startswith("disc 1/") or name[7:9] in ("00", "02")}
+            assert set(content(Path(few.path or ""))) == some
+            none = await get("none", "*.wav")
+            assert (none.state, none.error) == ("failed", "none of the 9 files matches *.wav")
+            assert not content(tmp_path / "none")
+
+            bad = "disc 0/04 track.flac"
+            await bob.share.safety.block_content(root_and_layer(ALBUM[bad])[0])
+            most = await get("most")
+            assert most.state == "complete" and most.wanted_files == 8
+            assert set(content(Path(most.path or ""))) == set(ALBUM) - {bad}
+            only = await get("only", "04*")
+            assert (only.state, only.error) == ("failed", "this content is blocked here")
+            assert "unblock" in (only.advice or "")
 
     asyncio.run(main())

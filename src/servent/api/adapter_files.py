@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from servent.api import schema, settings
+from servent.blobs.rows import How
 from servent.blobs.views import Limits, ShareView, SourceView, TransferView
 from servent.errors import ServentError, UsageError
 from servent.net import ticket as tickets
@@ -77,8 +78,9 @@ class Files:
 
     # transfers
 
-    async def download(self, link: str, to: str | None) -> schema.Transfer:
-        return transfer_of(await self._node.blobs.fetch(link, None if to is None else Path(to)))
+    async def download(self, link: str, to: str | None, files: Sequence[str] = ()) -> schema.Transfer:
+        how = How(patterns=files)
+        return transfer_of(await self._node.blobs.fetch(link, None if to is None else Path(to), how))
 
     def transfers(self) -> list[schema.Transfer]:
         return [transfer_of(view) for view in self._node.blobs.transfers()]

@@ -41,7 +41,7 @@ class GettingPart:
             if new.preview:
                 raise UsageError("a folder has no preview", advice="Look at one of its files.")
             view = await part.folder(
-                self._peer(new.peer), new.path, to, priority=new.priority, paused=new.paused
+                self._peer(new.peer), new.path, to, priority=new.priority, paused=new.paused, files=new.files
             )
         else:
             raise UsageError("say what to fetch", advice="A content, or a folder of a peer.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -191,8 +191,10 @@ class Client(ShareClient):
     def remove_share(self, share: str) -> None:
         self._send("DELETE", f"/shares/{part(share)}", schema.Done)
 
-    def download(self, link: str, to: str | None = None) -> schema.Transfer:
-        return self._send("POST", "/downloads", schema.Transfer, schema.NewDownload(link=link, to=to))
+    def download(self, link: str, to: str | None = None, files: Sequence[str] = ()) -> schema.Transfer:
+        """`files`: patterns; only files inside that match one."""
+        wish = schema.NewDownload(link=link, to=to, files=list(files))
+        return self._send("POST", "/downloads", schema.Transfer, wish)
 
     def transfers(self) -> list[schema.Transfer]:
         return self._get("/transfers", list[schema.Transfer])

@@ -77,7 +77,7 @@ async def remove_share(ctx: Context, share: str) -> schema.Done:
 async def download(ctx: Context, body: schema.NewDownload) -> schema.Transfer:
     """Start fetching a link; the answer comes before the first byte does."""
     to = None if body.to is None else await asyncio.to_thread(paths.folder, body.to)
-    return await ctx.node.download(body.link.strip(), to)
+    return await ctx.node.download(body.link.strip(), to, body.files)
 
 
 @routes.add("GET", "/transfers", scope="read")

@@ -18,6 +18,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=2048)]
 ShortName = Annotated[str, Meta(min_length=1, max_length=64)]
 Link = Annotated[str, Meta(min_length=1, max_length=16384)]
 PathText = Annotated[str, Meta(min_length=1, max_length=4096)]
+FilePatterns = Annotated[list[Annotated[str, Meta(min_length=1, max_length=255)]], Meta(max_length=100)]
 Rate = Annotated[int, Meta(ge=1024, le=2**50)]  # bytes per second
 Lifetime = Annotated[float, Meta(gt=0, le=10 * 365 * 86400.0)]
 
@@ -306,10 +307,14 @@ class Share(Struct, frozen=True, kw_only=True):
 
 
 class NewDownload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`to`: folder on the node's machine, absolute; None for the node's download folder."""
+    """`to`: folder on the node's machine, absolute; None for the node's download folder.
+
+    `files`: only files inside that match one of these patterns; empty for all.
+    """
 
     link: Link
     to: PathText | None = None
+    files: FilePatterns = []
 
 
 class Source(Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from servent.api.schema import PathText, ShortName
+from servent.api.schema import FilePatterns, PathText, ShortName
 from servent.api.schema_share import Content, Kind, Page, PeerPath
 
 
@@ -15,6 +15,7 @@ class NewGet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Either one content (`content`, `size_bytes`, `name`, and `peers` who have it), or a folder of a peer (`peer`,
     `path`) with its structure. `preview`: to look at; it goes to the cache, comes in order, and leaves by itself.
+    `files`: of a folder only what matches one of these patterns; empty for all.
     """
 
     content: Content | None = None
@@ -27,6 +28,7 @@ class NewGet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     preview: bool = False
     priority: Literal["low", "normal", "high"] = "normal"
     paused: bool = False
+    files: FilePatterns = []
 
 
 class TransferChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

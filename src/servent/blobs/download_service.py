@@ -76,7 +76,7 @@ class Download:
         self._eager: set[PeerId] = set()  # fetch the same from us, and are being asked
         self._assisted: dict[PeerId, float] = {}
         self.readers = Readers()  # who waits for which pieces
-        self.goal = Goal(row)
+        self.goal = Goal(row, kit.aids.blocked)
         self.contact_reason = ""
         self._verify_all = False
 
@@ -114,7 +114,7 @@ class Download:
         False when those files are gone or have changed: then `run`. Raises DiskTrouble about the place it goes to.
         """
         collection = holding.collection
-        self.row.describe(collection)
+        self.goal.describe(collection)
         self.row.set("active", "copying what is on this machine already")
 
         final = await asyncio.to_thread(copy_from, holding.source, collection, self.row, self._copied)
@@ -176,7 +176,7 @@ class Download:
             return
         self.row.info = content
         collection = self.collection = await asyncio.to_thread(info.parse, content, self.infohash)
-        self.row.describe(collection)
+        self.goal.describe(collection)
         await learn_known(self._kit.aids.copies, collection)
         partial = await asyncio.to_thread(self._begin, collection)
         if partial is None:
@@ -196,7 +196,7 @@ class Download:
             if collection is None:
                 collection = self.collection = await get_info(source, self.infohash)
                 self.row.info = collection.info
-                self.row.describe(collection)
+                self.goal.describe(collection)
                 self._watcher.changed(self)
             await get_layers(source, collection)
             partial = await asyncio.to_thread(self._begin, collection)
@@ -448,7 +448,7 @@ class Download:
         if swarm is None or partial is None or self.collection is None or self._over.is_set():
             return
         swarm.in_order = self.row.in_order
-        self.row.describe(self.collection)
+        self.goal.describe(self.collection)
         self.goal.count(partial)
         chosen = self.goal.pieces(self.collection)
         self._apply(swarm.choose(chosen or Bits.full(self.collection.pieces)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from servent.blobs.disk import Partial
@@ -10,20 +11,29 @@ from servent.blobs.pieces import Bits
 from servent.blobs.places import Placed
 from servent.blobs.rows import Row
 from servent.blobs.seed import PieceSource, already_there
-from servent.blobs.selection import bytes_in, pieces_of
+from servent.blobs.selection import bytes_in, choice, pieces_of
 
 
 class Goal:
-    """Reads the row's choice, and writes its `done_bytes` and `path`. One method at a time.
+    """Makes and reads the row's choice, and writes its `done_bytes` and `path`. One method at a time.
+
+    Args:
+        blocked: contents that are never fetched here.
 
     Attributes:
         placed: files that are wanted and were put into their place when a smaller choice was complete.
     """
 
-    def __init__(self, row: Row) -> None:
-        self._row = row
+    def __init__(self, row: Row, blocked: Callable[[bytes], bool] = lambda root: False) -> None:
+        self._row, self._blocked = row, blocked
         self.placed: frozenset[int] = frozenset()
         self._aside_bytes = 0  # of the partial: pieces that nobody wants now, less what is in its place
+
+    def describe(self, collection: Collection) -> None:
+        """It is known now what there is: what is not wanted, or blocked here, is left out. Raises as `choice`."""
+        row = self._row
+        row.wanted, row.patterns = choice(collection, row.wanted, row.patterns, self._blocked), []
+        row.describe(collection)
 
     def begin(self, collection: Collection, offered: PieceSource | None) -> Partial | None:
         """Open what is there, or begin. None: the folder holds all of it already. Blocks.

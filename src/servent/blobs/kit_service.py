@@ -46,11 +46,13 @@ class Aids:
         copies: where this machine has contents, by pieces root.
         alike: older versions of the files of a collection, by index.
         assist: asks a peer to serve what it has of a collection that it does not know; whether it has any.
+        blocked: whether a content is never to be fetched.
     """
 
     copies: Finder = _no_copies
     alike: Ancestry = _no_ancestors
     assist: Assistant = _no_help
+    blocked: Callable[[bytes], bool] = lambda root: False
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ class _Body(Struct):
     called: str = ""
     by_content: bool = False
     touched: bool = True
+    patterns: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ class How:
     called: str = ""
     by_content: bool = False
     info: bytes | None = None
+    patterns: Sequence[str] = ()
 
 
 @dataclass(eq=False, slots=True)
@@ -95,7 +97,7 @@ class Row:
     Attributes:
         order: place among those of its priority; the smallest is next. `foreground`: the user waits for it.
         in_order: from its beginning on, for a player. `preview`: to look at; it leaves by itself.
-        wanted: indexes of the files to fetch; None: all.
+        wanted: indexes of the files to fetch; None: all. `patterns`: they are chosen by these once it is known what there is.
         called: what it is called here instead of what the collection says; "": as it says.
         by_content: peers who do not know the collection are asked for what they have of it.
         touched: it ran at least once, so there may be something of it on disk.
@@ -128,6 +130,7 @@ class Row:
     called: str = ""
     by_content: bool = False
     touched: bool = False
+    patterns: list[str] = field(default_factory=list)
     info: bytes | None = None
 
     @property

@@ -261,6 +261,10 @@ class Blobs:
         """Have `assistant(session, collection)` ask peers who know nothing of a collection for what they have of it."""
         self._aids.assist = assistant
 
+    def leave_out(self, blocked: Callable[[bytes], bool]) -> None:
+        """Never fetch contents for which this is true. After `open`."""
+        self._aids.blocked = blocked
+
     def offer_on_demand(self, holding: Holding, peer: PeerId | None = None, *, pinned: bool = False) -> None:
         """Serve this until nobody has fetched it for a minute (`pinned`: until it is withdrawn).
 

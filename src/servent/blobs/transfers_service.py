@@ -145,6 +145,7 @@ class Transfers:
             by_content=how.by_content,
             info=how.info,
             only=[bytes(peer) for peer in how.only],
+            patterns=list(how.patterns),
         )
         if row.info is not None:
             row.describe(parse(row.info, row.infohash))

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -97,15 +98,15 @@ def get(
     client = session.client()
     wish = _named(session, client, link)
     if wish is not None:
-        transfer = client.get(ordered(wish, to, preview=preview, priority=priority))
+        transfer = client.get(ordered(wish, to, preview=preview, priority=priority, files=patterns))
     elif preview:
         raise UsageError("a link has no preview", advice="Leave --preview away, or give a hit's number.")
     else:
-        transfer = client.download(link, on_this_machine(to) if to else None)
+        transfer = client.download(link, on_this_machine(to) if to else None, patterns)
         if priority != "normal":
             transfer = client.change_transfer(transfer.id, getting.TransferChange(priority=priority))
-    if patterns:
-        choose(client, transfer, patterns, limit)
+    if patterns and transfer.files and transfer.wanted_files is None:  # it was being fetched already
+        choose(client, transfer, patterns)
     follow(session, client, transfer, detach=detach, cancel_on_exit=cancel_on_exit, limit=limit)
 
 
@@ -120,12 +121,16 @@ def _named(session: Session, client: Client, text: str) -> getting.NewGet | None
 
 
 def ordered(
-    wish: getting.NewGet, to: Path | None = None, *, preview: bool = False, priority: Priority = "normal"
+    wish: getting.NewGet,
+    to: Path | None = None,
+    *,
+    preview: bool = False,
+    priority: Priority = "normal",
+    files: Sequence[str] = (),
 ) -> getting.NewGet:
     """A wish with what was said on the command line."""
-    return msgspec.structs.replace(
-        wish, to=on_this_machine(to) if to else None, preview=preview, priority=priority
-    )
+    where = on_this_machine(to) if to else None
+    return msgspec.structs.replace(wish, to=where, preview=preview, priority=priority, files=list(files))
 
 
 def follow(
@@ -228,21 +233,18 @@ def all_files(client: Client, transfer: str) -> list[getting.TransferFile]:
 
 
 def choose(
-    client: Client, transfer: schema.Transfer, patterns: tuple[str, ...], limit: float | None = None
+    client: Client, transfer: schema.Transfer, patterns: tuple[str, ...]
 ) -> list[getting.TransferFile]:
     """Fetch only the files that match one of `patterns`; waits until it is known which files there are.
 
     Raises:
-        NotFound: none matches. TooSlow: after `limit` s. TransferFailed: it ended before.
+        NotFound: none matches. TransferFailed: it ended before.
     """
-    begun = time.monotonic()
     while transfer.state in ("connecting", "metadata") or not transfer.files:
         if transfer.state in ("failed", "cancelled"):
             raise TransferFailed(
                 transfer.error or f"the transfer is {transfer.state}", advice=transfer.advice or ""
             )
-        if limit is not None and time.monotonic() - begun > limit:
-            raise TooSlow(f"after {duration(limit)} it is not known which files there are")
         time.sleep(FIRST_POLL)
         transfer = client.transfer(transfer.id)
     known = all_files(client, transfer.id)
@@ -256,7 +258,7 @@ def choose(
 
 
 def _matches(path: str, pattern: str) -> bool:
-    """A pattern without "/" is for names, one with it for the whole path; case does not matter."""
+    """As the node does it."""
     text = path if "/" in pattern else path.rpartition("/")[2]
     return fnmatch.fnmatchcase(text.casefold(), pattern.casefold())
 

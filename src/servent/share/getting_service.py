@@ -114,8 +114,12 @@ class Getting:
         *,
         priority: Priority = "normal",
         paused: bool = False,
+        files: Sequence[str] = (),
     ) -> TransferView:
         """Fetch a folder of a peer, with its structure; others who have files of it help.
+
+        Args:
+            files: patterns; only files inside that match one. Empty: all.
 
         Raises:
             NotFound, PeerError, WorldError: the peer does not have it for us, or is not there.
@@ -123,7 +127,7 @@ class Getting:
         if peer == self._peers.peer:
             raise UsageError("this folder is here already")
         made = await self._browse.folder(peer, path)
-        how = How(priority=priority, paused=paused, by_content=True, called=made.name)
+        how = How(priority=priority, paused=paused, by_content=True, called=made.name, patterns=files)
         return await self._blobs.fetch(Magnet(made.infohash, made.name, self._contacts([peer])), to, how)
 
     def _contacts(self, peers: Iterable[PeerId]) -> tuple[str, ...]:

@@ -114,6 +114,7 @@ class Share:
         self.content.copied_from = self._seen_by_all
         self.library.on_change(self.content.changed)
         self.blobs.refuse_with(lambda one: self.safety.blocks_any(file.root for file in one.files))
+        self.blobs.leave_out(self.safety.blocks_content)
         self.safety.on_change(self.blobs.check_rights)
 
     async def run(self) -> None:
