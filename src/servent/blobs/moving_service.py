@@ -98,7 +98,7 @@ class Mover:
             except BaseException:
                 await asyncio.shield(asyncio.to_thread(_delete, staged))
                 raise
-            if self._shares.collection(collection.infohash) is not None:
+            if self._shares.path(collection.infohash) == old:
                 await self._shares.keep(shared, new)
             if staged is not None:
                 await asyncio.to_thread(_delete, old)

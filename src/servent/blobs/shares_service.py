@@ -263,6 +263,11 @@ class Shares:
             return None
         return entry.holding.collection
 
+    def path(self, infohash: bytes) -> Path | None:
+        """Where what is shared under this hash lies, None: nothing is, or its files changed."""
+        entry = self._entries.get(infohash.hex())
+        return entry.path if entry is not None and entry.state == "ready" else None
+
     def views(self) -> list[ShareView]:
         return [_view(entry, self._uploads.totals) for entry in self._entries.values()]
 

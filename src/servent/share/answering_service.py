@@ -30,6 +30,9 @@ T = TypeVar("T")
 OPEN_LIMIT = 5.0  # s for a question to arrive
 STREAMS = 16  # questions of one peer at once
 MOST_OPEN = 64  # questions of all peers at once
+FOR_ALL = 32  # of these, for peers with no other question open: a few peers cannot keep everybody out
+ANSWER_LIMIT = 60.0  # s until an answer must have been taken
+FILE_TIME = 20e-6  # s of a processor for each file of a folder that becomes a collection; measured
 RATE, BURST = 50.0, 200.0  # questions per second of one peer
 TIME_RATE, TIME_BURST = 0.2, 1.0  # s of the library's reader per second, for one peer
 MOST_DELAY = 5.0  # s a question waits for its turn; who is further in debt is refused
@@ -63,6 +66,8 @@ OfferFolder = Callable[[PeerId, int, int, str], Awaitable[FolderMade]]
 
 @dataclass(slots=True)
 class _Guest:
+    open: int = 0  # questions
+    making: asyncio.Lock = field(default_factory=asyncio.Lock)  # one folder at a time becomes a collection
     rate: TokenBucket = field(default_factory=lambda: TokenBucket(RATE, BURST))
     time: TokenBucket = field(default_factory=lambda: TokenBucket(TIME_RATE, TIME_BURST))
 
@@ -111,14 +116,14 @@ class Answers:
             raise BadMessage("a stream that asks nothing") from None
         guest = self._guest(session.peer)
         wait = guest.time.take(0.0, self._clock())
-        if not guest.rate.allow(1, self._clock()) or wait > MOST_DELAY or not self._open.take():
+        if not guest.rate.allow(1, self._clock()) or wait > MOST_DELAY or not self._let_in(guest):
             await write_frame(stream, BUSY)
             return
         try:
             if wait:
                 await asyncio.sleep(wait)
             try:
-                async with asyncio.TaskGroup() as tasks:
+                async with asyncio.timeout(ANSWER_LIMIT), asyncio.TaskGroup() as tasks:
                     leaving = tasks.create_task(_left(stream), name=f"{session.peer.short} still listens")
                     await self._answer(session.peer, stream, question, guest)
                     leaving.cancel()
@@ -128,8 +133,20 @@ class Answers:
                 await write_frame(stream, wire.Refuse(str(wrong.exceptions[0])[:300]))
             except* ConnectionLost:
                 log.debug("%s wants no answer any more", session.peer.short)
+            except* TimeoutError:
+                log.info("%s does not take its answer", session.peer.short)
+                await stream.reset()
         finally:
+            guest.open -= 1
             self._open.give()
+
+    def _let_in(self, guest: _Guest) -> bool:
+        if guest.open and self._open.used >= MOST_OPEN - FOR_ALL:
+            return False
+        if not self._open.take():
+            return False
+        guest.open += 1
+        return True
 
     async def _answer(self, peer: PeerId, stream: Stream, question: wire.Question, guest: _Guest) -> None:
         shelves = self._shown(peer)
@@ -154,7 +171,9 @@ class Answers:
                 place = await self._read(lambda db: self._shelves.find(db, shelves, path), guest)
                 if self._offer_folder is None or place.dir is None:
                     raise NotFound("there is nothing in it")
-                made = await self._offer_folder(peer, place.folder, place.dir, place.name)
+                async with guest.making:
+                    made = await self._offer_folder(peer, place.folder, place.dir, place.name)
+                guest.time.take(FILE_TIME * made.files, self._clock())
                 await write_frame(
                     stream, wire.Folder(made.infohash, made.name, made.size_bytes, made.files, made.left_out)
                 )

@@ -18,6 +18,7 @@ from servent.share.shelves import Ask, Page
 
 OPEN_LIMIT = 10.0  # s to connect and be let in
 FRAME_LIMIT = 20.0  # s between two frames of an answer
+PAGE_LIMIT = 60.0  # s for a whole listing, however it trickles
 MOST_FRAMES = 2048  # of one answer; honest ones hold many rows
 MOST_TOTAL = 10**9  # rows that a listing may claim to have, as many as can be asked for
 
@@ -80,7 +81,7 @@ async def page(peers: Peers, peer: PeerId, path: str, ask: Ask) -> Page:
     """Rows of a folder of theirs. Raises NotFound when it is not there for us, and what `answer` raises."""
     question = wire.Browse(path, ask.offset, ask.limit, ask.sort, ask.down, ask.filter)
     rows: list[wire.Row] = []
-    async with asked(peers, peer, question) as stream:
+    async with asyncio.timeout(OPEN_LIMIT + PAGE_LIMIT), asked(peers, peer, question) as stream:
         for _ in range(MOST_FRAMES):
             try:
                 frame = await answer(stream)

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 FoldersFor = Callable[[PeerId], frozenset[int]]  # ids of the folders a peer may see
 
 MOST_ASSEMBLED = 4  # collections put together for one peer at a time
-PARTS_RATE, PARTS_BURST = 500.0, 50_000.0  # files a peer may ask about per second, and at once; a guess
+PARTS_RATE, PARTS_BURST = 500.0, 50_000.0  # files a peer may have looked up per second, and at once; a guess
 MOST_ASKERS = 1024  # peers whose rate is remembered
 MOST_REMEMBERED = 4096  # folders we made collections of, so that they can be made again
 ANSWER_LIMIT = 15.0  # s
@@ -147,6 +147,10 @@ class ContentService:
         made = self._made.get(infohash)
         if made is None or made[0] not in self._folders_for(peer):
             return None
+        bucket, now = self._bucket(peer), self._loop.time()
+        if bucket.take(0, now) > 0:
+            return None
+        bucket.take(await self._store.read(content_rows.count_below(made[1])), now)
         try:
             collection, files = await self._make(*made)
         except ServentError as wrong:

@@ -108,8 +108,8 @@ class Fetching:
         """The new version is here, whole: it takes the old one's place, and is served from there."""
         assert row.to is not None
         final = Path(row.to) / safe_part(row.name)
-        if row.have_infohash:
-            await self._forget_share(row.have_infohash)
+        if row.have_infohash and row.path is not None:
+            await self._forget_share(row.have_infohash, row.path)
         if staged != final:
             changed = await asyncio.to_thread(
                 feed_places.clear_away,
@@ -124,11 +124,11 @@ class Fetching:
         row.error = row.advice = ""
         await asyncio.to_thread(feed_places.sweep, Path(row.to), row.id)
 
-    async def _forget_share(self, infohash: bytes) -> None:
-        try:
-            await self._blobs.remove_share(infohash.hex())
-        except NotFound:
-            log.debug("the old version was not served any more")
+    async def _forget_share(self, infohash: bytes, path: str) -> None:
+        """The old version, where we put it. The same may be shared from elsewhere, by the person here."""
+        for share in self._blobs.shares():
+            if share.infohash == infohash and share.path == path:
+                await self._blobs.remove_share(share.id)
 
     async def _drop(self, row: Row) -> None:
         """End the transfer of a version that nobody needs any more."""

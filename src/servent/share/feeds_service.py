@@ -354,6 +354,7 @@ def _old_files(
                 renamed[index] = root
     known = places(set(renamed.values())) if renamed else {}
     for index, root in renamed.items():
-        if root in known:
-            found[index] = [Copy(place, b"") for place in known[root]]
+        theirs = [place for place in known.get(root, ()) if place.path.is_relative_to(old)]
+        if theirs:  # of the old version alone: what else is here is not for who made the new one
+            found[index] = [Copy(place, b"") for place in theirs]
     return found

@@ -70,6 +70,9 @@ def sample(start: bytes, shelves: Sequence[Shelf], limit: int) -> Callable[[sqli
     def job(db: sqlite3.Connection) -> Finds:
         allowed = {shelf.id for shelf in shelves}
         paths = Paths(db, shelves)
+        total = sum(
+            _files_in(db, id) for id in allowed
+        )  # not "there was more to look at": that tells of hidden files
         found: dict[bytes, Found] = {}
         looked = 0
         for where in ("root >= ?", "root < ?"):
@@ -89,6 +92,11 @@ def sample(start: bytes, shelves: Sequence[Shelf], limit: int) -> Callable[[sqli
                         root, size, f"{above}/{name}", kind, max(0.0, stamp / 1e9), tags_of(tags), 0.0
                     )
         ordered = sorted(found.values(), key=lambda one: distance(start, one.content))
-        return Finds(ordered, looked >= MOST_LOOKED_AT)
+        return Finds(ordered, looked >= MOST_LOOKED_AT and len(found) < total)
 
     return job
+
+
+def _files_in(db: sqlite3.Connection, folder: int) -> int:
+    row = db.execute("SELECT files FROM dirs WHERE folder = ? AND parent IS NULL", (folder,)).fetchone()
+    return int(row[0]) if row is not None else 0

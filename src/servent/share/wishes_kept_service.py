@@ -50,6 +50,8 @@ class KeptWishes:
         self._kept: dict[tuple[PeerId, int], _Kept] = {}
         self._due: dict[tuple[PeerId, int], None] = {}
         self._nudge = asyncio.Event()
+        self._telling: set[PeerId] = set()  # who is being told; their other wishes wait, and nobody else's
+        self._later: dict[PeerId, dict[tuple[PeerId, int], None]] = {}
 
     def open(self) -> None:
         """Take wishes from friends and members of our networks."""
@@ -66,21 +68,26 @@ class KeptWishes:
 
     async def run(self) -> None:
         """Ask the index one wish after the other, never more than a tenth of the time. Until cancelled."""
-        while True:
-            if not self._due:
-                self._nudge.clear()
-                await self._nudge.wait()
-                continue
-            key = next(iter(self._due))
-            del self._due[key]
-            kept = self._kept.get(key)
-            if kept is None:
-                continue
-            began = time.perf_counter()
-            found = await self._look(kept)
-            await asyncio.sleep((time.perf_counter() - began) * (1 / SHARE - 1))
-            if found:
-                await self._tell(kept, found)
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                if not self._due:
+                    self._nudge.clear()
+                    await self._nudge.wait()
+                    continue
+                key = next(iter(self._due))
+                del self._due[key]
+                kept = self._kept.get(key)
+                if kept is None:
+                    continue
+                if kept.peer in self._telling:
+                    self._later.setdefault(kept.peer, {})[key] = None
+                    continue
+                began = time.perf_counter()
+                found = await self._look(kept)
+                await asyncio.sleep((time.perf_counter() - began) * (1 / SHARE - 1))
+                if found:
+                    self._telling.add(kept.peer)
+                    tasks.create_task(self._tell(kept, found), name=f"wishes of {kept.peer.short}")
 
     async def _look(self, kept: _Kept) -> list[Found]:
         shelves = self._shown(kept.peer)
@@ -110,6 +117,10 @@ class KeptWishes:
         except (ConnectionLost, TimeoutError) as gone:
             log.debug("%s does not take what it wished for: %s", kept.peer.short, gone)
             await kept.stream.reset(0)
+        finally:
+            self._telling.discard(kept.peer)
+            self._due.update(self._later.pop(kept.peer, {}))
+            self._nudge.set()
 
     async def _handle(self, session: Session, stream: Stream) -> None:
         bucket, writing = TokenBucket(ASK_RATE, ASK_BURST), asyncio.Lock()

@@ -15,6 +15,7 @@ import msgspec
 from servent.codec import write_frame
 from servent.errors import ConnectionLost, NotFound, ServentError, UsageError
 from servent.identity import PeerId
+from servent.limits import TokenBucket
 from servent.net.links import Stream
 from servent.net.peers import Peers
 from servent.net.session import Session
@@ -32,6 +33,10 @@ LOOK_AGAIN = 0.3  # s that growth of the own index is let gather
 SAVE_EVERY = 2.0  # s
 WAIT = 8.0  # s for peers to answer a search
 RETRY = 30.0  # s until a peer whose stream broke is asked again
+TOLD_RATE, TOLD_BURST = (
+    20.0,
+    2000.0,
+)  # matches per second that are taken of one peer; it waits with the others
 
 
 class Gets(Protocol):
@@ -314,9 +319,12 @@ class Wishes:
             await asyncio.sleep(RETRY if self._peers.session(peer) is session else 0.0)
 
     async def _listen(self, peer: PeerId, stream: Stream) -> None:
+        clock, bucket = asyncio.get_running_loop().time, TokenBucket(TOLD_RATE, TOLD_BURST)
         try:
             while True:
                 told = await wishing.read_told.read(stream)
+                if isinstance(told, wishing.Matches):
+                    await asyncio.sleep(bucket.take(len(told.hits), clock()))
                 id = self._numbers.get(told.id)
                 wish = self._wishes.get(id) if id is not None else None
                 if wish is None or isinstance(told, wishing.Watching):
