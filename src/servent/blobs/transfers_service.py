@@ -407,14 +407,14 @@ class Transfers:
         if place is not None:
             row.order = self.turns.order_at(id, level, place)
         row.foreground = row.foreground if foreground is None else foreground
-        if (download := self._downloads.get(row.id)) is not None and download.intake is not None:
-            download.intake.foreground = row.foreground
         row.in_order = row.in_order if in_order is None else in_order
         if row.state not in rows.ENDED and row.state != "paused":
             self.turns.want(id, level, row.order, at_once=row.at_once)
             self.runs.again()
         if (download := self.runs.get(id)) is not None:
             download.choose()
+            if download.intake is not None:
+                download.intake.foreground = row.foreground
         await self.save([id])
         self._told()
 
