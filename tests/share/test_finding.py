@@ -42,7 +42,7 @@ def test_a_peer_is_searched_browsed_and_its_own_hits_are_marked(tmp_path: Path) 
                 "Own/mood indigo (copy).mp3",
                 "Music/Nina Simone/Little Girl Blue/01 Mood Indigo.mp3",
             }
-            assert done.asked == done.answered == 2 and not done.more
+            assert done.asked == done.answered == 1 and not done.more
             assert {one.peer for one in told} == {ann.peer, bob.peer}
             assert list((await found(bob, "nina type:image ext:jpg"))[0]) == ["cover.jpg"]
             assert list((await found(bob, '"leave me" -remix'))[0]) == ["02 Love_Me-Or.LeaveMe.mp3"]
@@ -105,5 +105,24 @@ def test_peers_who_have_what_we_have_recommend_what_they_have_besides(tmp_path: 
             cat.share.finding.compare = bob.share.finding.compare = False
             ann.share.browse.forget_recommendations()
             assert await ann.share.browse.recommendations() == []
+
+    asyncio.run(main())
+
+
+def test_what_was_fetched_to_somewhere_else_is_here_as_well(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with nodes(2, tmp_path) as (ann, bob):
+            await gather_in_network([ann, bob])
+            await met([ann, bob])
+            await shares(ann, tmp_path / "a" / "Music", SONGS)
+            (hit,) = (await found(bob, '"leave me"'))[0].values()
+            assert not hit.here
+            view = await bob.share.getting.content(hit.content, hit.size, hit.name, to=tmp_path / "fetched")
+            async with asyncio.timeout(20):
+                while bob.blobs.transfer(view.id).state != "complete":
+                    await asyncio.sleep(0.05)
+            (hit,) = (await found(bob, '"leave me"'))[0].values()
+            assert hit.here and not any(one.at.mine for one in hit.sources)
+            assert await bob.share.browse.known([hit.content, bytes(32)]) == {hit.content}
 
     asyncio.run(main())

@@ -15,7 +15,7 @@ from servent.share import asking_service as asking
 from servent.share import local, recommend, wire
 from servent.share.answering_service import Shown
 from servent.share.folding import Fold, Found, Hit, Standing, no_reason
-from servent.share.search_service import Hides, PeersFinder
+from servent.share.search_service import Hides, Known, PeersFinder
 from servent.share.shelves import Ask, Page, Shelves
 from servent.store import Store
 
@@ -42,6 +42,7 @@ class Browsing:
     Args:
         connected: whom samples are asked of.
         friend, name: of a peer.
+        known: which contents this machine has.
     """
 
     def __init__(
@@ -51,13 +52,14 @@ class Browsing:
         shown: Shown,
         connected: PeersFinder,
         *,
+        known: Known,
         friend: Callable[[PeerId], bool],
         name: Callable[[PeerId], str],
         hides: Hides = no_reason,
         dice: random.Random | None = None,
     ) -> None:
         self._peers, self._store, self._shown, self._connected = peers, store, shown, connected
-        self._friend, self._name, self._hides = friend, name, hides
+        self._friend, self._name, self._hides, self.known = friend, name, hides, known
         self._dice = dice or random.Random()
         self._shelves = Shelves()
         self._clock = asyncio.get_running_loop().time
@@ -80,10 +82,6 @@ class Browsing:
     async def folder(self, peer: PeerId, path: str) -> wire.Folder:
         """Have a folder of `peer` made a collection that it serves us. Raises as `page`."""
         return await asking.folder(self._peers, peer, path)
-
-    async def known(self, contents: list[bytes]) -> set[bytes]:
-        """Which of these are in our own library."""
-        return await self._store.read(local.known(contents)) if contents else set()
 
     async def recommendations(self, offset: int = 0, limit: int = 200) -> list[Recommendation]:
         """What peers who have what we have, have besides; best first. Asks them when the last answer is old."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from servent.errors import NotFound, UsageError
 from servent.identity import PeerId
 from servent.net.peers import Peers
+from servent.share import local
 from servent.share.answering_service import Answers, OfferFolder
 from servent.share.browse_service import Browsing
 from servent.share.library_service import Library
@@ -20,6 +21,9 @@ from servent.trust.service import TrustService
 
 class Finding:
     """Builds `search`, `browse` and the answers to peers over a node's rooms. `run` it in a task.
+
+    Args:
+        fetched: which of these contents lie here outside of the library; blocks.
 
     Attributes:
         compare: whether peers get samples of what they may see here, to compare libraries by.
@@ -34,8 +38,10 @@ class Finding:
         safety: SafetyService,
         offer_folder: OfferFolder,
         slots: Callable[[], tuple[bool, int]],
+        fetched: Callable[[set[bytes]], Collection[bytes]] = lambda contents: (),
     ) -> None:
         self._peers, self._trust, self._library = peers, trust, library
+        self._store, self._fetched = store, fetched
         self.compare = True
         self.search = Search(
             peers,
@@ -44,6 +50,7 @@ class Finding:
             friend=self.friend,
             name=self.name,
             resolve=self.resolve,
+            known=self.known,
             hides=safety.hides,
         )
         self.browse = Browsing(
@@ -51,6 +58,7 @@ class Finding:
             store,
             self.shown,
             self.search.connected,
+            known=self.known,
             friend=self.friend,
             name=self.name,
             hides=safety.hides,
@@ -91,6 +99,14 @@ class Finding:
             for one in self._library.folders()
             if allowed is None or one.id in allowed
         ]
+
+    async def known(self, contents: Sequence[bytes]) -> set[bytes]:
+        """Which of these this machine has, shared or fetched."""
+        if not contents:
+            return set()
+        here = await self._store.read(local.known(list(contents)))
+        rest = set(contents) - here
+        return here | set(await asyncio.to_thread(self._fetched, rest)) if rest else here
 
     def friend(self, peer: PeerId) -> bool:
         contact = self._trust.contact(peer)

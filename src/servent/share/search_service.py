@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 Scope = Literal["all", "library", "peers"]
 Hides = Callable[[bytes, str, str, int], str]
+Known = Callable[[Sequence[bytes]], Awaitable[set[bytes]]]
 MOST_SEARCHES = 32  # at once
 MOST_PEERS = 200  # asked by one search; whoever has more connections has enough answers
 
@@ -145,7 +146,10 @@ class PeersFinder:
 class _Search:
     """One search under way: the sink of its finders, and the queue its reader takes from."""
 
-    def __init__(self, wanted: Query, limit: int, hides: Hides, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, me: PeerId, wanted: Query, limit: int, hides: Hides, clock: Callable[[], float]
+    ) -> None:
+        self._me = me  # the own library is no peer
         self.wanted, self.limit = wanted, limit
         self._fold = Fold(limit, hides)
         self._changed: dict[bytes, None] = {}  # hits to tell, each once
@@ -178,15 +182,19 @@ class _Search:
         self._answered.add(peer)
         self._more |= more
         count, name = self._asked.setdefault(peer, 0), self._names.get(peer, "")
-        self._told.append(Told(peer, name, count, more, reason, len(self._asked), len(self._answered)))
+        self._told.append(Told(peer, name, count, more, reason, *self._counts()))
         self._wake.set()
+
+    def _counts(self) -> tuple[int, int]:
+        """Peers that were asked, and that have answered."""
+        return len(self._asked.keys() - {self._me}), len(self._answered - {self._me})
 
     def late(self, wait: float) -> None:
         """Whoever has not answered will not."""
         for peer in self._asked.keys() - self._answered:
             name, hits = self._names.get(peer, ""), self._asked[peer]
             reason = f"no answer in {wait:g} s" if not hits else f"not all in {wait:g} s"
-            self._told.append(Told(peer, name, hits, True, reason, len(self._asked), len(self._answered)))
+            self._told.append(Told(peer, name, hits, True, reason, *self._counts()))
 
     # -- its reader
 
@@ -218,7 +226,7 @@ class _Search:
     def done(self) -> Done:
         took = self._clock() - self._began
         more = self._more or self._fold.more
-        return Done(len(self._asked), len(self._answered), len(self._fold), more, took)
+        return Done(*self._counts(), len(self._fold), more, took)
 
 
 class Search:
@@ -228,6 +236,7 @@ class Search:
         friend, name: of a peer.
         resolve: whom a person means by what they typed; raises NotFound, UsageError.
         hides: why a find is not shown.
+        known: which contents this machine has.
     """
 
     def __init__(
@@ -236,13 +245,14 @@ class Search:
         store: Store,
         shown: Shown,
         *,
+        known: Known,
         friend: Callable[[PeerId], bool],
         name: Callable[[PeerId], str],
         resolve: Callable[[str], PeerId],
         hides: Hides = no_reason,
     ) -> None:
         self._store, self._shown, self._resolve, self._hides = store, shown, resolve, hides
-        self._me = peers.peer
+        self._me, self._known = peers.peer, known
         self._local = LocalFinder(peers.peer, store, shown)
         self.connected = PeersFinder(peers, friend, name)
         self._finders: list[Finder] = [self.connected]
@@ -305,14 +315,14 @@ class Search:
             raise UsageError("the node is stopping")
         if self._open >= MOST_SEARCHES:
             raise UsageError(f"{MOST_SEARCHES} searches are under way", advice="Wait for one of them to end.")
-        one = _Search(wanted, limit, self._hides, self._clock)
+        one = _Search(self._me, wanted, limit, self._hides, self._clock)
         self._open += 1
         task = self._tasks.create_task(self._work(one, scope, only, wait), name="search")
         try:
             while await one.wait():
                 if unknown := list(one.unknown):
                     one.unknown.clear()
-                    one.have(await self._store.read(local.known(unknown)))
+                    one.have(await self._known(unknown))
                 for event in one.take():
                     yield event
             yield one.done()

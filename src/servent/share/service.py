@@ -78,7 +78,14 @@ class Share:
             peers, blobs, library, lambda peer: self.folders_for(peer), self.safety.blocks_content
         )
         self.finding = Finding(
-            peers, trust, self.library, library, self.safety, self.content.offer_folder, blobs.upload_room
+            peers,
+            trust,
+            self.library,
+            library,
+            self.safety,
+            self.content.offer_folder,
+            blobs.upload_room,
+            blobs.places,
         )
         self.search, self.browse = self.finding.search, self.finding.browse
         self.getting = Getting(peers, blobs, self.content, self.browse, data_dir, preview_bytes)
