@@ -24,6 +24,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from servent.api import schema
+from servent.api import schema_getting as getting
+from servent.api import schema_share as sharing
 from servent.api.keys import write_private
 from servent.identity import Identity
 from tests.web.fake_finding import FakeFinding
@@ -65,6 +67,7 @@ class FakeNode:
         self.began = time.time()
         self.token = secrets.token_urlsafe(32)
         self.refuse_actions = False
+        self.queue = getting.Queue(now="No rule holds now.")
         self.wanted: list[str] = []  # every change asked for, for tests to read
         self.peers: dict[str, dict[str, Any]] = {}
         self.transfers: dict[str, dict[str, Any]] = {}
@@ -367,7 +370,31 @@ class FakeApi:
         async def listed(request: Request) -> Response:
             return _json(list(getattr(node, request.url.path.rsplit("/", 1)[-1]).values()))
 
+        async def many(request: Request) -> Response:
+            wish = await request.json()
+            node.wanted.append(f"{wish['action']} {len(wish['ids'])}")
+            states = {"pause": "paused", "resume": "active", "cancel": "cancelled"}
+            for key in wish["ids"]:
+                if wish["action"] in states:
+                    node.transfers[key].update(state=states[wish["action"]], error=None, advice=None)
+                else:
+                    node.transfers.pop(key, None)
+            return _json(getting.ManyDone(done=len(wish["ids"])))
+
+        async def put_queue(request: Request) -> Response:
+            node.queue = msgspec.convert(await request.json(), getting.Queue)
+            node.wanted.append(f"alternative {node.queue.alternative}")
+            return _json(node.queue)
+
         routes = {
+            ("GET", "/limits"): lambda _: _json(schema.Limits(upload_slots=8)),
+            ("GET", "/queue"): lambda _: _json(node.queue),
+            ("PUT", "/queue"): put_queue,
+            ("GET", "/history"): lambda _: _json(getting.History()),
+            ("GET", "/setup"): lambda _: _json(getting.Setup(done=True, name="me", folder="", downloads="")),
+            ("GET", "/library"): lambda _: _json(sharing.Library()),
+            ("GET", "/grants"): lambda _: _json([schema.Grant(service="servent.blobs", audience="network")]),
+            ("POST", "/transfers/many"): many,
             ("GET", "/status"): lambda _: _json(node.status()),
             ("GET", "/doctor"): lambda _: _json(node.doctor()),
             ("GET", "/peers"): listed,

@@ -30,9 +30,7 @@ class FakeFinding:
                 skipped=1, skipped_why=["cover.tmp: left out by *.tmp"], exclude=["*.tmp"],
             )
         }  # fmt: skip
-        self.setup = schema_getting.Setup(
-            done=False, name="kitchen", folder="/home/you/Music", downloads="/d"
-        )
+        self.setup = schema_getting.Setup(done=True, name="kitchen", folder="/home/you/Music", downloads="/d")
 
     def routes(self) -> dict[tuple[str, str], Call]:
         return {
@@ -47,6 +45,8 @@ class FakeFinding:
             ("GET", "/transfers/{transfer}/files/{index}/bytes"): self._bytes,
             ("GET", "/setup"): self._setup,
             ("POST", "/setup"): self._finish,
+            **{("GET", f"/{name}"): self._nothing for name in ("blocks", "reports", "recommendations")},
+            ("GET", "/filters"): self._filters,
         }
 
     async def _search(self, request: Request) -> Response:
@@ -110,6 +110,12 @@ class FakeFinding:
         begin, end = int(first), min(int(last or len(BYTES) - 1), len(BYTES) - 1)
         headers["content-range"] = f"bytes {begin}-{end}/{len(BYTES)}"
         return Response(BYTES[begin : end + 1], 206, headers, media_type="image/svg+xml")
+
+    async def _nothing(self, _: Request) -> Response:
+        return _json([])
+
+    async def _filters(self, _: Request) -> Response:
+        return _json(schema_share.Filters())
 
     async def _setup(self, _: Request) -> Response:
         return _json(self.setup)

@@ -169,10 +169,10 @@ def test_getting_a_link_starts_a_download_and_a_wrong_link_is_refused_in_place(a
     async def story(user: User) -> None:
         await user.open("/transfers")
         press(user, "Get")
-        write(user, "Link", "http://example.org/")
+        write(user, "Link or spoken code", "http://example.org/")
         press(user, "Get it")
         await see(user, "this is no link")
-        write(user, "Link", "  magnet:?xt=urn:btmh:1220ab  ")
+        write(user, "Link or spoken code", "  magnet:?xt=urn:btmh:1220ab  ")
         press(user, "Get it")
         async with asyncio.timeout(5):
             while len(api.node.wanted) < 2:

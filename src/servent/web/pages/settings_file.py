@@ -43,6 +43,8 @@ MEANINGS = {
     "blobs.down_bytes_per_s": "For everything together; 0 for no limit.",
     "blobs.per_peer_up_bytes_per_s": "0 for no limit.",
     "blobs.per_peer_down_bytes_per_s": "0 for no limit.",
+    "blobs.polite": "Transfers in the background go slower as soon as packets begin to queue in the router.",
+    "blobs.target_ms": "What they may add to the delay of everything else on the line.",
     "web.port": "0 for any free one, and then the same one again.",
 }
 # Names where the key alone says too little.

@@ -13,9 +13,9 @@ from servent.web.desk import Desk, lasting
 from servent.web.parts import Answer, Button, Words, choice, field, tag, to_pass_on
 
 SCOPES: dict[str, str] = {
-    "read": "may look at everything",
-    "control": "may send, fetch and change what is shared",
-    "admin": "may do everything you may",
+    "read": "may look",
+    "control": "may send, fetch and share",
+    "admin": "may do all you may",
 }
 
 

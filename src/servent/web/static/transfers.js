@@ -4,11 +4,11 @@
 // Rows are chosen with their sign, Space, Shift+arrows or Ctrl+A; several are acted on at once. What waits for its
 // turn is moved by dragging, or with Alt+arrows.
 
-import { LONG, patch, part as quoted, post, whole } from "./ask.js";
+import { LONG, ask, patch, part as quoted, post, whole } from "./ask.js";
 import { attribute, clean, duration, el, rate, write } from "./format.js";
 import { icon } from "./icons.js";
 import { Lane } from "./lane.js";
-import { Problem, act, live } from "./live.js";
+import { Problem, live } from "./live.js";
 import { Rows } from "./rows.js";
 import { ACTIONS, GROUPS, came, can, line, part, percent, state, waits } from "./transfer_words.js";
 import { Drawer } from "./transfers_drawer.js";
@@ -191,9 +191,12 @@ class Transfers extends HTMLElement {
     }
     await this.during(transfer, action, async () => {
       const { wait, good } = ACTIONS[action];
-      const now = await act(`/transfers/${quoted(transfer.id)}/${action}`, wait);
-      if (action === "remove") live.remove("transfers", transfer.id);
-      else live.merge("transfers", now);
+      if (action === "remove") {
+        await ask("DELETE", `/transfers/${quoted(transfer.id)}`);
+        live.remove("transfers", transfer.id);
+      } else {
+        live.merge("transfers", await post(`/transfers/${quoted(transfer.id)}/${action}`, undefined, { wait: wait ?? 30_000 }));
+      }
       if (good) this.notes.set(transfer.id, good);
     });
   }
