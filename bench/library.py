@@ -89,8 +89,10 @@ def make(folder: Path, count: int) -> int:
     return total
 
 
-async def scan(folder: Path, data: Path, *, first: bool, gentle: bool = True) -> tuple[float, dict[str, Any]]:
-    """Seconds until all is settled."""
+async def scan(
+    folder: Path, data: Path, *, count: int = 0, gentle: bool = True
+) -> tuple[float, dict[str, Any]]:
+    """Seconds until `count` files are hashed and indexed; 0: until nothing is left to do."""
     store, db = Store(data / "node.db"), Store(data / "library.db")
     db.migrate(rows.ROOM, rows.STEPS)
     db.migrate(index.ROOM, index.STEPS)
@@ -102,9 +104,14 @@ async def scan(folder: Path, data: Path, *, first: bool, gentle: bool = True) ->
         await library.open()
         async with asyncio.TaskGroup() as group:
             group.create_task(library.run())
-            if first:
+            if count:
                 await library.add(folder)
-            await library.settled()
+                while True:
+                    if library.folders()[0].hashed_files == count:
+                        break
+                    await asyncio.sleep(0.02)
+            else:
+                await library.settled()
             took = time.perf_counter() - begun
             (view,) = library.folders()
             await library.close()
@@ -122,13 +129,13 @@ def measure(arguments: argparse.Namespace, base: Path) -> list[dict[str, Any]]:
         for gentle in (False, True):
             data = base / f"data-{number}-{gentle}"
             data.mkdir()
-            took, said = asyncio.run(scan(folder, data, first=True, gentle=gentle))
+            took, said = asyncio.run(scan(folder, data, count=arguments.files, gentle=gentle))
             assert said["files"] == said["hashed"] == arguments.files, said
             ours[gentle].append(took)
         begun = time.perf_counter()
         by_libtorrent(folder, piece_length_for(size))
         theirs.append(time.perf_counter() - begun)
-        took, said = asyncio.run(scan(folder, data, first=False))
+        took, said = asyncio.run(scan(folder, data))
         assert said["files"] == said["hashed"] == arguments.files, said
         second.append(took)
     other = statistics.median(theirs)

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from servent.blobs.canonical import canon
 from servent.share import index
-from servent.share.catalog_scan import Tree, bury, carry
+from servent.share.catalog_scan import TOGETHER, Tree, bury, carry
 from servent.share.changes import Candidate, is_moved
 from servent.share.folders import Parts
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     import sqlite3
 
 MANY = 2000  # rows in one job of removing
-TOGETHER = (
-    200  # rows in one statement: each statement hands the interpreter over to the node's other threads once
-)
 GHOSTS_KEPT = 30 * 86400.0  # s; a disk that is away for a month is not hashed again
 Tags = dict[str, Any]
 

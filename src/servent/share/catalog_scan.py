@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     import sqlite3
 
 
+TOGETHER = (
+    200  # rows in one statement: each statement hands the interpreter over to the node's other threads once
+)
+
+
 class Listing(NamedTuple):
     """What was seen in one folder: `folders` to look into, and `files`, all of them or, of a few, those `asked` for."""
 
@@ -152,10 +157,12 @@ class _Work:
         self.stale: list[int] = []
 
     def finish(self) -> None:
-        if self.new:
-            self._db.executemany(
-                "INSERT INTO files (folder, dir, name, size, mtime_ns, inode, added) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                self.new,
+        for at in range(0, len(self.new), TOGETHER):
+            some = self.new[at : at + TOGETHER]
+            self._db.execute(
+                "INSERT INTO files (folder, dir, name, size, mtime_ns, inode, added) VALUES "
+                + ",".join(["(?,?,?,?,?,?,?)"] * len(some)),
+                [value for row in some for value in row],
             )
         if self.stale:
             index.remove(self._db, self.stale)

@@ -26,6 +26,7 @@ class Folder:
         unwatched: why changes are only noticed by looking; "" when the system tells of them.
         slow: s between two looks through all of it.
         due: when the next one is, on the loop's clock.
+        opened: when its task began, on the loop's clock.
     """
 
     id: int
@@ -44,6 +45,7 @@ class Folder:
     watcher: Watcher | None = None
     slow: float = 0.0
     due: float = 0.0
+    opened: float = 0.0
     held: int = 0
     stale_sums: bool = False
     underway: int = 0  # bytes hashed, not kept yet

@@ -445,6 +445,8 @@ class Library:
                 folder.sums = Sums(
                     sums.files, sums.size, max(0, sums.waiting - files), max(0, sums.waiting_bytes - size)
                 )
+                if not folder.sums.waiting:
+                    folder.wake.set()
         self._kinds.update(done.kinds)
         for id, paths in done.again.items():
             if (folder := self._folders.get(id)) is not None:

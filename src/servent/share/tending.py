@@ -29,6 +29,10 @@ UNWATCHED_SLOW = 60.0  # s for one that is not
 SHARE_OF_TIME = 50  # a whole look is never more than a fiftieth of the time
 ROOT_CHECK = 15.0  # s; how soon a disk that came or went is noticed
 RETRY_WATCH = 600.0  # s
+WATCH_AFTER, MANY_OPENED = (
+    120.0,
+    1000,
+)  # s, files: a folder with more to hash is watched later, at most so late
 
 
 class Tending:
@@ -51,6 +55,7 @@ class Tending:
 
     async def tend(self, folder: Folder) -> None:
         """Until the folder is removed or the task cancelled."""
+        folder.opened = asyncio.get_running_loop().time()
         try:
             while not folder.removed:
                 folder.wake.clear()
@@ -101,8 +106,9 @@ class Tending:
             folder.failed = ""
             folder.rescan = True
             self._told(folder)
-        if self._watch and folder.watcher is None and not folder.unwatched:
+        if self._watch and folder.watcher is None and not folder.unwatched and self._time_to_watch(folder):
             self._start_watching(folder)
+            folder.rescan = True  # for what changed before
         if folder.stale_sums:
             folder.stale_sums = False
             await self._count(folder)
@@ -210,6 +216,13 @@ class Tending:
         folder.underway = 0
 
     # -- watching
+
+    def _time_to_watch(self, folder: Folder) -> bool:
+        """Not while thousands of files are opened to be hashed: the system tells of each opening, too, and all for nothing."""
+        hashing = folder.scan.scanned is None or (
+            folder.sums.waiting > MANY_OPENED and not folder.settings.paused
+        )
+        return not hashing or asyncio.get_running_loop().time() >= folder.opened + WATCH_AFTER
 
     def _start_watching(self, folder: Folder) -> None:
         loop = asyncio.get_running_loop()
