@@ -10,6 +10,7 @@ import hashlib
 import random
 import time
 from collections.abc import AsyncIterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import msgspec
@@ -523,7 +524,7 @@ class FakeShare:
                 at = [1, below[0].size]
             name, size, files = new.path.strip("/").rpartition("/")[2] or NAMES[whom[0]], at[1], at[0]
         id = hashlib.sha256(f"{new.content}{new.peer}{new.path}".encode()).hexdigest()
-        return self.add_transfer(
+        made = self.add_transfer(
             schema.Transfer(
                 id=id, direction="down", name=name, state="paused" if new.paused else "active",
                 size_bytes=size, files=files, path=f"{new.to or self._downloads}/{name}", priority=new.priority,
@@ -532,6 +533,9 @@ class FakeShare:
                 sources=[schema.Source(peer=peer, name=NAMES[peer], path="direct", lane="tcp") for peer in whom],
             )
         )  # fmt: skip
+        if new.files:
+            await self.choose_files(id, getting.FileChoice(files=new.files))
+        return made
 
     def _transfer(self, transfer: str) -> schema.Transfer:
         found = next((one for one in self.transfers() if one.id == transfer), None)
@@ -555,11 +559,20 @@ class FakeShare:
 
     async def choose_files(self, transfer: str, choice: getting.FileChoice) -> list[getting.TransferFile]:
         known = self._transfer(transfer)
-        if any(index >= known.files for index in choice.wanted):
+        wanted = range(known.files) if choice.wanted is None else choice.wanted
+        if any(index >= known.files for index in wanted):
             raise UsageError(
                 f"{known.name} has {known.files} files", advice=f"`servent files {transfer[:12]}`."
             )
-        self._chosen[transfer] = frozenset(choice.wanted)
+        if choice.files:
+            all_files = await self.transfer_files(transfer, share.Page(limit=share.MOST_PAGE))
+            wanted = [
+                file.index for file in all_files
+                if any(fnmatch(file.path if "/" in one else file.path.rpartition("/")[2], one) for one in choice.files)
+            ]  # fmt: skip
+            if not wanted:
+                raise NotFound(f"none of the {known.files} files matches {' or '.join(choice.files)}")
+        self._chosen[transfer] = frozenset(wanted)
         self.add_transfer(replace(known, wanted_files=len(self._chosen[transfer])))
         return await self.transfer_files(transfer, share.Page())
 

@@ -245,7 +245,7 @@ def test_what_is_complete_moves_and_is_served_all_the_while(
                 assert (elsewhere / "my things" / inside).read_bytes() == path.read_bytes()
             await bob.blobs.verify(id)
             (elsewhere / "taken").touch()
-            for to, name in ((None, "taken"), (None, "a/b"), (tmp_path / "not there", None)):
+            for to, name in ((None, "taken"), (None, "a/b"), (elsewhere / "taken", None)):
                 with pytest.raises(UsageError):
                     await bob.blobs.move(id, to, name)
 

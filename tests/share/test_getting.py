@@ -7,14 +7,16 @@ import os
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from servent.api import schema_getting as getting
 from servent.api.adapter_getting import GettingPart
+from servent.api.guard import MAX_BODY_BYTES
 from servent.blobs.magnet import Magnet
 from servent.blobs.rows import How
 from servent.blobs.views import Limits, TransferView
-from servent.errors import UsageError
+from servent.errors import NotFound, UsageError
 from servent.node import Node
 from servent.testing.nodes import gather_in_network, nodes
 from tests.share.stock import let_see, root_and_layer, stock
@@ -229,3 +231,47 @@ def test_patterns_choose_before_the_first_byte_and_what_is_blocked_is_left_out(t
             assert "unblock" in (only.advice or "")
 
     asyncio.run(main())
+
+
+def test_complete_downloads_are_read_again_wherever_they_are_and_moved_into_folders_that_are_made(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        async with nodes(2, tmp_path / "nodes") as (ann, bob):
+            await gather_in_network([ann, bob])
+            odd = ALBUM | {'why "not"?.txt': b"a name that not every system takes", "aux.txt": b"nor this"}
+            shared = await ann.blobs.add(folder_of(tmp_path / "album", odd))
+            assert shared.infohash is not None
+            private = How(only=[ann.peer])  # as by a code: fetched, and served to nobody
+            for folder, how in (("all", How()), ("alone", private)):
+                id = (await bob.blobs.fetch(Magnet(shared.infohash), tmp_path / folder, how)).id
+                done = await ended(bob, id)
+                assert done.state == "complete" and set(content(Path(done.path or ""))) != set(odd)
+                await bob.blobs.verify(id)
+                (Path(done.path or "") / "a note of mine.txt").write_text("beside them")
+                await bob.blobs.verify(id)
+                await bob.blobs.move(id, tmp_path / "new" / folder / "deep", "record")
+                place = Path(bob.blobs.transfer(id).path or "")
+                assert place == tmp_path / "new" / folder / "deep" / "record"
+                await bob.blobs.verify(id)
+                (place / "disc 1" / "01 track.flac").write_bytes(b"x" + ALBUM["disc 1/01 track.flac"][1:])
+                with pytest.raises(UsageError, match="changed since it was fetched"):
+                    await bob.blobs.verify(id)
+                if folder == "alone":
+                    (place / "disc 1" / "01 track.flac").unlink()
+                    with pytest.raises(NotFound, match="not there any more"):
+                        await bob.blobs.verify(id)
+                else:
+                    await bob.blobs.remove_share(shared.infohash.hex())
+
+    asyncio.run(main())
+
+
+def test_the_longest_lists_fit_into_one_request() -> None:
+    most = msgspec.inspect.type_info(getting.FileChoice), msgspec.inspect.type_info(getting.ManyTransfers)
+    for kind, field, each in ((most[0], "wanted", "10000000"), (most[1], "ids", '"' + 64 * "x" + '"')):
+        assert isinstance(kind, msgspec.inspect.StructType)
+        found = next(one.type for one in kind.fields if one.name == field)
+        lists = found.types if isinstance(found, msgspec.inspect.UnionType) else (found,)
+        length = next(one.max_length for one in lists if isinstance(one, msgspec.inspect.ListType))
+        assert length is not None and length * (len(each) + 1) + 1000 < MAX_BODY_BYTES

@@ -53,7 +53,7 @@ class GettingPart:
 
     async def choose_files(self, transfer: str, choice: getting.FileChoice) -> list[getting.TransferFile]:
         """See `GettingFace`."""
-        await self._node.share.getting.choose(transfer, choice.wanted)
+        await self._node.share.getting.choose(transfer, choice.wanted, choice.files)
         return await self.transfer_files(transfer, share.Page(limit=share.MOST_PAGE))
 
     async def read_transfer(self, transfer: str, index: int) -> Readable:

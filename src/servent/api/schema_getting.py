@@ -52,16 +52,20 @@ class TransferFile(Struct, frozen=True, kw_only=True):
 
 
 class FileChoice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which files of a collection to fetch, by index; the others are left out, or stop."""
+    """Which files of a collection to fetch; the others are left out, or stop.
 
-    wanted: Annotated[list[Annotated[int, Meta(ge=0, le=10**7)]], Meta(max_length=1_000_000)]
+    `wanted`: by index, null for all; of those only what matches one of the patterns in `files`, if there are any.
+    """
+
+    wanted: Annotated[list[Annotated[int, Meta(ge=0, le=10**7)]], Meta(max_length=100_000)] | None = None
+    files: FilePatterns = []
 
 
 class ManyTransfers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One action for many. `ids` empty: for all it fits."""
 
     action: Literal["pause", "resume", "cancel", "verify", "remove", "clear-ended"]
-    ids: Annotated[list[ShortName], Meta(max_length=100_000)] = []
+    ids: Annotated[list[ShortName], Meta(max_length=15_000)] = []
 
 
 class ManyDone(Struct, frozen=True, kw_only=True):

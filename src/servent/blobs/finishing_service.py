@@ -9,11 +9,12 @@ from pathlib import Path
 
 from servent.blobs import names
 from servent.blobs.disk import Partial
-from servent.blobs.hashing import Shared
+from servent.blobs.hashing import Shared, hash_tree
 from servent.blobs.info import Collection, parse
 from servent.blobs.rows import Row
+from servent.blobs.scan import Found
 from servent.blobs.shares_service import ABSENT
-from servent.errors import DiskTrouble, UsageError
+from servent.errors import DiskTrouble, NotFound, UsageError
 
 
 def as_shared(collection: Collection, final: Path, wanted: Iterable[int] | None) -> Shared:
@@ -25,6 +26,30 @@ def as_shared(collection: Collection, final: Path, wanted: Iterable[int] | None)
         for index, parts in enumerate(paths)
     ]
     return Shared(collection, final.parent, paths, stamps, [])
+
+
+def check_files(row: Row) -> None:
+    """Read what was fetched again, where nobody but its row knows of it.
+
+    Raises:
+        NotFound: it is not there. UsageError: it is not what was fetched. DiskTrouble: it cannot be read.
+    """
+    if row.info is None or row.path is None:
+        raise NotFound("it is not on this machine any more", advice="Fetch it again.")
+    collection = parse(row.info, row.infohash)
+    try:
+        shared = as_shared(collection, Path(row.path), row.wanted)
+    except FileNotFoundError as wrong:
+        raise NotFound(
+            f"{wrong.filename or row.path} is not there any more", advice="Fetch it again."
+        ) from wrong
+    here = [index for index, stamp in enumerate(shared.stamps) if stamp != ABSENT]
+    sizes = {index: os.stat(shared.root.joinpath(*shared.paths[index])).st_size for index in here}
+    found = [Found(shared.paths[index], sizes[index], shared.stamps[index], False) for index in here]
+    hashed = hash_tree(shared.root, found, collection.piece_length)
+    files = collection.files
+    if any(files[index].root != one.root for index, one in zip(here, hashed, strict=True)):
+        raise UsageError(f"{row.path} changed since it was fetched", advice="Fetch it again.")
 
 
 def discard(row: Row) -> str:

@@ -34,7 +34,8 @@ def destination(old: Path, to: Path | None, name: str | None) -> Path:
     """Where it goes.
 
     Raises:
-        UsageError: not a name, a folder that is not there, inside itself, or something is there already.
+        UsageError: not a name, inside itself, or something is there already.
+        DiskTrouble: the folder is not there and cannot be made.
     """
     if name is not None and names.safe_part(name) != name:
         raise UsageError(
@@ -42,8 +43,8 @@ def destination(old: Path, to: Path | None, name: str | None) -> Path:
         )
     folder = old.parent if to is None else to.expanduser().absolute()
     new = folder / (name or old.name)
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder", advice="Make it first.")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is no folder", advice="Choose another.")
     if new == old:
         return new
     if old in new.parents:
@@ -53,6 +54,10 @@ def destination(old: Path, to: Path | None, name: str | None) -> Path:
     )  # "Film" to "film" where case does not count
     if os.path.lexists(new) and not same:
         raise UsageError(f"{new} exists already", advice="Choose another name.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as wrong:
+        raise trouble(wrong, str(folder)) from wrong
     return new
 
 

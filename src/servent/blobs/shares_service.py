@@ -235,9 +235,11 @@ class Shares:
         except ServentError as wrong:
             entry.holding.upset(str(wrong))
             raise
-        if shared.collection.infohash != infohash:
-            entry.holding.upset("its files changed since it was shared")
-            raise UsageError(f"{entry.path} changed since it was fetched", advice="Fetch it again.")
+        if (
+            shared.collection.infohash != infohash
+        ):  # or more lies beside its files, or names had to be changed
+            await self._verify_files(entry, entry.holding)
+            return
         await self._remember(shared, entry.path)
         self._offer(shared, entry.path)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from servent.blobs import rows, waiting
 from servent.blobs.download_service import Download
-from servent.blobs.finishing_service import discard
+from servent.blobs.finishing_service import check_files, discard
 from servent.blobs.history import Entry
 from servent.blobs.info import parse
 from servent.blobs.kit_service import Kit
@@ -303,7 +303,10 @@ class Transfers:
         """Read everything that is there again and fetch afresh what is wrong. Raises NotFound."""
         row = self.row(id)
         if row.state == "complete":
-            await self._shares.verify(row.infohash)
+            if self._shares.path(row.infohash) is None:  # fetched for us alone, or shared no longer
+                await asyncio.to_thread(check_files, row)
+            else:
+                await self._shares.verify(row.infohash)
             return
         await self.runs.halt([row])
         self._want(row, verify=True)

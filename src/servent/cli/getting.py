@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
 import sys
@@ -23,7 +22,7 @@ from servent.cli.asking import on_this_machine
 from servent.cli.base import Session, command, hint, say, table
 from servent.cli.progress import Progress
 from servent.cli.text import duration, parse_duration, rate, size
-from servent.errors import NotFound, ServentError, UsageError
+from servent.errors import ServentError, UsageError
 
 FIRST_POLLS, FIRST_POLL, LATER_POLL = (
     50,
@@ -247,20 +246,7 @@ def choose(
             )
         time.sleep(FIRST_POLL)
         transfer = client.transfer(transfer.id)
-    known = all_files(client, transfer.id)
-    wanted = [file.index for file in known if any(_matches(file.path, pattern) for pattern in patterns)]
-    if not wanted:
-        raise NotFound(
-            f"none of the {len(known)} files matches {' or '.join(patterns)}",
-            advice=f"`servent files {transfer.id[:12]}` lists them; all of it is being fetched.",
-        )
-    return client.choose_files(transfer.id, getting.FileChoice(wanted=wanted))
-
-
-def _matches(path: str, pattern: str) -> bool:
-    """As the node does it."""
-    text = path if "/" in pattern else path.rpartition("/")[2]
-    return fnmatch.fnmatchcase(text.casefold(), pattern.casefold())
+    return client.choose_files(transfer.id, getting.FileChoice(files=list(patterns)))
 
 
 @command(
@@ -281,8 +267,7 @@ def files(session: Session, transfer: str, only: tuple[str, ...], every: bool) -
     if only:
         choose(client, found, only)
     elif every:
-        known = all_files(client, found.id)
-        client.choose_files(found.id, getting.FileChoice(wanted=[file.index for file in known]))
+        client.choose_files(found.id, getting.FileChoice())
     known = all_files(client, found.id)
     rows = [
         (

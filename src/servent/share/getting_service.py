@@ -17,6 +17,7 @@ from servent.blobs.places import Place
 from servent.blobs.reading_service import Reading, Readings
 from servent.blobs.rows import How, Priority, Row
 from servent.blobs.scan import PARTIAL_PREFIX
+from servent.blobs.selection import choice
 from servent.blobs.service import Blobs
 from servent.blobs.views import TransferView
 from servent.errors import NotFound, ServentError, UsageError
@@ -100,6 +101,8 @@ class Getting:
         if preview:
             to = self._cache / infohash.hex()[:32]
             await self._make_room(size)
+            with contextlib.suppress(OSError):  # then the transfer says what is wrong
+                await asyncio.to_thread(self._cache.mkdir, 0o700, parents=True, exist_ok=True)
             how = How(called=called, info=info, in_order=True, preview=True, foreground=True)
         view = await self._blobs.fetch(Magnet(infohash, called, self._contacts(peers)), to, how)
         if preview:
@@ -162,9 +165,17 @@ class Getting:
             found.append(FileView(index, name, size, done, wanted))
         return found
 
-    async def choose(self, transfer: str, wanted: Sequence[int]) -> None:
-        """Fetch only these files. Raises NotFound, UsageError, WorldError."""
-        await self._readings.describe(transfer)
+    async def choose(
+        self, transfer: str, wanted: Sequence[int] | None = None, patterns: Sequence[str] = ()
+    ) -> None:
+        """Fetch only these files (None: all), and of those only what matches one of `patterns`.
+
+        Raises:
+            NotFound, UsageError, WorldError: no such transfer or files; they are blocked; nobody said what there is.
+        """
+        collection, _ = await self._readings.describe(transfer)
+        if wanted is None or all(index < len(collection.files) for index in wanted):
+            wanted = choice(collection, wanted, patterns, self._content.blocked)
         await self._blobs.choose(transfer, wanted)
 
     # -- reading
@@ -210,6 +221,7 @@ class Getting:
             used = self._used.setdefault(row.id, now if idle else -IDLE)
             if row.id not in self._open and now - used >= idle:
                 await self._remove(row)
+        await self._shrink()
         kept = {row.id for row in self._blobs.previews()}
         self._used = {id: used for id, used in self._used.items() if id in kept}
 
@@ -221,6 +233,15 @@ class Getting:
             if total <= self._cache_bytes:
                 return
             if row.id not in self._open:
+                total -= row.done_bytes
+                await self._remove(row)
+
+    async def _shrink(self) -> None:
+        """They grow after room was made for them. The one looked at last stays, however large."""
+        rows = sorted(self._blobs.previews(), key=lambda row: self._used.get(row.id, 0.0))
+        total = sum(row.done_bytes for row in rows)
+        for row in rows[:-1]:
+            if total > self._cache_bytes and row.id not in self._open:
                 total -= row.done_bytes
                 await self._remove(row)
 
