@@ -65,7 +65,7 @@ def test_a_process_that_dies_costs_only_one_file(tmp_path: Path, monkeypatch: py
     script.write_text(
         f"import sys; sys.path.insert(0, {str(share)!r})\n"
         "import metadata_child as child, os\n"
-        "def work(path):\n"
+        "def work(file, path):\n"
         "    if b'kill' in path: os._exit(9)\n"
         "    return {'title': os.fsdecode(path)[-20:]}\n"
         "child.tags_of = work\n"
@@ -75,7 +75,9 @@ def test_a_process_that_dies_costs_only_one_file(tmp_path: Path, monkeypatch: py
     try:
         names = [f"{number}.mp3" for number in range(100)]
         names[50] = "kill.mp3"
-        found = reader.read([(name, name) for name in names])
+        for name in names:
+            (tmp_path / name).touch()
+        found = reader.read([(name, name) for name in names], str(tmp_path))
         assert [one.tags.get("title") for one in found] == [None if n == "kill.mp3" else n for n in names]
     finally:
         reader.close()

@@ -14,6 +14,7 @@ from servent.blobs.views import Limits, ShareView, SourceView, TransferView
 from servent.errors import ServentError, UsageError
 from servent.net import ticket as tickets
 from servent.node import Node
+from servent.share.words import shown
 
 log = logging.getLogger("servent.api")
 
@@ -148,7 +149,7 @@ def transfer_of(view: TransferView) -> schema.Transfer:
     return schema.Transfer(
         id=view.id,
         direction=view.direction,
-        name=view.name,
+        name=shown(view.name),
         state=view.state,
         link=view.link,
         infohash=view.infohash.hex(),

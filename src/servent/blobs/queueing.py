@@ -14,6 +14,7 @@ from servent.identity import PeerId
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 SETS = {"daily": frozenset(range(7)), "weekdays": frozenset(range(5)), "weekend": frozenset((5, 6))}
 PLACEHOLDERS = ("{path}", "{name}", "{size}", "{infohash}")
+# Windows hands the words for a batch file to cmd.exe as one text, and makes commands of some letters in it.
 READS_CODE = {"-c", "-e", "/c", "/k", "--eval", "--command", "-command", "-encodedcommand", "eval"}
 
 
@@ -147,10 +148,11 @@ def command(template: str) -> list[str]:
         words = shlex.split(template)
     except ValueError as wrong:
         raise UsageError(f"queue.on_complete: {wrong}", advice="Close the quotes.") from wrong
+    batch = bool(words) and words[0].strip().lower().endswith((".bat", ".cmd"))
     for before, word in zip(["", *words], words, strict=False):
         if not any(placeholder in word for placeholder in PLACEHOLDERS):
             continue
-        if not before or before.lower() in READS_CODE:
+        if not before or before.lower() in READS_CODE or batch:
             raise UsageError(
                 f"queue.on_complete: {word[:80]!r} would run what others chose as a name",
                 advice="Hand it over as a word of its own, or read SERVENT_PATH: sh -c 'mv \"$SERVENT_PATH\" /films'.",

@@ -26,6 +26,7 @@ class Channel:
         self.service = service
         self.dropped = 0  # datagrams lost here because nobody received them in time
         self.count = 0  # datagrams sent and arrived
+        self.asked_for = False  # by somebody here, not only by datagrams that came
         self._send, self._max_bytes = send, max_bytes
         self._queue: deque[bytes] = deque()
         self._ready = asyncio.Event()
@@ -101,6 +102,11 @@ class Channels:
 
     def channel(self, service: str) -> Channel:
         """The channel of `service`; the same one every time."""
+        found = self._made(service)
+        found.asked_for = True
+        return found
+
+    def _made(self, service: str) -> Channel:
         found = self._channels.get(service)
         if found is None:
             found = self._channels[service] = Channel(
@@ -113,8 +119,8 @@ class Channels:
         return found
 
     def counts(self) -> dict[str, int]:
-        """Datagrams of each service so far, both ways."""
-        return {service: channel.count for service, channel in self._channels.items()}
+        """Datagrams so far, both ways, of each service whose channel somebody here has asked for."""
+        return {service: one.count for service, one in self._channels.items() if one.asked_for}
 
     def announced(self, message: wire.Channel) -> None:
         """The peer told us the number of one of its channels."""
@@ -133,7 +139,7 @@ class Channels:
         if service is None:
             self._early.append(datagram)
         elif self._granted(service):
-            self.channel(service).arrived(datagram[1:])
+            self._made(service).arrived(datagram[1:])
 
     def end(self, why: str) -> None:
         self._over = why

@@ -152,7 +152,7 @@ class Session:
         return self._channels.channel(service)
 
     def datagrams(self) -> dict[str, int]:
-        """How many datagrams each service has sent and received."""
+        """How many datagrams each service has sent and received whose channel somebody here has asked for."""
         return self._channels.counts()
 
     def tell(self, message: wire.Control) -> None:

@@ -5,8 +5,8 @@ ends when its parent is gone. Jobs and answers are `marshal` behind a length of 
 What else costs the node's interpreter time for each file is done here, too: its canonical infohash, its kind, and its words
 for the index.
 
-Job: ("files", folder, [File]) or ("range", path, offset, size, piece length, size of the file, mtime in ns). Answer: for each
-file, or for the range, an `Answer`.
+Job: ("files", folder, [File]) or ("range", folder, path, offset, size, piece length, size of the file, mtime in ns). Answer:
+for each file, or for the range, an `Answer`. No link below the folder is followed.
 """
 
 from __future__ import annotations
@@ -24,19 +24,13 @@ LENGTH = Struct(">I")
 READ = 1024 * 1024
 CHANGED = -1  # the file is not what it was when it was found
 HEAD = 64  # bytes
-_FLAGS = (
-    os.O_RDONLY
-    | getattr(os, "O_BINARY", 0)
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_NONBLOCK", 0)
-    | getattr(os, "O_NOFOLLOW", 0)
-)
-
+KEY_SIZE = 65536  # bytes; a file with a private key is never so large
 if __name__ == "__main__":  # as a script we are nobody's package; ours lies two folders above
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from servent.blobs import tree
 from servent.blobs.canonical import canon
+from servent.blobs.files import Folder
 from servent.share import index, kinds
 from servent.share.sensitive import holds_key
 
@@ -108,11 +102,15 @@ def _is_same(handle: int, size: int, mtime_ns: int) -> bool:
     return seen.st_size == size and seen.st_mtime_ns == mtime_ns and stat.S_ISREG(seen.st_mode)
 
 
-def hash_file(view: memoryview, prefix: bytes, file: File) -> Answer:
+def _open(folder: Folder, path: bytes) -> int:
+    return folder.open(tuple(path.decode(errors="surrogateescape").split("/")), os.O_RDONLY)
+
+
+def hash_file(view: memoryview, folder: Folder, file: File) -> Answer:
     """All of a file."""
     size, length = file.size, file.piece_length
     try:
-        handle = os.open(prefix + file.path, _FLAGS)
+        handle = _open(folder, file.path)
     except OSError as wrong:
         return Answer(wrong.errno or 5)
     try:
@@ -131,15 +129,24 @@ def hash_file(view: memoryview, prefix: bytes, file: File) -> Answer:
         root = tree.root_of_pieces(layer, length)
     kind = kinds.number_of(file.name, head, file.kind)
     row = index.IndexRow(file.id, file.folder, file.where, file.name, kind, size, file.tags)
-    return Answer(0, root, layer, b"", holds_key(head), kind, canon(root, size), index.texts(row))
+    return Answer(
+        0, root, layer, b"", size <= KEY_SIZE and holds_key(head), kind, canon(root, size), index.texts(row)
+    )
 
 
 def hash_range(
-    view: memoryview, path: bytes, offset: int, want: int, length: int, size: int, mtime_ns: int
+    view: memoryview,
+    folder: Folder,
+    path: bytes,
+    offset: int,
+    want: int,
+    length: int,
+    size: int,
+    mtime_ns: int,
 ) -> Answer:
     """The piece hashes of a range that begins at a piece's border."""
     try:
-        handle = os.open(path, _FLAGS)
+        handle = _open(folder, path)
     except OSError as wrong:
         return Answer(wrong.errno or 5)
     try:
@@ -157,11 +164,18 @@ def hash_range(
 
 def answer(job: Any, view: memoryview) -> list[Answer]:
     """What a job comes to."""
-    if job[0] == "range":
-        return [hash_range(view, *job[1:])]
-    _, folder, files = job
-    prefix = os.path.join(folder, b"")
-    return [hash_file(view, prefix, File(*file)) for file in files]
+    what, root, *rest = job
+    count = 1 if what == "range" else len(rest[0])
+    try:
+        folder = Folder(Path(os.fsdecode(root)))
+    except OSError as wrong:
+        return [Answer(wrong.errno or 5)] * count
+    try:
+        if what == "range":
+            return [hash_range(view, folder, *rest)]
+        return [hash_file(view, folder, File(*file)) for file in rest[0]]
+    finally:
+        folder.close()
 
 
 def serve(jobs: BinaryIO, answers: BinaryIO) -> None:

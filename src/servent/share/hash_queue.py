@@ -250,7 +250,7 @@ class HashQueue:
                 return
             root, layer, head = whole
             (tags,) = await self._in_pool(
-                self._metadata.read, [(_where(place, known, job.file), job.file.name)]
+                self._metadata.read, [(_below(known, job.file), job.file.name)], place.root
             )
             kind = kinds.number_of(job.file.name, head, tags.kind or "")
             answer = hash_child.Answer(0, root, layer, head, False, kind)
@@ -353,13 +353,13 @@ class HashQueue:
     def _hash_batch(
         self, place: Place, job: Batch, known: Mapping[int, Parts], inside: bool
     ) -> tuple[list[hash_child.Answer], list[Said]]:
-        said = self._metadata.read([(_where(place, known, file), file.name) for file in job.files])
+        said = self._metadata.read([(_below(known, file), file.name) for file in job.files], place.root)
         files = []
         for file, tags in zip(job.files, said, strict=True):
             below = known.get(file.dir, ())
             files.append(
                 (
-                    "/".join((*below, file.name)).encode(),
+                    _below(known, file).encode(),
                     file.size,
                     file.mtime_ns,
                     piece_length_for(file.size),
@@ -377,10 +377,10 @@ class HashQueue:
         self, place: Place, job: Range, known: Mapping[int, Parts], inside: bool
     ) -> list[hash_child.Answer]:
         file = job.file
-        path = os.fsencode(_where(place, known, file))
+        root, path = os.fsencode(place.root), _below(known, file).encode()
+        length = piece_length_for(file.size)
         return self._ask(
-            ("range", path, job.offset, job.size, piece_length_for(file.size), file.size, file.mtime_ns),
-            inside,
+            ("range", root, path, job.offset, job.size, length, file.size, file.mtime_ns), inside
         )
 
     def _ask(self, job: tuple[Any, ...], inside: bool) -> list[hash_child.Answer]:
@@ -419,6 +419,10 @@ def _pending(db: Any, folder: int, big: bool, after: int) -> list[Pending]:
 def _look_up(db: Any, files: list[Pending]) -> tuple[dict[int, Parts], list[catalog.Match]]:
     known = catalog.paths(db, {file.dir for file in files}, {})
     return known, catalog.matches(db, files)
+
+
+def _below(known: Mapping[int, Parts], file: Pending) -> str:
+    return "/".join((*known.get(file.dir, ()), file.name))
 
 
 def _where(place: Place, known: Mapping[int, Parts], file: Pending) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -135,15 +136,19 @@ class Metadata:
         self._children = Children(script, bare=False, gentle=gentle)
         self._limit = limit
 
-    def read(self, files: Sequence[tuple[str, str]]) -> list[Said]:
-        """What each (path, name) says; nothing for those that are not for reading."""
+    def read(self, files: Sequence[tuple[str, str]], root: str = "") -> list[Said]:
+        """What each (path, name) says; nothing for those that are not for reading.
+
+        Args:
+            root: the folder that the paths are below, "/"-separated; no link from there on is followed.
+        """
         answers: list[Said] = [Said({})] * len(files)
         jobs = [(place, path, what) for place, (path, name) in enumerate(files) if (what := what_for(name))]
         at = 0
         alone_until = 0  # since answers come in groups, only a file that is alone is known to be the culprit
         while at < len(jobs):
             size = 1 if at < alone_until else AT_ONCE
-            done, well = self._some(jobs[at : at + size], answers)
+            done, well = self._some(jobs[at : at + size], answers, root)
             if not well and size > 1:
                 alone_until = at + done + SUSPECTS
             elif not well:
@@ -151,7 +156,7 @@ class Metadata:
             at += done
         return answers
 
-    def _some(self, jobs: Sequence[tuple[int, str, str]], answers: list[Said]) -> tuple[int, bool]:
+    def _some(self, jobs: Sequence[tuple[int, str, str]], answers: list[Said], root: str) -> tuple[int, bool]:
         """One process's turn. Returns how many answered, and whether all did."""
         done = 0
         try:
@@ -161,10 +166,11 @@ class Metadata:
         well = False
         try:
             if not child.warm:  # a file that is not there: its parser is loaded all the same
-                child.send([(b"", jobs[0][2])])
+                child.send((b"", [(b"", jobs[0][2])]))
                 child.receive(LOAD_LIMIT)
                 child.warm = True
-            child.send([(path.encode(errors="surrogateescape"), what) for _, path, what in jobs])
+            paths = [(path.encode(errors="surrogateescape"), what) for _, path, what in jobs]
+            child.send((os.fsencode(root), paths))
             for place, _, what in jobs:
                 answers[place] = _said(child.receive(self._limit), what)
                 done += 1

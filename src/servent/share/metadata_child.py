@@ -2,7 +2,7 @@
 
 Parsers meet files from anywhere, so they run where they can do no harm: at the lowest priority, with little memory, few
 open files, no files to write, and a parent that ends this process when a file takes too long. Jobs as in
-`hash_child`: a list of (path, what to do: "tags", "image" or "sniff"). Answer: for each file a dictionary, soon.
+`hash_child`: (folder, [(path below it, what to do: "tags", "image" or "sniff")]). Answer: for each file a dictionary, soon.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import marshal
 import os
 import sys
 import warnings
+from pathlib import Path
 from struct import Struct
 from time import monotonic
 from typing import Any, BinaryIO
@@ -23,12 +24,25 @@ MOST_PIXELS = 1 << 30  # a picture is never decoded here, only its head read
 SNIFFED = 4096  # bytes
 SAY_EVERY = 0.1  # s that answers may wait to be sent together
 
+if __name__ == "__main__":  # as a script we are nobody's package; ours lies two folders above
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-def tags_of(path: bytes) -> dict[str, Any]:
+from servent.blobs.files import open_below
+
+
+def opened(root: bytes, path: bytes) -> BinaryIO:
+    """The file, for reading; no link below `root` is followed. Raises OSError."""
+    if not root:
+        return open(path, "rb")
+    parts = tuple(path.decode(errors="surrogateescape").split("/"))
+    return os.fdopen(open_below(Path(os.fsdecode(root)), parts), "rb")
+
+
+def tags_of(file: BinaryIO, path: bytes) -> dict[str, Any]:
     """Of a sound or video file."""
     from tinytag import TinyTag
 
-    tag = TinyTag.get(os.fsdecode(path), tags=True, duration=True, image=False)
+    tag = TinyTag.get(os.fsdecode(path), file, tags=True, duration=True, image=False)
     found: dict[str, Any] = {
         "artist": tag.artist,
         "album": tag.album,
@@ -50,12 +64,12 @@ def tags_of(path: bytes) -> dict[str, Any]:
     }
 
 
-def picture_of(path: bytes) -> dict[str, Any]:
+def picture_of(file: BinaryIO, path: bytes) -> dict[str, Any]:
     """Of an image: its size, and when and with what it was taken."""
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = MOST_PIXELS
-    with Image.open(os.fsdecode(path)) as image:
+    with Image.open(file) as image:
         found: dict[str, Any] = {"width": image.width, "height": image.height, "format": str(image.format)}
         if image.format in ("JPEG", "TIFF", "WEBP", "MPO"):
             exif = image.getexif()
@@ -66,12 +80,11 @@ def picture_of(path: bytes) -> dict[str, Any]:
         return found
 
 
-def sniff(path: bytes) -> dict[str, Any]:
+def sniff(file: BinaryIO, path: bytes) -> dict[str, Any]:
     """What a file without a telling name is."""
     import puremagic
 
-    with open(path, "rb", buffering=0) as file:
-        head = file.read(SNIFFED)
+    head = file.read(SNIFFED)
     if not head:
         return {}
     try:
@@ -87,11 +100,12 @@ def sniff(path: bytes) -> dict[str, Any]:
     return {"mime": str(mime)[:100]} if mime else {}
 
 
-def answer(path: bytes, what: str) -> dict[str, Any]:
+def answer(path: bytes, what: str, root: bytes = b"") -> dict[str, Any]:
     """One file's. Whatever a parser stumbles over, there is an answer: that there is nothing."""
     work = {"tags": tags_of, "image": picture_of, "sniff": sniff}[what]
     try:
-        return work(path)
+        with opened(root, path) as file:
+            return work(file, path)
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001 - a parser of hostile bytes may raise anything
@@ -122,10 +136,10 @@ def limit() -> None:
 def serve(jobs: BinaryIO, answers: BinaryIO) -> None:
     """Until `jobs` ends."""
     while len(head := jobs.read(LENGTH.size)) == LENGTH.size:
-        files = marshal.loads(jobs.read(*LENGTH.unpack(head)))
+        root, files = marshal.loads(jobs.read(*LENGTH.unpack(head)))
         said = monotonic()
         for path, what in files:
-            body = marshal.dumps(answer(path, what))
+            body = marshal.dumps(answer(path, what, root))
             answers.write(LENGTH.pack(len(body)) + body)
             if monotonic() - said > SAY_EVERY:
                 answers.flush()

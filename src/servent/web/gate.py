@@ -31,7 +31,10 @@ OPEN = frozenset(
     ("library", "search", "browse", "recommendations", "gets", "transfers", "downloads", "shares", "history", "queue",
      "limits", "wishes", "feeds", "codes", "blocks", "reports", "filters", "setup", "peers")
 )  # fmt: skip
-PASSED_BACK = ("content-type", "content-range", "accept-ranges", "content-length")
+PASSED_BACK = (
+    "content-type", "content-range", "accept-ranges", "content-length", "content-disposition", "content-security-policy",
+    "x-content-type-options",
+)  # fmt: skip
 ANSWER_WITHIN = 3600.0  # s; checking 100 GB on request takes minutes, and the browser has limits of its own
 CONTENT = re.compile("[0-9a-f]{64}")
 PATH = re.compile(r"(/[A-Za-z0-9._~%@!$&'()*+,;=:-]+)+")
