@@ -445,6 +445,8 @@ class FakeApi:
                 rows = getattr(node, table)
                 seen[table] = {key: repr(row) for key, row in rows.items()}
                 yield self._event(table, {"full": True, "items": list(rows.values()), "gone": []})
+            folders = [msgspec.to_builtins(folder) for folder in self.finding.folders.values()]
+            yield self._event("folders", {"full": True, "items": folders, "gone": []})
             ticks, due = 0, time.monotonic()
             while not self._stop.is_set():
                 if ticks % max(1, int(self.rate)) == 0:

@@ -139,6 +139,7 @@ class Browse extends HTMLElement {
     const sum = [...live.folders.values()].reduce((all, folder) => all + folder.files + folder.hashed_files, 0);
     const before = this._sum;
     this._sum = sum;
+    if (this.pages && !this.fresh) this.paint();
     if (before === undefined || before === sum || !this.pages || this.fresh) return;
     const top = this.rows.node.scrollTop;
     this._open(true);
@@ -167,6 +168,7 @@ class Browse extends HTMLElement {
   // drawing
 
   paint() {
+    if (this.me) this.hidden = live.known.has("folders") && !live.folders.size && !this.pages.length; // the library says it better
     const total = this.pages.length;
     attribute(this.card, "aria-busy", this.fresh && !this.problem ? "true" : null);
     this.rows.node.classList.toggle("gone", !total || Boolean(this.problem));

@@ -23,12 +23,18 @@ export function dialog(title, { wide = false, closed } = {}) {
 export const button = (word, press, { kind = "quiet", sign } = {}) =>
   el("button", { class: `${kind}-button`, type: "button", onclick: press }, ...(sign ? [icon(sign)] : []), el("span", {}, word));
 
-// Resolves to true when the person says so, false when they close it.
-export function confirmed(title, sentences, word) {
+// A field for where on the node's machine something goes.
+export function whither() {
+  const field = el("input", { class: "path-field", type: "text", autocomplete: "off", spellcheck: false, maxlength: 4096, placeholder: "your downloads" });
+  return { field, node: el("label", { class: "field" }, el("span", { class: "field-label" }, "Into the folder"), field), value: () => field.value.trim() || undefined };
+}
+
+// Resolves to true when the person says so, false when they close it. `more` are fields of theirs between.
+export function confirmed(title, sentences, word, ...more) {
   return new Promise((resolve) => {
     let answer = false;
     const box = dialog(title, { closed: () => resolve(answer) });
-    box.body.append(...sentences.map((sentence) => el("p", { dir: "auto" }, clean(sentence))));
+    box.body.append(...sentences.map((sentence) => el("p", { dir: "auto" }, clean(sentence))), ...more);
     const yes = button(word, () => {
       answer = true;
       box.close();

@@ -1,7 +1,7 @@
 // From something found to a transfer: get it, undo that, see how far it is.
 
 import { bytes, clean } from "./format.js";
-import { confirmed } from "./dialog.js";
+import { confirmed, whither } from "./dialog.js";
 import { live } from "./live.js";
 import { ask } from "./net.js";
 import { count } from "./kinds.js";
@@ -46,8 +46,8 @@ function begun(transfer, name) {
   toast(`Getting ${name}`, { undo: { word: "Undo", press: () => undo(transfer) } });
 }
 
-// One content: { content, size_bytes, name, peers }. `after` is told when its state changed.
-export async function getFile(file, after = () => {}) {
+// One content: { content, size_bytes, name, peers }. `after` is told when its state changed; `to` is a folder there.
+export async function getFile(file, after = () => {}, to = undefined) {
   const known = progressOf(file.content);
   if (known === "asking") return;
   if (known && known.state !== "failed") {
@@ -57,7 +57,7 @@ export async function getFile(file, after = () => {}) {
   asking.add(file.content);
   after();
   try {
-    const transfer = await ask("POST", "/gets", { content: file.content, size_bytes: file.size_bytes, name: file.name.slice(0, 255), peers: (file.peers ?? []).slice(0, 100) });
+    const transfer = await ask("POST", "/gets", { content: file.content, size_bytes: file.size_bytes, name: file.name.slice(0, 255), peers: (file.peers ?? []).slice(0, 100), to });
     remember(file.content, transfer.id);
     begun(transfer, file.name);
   } catch (problem) {
@@ -71,13 +71,14 @@ export async function getFile(file, after = () => {}) {
 // A whole folder of a peer, after its size was seen and agreed to. `files` 0: not known before.
 export async function getFolder({ peer, who, path, name, files, size_bytes: size }) {
   const what = files ? `${count(files, "file")}, ${bytes(size)} in all,` : "All files in it";
+  const into = whither();
   const agreed = await confirmed(`Get the folder ${name}?`, [
-    `${what} from ${who}, with their folders, into your downloads.`,
+    `${what} from ${who}, with their folders.`,
     "What you have already is not fetched again. You can choose single files later, in Transfers.",
-  ], files ? `Get ${count(files, "file")}` : "Get all of it");
+  ], files ? `Get ${count(files, "file")}` : "Get all of it", into.node);
   if (!agreed) return;
   try {
-    const transfer = await ask("POST", "/gets", { peer, path, name: name.slice(0, 255) }, { wait: 120000 });
+    const transfer = await ask("POST", "/gets", { peer, path, name: name.slice(0, 255), to: into.value() }, { wait: 120000 });
     begun(transfer, name);
   } catch (problem) {
     complain(problem);

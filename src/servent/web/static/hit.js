@@ -1,6 +1,6 @@
 // The details of a hit: what the file says of itself, everybody who has it and where, and what can be done with it.
 
-import { button, dialog } from "./dialog.js";
+import { button, dialog, whither } from "./dialog.js";
 import { bytes, clean, duration, el } from "./format.js";
 import { fileOf, getFile } from "./getting.js";
 import { icon } from "./icons.js";
@@ -33,6 +33,7 @@ export class HitDetails {
 
   show(hit) {
     const file = fileOf(hit);
+    const into = whither();
     const fact = (word, value) => (value ? [el("dt", {}, word), el("dd", { dir: "auto" }, clean(value))] : []);
     const tags = Object.entries(hit.tags).slice(0, 24).flatMap(([key, value]) => fact(TAG_WORDS[key] ?? key.replaceAll("_", " ").replace(/^./, (letter) => letter.toUpperCase()), TAG_TEXTS[key]?.(value) ?? String(value)));
     const close = el("button", { class: "round drawer-close", type: "button", "aria-label": "Close details", onclick: () => {
@@ -42,8 +43,9 @@ export class HitDetails {
     this.node.replaceChildren(
       close, el("h2", { dir: "auto" }, clean(hit.name)),
       el("div", { class: "drawer-buttons" },
-        ...(hit.here ? [] : [button("Get", () => getFile(file), { kind: "main", sign: "get" })]),
+        ...(hit.here ? [] : [button("Get", () => getFile(file, undefined, into.value()), { kind: "main", sign: "get" })]),
         ...(previewable(hit.name) ? [button("Preview", () => preview(file), { sign: "preview" })] : [])),
+      ...(hit.here ? [] : [into.node]),
       el("dl", {}, ...fact("Size", bytes(hit.size_bytes)), ...fact("Kind", KINDS[hit.kind]?.word), ...fact("Name by hash", hit.content), ...tags),
       ...(tags.length ? [el("p", { class: "muted small-text" }, "Length, artist and the like are what the file says of itself.")] : []),
       el("h3", {}, `${count(hit.sources.length, "place")} where it is`),

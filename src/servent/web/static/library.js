@@ -41,7 +41,8 @@ class Shelf extends HTMLElement {
     this.replaceChildren();
   }
   paint() {
-    if (!live.known.has("folders")) return write(this.figure, "…");
+    this.link.hidden = !live.known.has("folders");
+    if (this.link.hidden) return write(this.figure, "…");
     const all = sums();
     write(this.link, all.folders ? "Your library" : "Share a folder");
     this.track.hidden = !all.working || !all.size;

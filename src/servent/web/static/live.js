@@ -3,13 +3,15 @@
 // The socket speaks the API's events: full tables first, then rows that changed. `away` says that the node does
 // not answer; full tables follow when it is back. A hidden page closes its socket: then nobody sends anything.
 
+import { upper } from "./format.js";
+
 const LISTS = ["peers", "transfers", "shares", "folders", "wishes", "feeds", "codes", "networks"];
 const RETRY = [500, 1000, 2000, 4000];
 
 // A problem the node told us about: a title for the eye, advice for the hand.
 export class Problem extends Error {
   constructor(problem, status) {
-    super(problem?.detail || problem?.title || `The node answered ${status}`); // the fact, rather than its kind
+    super(upper(problem?.detail || problem?.title || `The node answered ${status}`)); // the fact, rather than its kind
     this.kind = (problem?.type ?? "").split(":").pop();
     this.advice = problem?.advice || "";
     this.status = status;

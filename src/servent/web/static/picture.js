@@ -108,7 +108,7 @@ class Picture extends HTMLElement {
       const { x, y } = this._radius(depth(ms));
       const label = svg("text", { "text-anchor": "middle", dy: "0.35em" });
       label.textContent = `${ms} ms`;
-      return [svg("ellipse", { cx: this.center.x, cy: this.center.y, rx: x, ry: y }), label];
+      return [svg("ellipse", { cx: this.center.x, cy: this.center.y, rx: Math.max(0, x), ry: Math.max(0, y) }), label];
     }));
     this._named = null;
     this.paint(true);

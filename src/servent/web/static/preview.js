@@ -2,7 +2,7 @@
 // ranges under a harmless type; text is shown as text, and nothing of it is ever run or drawn as a page.
 
 import { button, dialog } from "./dialog.js";
-import { bytes, clean, el, rate, write } from "./format.js";
+import { bytes, clean, el, prose, rate, write } from "./format.js";
 import { dimensions } from "./dimensions.js";
 import { getFile, progressOf } from "./getting.js";
 import { extension, tagLine } from "./kinds.js";
@@ -156,7 +156,9 @@ class Preview {
   }
 
   _word(title, advice) {
-    this.stage.replaceChildren(el("div", { class: "empty" }, el("p", { class: "empty-title" }, clean(title)), el("p", { class: "empty-text" }, clean(advice))));
+    const text = el("p", { class: "empty-text" });
+    prose(text, advice);
+    this.stage.replaceChildren(el("div", { class: "empty" }, el("p", { class: "empty-title" }, clean(title)), text));
   }
 
   // Why it is not there yet, or how fast it comes.

@@ -352,6 +352,7 @@ class Search extends HTMLElement {
   _emptiness(shown) {
     this.empty.hidden = shown > 0;
     this.side.classList.toggle("void", !this.hits.size);
+    this.side.classList.toggle("over", !this.hits.size && this.phase !== "searching");
     if (shown) return;
     const say = (title, text, ...more) => this.empty.replaceChildren(el("p", { class: "empty-title" }, title), el("p", { class: "empty-text" }, text), ...more);
     if (this.phase === "failed") {
