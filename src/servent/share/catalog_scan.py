@@ -19,6 +19,9 @@ TOGETHER = (
 )
 
 
+HELD_SIZE = 65536  # bytes; as hash_child.KEY_SIZE: larger files are never held back
+
+
 class Listing(NamedTuple):
     """What was seen in one folder: `folders` to look into, and `files`, all of them or, of a few, those `asked` for."""
 
@@ -211,7 +214,7 @@ def _delta(db: sqlite3.Connection, known_dir: int | None, listing: Listing) -> D
 
 def _is_held(db: sqlite3.Connection, folder: int, path: Parts, seen: Seen, tally: Tally) -> bool:
     """Whether the file is held back since its content looks like a key; forgets what changed since."""
-    if seen.size > 65536:
+    if seen.size > HELD_SIZE:
         return False
     row = db.execute(
         "SELECT size, mtime_ns FROM held WHERE folder = ? AND dir = ? AND name = ?",
