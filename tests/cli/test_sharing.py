@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -17,7 +18,7 @@ import pytest
 from servent.api import schema_getting as getting
 from servent.cli import codes
 from servent.cli.asking import parse_size
-from servent.cli.main import run
+from servent.cli.main import COMMANDS, GROUPS, run
 from servent.cli.queue import parse_rule, written
 from servent.errors import UsageError
 from tests.api.fake_share import ANN, FEED_LINK
@@ -127,6 +128,23 @@ def test_browsing_walks_pages_and_fetches_with_structure(servent: Any, tmp_path:
     assert servent("browse", "ann", f"Photos/2019/{place}", "--get", "--json").data["files"] == whole["total"]
     assert servent("get", "ann:no/such/thing").code == 4
     assert servent("browse", "ann", "no/such").code == 4
+
+
+def test_who_answers_no_is_told_that_nothing_was_shared(
+    servent: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ".ssh"
+    folder.mkdir()
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    said = servent("library", "add", str(folder))
+    assert said.code == 1
+    assert said.err.rstrip().endswith("not shared") and "interrupted" not in said.err
+    assert str(folder) not in servent("library").out
+
+
+def test_the_help_shows_every_command_once() -> None:
+    assert sorted(name for names in GROUPS.values() for name in names) == sorted(COMMANDS)
 
 
 def test_only_some_files_are_fetched(servent: Any) -> None:

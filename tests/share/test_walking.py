@@ -115,6 +115,21 @@ def test_doubtful_folders_by_name(folder: str, tmp_path: Path) -> None:
     assert sensitive.doubts(tmp_path, [], look_into(tmp_path, RULES), hidden=False)
 
 
+def test_what_the_person_excludes_raises_no_doubt(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / "id_ed25519").touch()
+    (tmp_path / "song.mp3").touch()
+
+    def doubts(*exclude: str) -> int:
+        rules = Rules(FolderSettings(path=str(tmp_path), name="x", exclude=exclude))
+        return len(sensitive.doubts(tmp_path, [], look_into(tmp_path, rules), hidden=False))
+
+    assert doubts() == doubts("*.tmp") == 2
+    assert doubts(".*") == 1, "the key"
+    assert doubts(".*", "id_*") == 0
+
+
 def test_a_harmless_folder_raises_no_doubt(tmp_path: Path) -> None:
     for name in ("a.mp3", ".DS_Store", "Thumbs.db", "cover.jpg"):
         (tmp_path / name).write_bytes(b"x")

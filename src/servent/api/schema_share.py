@@ -368,10 +368,11 @@ class Code(Struct, frozen=True, kw_only=True):
 
 
 class NewBlock(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Never show, fetch or serve one content (`content`), or anything with a peer (`peer`)."""
+    """Never show, fetch or serve one content (`content`, for people `name`), or anything with a peer (`peer`)."""
 
     content: Content | None = None
     peer: ShortName | None = None
+    name: Annotated[str, Meta(max_length=255)] = ""
     note: Annotated[str, Meta(max_length=500)] = ""
 
 

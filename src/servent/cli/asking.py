@@ -15,16 +15,18 @@ from servent.cli.base import hint, say
 from servent.errors import UsageError
 
 T = TypeVar("T")
+NOT_DONE = 1  # the exit code when a person answers no
 AUDIENCES = get_args(share.Audience)
 KINDS = get_args(share.Kind)
 _SIZES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
-def unless_doubtful(act: Callable[[bool], T], *, yes: bool) -> T:
+def unless_doubtful(act: Callable[[bool], T], *, yes: bool, otherwise: str = "nothing was changed") -> T:
     """Call `act(confirm)`; when the node asks whether that is meant (409), ask the person, or take `yes` for it.
 
     Raises:
         ApiError: of kind "confirm" when nobody is there to ask, with `--yes` as the advice.
+        click.exceptions.Exit: the person said no.
     """
     from servent.api.client import ApiError
 
@@ -39,7 +41,9 @@ def unless_doubtful(act: Callable[[bool], T], *, yes: bool) -> T:
         say(str(doubt), err=True)
         if doubt.advice:
             hint(doubt.advice)
-        click.confirm("Do it all the same?", abort=True, err=True)
+        if not click.confirm("Do it all the same?", err=True):
+            hint(otherwise)
+            raise click.exceptions.Exit(NOT_DONE) from None
         return act(True)
 
 

@@ -53,8 +53,8 @@ def publish(session: Session, name: str, path: Path | None, watch: bool) -> None
 
 @command(
     "follow",
-    "servent follow 'servent-feed:…'",
-    "servent follow 'servent-feed:…' --to ~/Mixes --keep 2",
+    "servent follow 'magnet:?xs=urn:btpk:…'",
+    "servent follow 'magnet:?xs=urn:btpk:…' --to ~/Mixes --keep 2",
     "servent follow - < link.txt",
 )
 @click.argument("link")

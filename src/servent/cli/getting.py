@@ -83,10 +83,9 @@ def get(
     cancel_on_exit: bool,
     timeout: str | None,
 ) -> None:
-    """Fetch a link; returns when everything is verified and on disk.
+    """Fetch a hit, a path of a peer or a link; returns when all is verified and on disk.
 
-    In place of a link: the number of a hit of the last search or listing, or PEER:PATH for a file or folder of
-    a peer. Ctrl-C leaves it to the node, which goes on fetching. Progress goes to stderr.
+    N is the number of a hit of the last search or listing, PEER:PATH a file or folder of a peer. Ctrl-C leaves it to the node, which goes on fetching. Progress goes to stderr.
     """
     if link is None or link == "-":
         link = sys.stdin.read(64 * 1024).strip() if link == "-" else os.environ.get("SERVENT_LINK", "")

@@ -82,6 +82,17 @@ def _whom(folder: share.Folder) -> str:
     )
 
 
+def _shared(folder: share.Folder) -> str:
+    """The same as a sentence."""
+    words = {
+        "nobody": "is shared with nobody",
+        "friends": "is shared with your friends",
+        "network": "is shared with your friends and the members of your networks",
+        "peers": f"is shared with {_whom(folder)}",
+    }
+    return f"{folder.name} {words[folder.audience]}"
+
+
 def _part(folder: share.Folder) -> str:
     whole = folder.size_bytes or folder.files
     done = folder.hashed_bytes if folder.size_bytes else folder.hashed_files
@@ -112,7 +123,7 @@ def list_(session: Session) -> None:
 )
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--for", "audience", type=click.Choice(AUDIENCES), default="network", show_default=True,
-              help="Who may see and fetch it.")  # fmt: skip
+              help="Who may see and fetch it; network: friends and members of your networks.")  # fmt: skip
 @click.option("--peer", "peers", multiple=True, metavar="PEER", help="For `--for peers`; may be repeated.")
 @click.option("--name", default="", metavar="NAME", help="What others see; the folder's own name if missing.")
 @click.option("--include", multiple=True, metavar="PATTERN", help="Only what matches; may be repeated.")
@@ -148,10 +159,10 @@ def add(
             )
         )  # fmt: skip
 
-    made = unless_doubtful(act, yes=yes)
+    made = unless_doubtful(act, yes=yes, otherwise="not shared")
     if wait:
         made = _hashed(client, made)
-    session.show(made, lambda: say(f"{made.name} is shared with {_whom(made)}"), [made.id])
+    session.show(made, lambda: say(_shared(made)), [made.id])
     if not session.json and not wait:
         hint("It is hashed in the background; `servent library` shows how far.")
 
@@ -222,7 +233,7 @@ def change(
         )  # fmt: skip
 
     made = unless_doubtful(act, yes=yes)
-    session.show(made, lambda: say(f"{made.name} is shared with {_whom(made)}"), [made.id])
+    session.show(made, lambda: say(_shared(made)), [made.id])
 
 
 def _anew(given: tuple[str, ...]) -> list[str] | None:

@@ -41,7 +41,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "browse": ("search:browse", "Walk what a peer shares with you, folder by folder; `me` is this node."),
     "recommend": ("search:recommend", "What peers have who share much of what you have, and you have not."),
     "wish": ("wishes:wish", "The wish list: queries that keep watching, and may fetch by themselves."),
-    "get": ("getting:get", "Fetch a link; returns when everything is verified and on disk."),
+    "get": (
+        "getting:get",
+        "Fetch a hit, a path of a peer or a link; returns when all is verified and on disk.",
+    ),
     "send": ("files:send", "Offer a folder or file; prints its link."),
     "receive": ("codes:receive", "Fetch what somebody offers under a code they told you."),
     "codes": ("codes:codes", "Hand-overs by code: those that wait, and those that ended lately."),
@@ -73,7 +76,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("files:verify", "Read a transfer again from the disk."),
     "limits": ("files:limits", "Show or set how fast this node may send and fetch."),
     "block": ("safety:block", "Never show, fetch or serve one content, or anything with a peer."),
-    "unblock": ("safety:unblock", "End a block."),
+    "unblock": ("safety:unblock", "End a block; `servent blocks` lists them with their ids."),
     "blocks": ("safety:blocks", "What is blocked."),
     "report": (
         "safety:report",
@@ -95,6 +98,20 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+# The commands of `--help`, in the order in which people meet them.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "The node": ("up", "down", "status", "open", "id", "doctor", "service", "config"),
+    "People": ("ticket", "join", "invite", "network", "peers", "contact", "ping", "allow"),
+    "Share": ("library", "send", "shares", "publish", "feeds", "codes"),
+    "Find and get": ("search", "browse", "get", "receive", "follow", "wish", "recommend"),
+    "Transfers": (
+        "transfers", "files", "pause", "resume", "cancel", "priority", "verify", "move", "history", "queue", "limits",
+    ),
+    "Safety": ("block", "unblock", "blocks", "report", "filters"),
+    "More": ("relay", "token", "demo", "completion", "openapi", "bugreport"),
+}  # fmt: skip
+
+
 class LazyGroup(click.Group):
     """Imports a command's module when that command is used."""
 
@@ -113,8 +130,9 @@ class LazyGroup(click.Group):
         return loaded
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+        for title, names in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, COMMANDS[name][1]) for name in names], col_max=12)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Examples"):
@@ -122,6 +140,7 @@ class LazyGroup(click.Group):
                 "servent up",
                 "servent library add ~/Music",
                 "servent search nina simone",
+                "servent get 1",
                 "servent send ~/Pictures/Crete",
                 "servent get 'magnet:?xt=urn:btmh:1220…'",
             ):

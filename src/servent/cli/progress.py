@@ -34,7 +34,7 @@ class Progress:
                 BarColumn(),
                 TaskProgressColumn(),
                 TextColumn("{task.fields[detail]}", markup=False),
-                console=Console(stderr=True, no_color=no_color()),
+                console=Console(stderr=True, no_color=no_color(), highlight=False),
                 transient=True,
             )
             self._task = self._bar.add_task(self._name, total=1.0, detail="")

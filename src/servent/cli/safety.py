@@ -39,14 +39,14 @@ def block(session: Session, what: str, note: str) -> None:
     Named by peer, by the number of a hit of the last search, or by content (64 hex digits).
     """
     content, peer, name = _meant(session, what)
-    made = session.client().block(share.NewBlock(content=content, peer=peer, note=note or name))
+    made = session.client().block(share.NewBlock(content=content, peer=peer, name=name, note=note))
     session.show(made, lambda: say(f"{made.name or made.peer or made.content} is blocked"), [made.id])
 
 
-@command("unblock", "servent unblock spammer")
+@command("unblock", "servent unblock spammer", "servent unblock 8046cb7ade9a")
 @click.argument("what", metavar="ID|PEER|CONTENT")
 def unblock(session: Session, what: str) -> None:
-    """End a block."""
+    """End a block; `servent blocks` lists them with their ids."""
     session.client().unblock(what)
     session.show({"unblocked": what}, lambda: say(f"{what} is blocked no longer"))
 
@@ -116,7 +116,13 @@ def report(session: Session, what: str | None, reason: str, note: str) -> None:
         {"content": content, "peer": peer, "name": name, "reason": reason, "note": note}, share.NewReport
     )
     made = client.report(wish)
-    session.show(made, lambda: say(f"{name or what} is blocked; {made.told} told"), [made.id])
+    session.show(made, lambda: say(f"{name or what} is blocked here; {_told(made.told)}"), [made.id])
+
+
+def _told(count: int) -> str:
+    if not count:
+        return "no admin of a network of yours could be told"
+    return f"{count} admin{'' if count == 1 else 's'} of your networks told"
 
 
 @command(

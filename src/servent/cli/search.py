@@ -16,6 +16,7 @@ from servent.cli.asking import KINDS
 from servent.cli.base import Session, command, hint, print_json, say, table
 from servent.cli.getting import follow, ordered
 from servent.cli.text import duration, size
+from servent.errors import UsageError
 
 if TYPE_CHECKING:
     from servent.api.client import Client
@@ -27,12 +28,12 @@ PAGE = 200  # rows of a listing at once
     "search",
     "servent search nina simone",
     "servent search 'nina sim*' -live --kind audio",
-    "servent search holiday --peer ann --get 1",
+    "servent search holiday --peer ann --get 1 --to ~/Pictures",
     "servent search report --mine --json",
     quiet=True,
     words=True,
 )
-@click.argument("words", nargs=-1, required=True)
+@click.argument("words", nargs=-1)
 @click.option("--kind", type=click.Choice(KINDS), help="Only files of this kind.")
 @click.option("--peer", default="", metavar="PEER", help="Only what this peer has.")
 @click.option("--mine", is_flag=True, help="Only the own library.")
@@ -54,6 +55,9 @@ PAGE = 200  # rows of a listing at once
     metavar="N",
     help="Fetch these of the hits, by number.",
 )
+@click.option(
+    "--to", type=click.Path(file_okay=False, path_type=Path), help="With --get: folder to put them in."
+)
 def search(
     session: Session,
     words: tuple[str, ...],
@@ -63,12 +67,15 @@ def search(
     limit: int,
     wait: float,
     wanted: tuple[int, ...],
+    to: Path | None,
 ) -> None:
     """Search the own library and all connected peers; hits come as they are found.
 
     Words are all to be there; "a phrase", begin*, -without, type:audio, size:>10M, ext:flac, artist:, album:,
     title: and peer: narrow it. With --json it prints one object per line: hits, who answered, and the end.
     """
+    if not words and kind is None:
+        raise UsageError("no words to look for", advice="`servent search nina simone`, or --kind audio.")
     client = session.client()
     query = " ".join([*words, *([f"type:{kind}"] if kind else [])])
     scope: Literal["all", "library"] = "library" if mine else "all"
@@ -94,7 +101,7 @@ def search(
     if not session.json and not session.quiet:
         _say_end(done, len(order), answered)
     for number in wanted:
-        _fetch(session, client, numbers.find(session.folder, number))
+        _fetch(session, client, numbers.find(session.folder, number), to)
 
 
 def _say_hit(session: Session, number: int, hit: share.Hit) -> None:
@@ -268,7 +275,7 @@ def recommend(session: Session, limit: int) -> None:
         lambda: table(
             ("", "name", "size", "about", "because"),
             rows,
-            empty="nothing yet: peers who share with you are needed",
+            empty="nothing yet: it takes peers who share some of what you share, and more",
             right=(0, 2),
         ),
         [one.hit.content for one in known],

@@ -9,7 +9,8 @@ from servent.cli.text import duration, rate, size
 @command("status", "servent status", "servent status --json")
 def status(session: Session) -> None:
     """One glance at the node."""
-    now = session.client().status()
+    client = session.client()
+    now = client.status()
 
     def people() -> None:
         say(f"{now.name} {now.short_id}, servent {now.version}, up {duration(now.uptime)}")
@@ -20,6 +21,14 @@ def status(session: Session) -> None:
         say(
             f"transfers  {now.transfers.active} active, {now.transfers.waiting} waiting, {now.transfers.done} done"
             f"; down {rate(now.down_bytes_per_s)}, up {rate(now.up_bytes_per_s)}"
+        )
+        shared = client.folders()
+        files, size_bytes = sum(one.files for one in shared), sum(one.size_bytes for one in shared)
+        names = ", ".join(one.name for one in shared)
+        say(
+            f"shared     {names}: {files} file{'' if files == 1 else 's'}, {size(size_bytes)}"
+            if shared
+            else "shared     nothing; `servent library add FOLDER` shares one"
         )
         say(f"networks   {', '.join(now.networks) or 'none'}")
         say(f"downloads  {now.download_dir}")

@@ -195,6 +195,10 @@ class Rules:
                 return False
         return (self.wants_folder if folder else self.wants_file)(path[:-1], path[-1])
 
+    def excludes(self, path: Parts, *, folder: bool = False) -> bool:
+        """Whether the person said so: a pattern of theirs leaves it out, itself."""
+        return bool(self._exclude) and _matched(self._exclude, path, folder)
+
     def _left_out(self, name: str) -> bool:
         return (not self._hidden and name.startswith(".")) or _JUNK.match(name) is not None
 

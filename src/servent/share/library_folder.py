@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -156,7 +157,10 @@ def clash(path: Path, others: list[Folder]) -> tuple[str, str] | None:
         there = Path(other.root)
         named = f"{there} ({other.settings.name})"
         if path == there or _same(path, there):
-            return f"{there} is shared already, as {other.settings.name}", "Change that folder's settings."
+            return (
+                f"{there} is shared already, as {other.settings.name}",
+                f"`servent library change {shlex.quote(other.settings.name)}` changes who may see it, and what belongs to it.",
+            )
         if path.is_relative_to(there):
             return (
                 f"{path} lies in {named}, which is shared already",

@@ -261,11 +261,13 @@ def look_into(root: Path, rules: Rules) -> Look:
 def _glance(look: Look, rules: Rules, path: Parts, entry: os.DirEntry[str], waiting: list[Parts]) -> None:
     name = entry.name
     folder = entry.is_dir(follow_symlinks=False)
+    if folder and not path:
+        look.top.append(name)
+    if rules.excludes((*path, name), folder=folder):
+        return  # nothing to ask about
     if name.startswith(".") and name not in HARMLESS and not name.startswith(("._", ".servent-part-")):
         look.hidden.append(_shown(path, name))
     if folder:
-        if not path:
-            look.top.append(name)
         if secret_folder(name):
             look.secrets.append(_shown(path, name))
         if len(path) < MAX_DEPTH and rules.wants_folder(path, name):
