@@ -26,6 +26,7 @@ from servent.net import endpoint, ticket, wire
 from servent.net.links import PeerAddress, Stream
 from servent.net.session import Session
 from tests.net.party import Node, identity
+from tests.scenarios import sharing_attacks
 from tests.scenarios.fuzzer import MESSAGES, nonsense, torment
 
 STRANGERS, MEMBERS, TCP = 4, 4, 12  # tasks of each role
@@ -123,6 +124,7 @@ class Attack:
         who = identity(dice.randrange(2**100))
         node = Node(who, await endpoint.bind(who, bind=["127.0.0.1:0"]))
         node.wall = time.time()
+        sharing_attacks.answer_badly(node, dice, self.done)
         await node.start()
         try:
             friend = dice.random() < 0.3
@@ -141,7 +143,7 @@ class Attack:
     async def evil(self, session: Session, dice: random.Random) -> None:
         self.done["acts of members"] += 1
         connection = session._connection
-        match dice.randrange(8):
+        match dice.randrange(12):
             case 0:
                 for _ in range(dice.randint(1, 20)):
                     session.tell(dice.choice(MESSAGES[2:14]))  # type: ignore[arg-type]
@@ -161,6 +163,8 @@ class Attack:
                     await stream.reset(dice.randrange(2**16))
             case 4 | 5 | 6:
                 await self.fetch_badly(session, dice)
+            case 7 | 8 | 9 | 10:
+                await sharing_attacks.ask(session, dice, bent, self.done)
             case _:
                 stream = await connection.open()
                 await stream.write(nonsense(dice))

@@ -1,4 +1,5 @@
-"""A whole node under attack from everywhere at once, while a friend fetches files from it all the time.
+"""A whole node under attack from everywhere at once, while a friend fetches files from it, and its person searches, all
+the time.
 
 `python -m tests.scenarios.fuzz --seconds 60 --json` prints the figures that docs/benchmarks.md shows.
 """
@@ -21,15 +22,20 @@ from typing import Any
 
 import psutil
 
+from servent.api import schema_share
 from servent.api.client import Client
+from servent.identity import Identity
 from servent.net.ticket import decode
 from servent.node import Node
+from servent.share import feed_record
 from servent.testing.nodes import quiet_config
 from tests.scenarios.attackers import Plan
 
 ROOT = Path(__file__).parents[2]
 SHARES = (40_000, 2_000_000, 6_000_000)  # bytes
 FETCH_LIMIT = 20.0  # s for one of them under attack
+SMALL = 300  # files in the shared folder
+SEARCH_LIMIT = 10.0  # s for a search under attack, of which peers are given 1
 SETTLE = 3.0  # s after the attack, for what was open to end
 ROLES = ("strangers", "members", "tcp")
 
@@ -44,6 +50,8 @@ class Figures:
     fetched: int = 0
     fetched_bytes: int = 0
     slowest_fetch: float = 0.0
+    searches: int = 0
+    slowest_search: float = 0.0
     failed: list[str] = field(default_factory=list)
     memory_idle: int = 0
     memory_third: int = 0
@@ -146,6 +154,48 @@ async def keep_fetching(
         shutil.rmtree(to, ignore_errors=True)
 
 
+async def set_up_sharing(client: Client, folder: Path) -> None:
+    """A shared folder, a wish that fetches, and a feed of somebody who is never there."""
+    (folder / "small" / "in").mkdir(parents=True)
+    for number in range(SMALL):
+        (folder / "small" / "in" / f"file {number}.bin").write_bytes(b"%d" % number)
+    await asyncio.to_thread(
+        client.add_folder,
+        schema_share.NewFolder(path=str(folder / "small"), name="shared", audience="network"),
+    )
+    for text in ("file", "type:audio"):
+        wish = schema_share.NewWish(q=text, auto=True, max_bytes=100_000)
+        await asyncio.to_thread(client.add_wish, wish)
+    while (await asyncio.to_thread(client.library)).hashed_files < SMALL:
+        await asyncio.sleep(0.1)
+    link = feed_record.link(Identity(os.urandom(32)).peer, "news")
+    await asyncio.to_thread(client.follow, schema_share.FollowRequest(link=link))
+
+
+async def keep_searching(client: Client, out: Figures) -> None:
+    """As a person would: here and at everybody who is connected."""
+
+    def search() -> int:
+        events = list(client.search("file", limit=500, wait=1.0))
+        assert events[-1].kind == "done" and events[-1].reason == ""
+        return sum(event.hit is not None and event.hit.here for event in events)
+
+    clock = asyncio.get_running_loop().time
+    while True:
+        began = clock()
+        try:
+            mine = await asyncio.to_thread(search)
+            await asyncio.to_thread(client.browse, "me", schema_share.BrowseQuery(path="shared/in"))
+            took = clock() - began
+            if mine < min(SMALL, 200) or took > SEARCH_LIMIT:
+                out.failed.append(f"a search: {mine} of our own in {took:.1f} s")
+            out.searches += 1
+            out.slowest_search = max(out.slowest_search, round(took, 2))
+        except Exception as wrong:  # noqa: BLE001 - it is told, and the attack goes on
+            out.failed.append(f"a search: {wrong!r}")
+        await asyncio.sleep(0.2)
+
+
 async def weigh(pid: int, out: Figures) -> None:
     """RSS as it is: what the allocator keeps counts."""
     process = psutil.Process(pid)
@@ -184,6 +234,7 @@ async def run(seconds: float, seed: int, folder: Path) -> Figures:
             share = await asyncio.to_thread(client.add_share, str(folder / "shared" / name), wait=True)
             links[name] = share.link
             hashes.append(share.infohash)
+        await set_up_sharing(client, folder)
         await asyncio.to_thread(client.create_network, "club")
         invitation = (await asyncio.to_thread(client.invite, "club", uses=None)).invitation
         ticket = (await asyncio.to_thread(client.ticket)).ticket
@@ -209,6 +260,7 @@ async def run(seconds: float, seed: int, folder: Path) -> Figures:
             async with asyncio.TaskGroup() as tasks:
                 beside = [
                     tasks.create_task(keep_fetching(friend, links, contents, out)),
+                    tasks.create_task(keep_searching(client, out)),
                     tasks.create_task(weigh(victim.process.pid, out)),
                 ]
                 try:
