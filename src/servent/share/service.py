@@ -58,6 +58,7 @@ class Share:
             peers, trust, blobs, store, data_dir, wall,
         )  # fmt: skip
         self.library_store = library
+        self._main: asyncio.Task[None] | None = None
         library.migrate(rows.ROOM, rows.STEPS)
         library.migrate(index.ROOM, index.STEPS)
         library.migrate(shelves.ROOM, shelves.STEPS)
@@ -125,7 +126,11 @@ class Share:
         self.safety.on_change(self.blobs.check_rights)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled or closed."""
+        async with asyncio.TaskGroup() as tasks:
+            self._main = tasks.create_task(self._run(), name="share")
+
+    async def _run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.library.run(), name="library")
             tasks.create_task(self.finding.run(), name="finding")
@@ -151,4 +156,7 @@ class Share:
         self.content.close()
         self.safety.close()
         await self.library.close()
+        if self._main is not None:  # nobody asks a database that is closed
+            self._main.cancel()
+            await asyncio.wait([self._main])
         await self.library_store.close()
