@@ -82,6 +82,19 @@ def test_bytes_that_could_run_are_never_shown_whatever_they_are_called(page: Web
         assert answer.headers["content-disposition"] == "attachment"
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"library/content/{CONTENT}/bytes",
+        f"library/content%2F{CONTENT}%2Fbytes",
+        "transfers/abc/files/0/byt%65s",
+    ],
+)
+def test_bytes_do_not_come_with_the_policy_of_our_own_pages(page: WebPage, path: str) -> None:
+    answer = page.ask("GET", f"/node/{path}", **OURS)
+    assert answer.status == 404 and BYTES not in answer.body
+
+
 @pytest.mark.parametrize(("kind", "told"), [("jpg", "image/jpeg"), ("txt", "text/plain; charset=utf-8"), ("MP4", "video/mp4")])  # fmt: skip
 def test_what_is_shown_has_a_harmless_type_and_may_do_nothing(page: WebPage, kind: str, told: str) -> None:
     answer = page.ask("GET", f"/bytes/content/{CONTENT}?as={kind}", **OURS)

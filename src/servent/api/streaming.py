@@ -92,7 +92,7 @@ def respond(request: Request, file: Readable) -> Response:
     headers = {
         "accept-ranges": "bytes",
         "content-type": kind,
-        "content-disposition": f"{'inline' if shown else 'attachment'}; filename*=UTF-8''{quote(file.name, safe='')}",
+        "content-disposition": f"{'inline' if shown else 'attachment'}; filename*=UTF-8''{quote(file.name.encode(errors='replace'), safe='')}",
         "content-security-policy": HARMLESS,
         "x-content-type-options": "nosniff",
     }

@@ -72,6 +72,8 @@ class Gate:
         parts = path.split("/")[1:]
         if parts[0] not in OPEN or not PATH.fullmatch(path) or any(unquote(part) in DOTS for part in parts):
             return refusal(Problem(type="urn:servent:usage", title="no such request", status=404))
+        if parts[0] in ("library", "transfers") and unquote(path).endswith("/bytes"):
+            return refusal(Problem(type="urn:servent:usage", title="files are below /bytes", status=404))
         query = request.scope["query_string"].decode("latin-1")
         return await self._pass(request, f"{path}?{query}" if query else path, {"Accept": "application/json"})
 
