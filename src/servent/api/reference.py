@@ -59,9 +59,16 @@ chooses (all when missing): status, reach, peers, transfers, shares, networks, f
   `{"full": true, "items": [rows], "gone": []}`; later ones hold rows that are new or changed, and the ids that are
   gone. `status` and `reach` are whole objects, `log` is one line.
 - `codes` is for tokens of scope `control`: whoever reads a code can use it.
-- At most two a second per topic; nothing is looked at for topics nobody listens to.
+- Looked at twice a second, and only for topics somebody listens to; what changed in a long table comes as several
+  events of some 500 rows.
 - `?since=SEQ` (or `Last-Event-ID`) continues without a gap. What is too old, or of an earlier run, is answered by
   the topic `resync`, and full tables follow. The node remembers 10,000 events or 4 MiB.
+
+## The numbers of a few transfers, fast
+
+`GET /api/v1/transfers/lane` as a WebSocket, for bars that move. Say which rows are looked at, again whenever that
+changes: `{"see": ["id", …]}`, 64 at most. What comes back, up to 30 times a second, is a list of
+`[id, done_bytes, rate_bytes_per_s, eta_s]` of those that changed. 16 lanes at most; whoever reads slowly gets fewer.
 
 ## Search
 
