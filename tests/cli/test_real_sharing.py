@@ -62,6 +62,8 @@ def test_found_browsed_and_fetched_between_two_nodes(tmp_path: Path) -> None:
         for name, content in songs.items():
             assert (Path(tree["path"]).parent / name).read_bytes() == content
         run(bob, "get", "ann:music/nothing", code=4)
+        sent = until(lambda: {one["name"] for one in data(ann, "history", "--sent")["entries"]})
+        assert sent <= {"03 river song.mp3", "Nina"}
 
         (music / "new river.txt").write_text("just came")
         until(lambda: hits(bob, "just", "-live") or hits(bob, "new", "river"))

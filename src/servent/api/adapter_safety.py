@@ -23,7 +23,9 @@ class SafetyPart:
         if (new.content is None) == (new.peer is None):
             raise UsageError("a block is of one content or one peer", advice="Name either of them.")
         if new.content is not None:
-            return self._block(await self._safety.block_content(bytes.fromhex(new.content), new.name, new.note))
+            return self._block(
+                await self._safety.block_content(bytes.fromhex(new.content), new.name, new.note)
+            )
         assert new.peer is not None
         peer = self._resolve(new.peer)
         return self._block(await self._safety.block_peer(peer, self._name(peer), new.note))

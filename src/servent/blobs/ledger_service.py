@@ -121,7 +121,7 @@ class Ledger:
         entry = Entry(
             f"up-{upload.peer.short}-{collection.infohash.hex()[:8]}",
             "up",
-            collection.name,
+            upload.holding.name,
             "complete" if upload.sent_bytes >= collection.size else "ended",
             collection.size,
             upload.sent_bytes + (before.moved_bytes if before is not None else 0),

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from servent.blobs import info
+from servent.blobs.canonical import is_canonical
 from servent.blobs.hashing import Cancelled, Shared, collect
 from servent.blobs.info import Collection
 from servent.blobs.places import Place, Placed
@@ -105,6 +106,7 @@ class Shares:
         else:
             entry.holding = Holding(collection, source, upset)
             self._uploads.offer(entry.holding)
+        entry.holding.called = entry.name if is_canonical(collection) else ""
         self._entries[id] = entry
         return entry
 

@@ -52,6 +52,7 @@ class Holding:
         upset: called once when its files cannot be read any more, with why.
         allowed: who may have it, beside the grant for the service; asked again whenever rights change.
         uploaded_bytes: to everybody since the start.
+        called: what people call it, where the collection's name is none (see `blobs.canonical`).
     """
 
     collection: Collection
@@ -60,6 +61,11 @@ class Holding:
     wanted_by: Callable[[PeerId], None] = lambda peer: None
     allowed: Callable[[PeerId], bool] = lambda peer: True
     uploaded_bytes: int = 0
+    called: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.called or self.collection.name
 
     @property
     def have(self) -> Bits:

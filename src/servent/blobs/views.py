@@ -157,6 +157,8 @@ class _Download(Protocol):
 
 class _Holding(Protocol):
     @property
+    def name(self) -> str: ...
+    @property
     def collection(self) -> _Named: ...
 
 
@@ -281,7 +283,7 @@ def upload_view(upload: _Upload, now: float, name: Name, path: PathOf) -> Transf
         upload_id(upload),
         "up",
         collection.infohash,
-        collection.name,
+        upload.holding.name,
         link_of(collection.infohash),
         state,
         reason,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from servent.blobs import info
-from servent.blobs.canonical import canonical
+from servent.blobs.canonical import canonical, is_canonical
 from servent.blobs.places import Copy, Place, Placed
 from servent.blobs.resolving_service import QUANTUM
 from servent.blobs.service import Blobs
@@ -172,7 +172,8 @@ class ContentService:
         source = _LibraryFiles(collection, found, self._lost)
         used = {one.id: one.root for known in places.values() for one in known if one.root is not None}
         source.rows = {**used, **besides}
-        return Holding(collection, source, allowed=allowed)
+        name = "" if not is_canonical(collection) else next(iter(found.values()))[0].path.name
+        return Holding(collection, source, allowed=allowed, called=name)
 
     def _lost(self, place: Place) -> None:
         """Any thread."""
