@@ -264,3 +264,24 @@ def test_a_running_store_is_checked_beside_its_work(tmp_path: Path) -> None:
             assert await store.check() is None
 
     run(story)
+
+
+def test_what_can_be_made_again_begins_anew_when_it_is_damaged(tmp_path: Path) -> None:
+    async def main() -> None:
+        path = tmp_path / "again.db"
+        path.write_bytes(b"SQLite format 3\0" + b"\xa5" * 5000)
+        store = Store(path)
+        store.migrate("room", ["CREATE TABLE things (name TEXT)"])
+        said = await store.open_or_begin_anew()
+        assert said is not None and "damaged" in said
+        await store.write(lambda db: db.execute("INSERT INTO things VALUES ('x')"))
+        await store.close()
+        aside = [one for one in tmp_path.iterdir() if ".damaged-" in one.name]
+        assert len(aside) == 1 and aside[0].read_bytes()[16:20] == b"\xa5" * 4
+        again = Store(path)
+        again.migrate("room", ["CREATE TABLE things (name TEXT)"])
+        assert await again.open_or_begin_anew() is None
+        assert await again.read(lambda db: db.execute("SELECT count(*) FROM things").fetchone()[0]) == 1
+        await again.close()
+
+    asyncio.run(main())

@@ -34,6 +34,10 @@ class StoreTrouble(WorldError):
     """The database cannot be opened, read or written. The file is left as it is, always."""
 
 
+class Damaged(StoreTrouble):
+    """What the file holds is no whole database."""
+
+
 class Store:
     """One SQLite file in WAL mode, readable by its owner alone.
 
@@ -84,6 +88,34 @@ class Store:
         except BaseException:
             await self.close()
             raise
+
+    async def open_or_begin_anew(self) -> str | None:
+        """As `open`, for what can be made again: a damaged file is moved aside, and an empty one takes its place.
+
+        Returns:
+            what was wrong with it and where it lies now, or None.
+
+        Raises:
+            StoreTrouble, DiskTrouble: as `open`, but for damage.
+        """
+        try:
+            await self.open()
+        except Damaged as wrong:
+            assert self.path is not None
+            aside = self.path.with_name(f"{self.path.name}.damaged-{int(time.time())}")
+
+            def move(path: Path) -> None:
+                for ending in ("", "-wal", "-shm"):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.replace(f"{path}{ending}", f"{aside}{ending}")
+
+            try:
+                await asyncio.to_thread(move, self.path)
+            except OSError as trouble:
+                raise DiskTrouble(f"cannot move {self.path} aside: {trouble.strerror}") from trouble
+            await self.open()
+            return f"{wrong}; it lies in {aside.name} now, and is made again"
+        return None
 
     async def close(self) -> None:
         """Finish the jobs under way and close the file. Safe twice."""
@@ -256,8 +288,8 @@ class Store:
                 connection.execute(statement)
             connection.execute("INSERT INTO migrations VALUES (?, ?, ?)", (room, index, digests[index]))
 
-    def _damaged(self, detail: str) -> StoreTrouble:
-        return StoreTrouble(
+    def _damaged(self, detail: str) -> Damaged:
+        return Damaged(
             f"{self.path} is damaged ({detail[:200]})",
             advice="Put a backup of this file in its place, or move it away to start with an empty one: "
             "your identity lies in a file of its own, but contacts and networks would be gone.",

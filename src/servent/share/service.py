@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from functools import partial
@@ -26,6 +27,8 @@ from servent.share.wishes_kept_service import KeptWishes
 from servent.share.wishes_service import Wishes
 from servent.store import Store
 from servent.trust.service import TrustService
+
+log = logging.getLogger(__name__)
 
 LIBRARY_FILE = "library.db"
 
@@ -105,7 +108,8 @@ class Share:
 
     async def open(self) -> None:
         """Load what is remembered. The node's store is open already."""
-        await self.library_store.open()
+        if (trouble := await self.library_store.open_or_begin_anew()) is not None:
+            log.warning("%s", trouble)
         await self.library.open()
         await self.safety.open()
         self.meet.open()
