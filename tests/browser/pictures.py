@@ -1,40 +1,55 @@
-"""Takes the README's pictures of the page again: `python -m tests.browser.pictures` writes docs/images."""
+"""Takes the README's pictures of the page again: `python -m tests.browser.pictures` writes docs/pictures."""
 
 from __future__ import annotations
 
+import io
 import tempfile
 from pathlib import Path
+from typing import Any
+
+from PIL import Image
 
 from tests.browser.conftest import ARGS, CHROMIUM, Visit
+from tests.browser.finding import lively
 from tests.web.fake_api import FakeApi, FakeNode
-from tests.web.running import web_page
+from tests.web.running import WebPage, web_page
 
-IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
-PICTURES = (
-    ("page-dark.png", "/", 1280, "dark"),
-    ("page-light.png", "/transfers", 1280, "light"),
-    ("page-phone.png", "/", 390, "light"),
+PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
+SCREENS = (
+    ("search.png", "/search?q=summer", "sv-search .search-status:has-text('answered')", "dark"),
+    ("transfers.png", "/transfers", "sv-transfers .transfer", "light"),
 )
+COLOURS = 128  # a picture of 1280 x 800 stays below 150 kB
 
 
 def main() -> None:
     from playwright.sync_api import sync_playwright
 
-    IMAGES.mkdir(parents=True, exist_ok=True)
+    PICTURES.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as folder,
-        FakeApi(FakeNode(transfers=28), Path(folder)).running() as api,
-        web_page(api.data_dir) as page,
+        lively(Path(folder), "--seconds", "60", "--transfers", "14") as page,
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        for name, path, width, theme in PICTURES:
-            with Visit(browser, page, width=width, theme=theme) as visit:
-                tab = visit.open(path)
-                tab.wait_for_selector(".item")
-                tab.wait_for_timeout(3000)  # until the picture has settled
-                tab.screenshot(path=IMAGES / name)
+        for name, path, content, theme in SCREENS:
+            take(browser, page, name, path, content, theme)
+        with (
+            FakeApi(FakeNode(transfers=28), Path(folder) / "many").running() as api,
+            web_page(api.data_dir) as many,
+        ):
+            take(browser, many, "overview.png", "/", "sv-picture .peer", "dark")
         browser.close()
+
+
+def take(browser: Any, page: WebPage, name: str, path: str, content: str, theme: str) -> None:
+    with Visit(browser, page, theme=theme) as visit:
+        tab = visit.open(path)
+        tab.set_viewport_size({"width": 1280, "height": 800})
+        tab.wait_for_selector(content)
+        tab.wait_for_timeout(3000)  # until everything has settled
+        taken = Image.open(io.BytesIO(tab.screenshot()))
+        taken.convert("RGB").quantize(COLOURS).save(PICTURES / name, optimize=True)
 
 
 if __name__ == "__main__":

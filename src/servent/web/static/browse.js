@@ -3,7 +3,7 @@
 
 import { follow, go, wanted } from "./address.js";
 import { attribute, bytes, clean, el, peerName, write } from "./format.js";
-import { getFile, getFolder, getMany, progressOf } from "./getting.js";
+import { folderKey, getFile, getFolder, getMany, progressOf } from "./getting.js";
 import { icon } from "./icons.js";
 import { KINDS, count, date, parent, tagLine } from "./kinds.js";
 import { live } from "./live.js";
@@ -260,7 +260,9 @@ class Browse extends HTMLElement {
     parts.look.tabIndex = parts.get.tabIndex = parts.box.tabIndex = row.tabIndex;
     parts.box.checked = this.chosen.has(entry.name);
     if (entry.folder) {
-      attribute(parts.get.firstChild, "name", "get");
+      const known = this.me ? null : progressOf(folderKey(this.peer, this._below(entry)));
+      write(parts.files, known && known !== "asking" ? howFar(known) : count(entry.files, "file"));
+      attribute(parts.get.firstChild, "name", known?.state === "complete" ? "check" : "get");
       attribute(parts.get, "aria-label", `Get the folder ${clean(entry.name)}`);
       parts.get.disabled = false;
       return;
@@ -268,7 +270,7 @@ class Browse extends HTMLElement {
     const known = progressOf(entry.content);
     const mine = entry.here || known?.state === "complete";
     if (!this.me) {
-      const part = known && known !== "asking" && !mine && known.size_bytes ? `${Math.floor((known.done_bytes / known.size_bytes) * 100)} %${known.state === "active" ? "" : `, ${clean(known.reason || known.state)}`}` : "";
+      const part = known && known !== "asking" && !mine ? howFar(known) : "";
       write(parts.files, !entry.content ? "not read yet" : mine ? "you have it" : known === "asking" ? "asking…" : part);
     }
     attribute(parts.get.firstChild, "name", mine ? "check" : "get");
@@ -361,4 +363,10 @@ class Browse extends HTMLElement {
     this._open(true);
   }
 }
+function howFar(transfer) {
+  if (transfer.state === "complete") return "has arrived";
+  const part = transfer.size_bytes ? `${Math.floor((transfer.done_bytes / transfer.size_bytes) * 100)} %` : "";
+  return [part, transfer.state === "active" ? "" : clean(transfer.error || transfer.reason || transfer.state)].filter(Boolean).join(", ");
+}
+
 customElements.define("sv-browse", Browse);

@@ -68,6 +68,9 @@ export async function getFile(file, after = () => {}, to = undefined) {
   }
 }
 
+// What `progressOf` knows a folder of a peer by.
+export const folderKey = (peer, path) => `${peer}/${path}`;
+
 // A whole folder of a peer, after its size was seen and agreed to. `files` 0: not known before.
 export async function getFolder({ peer, who, path, name, files, size_bytes: size }) {
   const what = files ? `${count(files, "file")}, ${bytes(size)} in all,` : "All files in it";
@@ -79,6 +82,7 @@ export async function getFolder({ peer, who, path, name, files, size_bytes: size
   if (!agreed) return;
   try {
     const transfer = await ask("POST", "/gets", { peer, path, name: name.slice(0, 255), to: into.value() }, { wait: 120000 });
+    remember(folderKey(peer, path), transfer.id);
     begun(transfer, name);
   } catch (problem) {
     complain(problem);
@@ -99,7 +103,7 @@ export async function getMany(files, folders, { peer, who, path }) {
   for (const wish of wishes) {
     try {
       const transfer = await ask("POST", "/gets", wish, { wait: 120000 });
-      if (wish.content) remember(wish.content, transfer.id);
+      remember(wish.content ?? folderKey(peer, wish.path), transfer.id);
       live.merge("transfers", transfer);
       begunNow.push(transfer);
     } catch (problem) {

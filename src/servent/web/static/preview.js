@@ -130,7 +130,7 @@ class Preview {
     });
     if (signal.aborted) return;
     this.stage.replaceChildren(picture);
-    write(this.facts, `${this.facts.textContent} · ${size[0]} × ${size[1]}`);
+    write(this.facts, `${bytes(this.file.size_bytes)} · ${size[0]} × ${size[1]}`); // as it is, rather than as it says
   }
 
   _audio(url, signal) {

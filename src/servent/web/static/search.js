@@ -337,7 +337,7 @@ class Search extends HTMLElement {
     if (this.phase === "searching") who = total ? `asking ${count(total, "peer")}, ${asked.length - silent.length} answered so far` : "asking…";
     else if (this.phase === "done") {
       who = total ? `${this.done.answered ?? asked.length - silent.length} of ${count(total, "peer")} answered` : this.scope.value === "library" ? "in your library" : "no peer is connected";
-      if (this.done.took_ms) who += ` in ${(this.done.took_ms / 1000).toFixed(1)} s`;
+      if (this.done.took_ms) who += this.done.took_ms < 1000 ? ` in ${Math.max(1, Math.round(this.done.took_ms))} ms` : ` in ${(this.done.took_ms / 1000).toFixed(1)} s`;
       if (this.done.more) who += "; there are more: narrow it with another word";
       if (this.done.reason) who += `; ${clean(this.done.reason)}`;
     }
