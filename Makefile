@@ -4,7 +4,7 @@ ARGS ?=
 
 .PHONY: demo test check bench install lock clean
 
-demo:  ## the main job on this machine: five nodes, a private network, one folder from three sources
+demo:  ## on this machine: five nodes, a private network, libraries that are searched, folders from several sources
 	@$(PYTHON) tools/bootstrap.py demo $(ARGS)
 
 test:  ## lint, types, import contracts and every test this machine can run

@@ -89,9 +89,10 @@ def _behind_routers(stage: Stage, labor: lab.Lab, web: bool) -> Sequence[Actor]:
 
 
 def _on_loopback(stage: Stage, web: bool) -> Sequence[Actor]:
-    common = ["--no-lan", "--no-relay", "--api-port", "0"]
+    port = str(lab.free_ports(1)[0])
+    common = ["--no-lan", "--relay", f"http://127.0.0.1:{port}", "--api-port", "0"]
     page = "--web" if web else "--no-web"
-    ann = stage.add("ann", (), [*common, page, "--no-open"])
+    ann = stage.add("ann", (), [*common, page, "--no-open", "--relay-server", "--relay-port", port])
     return [ann, *(stage.add(name, (), [*common, "--no-web"]) for name in ("bob", "cat", "dan", "eve"))]
 
 

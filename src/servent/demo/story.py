@@ -3,45 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from servent.api import schema
 from servent.api.client import ApiError
 from servent.demo import tree
 from servent.demo.report import Failed, Report, size
+from servent.demo.sharing import Sharing, hand_over
 from servent.demo.stage import Actor
+from servent.demo.waiting import fetched, transfer, wait_for
 
 NETWORK = "demo"
-SOURCE_RATE = 12_000_000  # bytes/s each source may send, so that there is time to kill one
-STEP_LIMIT = 40.0
-
-
-def wait_for(what: str, check: Callable[[], bool], limit: float = STEP_LIMIT, every: float = 0.1) -> float:
-    """Poll until `check` holds; returns the seconds it took.
-
-    Raises:
-        Failed: it did not within `limit` s.
-    """
-    began = time.monotonic()
-    while not check():
-        if time.monotonic() - began > limit:
-            raise Failed(f"{what}: not within {limit:.0f} s")
-        time.sleep(every)
-    return time.monotonic() - began
-
-
-def transfer(actor: Actor, wanted: str) -> schema.Transfer:
-    """The state of one transfer, or Failed when it ended badly."""
-    state = actor.client.transfer(wanted)
-    if state.state in ("failed", "cancelled"):
-        raise Failed(f"{actor.name}: {state.error or state.reason or state.state}")
-    return state
-
-
-def fetched(actor: Actor, wanted: str, limit: float = STEP_LIMIT) -> schema.Transfer:
-    wait_for(f"{actor.name} has everything", lambda: transfer(actor, wanted).state == "complete", limit)
-    return transfer(actor, wanted)
+SOURCE_RATE = 9_000_000  # bytes/s each source may send, so that there is time to kill one
 
 
 class Story:
@@ -57,9 +30,12 @@ class Story:
     def tell(self, behind_nat: bool) -> None:
         """The whole of it. Raises Failed at the first step that does not hold."""
         step = self.report.step
+        sharing = Sharing(self.report, self.ann, self.bob, self.cat, self.dan)
+        sharing.prepare()
         self.report.title("A network of their own")
         step("ann founds an invitation-only network", self._found)
         step("dan, not yet invited, tries to get in", self._stranger)
+        step("ann tells dan a code, and hands him a letter", lambda: hand_over(self.ann, self.dan))
         step("ann invites four; each joins with one ticket", self._join)
         step("everyone reaches everyone", lambda: self._reach(behind_nat))
         self.report.title("One folder, from one to many")
@@ -74,6 +50,7 @@ class Story:
         step("every byte is what ann sent (SHA-256)", lambda: self._verify(self.eve, self.eve.files))
         self.report.title("From one home to another")
         step("dan sends eve a file of his own", lambda: self._home_to_home(behind_nat))
+        sharing.tell()
 
     def _found(self) -> tuple[None, str]:
         network = self.ann.client.create_network(NETWORK)

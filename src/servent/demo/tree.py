@@ -9,8 +9,8 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-MOST_FILES = 5_000
-MOST_BYTES = 120_000_000
+MOST_FILES = 3_000
+MOST_BYTES = 45_000_000
 MOST_EACH = 400_000  # bytes; a few huge libraries would leave no room for thousands of files
 
 
