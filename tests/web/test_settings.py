@@ -10,7 +10,7 @@ import pytest
 from servent.api import settings
 from servent.api.schema import Grant, Peer
 from servent.errors import UsageError
-from servent.web.pages.grants import allowed
+from servent.web.pages.grants import allowed, in_use
 from servent.web.pages.settings_file import meaning, read, title_of
 
 
@@ -60,3 +60,9 @@ def test_a_name_on_the_list_counts_and_a_block_beats_it() -> None:
     assert allowed(grant, EVE) == (True, "named")
     blocked = Peer(id=EVE.id, short_id=EVE.short_id, blocked=True)
     assert allowed(grant, blocked) == (False, "blocked")
+
+
+def test_a_service_that_says_its_version_is_listed_once() -> None:
+    names = ("servent.core", "servent.core/ping", "servent.blobs", "servent.blobs/1", "my.app/1")
+    grants = [Grant(service=name, audience="friends") for name in names]
+    assert {grant.service for grant in in_use(grants)} == {"servent.core/ping", "servent.blobs/1", "my.app/1"}

@@ -18,6 +18,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "servent.meet": ("Meet by a spoken code", "Two who say the same code find each other through you."),
     "servent.reports": ("Send you reports", "As the admin of a network you share."),
     "servent.core": ("Keep in touch", "Who is here, and how to reach them."),
+    "servent.core/ping": ("Measure the way to you", "What Ping does."),
     "servent.delay": ("Measure the queue of the line", "So that transfers do not slow down everything else."),
 }
 AUDIENCES: dict[Audience, str] = {
@@ -29,7 +30,18 @@ AUDIENCES: dict[Audience, str] = {
 
 
 def called(service: str) -> str:
-    return WORDS.get(service.partition("/")[0], (service, ""))[0]
+    return _words(service)[0] or service
+
+
+def _words(service: str) -> tuple[str, str]:
+    return WORDS.get(service) or WORDS.get(service.partition("/")[0], ("", ""))
+
+
+def in_use(grants: list[Grant]) -> list[Grant]:
+    """By name; without those that no service goes by any more since it says its version."""
+    versioned = {grant.service.rpartition("/")[0] for grant in grants}
+    kept = [grant for grant in grants if grant.service not in versioned]
+    return sorted(kept, key=lambda grant: (called(grant.service) == grant.service, called(grant.service)))
 
 
 def allowed(grant: Grant, peer: Peer) -> tuple[bool, str]:
@@ -74,9 +86,7 @@ def draw_grants(desk: Desk) -> None:
         room.clear()
         names = {peer.id: peer.petname or peer.name or peer.short_id for peer in peers}
         with room:
-            for grant in sorted(
-                grants, key=lambda grant: (called(grant.service) == grant.service, called(grant.service))
-            ):
+            for grant in in_use(grants):
                 _row(desk, grant, names, answer)
             if not grants:
                 Words("This node offers nothing yet.", "p", "muted")
@@ -85,7 +95,7 @@ def draw_grants(desk: Desk) -> None:
 
 
 def _row(desk: Desk, grant: Grant, names: dict[str, str], answer: Answer) -> None:
-    about = WORDS.get(grant.service.partition("/")[0], ("", ""))[1]
+    about = _words(grant.service)[1]
     with tag("div", "grant"):
         with tag("div", "what"):
             Words(called(grant.service), "span", "name")

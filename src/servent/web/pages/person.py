@@ -10,7 +10,7 @@ from servent.api.schema import Grant, Peer
 from servent.api.schema_share import NewReport
 from servent.errors import ServentError
 from servent.web.desk import Desk
-from servent.web.pages.grants import allowed, called
+from servent.web.pages.grants import allowed, called, in_use
 from servent.web.parts import Answer, Button, Words, choice, dialog, field, icon, tag
 
 REASONS: dict[str, str] = {
@@ -44,7 +44,7 @@ def person(desk: Desk, peer: Peer, grants: list[Grant]) -> ui.dialog:
         with tag("details", "fold"):
             Words("What they may do", "summary")
             with tag("ul", "allowed"):
-                for grant in sorted(grants, key=lambda grant: called(grant.service)):
+                for grant in in_use(grants):
                     may, why = allowed(grant, peer)
                     with tag("li"):
                         icon("check" if may else "skip")

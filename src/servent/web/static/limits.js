@@ -2,7 +2,7 @@
 
 import { ask, get, press, whole } from "./ask.js";
 import { dialog } from "./dialog.js";
-import { clean, el, rate, write } from "./format.js";
+import { clean, el, rate, upper, write } from "./format.js";
 import { icon } from "./icons.js";
 import { Problem, live } from "./live.js";
 import { RateField, said } from "./rates.js";
@@ -59,7 +59,7 @@ class Limits extends HTMLElement {
     const most = (limit) => (limit ? `of ${said(limit)}` : limits ? "no limit" : "");
     write(this.down.most, most(other ? queue.alternative_down_bytes_per_s : limits?.down_bytes_per_s));
     write(this.up.most, most(other ? queue.alternative_up_bytes_per_s : limits?.up_bytes_per_s));
-    write(this.sentence, this.wrong ? whole(this.wrong) : clean(queue?.now ?? ""));
+    write(this.sentence, this.wrong ? whole(this.wrong) : upper(clean(queue?.now ?? "")));
     this.sentence.classList.toggle("problem", Boolean(this.wrong));
     this.slower.setAttribute("aria-checked", Boolean(other));
     this.slower.title = queue ? `At most ${said(queue.alternative_down_bytes_per_s)} in and ${said(queue.alternative_up_bytes_per_s)} out, until you switch it off` : "";
