@@ -151,6 +151,23 @@ def _top(db: object) -> int:
     return int(top)
 
 
+def test_peers_that_come_and_go_leave_nothing_behind_in_who_is_asked_for_feeds(tmp_path: Path) -> None:
+    """A peer that tells nothing is asked again after minutes; one that has left is not waited for so long."""
+
+    async def main() -> None:
+        async with nodes(2, tmp_path / "nodes", SimNet(5)) as (ann, eve):
+            await gather_in_network([ann, eve])
+            eve.peers.withdraw(feed_wire.SERVICE)
+            await ann.share.feeds.follow(feed_record.link(eve.peer, "news"), tmp_path / "to")
+            await asyncio.sleep(300)
+            assert set(ann.share.feeds._news._asking) == {eve.peer}
+            await eve.peers.close()
+            await asyncio.sleep(10)
+            assert not ann.share.feeds._news._asking
+
+    run(main())
+
+
 @pytest.mark.parametrize("size", [2**53, 2**53 - 1, 2**46, 2**40])
 def test_sizes_that_cannot_be_are_refused_at_once(tmp_path: Path, size: int) -> None:
     async def main() -> None:

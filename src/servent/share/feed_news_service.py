@@ -22,6 +22,7 @@ Key = tuple[PeerId, str]
 
 OPEN_LIMIT = 15.0  # s to open a stream
 AGAIN = (5.0, 30.0, 120.0, 600.0)  # s until a peer that refused or broke off is asked again
+LOOK = 5.0  # s at most until a peer that left is forgotten, and asked anew when it comes back
 LISTS_RATE, LISTS_BURST = 1.0, 20.0  # lists per second that one follower may send, and at once
 NEWS_RATE, NEWS_BURST = 5.0, 1000.0  # records per second that one peer may send us, and at once
 STREAMS_MOST = 2  # of one follower
@@ -116,7 +117,9 @@ class News:
                         tries = 0
                 except* (ServentError, TimeoutError) as wrong:
                     log.debug("no news of feeds from %s: %s", peer.short, wrong.exceptions[0])
-                await asyncio.sleep(AGAIN[min(tries, len(AGAIN) - 1)])
+                again = self._clock() + AGAIN[min(tries, len(AGAIN) - 1)]
+                while self._peers.session(peer) is not None and (left := again - self._clock()) > 0:
+                    await asyncio.sleep(min(left, LOOK))
                 tries += 1
         finally:
             self._asking.pop(peer, None)
