@@ -1,8 +1,8 @@
-# The four commands. Each makes .venv by itself; nothing but python3, pip and make is needed.
+# The commands. Each makes .venv by itself; nothing but python3, pip and make is needed.
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: demo test check bench install lock clean
+.PHONY: demo test check bench install develop lock clean
 
 demo:  ## on this machine: five nodes, a private network, libraries that are searched, folders from several sources
 	@$(PYTHON) tools/bootstrap.py demo $(ARGS)
@@ -16,10 +16,13 @@ check:  ## the fast part of it, under a minute
 bench:  ## side-by-side measurements; ARGS="transfer --json" for one of them
 	@$(PYTHON) tools/bootstrap.py bench $(ARGS)
 
-install:
+install:  ## servent in .venv, ready to run
 	@$(PYTHON) tools/bootstrap.py install
 
-lock: install  ## pin every dependency, with hashes, from pyproject.toml
+develop:  ## and what it takes to work on it
+	@$(PYTHON) tools/bootstrap.py develop
+
+lock: develop  ## pin every dependency, with hashes, from pyproject.toml
 	@$(PYTHON) tools/lock.py
 
 clean:

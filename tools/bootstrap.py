@@ -4,7 +4,9 @@ Works where `python3 -m venv` has no ensurepip (Debian without python3-venv): th
 made without pip and filled from outside by `pip --python` (pip >= 22.3). A stamp keyed by the lock
 files makes the second run cost nothing.
 
-Usage: python3 tools/bootstrap.py install | demo | test | check | bench [arguments passed on]
+`install` and `demo` take what servent needs to run; the others what it takes to work on it, too.
+
+Usage: python3 tools/bootstrap.py install | demo | test | check | bench | develop [arguments passed on]
 """
 
 import hashlib
@@ -29,6 +31,7 @@ CHECK = [
 ]
 TARGETS: dict[str, list[list[str]]] = {
     "install": [],
+    "develop": [],
     "demo": [["-m", "servent", "demo"]],
     "check": CHECK,
     "test": [*CHECK[:4], ["-m", "pytest"]],
@@ -50,7 +53,7 @@ def install(lock: Path) -> None:
         print(f"making {VENV} …", file=sys.stderr, flush=True)
         venv.EnvBuilder(with_pip=False, symlinks=not WINDOWS).create(VENV)
     pip = [sys.executable, "-m", "pip", "--python", str(PYTHON), "--disable-pip-version-check"]
-    print(f"installing {lock.name} …", file=sys.stderr, flush=True)
+    print(f"installing what {lock.name} names; this takes a minute or two …", file=sys.stderr, flush=True)
     quiet = ["install", "-q", "--no-warn-script-location"]
     try:
         subprocess.run([*pip, *quiet, "--require-hashes", "-r", str(lock)], check=True)
@@ -74,7 +77,8 @@ def main() -> int:
     if target not in TARGETS:
         print(__doc__, file=sys.stderr)
         return 2
-    install(RUNTIME if target == "demo" and not (VENV / ".requirements-dev.stamp").exists() else DEV)
+    to_use = target in ("install", "demo") and not (VENV / f".{DEV.stem}.stamp").exists()
+    install(RUNTIME if to_use else DEV)
     steps = TARGETS[target]
     for number, step in enumerate(steps):
         extra = rest if number == len(steps) - 1 else []
