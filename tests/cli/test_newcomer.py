@@ -32,7 +32,7 @@ def commands(folder: Path) -> tuple[list[str], list[str]]:
     )
     for lines in (up, then):
         for number, line in enumerate(lines):
-            place = line.replace("/tmp/", f"{folder}/").replace("~/Music", f"{folder}/Music")
+            place = line.replace("~/try/", f"{folder}/").replace("~/Music", f"{folder}/Music")
             lines[number] = place.replace("sinnerman", "quodlibet")
     return up, then
 
