@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 
@@ -22,7 +23,6 @@ Key = tuple[PeerId, str]
 
 OPEN_LIMIT = 15.0  # s to open a stream
 AGAIN = (5.0, 30.0, 120.0, 600.0)  # s until a peer that refused or broke off is asked again
-LOOK = 5.0  # s at most until a peer that left is forgotten, and asked anew when it comes back
 LISTS_RATE, LISTS_BURST = 1.0, 20.0  # lists per second that one follower may send, and at once
 NEWS_RATE, NEWS_BURST = 5.0, 1000.0  # records per second that one peer may send us, and at once
 STREAMS_MOST = 2  # of one follower
@@ -56,7 +56,7 @@ class News:
         self._peers, self._followed, self._newest, self._heard = peers, followed, newest, heard
         self._clock = asyncio.get_running_loop().time
         self._followers: set[_Follower] = set()
-        self._asking: dict[PeerId, asyncio.Event] = {}  # set when our list changed
+        self._asking: dict[PeerId, asyncio.Event] = {}  # set when our list changed, or the peer has left
         self._tasks: asyncio.TaskGroup | None = None
 
     def followers(self, key: Key) -> int:
@@ -93,6 +93,8 @@ class News:
     def _session(self, session: Session, up: bool) -> None:
         if up:
             self._ask(session.peer)
+        elif session.peer in self._asking:
+            self._asking[session.peer].set()
 
     def _ask_all(self) -> None:
         for session in self._peers.sessions():
@@ -117,9 +119,12 @@ class News:
                         tries = 0
                 except* (ServentError, TimeoutError) as wrong:
                     log.debug("no news of feeds from %s: %s", peer.short, wrong.exceptions[0])
-                again = self._clock() + AGAIN[min(tries, len(AGAIN) - 1)]
-                while self._peers.session(peer) is not None and (left := again - self._clock()) > 0:
-                    await asyncio.sleep(min(left, LOOK))
+                news = self._asking[peer]
+                news.clear()
+                if self._peers.session(peer) is not None:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(AGAIN[min(tries, len(AGAIN) - 1)]):
+                            await news.wait()
                 tries += 1
         finally:
             self._asking.pop(peer, None)
