@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from servent.share.folders import FolderSettings, Rules
 from servent.share.hash_jobs import Batch, Parts, Quiet, Range, jobs
 from servent.share.walking import Walk, bad_name, look_into, printable
 from servent.share.watching import reason
+from servent.share.writers import are_written
 
 RULES = Rules(FolderSettings(path="/x", name="x"))
 
@@ -173,13 +175,52 @@ def test_small_files_are_batched_and_big_ones_cut() -> None:
     assert whole[2] == b"head"
 
 
-def test_a_file_waits_longer_each_time_it_changes_again() -> None:
+def test_a_file_waits_longer_each_time_it_changed_while_it_was_read() -> None:
     quiet = Quiet(2.0)
     assert quiet.may(pending(1, 10, 0.0), now=0.0, wall=100.0), "long untouched"
     assert not quiet.may(pending(2, 10, 99.0), now=0.0, wall=100.0)
-    assert quiet.due() == 1.0
-    assert not quiet.may(pending(2, 11, 100.5), now=1.0, wall=101.0), "it changed"
-    assert not quiet.may(pending(2, 11, 100.5), now=3.0, wall=103.0), "twice as long now"
-    assert quiet.may(pending(2, 11, 100.5), now=3.6, wall=104.6)
+    assert not quiet.may(pending(2, 11, 100.5), now=1.0, wall=101.0), "it changed: two seconds from there"
+    assert quiet.may(pending(2, 11, 100.5), now=2.5, wall=102.5)
+    quiet.changed(2)
+    assert not quiet.may(pending(2, 12, 103.0), now=5.5, wall=105.5), "twice as long now"
+    assert quiet.may(pending(2, 12, 103.0), now=7.1, wall=107.1)
     assert not quiet.may(pending(3, 1, 500.0), now=0.0, wall=100.0), "a time in the future"
     assert quiet.may(pending(3, 1, 500.0), now=2.0, wall=102.0), "and nothing changed meanwhile"
+
+
+def test_a_file_is_quiet_soon_when_nothing_has_it_open_and_late_when_something_has() -> None:
+    quiet, film = Quiet(2.0), pending(1, 10, 100.0)
+    assert not quiet.doubtful(film, now=0.1, wall=100.1), "it is too young either way"
+    assert not quiet.may(film, now=0.1, wall=100.1)
+    assert quiet.due() == pytest.approx(0.3)
+    assert quiet.doubtful(film, now=0.3, wall=100.31)
+    quiet.told(1, True, now=0.3)
+    assert not quiet.doubtful(film, now=0.4, wall=100.4), "that was just asked"
+    assert not quiet.may(film, now=0.3, wall=100.3)
+    for second in (3.0, 6.0, 9.0):
+        quiet.told(1, True, now=second)
+        assert not quiet.may(film, now=second, wall=100 + second), "its writer pauses"
+    quiet.told(1, False, now=9.5)
+    assert quiet.may(film, now=9.5, wall=109.5), "it is closed"
+    quiet.told(1, True, now=11.0)
+    assert quiet.may(film, now=11.0, wall=111.0), "some keep files open for ever"
+
+
+def test_a_long_copy_is_hashed_as_soon_as_it_ends() -> None:
+    quiet = Quiet(2.0)
+    for second in range(60):
+        quiet.told(1, True, now=float(second))
+        assert not quiet.may(pending(1, second, 100.0 + second), now=float(second), wall=100.5 + second)
+    quiet.told(1, False, now=60.0)
+    assert quiet.may(pending(1, 59, 159.0), now=60.0, wall=160.0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_who_writes_to_a_file_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    whole, half = ("in", "whole"), ("half",)
+    tmp_path.joinpath(*whole).write_bytes(b"x")
+    with open(tmp_path / "half", "wb"):
+        assert are_written(str(tmp_path), [whole, half, ("gone",)]) == [False, True, None]
+    assert are_written(str(tmp_path), [half]) == [False]
+    assert are_written(str(tmp_path / "nowhere"), [half]) == [None]

@@ -12,6 +12,11 @@ from servent.share.catalog import Pending
 BATCH_FILES, BATCH_BYTES = 256, 16 << 20  # files that are one job together
 BIG = 16 << 20  # bytes; larger files are hashed range by range, by several processes
 RANGE = 32 << 20  # bytes of a range; some 30 ms of a processor, so that pausing is felt at once
+CLOSED, OPEN = (
+    0.3,
+    10.0,
+)  # s without a change until a file is quiet that nothing has open for writing, or something has
+ASK_EVERY = 0.5  # s between two looks at whether something has it open
 
 
 class Batch(NamedTuple):
@@ -78,36 +83,55 @@ class Parts:
 class Quiet:
     """Which files are left alone since something still writes to them. Times: `now` of the loop, `wall` in seconds.
 
-    A file is quiet when nothing changed it for a while: by its own modification time, or, where that lies in the
-    future, by being found the same twice. Each time it changes again while it was being waited for or read, the while doubles.
+    A file is quiet when nothing changed it for a while, by its own modification time; where that lies in the future,
+    by being found the same for as long. The while is short when nothing has it open for writing, long when something
+    has, and `quiet` where nobody can tell. It doubles each time the file changed although it was taken for quiet.
     """
 
     def __init__(self, quiet: float = 2.0, longest: float = 300.0) -> None:
         self._quiet, self._longest = quiet, longest
-        self._waits: dict[int, tuple[int, int, float]] = {}  # by file: size, time, when it may be hashed
+        self._waits: dict[int, tuple[int, int, float, float]] = {}  # by file: size, time, since, next look
         self._restless: dict[int, int] = {}
+        self._written: dict[
+            int, tuple[float, bool | None]
+        ] = {}  # by file: when it was asked, what came of it
+
+    def doubtful(self, file: Pending, now: float, wall: float) -> bool:
+        """Whether it is of use to find out now if something has it open for writing: then `told`."""
+        asked = self._written.get(file.id)
+        young = CLOSED <= wall - file.mtime_ns / 1e9 < OPEN
+        return young and (asked is None or now >= asked[0] + ASK_EVERY)
+
+    def told(self, id: int, written: bool | None, now: float) -> None:
+        """Something has it open for writing, or nothing has; None: nobody can tell."""
+        self._written[id] = (now, written)
 
     def may(self, file: Pending, now: float, wall: float) -> bool:
         """Whether to hash it now; else `due` says when to ask again."""
+        since = now
         known = self._waits.get(file.id)
-        if known is not None and known[:2] != (file.size, file.mtime_ns):
-            self.changed(file.id)
-            known = None
-        wait = min(self._longest, self._quiet * 2 ** self._restless.get(file.id, 0))
+        if known is not None and known[:2] == (file.size, file.mtime_ns):
+            since = known[2]
+        asked, written = self._written.get(file.id, (0.0, None))
+        if now >= asked + ASK_EVERY:
+            written = None
+        still = self._quiet if written is None else min(self._quiet, CLOSED)
+        still = max(self._quiet, OPEN) if written else still
+        wait = min(self._longest, still * 2 ** self._restless.get(file.id, 0))
         age = wall - file.mtime_ns / 1e9
-        if age >= wait:
+        left = wait - (age if age >= 0 else now - since)
+        if left <= 0:
             self._waits.pop(file.id, None)
             return True
-        if known is None:
-            self._waits[file.id] = (file.size, file.mtime_ns, now + (wait - age if age >= 0 else wait))
-            return False
-        if now < known[2]:
-            return False
-        del self._waits[file.id]
-        return True
+        if 0 <= age < CLOSED:
+            left = min(left, CLOSED - age)
+        elif 0 <= age < OPEN:
+            left = min(left, ASK_EVERY)
+        self._waits[file.id] = (file.size, file.mtime_ns, since, now + left)
+        return False
 
     def changed(self, id: int) -> None:
-        """It changed while it was read, or waited for."""
+        """It changed while it was read."""
         if len(self._restless) >= 10_000:
             self._restless.clear()
         self._restless[id] = min(20, self._restless.get(id, 0) + 1)
@@ -118,7 +142,7 @@ class Quiet:
 
     def due(self) -> float | None:
         """When the next one may be quiet."""
-        return min((at for _, _, at in self._waits.values()), default=None)
+        return min((at for _, _, _, at in self._waits.values()), default=None)
 
     def waiting(self) -> int:
         return len(self._waits)
@@ -127,3 +151,5 @@ class Quiet:
         """Only these files still wait."""
         for id in self._waits.keys() - alive:
             del self._waits[id]
+        for id in self._written.keys() - alive:
+            del self._written[id]

@@ -27,11 +27,13 @@ from servent.share.folders import Parts
 from servent.share.hash_jobs import Batch, Quiet, Range, jobs
 from servent.share.hash_round import Done, Page, Place, Round
 from servent.share.metadata import Metadata, Said
+from servent.share.writers import are_written
 from servent.store import Store
 
 log = logging.getLogger(__name__)
 
 PAGE = 4096  # files looked up at once
+MOST_YOUNG = 512  # of them: it is found out who writes to them; the others wait until they are older
 LANES = 4  # processes that hash, at most; about 10 MB each
 LITTLE_FILES, LITTLE_BYTES = 64, 4 << 20  # less is hashed in the node, since starting a process takes longer
 REST_AFTER = 10.0  # s without work, then the processes end
@@ -159,6 +161,7 @@ class HashQueue:
             if not rows:
                 return
             after = rows[-1].id
+            await self._look_for_writers(place, rows)
             ready = self._ready(rows, round)
             if ready:
                 if not self._did:
@@ -169,6 +172,17 @@ class HashQueue:
     def _still(self, place: Place) -> Place | None:
         """The same folder, if it may be hashed still."""
         return next((one for one in self._places() if one.id == place.id), None)
+
+    async def _look_for_writers(self, place: Place, rows: list[Pending]) -> None:
+        """Which of those that changed a moment ago something has open for writing."""
+        now, wall = asyncio.get_running_loop().time(), self._wall()
+        young = [row for row in rows if self._quiet.doubtful(row, now, wall)][:MOST_YOUNG]
+        if young:
+            known = await self._store.read(lambda db: catalog.paths(db, {row.dir for row in young}, {}))
+            where = [(*known.get(row.dir, ()), row.name) for row in young]
+            written = await self._in_pool(are_written, place.root, where)
+            for row, one in zip(young, written, strict=True):
+                self._quiet.told(row.id, one, asyncio.get_running_loop().time())
 
     def _ready(self, rows: list[Pending], round: Round) -> list[Pending]:
         now, wall = asyncio.get_running_loop().time(), self._wall()

@@ -120,11 +120,15 @@ class Folder:
             case "scanning":
                 return f"looking through it, {count(self.found, 'file')} so far"
             case "paused":
-                return f"you paused it; {waiting} wait to be hashed" if self.sums.waiting else "you paused it"
+                wait = "waits" if self.sums.waiting == 1 else "wait"
+                return (
+                    f"you paused it; {waiting} {wait} to be hashed" if self.sums.waiting else "you paused it"
+                )
             case "hashing" if trouble and self.sums.waiting <= len(trouble):
                 return f"{count(len(trouble), 'file')} cannot be read: {trouble[0]}"
             case "hashing" if restless and self.sums.waiting <= restless:
-                return f"{waiting} wait until nothing writes to them"
+                one = self.sums.waiting == 1
+                return f"{waiting} {'waits' if one else 'wait'} until nothing writes to {'it' if one else 'them'}"
             case "hashing":
                 slow = "; slowly, since transfers come first" if slowed else ""
                 return f"hashing, {waiting} and {amount(self.sums.waiting_bytes)} left{slow}"
