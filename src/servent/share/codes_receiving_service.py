@@ -126,7 +126,7 @@ class Receiving(Side):
             if now.state in ENDED:
                 break
             far = f"{size_words(now.done_bytes)} of {size_words(view.size_bytes)}"
-            self._set("moving", f"{far} is here" + (f"; {now.reason}" if now.reason else ""))
+            self._set("moving", now.reason or f"{far} are here")
             await asyncio.sleep(LOOK_EVERY)
         view.path = now.path
         if now.state == "complete":
