@@ -217,9 +217,7 @@ def test_a_failed_transfer_says_why_and_what_next(servent: Any) -> None:
     assert ran.code == 1
     fact, advice = ran.err.splitlines()[-2:]
     assert fact == "error: nobody has it"
-    assert re.fullmatch(
-        r"Ask for a fresh link\. `servent resume [0-9a-f]{12}` goes on where it stopped\.", advice
-    )
+    assert re.fullmatch(r"Ask for a fresh link\. `servent resume [0-9a-f]{12}` tries again\.", advice)
 
 
 def test_an_empty_link_is_a_missing_link(folder: Path, servent: Any) -> None:

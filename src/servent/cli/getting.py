@@ -30,6 +30,8 @@ FIRST_POLLS, FIRST_POLL, LATER_POLL = (
     0.25,
 )  # the first 5 s are looked at closely: most small files end there
 
+SAID_AFTER = 5  # polls; what passes sooner is not worth a line that stays
+
 Priority = Literal["low", "normal", "high"]
 
 
@@ -165,11 +167,11 @@ def follow(
             advice="Nothing verified is lost: `servent up`, and it goes on by itself.",
         ) from gone
     if transfer.state != "complete":
+        advice, verbs = transfer.advice or "", {"failed": "tries again", "paused": "goes on where it stopped"}
+        if transfer.state in verbs:
+            advice += f" `servent resume {transfer.id[:12]}` {verbs[transfer.state]}."
         raise TransferFailed(
-            transfer.error or transfer.reason or f"the transfer is {transfer.state}",
-            advice=f"{transfer.advice or ''} `servent resume {transfer.id[:12]}` goes on where it stopped.".strip()
-            if transfer.state in ("failed", "paused")
-            else transfer.advice or "",
+            transfer.error or transfer.reason or f"the transfer is {transfer.state}", advice=advice.strip()
         )
     session.show(transfer, lambda: say(transfer.path or transfer.name))
 
@@ -200,7 +202,7 @@ def _wait(client: Client, transfer: schema.Transfer, limit: float | None) -> sch
             if transfer.eta_s is not None:
                 detail += f", {duration(transfer.eta_s)} left"
             progress.show(part, detail if moving else transfer.reason or transfer.state, name=transfer.name)
-            if transfer.reason and _gist(transfer.reason) != said and not moving:
+            if transfer.reason and polls >= SAID_AFTER and _gist(transfer.reason) != said and not moving:
                 said = _gist(transfer.reason)
                 progress.note(transfer.reason)
             time.sleep(FIRST_POLL if polls < FIRST_POLLS else LATER_POLL)
@@ -208,7 +210,11 @@ def _wait(client: Client, transfer: schema.Transfer, limit: float | None) -> sch
             transfer = client.transfer(transfer.id)
         if transfer.state == "complete":
             took = max(0.001, (transfer.finished or time.time()) - (transfer.started or time.time()))
-            progress.done(f"{size(transfer.size_bytes)} verified, {rate(transfer.size_bytes / took)}")
+            some, of = transfer.wanted_files, transfer.files
+            part_of = f"{some} of {of} files, " if some is not None and some < of else ""
+            progress.done(
+                f"{part_of}{size(transfer.size_bytes)} verified, {rate(transfer.size_bytes / took)}"
+            )
     return transfer
 
 
@@ -239,6 +245,8 @@ def choose(
         NotFound: none matches. TransferFailed: it ended before.
     """
     while transfer.state in ("connecting", "metadata") or not transfer.files:
+        if transfer.state == "paused":
+            break  # the node remembers the patterns
         if transfer.state in ("failed", "cancelled"):
             raise TransferFailed(
                 transfer.error or f"the transfer is {transfer.state}", advice=transfer.advice or ""
@@ -268,6 +276,8 @@ def files(session: Session, transfer: str, only: tuple[str, ...], every: bool) -
     elif every:
         client.choose_files(found.id, getting.FileChoice())
     known = all_files(client, found.id)
+    if only and not known and not session.json:
+        hint("What is in it is said when it goes on; then only what matches is fetched.")
     rows = [
         (
             str(file.index),

@@ -108,7 +108,8 @@ def _say_hit(session: Session, number: int, hit: share.Hit) -> None:
     if session.quiet:
         say(hit.content)
         return
-    where = ", ".join("here" if one.mine else one.name or one.peer[:8] for one in hit.sources)
+    others = [one.name or one.peer[:8] for one in hit.sources if not one.mine]
+    where = ", ".join(["here", *others] if hit.here else others)
     more = " ".join(filter(None, (_about(hit.tags), "(blocked)" if hit.blocked else "")))
     if not sys.stdout.isatty():
         say("\t".join((str(number), hit.content, str(hit.size_bytes), hit.name, where, more)))
