@@ -298,7 +298,13 @@ class FakeShare:
         if found is None:
             raise NotFound(f"{NAMES[whom]} shares nothing at {query.path[:100]!r} with you")
         mine = self._trees[str(ME)].by_content
-        entries = [replace(entry, here=entry.content in mine) for entry in found[0]]
+        blocks = {block.content for block in self._blocks.values() if block.content}
+        entries = [
+            replace(
+                entry, here=entry.content in mine, blocked="you blocked it" if entry.content in blocks else ""
+            )
+            for entry in found[0]
+        ]
         path = query.path.strip("/")
         files, size = self._trees[whom].sums[path]
         return share.Listing(

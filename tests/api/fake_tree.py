@@ -207,7 +207,7 @@ class FakeFile:
 
 
 def _wav(size: int) -> bytes:
-    body = max(0, size - 44)
+    body = min(max(0, size - 44), 0xFFFFFFFF - 36)  # the header can say no more
     return struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", body + 36, b"WAVE", b"fmt ", 16, 1, 1, 8000, 8000, 1, 8, b"data", body)  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servent.blobs import info, tree
-from servent.blobs.canonical import canon, canonical, canonical_info, is_canonical
+from servent.blobs.canonical import canon, canonical, canonical_info, content_of, is_canonical
 from servent.errors import BadMessage
 
 SIZES = st.integers(1, info.MAX_SIZE) | st.integers(1, 1 << 24)
@@ -43,6 +43,20 @@ def test_the_layer_is_taken_when_it_belongs_and_refused_when_it_does_not() -> No
 def test_what_no_content_can_be(root: bytes, size: int) -> None:
     with pytest.raises(ValueError, match="no content"):
         canon(root, size)
+
+
+@given(
+    root=st.binary(min_size=32, max_size=32), size=SIZES, at=st.integers(0, 400), other=st.integers(0, 255)
+)
+def test_the_content_is_read_from_its_own_info_and_from_no_other(
+    root: bytes, size: int, at: int, other: int
+) -> None:
+    made = canonical_info(root, size)
+    assert content_of(made) == root.hex()
+    changed = bytearray(made)
+    changed[at % len(made)] = other
+    assert content_of(bytes(changed)) in ("", root.hex())  # a digit of the size may be another
+    assert content_of(made + b"e") == content_of(made[:-1]) == content_of(b"") == content_of(None) == ""
 
 
 def test_a_file_that_merely_looks_like_it_is_not() -> None:

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from servent.api.adapter_search import SearchPart
+from servent.api.schema_share import BrowseQuery
 from servent.blobs.hashing import collect
 from servent.codec import write_frame
 from servent.errors import NotFound, UsageError
@@ -16,6 +18,7 @@ from servent.share.safety import MOST_FROM_ONE, Block, Filters, Report, Safety, 
 from servent.testing.loop import run
 from servent.testing.nodes import gather_in_network, nodes
 from servent.testing.simnet import SimNet
+from tests.share.finding import met, shares
 
 ROOT = bytes(range(32))
 
@@ -204,3 +207,28 @@ def hash_of(path: Path) -> bytes:
     (file,) = collect(path).collection.files
     assert file.root is not None
     return file.root
+
+
+def test_browsing_tells_why_something_is_hidden_elsewhere(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with nodes(2, tmp_path / "nodes", SimNet(3)) as (ann, bob):
+            await gather_in_network([ann, bob])
+            await met([ann, bob])
+            await shares(
+                bob, tmp_path / "bob", {"casino night.txt": b"1", "hello.txt": b"22", "sub/x.exe": b"3"}
+            )
+            part = SearchPart(ann)
+            await ann.share.safety.set_filters(Filters(words=("casino",), exts=("exe",)))
+            top = await part.browse(str(bob.peer), BrowseQuery(path="bob"))
+            said = {entry.name: entry.blocked for entry in top.entries}
+            assert "casino" in said["casino night.txt"] and said["hello.txt"] == said["sub"] == ""
+            hello = next(entry for entry in top.entries if entry.name == "hello.txt")
+            await ann.share.safety.block_content(bytes.fromhex(hello.content), note="not what it says")
+            top = await part.browse(str(bob.peer), BrowseQuery(path="bob"))
+            assert {entry.name: entry.blocked for entry in top.entries}["hello.txt"] == (
+                "you blocked it: not what it says"
+            )
+            mine = await SearchPart(bob).browse("me", BrowseQuery(path="bob"))
+            assert not any(entry.blocked for entry in mine.entries)
+
+    run(main())

@@ -173,6 +173,7 @@ def transfer_of(view: TransferView) -> schema.Transfer:
         in_order=view.in_order,
         wanted_files=view.wanted_files,
         preview=view.preview,
+        content=view.content,
     )
 
 

@@ -74,7 +74,7 @@ class QueuePart:
             polite=polite.polite,
             target_ms=polite.target_ms,
             on_complete=queue.on_complete,
-            now=node.blobs.queue_words,
+            now=_now(node),
             alternative=queue.alternative,
             alternative_up_bytes_per_s=_whole(queue.alternative_up),
             alternative_down_bytes_per_s=_whole(queue.alternative_down),
@@ -140,6 +140,23 @@ def _entry(entry: Entry) -> getting.HistoryEntry:
         finished=entry.finished,
         error=entry.error,
     )
+
+
+def _now(node: Node) -> str:
+    """What holds: the limits, and whether background transfers give way to something at this moment."""
+    words, polite = node.blobs.queue_words, node.blobs.polite.view()
+    if not node.config.blobs.polite:
+        return words
+    if polite.realtime:
+        return f"{words}; something real-time uses the line, and transfers in the background give way"
+    held = [
+        f"{way} {view.rate / 1000:.0f} kB/s"
+        for way, view in (("up", polite.up), ("down", polite.down))
+        if polite.active and view.queue is not None and view.queue > node.config.blobs.target_ms / 1000
+    ]
+    if held:
+        return f"{words}; something else uses the line, transfers in the background hold back to {', '.join(held)}"
+    return words
 
 
 def _clock(minute: int) -> str:

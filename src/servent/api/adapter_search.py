@@ -42,12 +42,20 @@ class SearchPart:
             peer=str(whom),
             name=node.name if mine else node.share.finding.name(whom),
             path=query.path,
-            entries=[_entry(row, row.content in here) for row in page.rows],
+            entries=[
+                _entry(row, row.content in here, "" if mine else self._hidden(row)) for row in page.rows
+            ],
             offset=query.offset,
             total=page.total,
             files=page.files,
             size_bytes=page.size,
             partial=page.partial,
+        )
+
+    def _hidden(self, row: wire.Row) -> str:
+        """Why the search does not show a file of somebody."""
+        return (
+            "" if row.folder else self._node.share.safety.hides(row.content, row.name, _kind(row), row.size)
         )
 
     async def recommendations(self, page: share.Page) -> list[share.Recommendation]:
@@ -111,18 +119,23 @@ def _event(event: search_service.Event) -> share.SearchEvent:
             )
 
 
-def _entry(row: wire.Row, here: bool) -> share.Entry:
+def _kind(row: wire.Row) -> share.Kind:
+    return KINDS[row.kind] if row.kind < len(KINDS) else "other"
+
+
+def _entry(row: wire.Row, here: bool, blocked: str) -> share.Entry:
     return share.Entry(
         name=shown(row.name),
         folder=row.folder,
         size_bytes=row.size,
         files=row.files,
         content=row.content.hex(),
-        kind=KINDS[row.kind] if row.kind < len(KINDS) else "other",
+        kind=_kind(row),
         tags={
             shown(name, 32): shown(tag, 300) if isinstance(tag, str) else tag
             for name, tag in row.tags.items()
         },
         modified=row.modified or None,
         here=here and bool(row.content),
+        blocked=shown(blocked, 300),
     )

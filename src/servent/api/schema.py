@@ -336,6 +336,7 @@ class Transfer(Struct, frozen=True, kw_only=True):
 
     `checking`: share of a check of what is on disk that is done, None while there is none. `place`: in the queue
     of downloads that wait for their turn, 0 is next. `wanted_files`: how many of `files`, None for all.
+    `content`: the name of the content it fetches, "" when it is a collection.
     """
 
     id: str
@@ -364,6 +365,7 @@ class Transfer(Struct, frozen=True, kw_only=True):
     in_order: bool = False
     wanted_files: int | None = None
     preview: bool = False
+    content: str = ""
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -168,7 +168,10 @@ class BrowseQuery(Page, frozen=True, kw_only=True):
 
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """A row of a listing. For a folder `files` and `size_bytes` count everything below. `here`: we have it."""
+    """A row of a listing. For a folder `files` and `size_bytes` count everything below. `here`: we have it.
+
+    `blocked`: why search and recommendations do not show it, as a sentence; "" when nothing speaks against it.
+    """
 
     name: str
     folder: bool = False
@@ -179,6 +182,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     tags: dict[str, Tag] = {}
     modified: float | None = None
     here: bool = False
+    blocked: str = ""
 
 
 class Listing(Struct, frozen=True, kw_only=True):

@@ -6,10 +6,14 @@ It is a BEP 52 info dictionary of a single file whose name is its pieces root in
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 
 from servent.blobs.info import MAX_SIZE, Collection, parse, piece_length_for
 from servent.blobs.tree import HASH, has_layer
+
+MOST_INFO = 300  # bytes of a canonical info dictionary, at the largest size
+_CANONICAL = re.compile(rb"d9:file treed64:([0-9a-f]{64})d0:d6:lengthi([1-9][0-9]{0,18})e.*", re.DOTALL)
 
 
 def canonical_info(root: bytes, size: int) -> bytes:
@@ -55,3 +59,15 @@ def is_canonical(collection: Collection) -> bool:
         return False
     file = collection.files[0]
     return file.root is not None and collection.info == canonical_info(file.root, file.size)
+
+
+def content_of(info: bytes | None) -> str:
+    """The root in hex of the content that this info dictionary is the canonical one of; "" when it is of none."""
+    found = _CANONICAL.fullmatch(info) if info is not None and len(info) < MOST_INFO else None
+    if found is None:
+        return ""
+    root = bytes.fromhex(found[1].decode())
+    try:
+        return root.hex() if info == canonical_info(root, int(found[2])) else ""
+    except ValueError:  # no size a file can have
+        return ""

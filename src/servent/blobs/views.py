@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from servent.blobs.canonical import content_of
 from servent.blobs.lanes_pace import Rates
 from servent.blobs.rows import Priority, Row, State
 from servent.errors import UsageError
@@ -105,7 +106,10 @@ class SourceView:
 
 @dataclass(frozen=True, slots=True)
 class TransferView:
-    """One transfer. `reason` is a sentence whenever nothing moves; `checking` the share of a check that is done."""
+    """One transfer. `reason` is a sentence whenever nothing moves; `checking` the share of a check that is done.
+
+    `content`: the pieces root in hex of the content it fetches; "" for a collection.
+    """
 
     id: str
     direction: Literal["down", "up"]
@@ -132,6 +136,7 @@ class TransferView:
     in_order: bool = False
     wanted_files: int | None = None
     preview: bool = False
+    content: str = ""
 
 
 class _Source(Protocol):
@@ -244,6 +249,7 @@ def download_view(
         row.in_order,
         len(row.wanted) if row.wanted is not None else None,
         row.preview,
+        content_of(row.info),
     )
 
 

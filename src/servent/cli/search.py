@@ -235,7 +235,7 @@ def _draw(listing: share.Listing) -> None:
                 entry.name + ("/" if entry.folder else ""),
                 size(entry.size_bytes),
                 str(entry.files) if entry.folder else "",
-                ", ".join(filter(None, ("here" if entry.here else "", _about(entry.tags)))),
+                ", ".join(filter(None, ("here" if entry.here else "", entry.blocked, _about(entry.tags)))),
             )
             for number, entry in enumerate(listing.entries, 1)
         ],

@@ -246,7 +246,8 @@ class Browse extends HTMLElement {
       attribute(row, "aria-label", null);
       attribute(row, "data-folder", entry.folder);
       write(parts.name, clean(entry.name));
-      write(parts.why, entry.folder ? "" : tagLine(entry.tags));
+      attribute(row, "data-blocked", Boolean(entry.blocked));
+      write(parts.why, entry.blocked ? `Hidden elsewhere: ${clean(entry.blocked)}` : entry.folder ? "" : tagLine(entry.tags));
       write(parts.size, entry.folder && !entry.files ? "" : bytes(entry.size_bytes));
       write(parts.files, entry.folder ? count(entry.files, "file") : "");
       write(parts.changed, date(entry.modified));

@@ -18,12 +18,25 @@ function remember(content, transfer) {
   sessionStorage.setItem(KEPT, JSON.stringify([...got]));
 }
 
-// What this page knows of a content it asked for: null, "asking", or the transfer as it is now.
+// content -> the transfer that fetches it, whoever began it: another tab, the command line, a wish.
+let fetching = new Map();
+live.watch(["transfers"], () => {
+  fetching = new Map();
+  for (const transfer of live.transfers.values()) {
+    if (!transfer.content || transfer.preview || transfer.state === "cancelled" || transfer.direction === "up") continue;
+    if (transfer.state !== "failed" || !fetching.has(transfer.content)) fetching.set(transfer.content, transfer.id);
+  }
+}, 500);
+
+// What is known of a content: null, "asking", or the transfer that fetches it as it is now.
 export function progressOf(content) {
   if (!content) return null;
   if (asking.has(content)) return "asking";
-  const transfer = live.transfers.get(got.get(content));
-  return transfer && transfer.state !== "cancelled" ? transfer : null;
+  for (const id of [got.get(content), fetching.get(content)]) {
+    const transfer = live.transfers.get(id);
+    if (transfer && transfer.state !== "cancelled") return transfer;
+  }
+  return null;
 }
 
 // What of a hit is needed to get it.
