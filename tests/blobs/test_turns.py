@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from servent.blobs.turns import LEAST_RUN, LOOK, LOOKERS, PLACES, QUIET, Start, Stop, Turns
+from servent.blobs.waiting import reason
 
 
 def started(effects: list[Start | Stop]) -> list[str]:
@@ -106,6 +107,16 @@ def test_fewer_at_once_stops_the_last_ones() -> None:
     turns.tick(0.0)
     turns.most_active = 1
     assert sorted(stopped(turns.tick(LEAST_RUN))) == ["t1", "t2", "t3"]
+
+
+def test_nobody_is_told_to_wait_while_a_place_is_free() -> None:
+    turns = queue(3)
+    assert [reason(turns.place(f"t{number}"), turns, 0.0, ()) for number in range(2)] == ["starting"] * 2
+    assert "it is next" not in (words := reason(turns.place("t2"), turns, 0.0, ())) and "2 before it" in words
+    turns = queue(LOOKERS + 1, LOOKERS)
+    turns.tick(0.0)
+    assert turns.looking(0.0) == 0 and turns.looking(QUIET) == LOOKERS
+    assert f"{LOOKERS} downloads are looking for peers" in reason(0, turns, QUIET, ())
 
 
 def test_moving_to_a_place() -> None:

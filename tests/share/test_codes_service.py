@@ -385,6 +385,33 @@ def test_a_receiver_that_starts_again_goes_on_where_it_was(tmp_path: Path) -> No
     run(main())
 
 
+def test_a_sender_that_starts_again_is_told_that_its_code_is_lost(tmp_path: Path) -> None:
+    async def main() -> None:
+        net = SimNet()
+
+        async def opened(identity: Identity, *, relays: Any = (), **_: Any) -> Endpoint:
+            return net.endpoint(identity, nat="home", relays=relays)
+
+        path = content(tmp_path / "ann", 1000)
+        config = quiet_config("ann", tmp_path / "ann")
+        config.net.relays, config.blobs.bulk = [RELAY], False
+        async with Node(tmp_path / "ann", config, open_endpoint=opened) as ann:
+            sent, cancelled = ann.share.codes.send(path), ann.share.codes.send(path)
+            await asyncio.sleep(10.0)
+            await ann.share.codes.cancel(cancelled.id)
+            await asyncio.sleep(1.0)
+        await asyncio.sleep(5.0)
+        async with Node(tmp_path / "ann", config, open_endpoint=opened) as ann:
+            (lost,) = ann.share.codes.views()
+            assert (lost.id, lost.state, lost.name) == (sent.id, "failed", "gift.bin")
+            assert "make a new one" in lost.reason and not lost.code
+            assert sent.code not in str(lost)
+        async with Node(tmp_path / "ann", config, open_endpoint=opened) as ann:
+            assert ann.share.codes.views() == []
+
+    run(main())
+
+
 def _at(place: Any) -> Any:
     from servent.net.links import PeerAddress
 

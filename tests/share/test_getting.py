@@ -233,6 +233,45 @@ def test_patterns_choose_before_the_first_byte_and_what_is_blocked_is_left_out(t
     asyncio.run(main())
 
 
+def test_files_are_chosen_by_name_before_it_is_begun(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with nodes(2, tmp_path / "nodes") as (ann, bob):
+            await gather_in_network([ann, bob])
+            shared = await ann.blobs.add(folder_of(tmp_path / "album", ALBUM))
+            assert shared.infohash is not None
+            view = await bob.blobs.fetch(Magnet(shared.infohash), tmp_path / "got", How(paused=True))
+            part = GettingPart(bob)
+            assert await part.choose_files(view.id, getting.FileChoice(files=["*.wav"])) == []
+            assert await part.choose_files(view.id, getting.FileChoice(files=["disc 1/*"])) == []
+            await bob.blobs.resume(view.id)
+            done = await ended(bob, view.id)
+            assert (done.state, done.wanted_files) == ("complete", 4)
+            assert set(content(Path(done.path or ""))) == {
+                name for name in ALBUM if name.startswith("disc 1")
+            }
+
+    asyncio.run(main())
+
+
+def test_each_copy_is_read_where_it_lies(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with nodes(2, tmp_path / "nodes") as (ann, bob):
+            await gather_in_network([ann, bob])
+            shared = await ann.blobs.add(folder_of(tmp_path / "album", ALBUM))
+            assert shared.infohash is not None
+            first, second = [
+                await ended(bob, (await bob.blobs.fetch(Magnet(shared.infohash), tmp_path / folder)).id)
+                for folder in ("one", "two")
+            ]
+            track = Path(second.path or "") / "disc 1" / "01 track.flac"
+            track.write_bytes(b"x" + track.read_bytes()[1:])
+            await bob.blobs.verify(first.id)
+            with pytest.raises(UsageError, match="changed since it was fetched"):
+                await bob.blobs.verify(second.id)
+
+    asyncio.run(main())
+
+
 def test_complete_downloads_are_read_again_wherever_they_are_and_moved_into_folders_that_are_made(
     tmp_path: Path,
 ) -> None:

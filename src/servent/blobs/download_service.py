@@ -114,6 +114,7 @@ class Download:
         False when those files are gone or have changed: then `run`. Raises DiskTrouble about the place it goes to.
         """
         collection = holding.collection
+        self.row.info = collection.info
         self.goal.describe(collection)
         self.row.set("active", "copying what is on this machine already")
 

@@ -351,6 +351,13 @@ class Blobs:
         """Which files of a download to fetch. Raises as `Transfers.choose`."""
         await self._transfers.choose(id, wanted)
 
+    async def choose_later(self, id: str, patterns: Sequence[str]) -> None:
+        """Files by name, while nobody has said yet what is there. Raises NotFound."""
+        row = self._transfers.row(id)
+        row.wanted, row.patterns = None, list(patterns)
+        await self._transfers.save([id])
+        self._transfers.say()
+
     def download_of(self, id: str) -> tuple[Row, Download | None]:
         """For who reads a download while it comes: its row, and its run while it runs. Raises NotFound."""
         return self._transfers.download_of(id)

@@ -303,7 +303,8 @@ class Transfers:
         """Read everything that is there again and fetch afresh what is wrong. Raises NotFound."""
         row = self.row(id)
         if row.state == "complete":
-            if self._shares.path(row.infohash) is None:  # fetched for us alone, or shared no longer
+            shared = self._shares.path(row.infohash)  # None: fetched for us alone, or shared no longer
+            if shared is None or row.path is None or shared != Path(row.path):
                 await asyncio.to_thread(check_files, row)
             else:
                 await self._shares.verify(row.infohash)

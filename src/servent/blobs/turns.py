@@ -92,6 +92,10 @@ class Turns:
         """How many use up a place now."""
         return sum(self._counts(one, now) for one in self._running.values())
 
+    def looking(self, now: float) -> int:
+        """How many run and use up no place, since nobody sends them anything."""
+        return sum(not one.at_once and not self._counts(one, now) for one in self._running.values())
+
     def running(self, id: str) -> bool:
         return id in self._running
 

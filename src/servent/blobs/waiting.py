@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from servent.blobs.slots import about
-from servent.blobs.turns import PLACES, Turns
+from servent.blobs.turns import LOOKERS, PLACES, Turns
 
 
 def reason(place: int | None, turns: Turns, now: float, etas: Sequence[float]) -> str:
@@ -15,6 +15,11 @@ def reason(place: int | None, turns: Turns, now: float, etas: Sequence[float]) -
         etas: seconds until the running ones are complete, soonest first, of those that can tell.
     """
     active = turns.active(now)
+    if place is not None and active + place < turns.most_active:
+        looking = turns.looking(now)
+        if looking < LOOKERS:
+            return "starting"
+        return f"waits for its turn: {looking} downloads are looking for peers, and no more do at once"
     run = "1 download runs" if active == 1 else f"{active} downloads run"
     words = f"waits for its turn: {run}, you allow {turns.most_active}"
     if place is None:

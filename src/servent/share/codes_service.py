@@ -62,11 +62,13 @@ class Codes:
             self._told,
         )
         self._views: dict[str, HandOver] = {}
+        self._turned = asyncio.Event()
         self._running: dict[str, tuple[Side, asyncio.Task[None]]] = {}
         self._passes: dict[str, Pass] = {}
         self._callbacks: list[Callable[[], None]] = []
         self._tasks: asyncio.TaskGroup | None = None
         self._early: list[Side] = []
+        self._waiting: set[str] = set()  # codes of ours that are remembered as good
         self._closed = False
         store.migrate(handover.ROOM, handover.STEPS)
 
@@ -78,6 +80,10 @@ class Codes:
                 self._around.trust.admit(f"pass {one.id}", one.peer, ())
             except UsageError as full:
                 log.warning("a transfer by code cannot go on: %s", full)
+        for view in await self._around.store.read(handover.lost):
+            if view.expires is not None and view.expires > self._around.wall():
+                self._views[view.id] = view
+            await self._around.store.write(handover.over(view.id))
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -87,6 +93,7 @@ class Codes:
                 for side in self._early:
                     self._run(tasks, side)
                 self._early.clear()
+                tasks.create_task(self._remember(), name="remember codes")
                 while True:
                     await self._tidy()
                     await asyncio.sleep(TIDY_EVERY)
@@ -96,6 +103,8 @@ class Codes:
     async def close(self) -> None:
         """End what is under way, in good order."""
         self._closed = True
+        for side, _ in self._running.values():  # `open` tells of them after the next start
+            self._waiting.discard(side.view.id)
         ending = [task for _, task in self._running.values()]
         for task in ending:
             task.cancel()
@@ -107,8 +116,22 @@ class Codes:
         self._callbacks.append(callback)
 
     def _told(self) -> None:
+        self._turned.set()
         for callback in self._callbacks:
             callback()
+
+    async def _remember(self) -> None:
+        """Which codes are good, so that it can be said that a restart ended them."""
+        while True:
+            await self._turned.wait()
+            self._turned.clear()
+            good = {view.id: view for view in self._views.values() if view.sending and not view.ended}
+            for id in self._waiting - good.keys():
+                self._waiting.discard(id)
+                await self._around.store.write(handover.over(id))
+            for id in good.keys() - self._waiting:
+                self._waiting.add(id)
+                await self._around.store.write(handover.waiting(good[id]))
 
     # -- hand-overs
 

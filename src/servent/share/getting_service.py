@@ -141,7 +141,14 @@ class Getting:
     # -- files of a transfer
 
     async def files(self, transfer: str, offset: int, limit: int) -> list[FileView]:
-        """Files `offset` to `offset + limit` of a transfer. Raises NotFound, WorldError."""
+        """Files `offset` to `offset + limit` of a transfer; none while it is paused and nobody said what is in it.
+
+        Raises:
+            NotFound: no such transfer. WorldError: nobody says what is in it.
+        """
+        row, _ = self._blobs.download_of(transfer)
+        if row.info is None and row.state == "paused":
+            return []
         known = await self._readings.describe(transfer)
         row, download = self._blobs.download_of(transfer)
         collection, paths = known
@@ -173,6 +180,10 @@ class Getting:
         Raises:
             NotFound, UsageError, WorldError: no such transfer or files; they are blocked; nobody said what there is.
         """
+        row, _ = self._blobs.download_of(transfer)
+        if row.info is None and row.state == "paused" and wanted is None:
+            await self._blobs.choose_later(transfer, patterns)
+            return
         collection, _ = await self._readings.describe(transfer)
         if wanted is None or all(index < len(collection.files) for index in wanted):
             wanted = choice(collection, wanted, patterns, self._content.blocked)

@@ -16,6 +16,11 @@ STEPS = (
     """
     CREATE TABLE code_passes (id TEXT PRIMARY KEY, peer BLOB NOT NULL, transfer TEXT NOT NULL, expires REAL NOT NULL);
     """,
+    """
+    CREATE TABLE codes_waiting (
+        id TEXT PRIMARY KEY, path TEXT NOT NULL, name TEXT NOT NULL, started REAL NOT NULL, expires REAL NOT NULL
+    );
+    """,
 )
 
 
@@ -73,6 +78,29 @@ def save(one: Pass) -> Callable[[Any], None]:
 def drop(id: str) -> Callable[[Any], None]:
     """A job for the store."""
     return lambda db: db.execute("DELETE FROM code_passes WHERE id = ?", (id,))
+
+
+def waiting(view: HandOver) -> Callable[[Any], None]:
+    """A job for the store: remember that a code of ours is good, never the code itself."""
+    row = (view.id, view.path, view.name, view.started, view.expires)
+    return lambda db: db.execute("REPLACE INTO codes_waiting VALUES (?, ?, ?, ?, ?)", row)
+
+
+def over(id: str) -> Callable[[Any], None]:
+    """A job for the store: it is over, and its end was shown."""
+    return lambda db: db.execute("DELETE FROM codes_waiting WHERE id = ?", (id,))
+
+
+def lost(db: Any) -> list[HandOver]:
+    """A job for the store: those that were good when the node stopped, oldest first."""
+    rows = db.execute(
+        "SELECT id, path, name, started, expires FROM codes_waiting ORDER BY started"
+    ).fetchall()
+    why = "the node was started anew, so nobody waits under that code any more; make a new one"
+    return [
+        HandOver(id, True, started, "", "failed", why, name, expires=expires, path=path)
+        for id, path, name, started, expires in rows
+    ]
 
 
 def size_words(size: int) -> str:

@@ -62,6 +62,7 @@ class Share:
         )  # fmt: skip
         self.library_store = library
         self._main: asyncio.Task[None] | None = None
+        self._closed = False
         library.migrate(rows.ROOM, rows.STEPS)
         library.migrate(index.ROOM, index.STEPS)
         library.migrate(shelves.ROOM, shelves.STEPS)
@@ -131,6 +132,8 @@ class Share:
 
     async def run(self) -> None:
         """Until cancelled or closed."""
+        if self._closed:  # before it began
+            return
         async with asyncio.TaskGroup() as tasks:
             self._main = tasks.create_task(self._run(), name="share")
 
@@ -151,6 +154,7 @@ class Share:
 
     async def close(self) -> None:
         """Stop every part; the files of others stay with `blobs`."""
+        self._closed = True
         self.finding.close()
         await self.feeds.close()
         await self.codes.close()
