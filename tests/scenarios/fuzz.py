@@ -78,6 +78,7 @@ class Victim:
         self.client: Client
 
     async def start(self) -> None:
+        self._errors = await asyncio.to_thread(open, self.folder.with_name("victim.err"), "wb")
         more = (
             "--no-web",
             "--api-port",
@@ -94,7 +95,8 @@ class Victim:
             cwd=ROOT,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
+            stderr=self._errors,
+            env={**os.environ, "PYTHONFAULTHANDLER": "1"},
         )
         assert self.process.stdout is not None
         async with asyncio.timeout(30):
@@ -107,6 +109,7 @@ class Victim:
         return {one.laddr.port for one in found if one.status == psutil.CONN_LISTEN} - known
 
     async def stop(self) -> int:
+        self._errors.close()
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -203,7 +206,11 @@ async def weigh(pid: int, out: Figures) -> None:
     began = clock()
     while True:
         await asyncio.sleep(0.25)
-        rss, share = process.memory_info().rss, (clock() - began) / out.seconds
+        try:
+            rss, share = process.memory_info().rss, (clock() - began) / out.seconds
+        except psutil.NoSuchProcess:
+            out.failed.append(f"the node ended after {clock() - began:.0f} s")
+            return
         if share <= 1 / 3:
             out.memory_third = max(out.memory_third, rss)
         elif share >= 2 / 3:
@@ -213,9 +220,11 @@ async def weigh(pid: int, out: Figures) -> None:
 
 
 def read_log(folder: Path, out: Figures) -> None:
+    died = folder.with_name("victim.err").read_text("utf-8", "replace")
+    out.bugs = [died[at : at + 3000]] if (at := died.find("Fatal Python error")) >= 0 else []
     lines = (folder / "node.log").read_text("utf-8", "replace").splitlines()
     out.log_lines = len(lines)
-    out.bugs = [line[:300] for line in lines if "ERROR" in line or "Traceback" in line or "a bug" in line][
+    out.bugs += [line[:300] for line in lines if "ERROR" in line or "Traceback" in line or "a bug" in line][
         :10
     ]
 
