@@ -92,7 +92,10 @@ class Sharing:
 
     def _two_sources(self, hit: share.Hit) -> tuple[None, str]:
         peers = [source.peer for source in hit.sources]
-        wish = getting.NewGet(content=hit.content, size_bytes=hit.size_bytes, name=hit.name, peers=peers)
+        to = str(self.dan.files / "song")
+        wish = getting.NewGet(
+            content=hit.content, size_bytes=hit.size_bytes, name=hit.name, peers=peers, to=to
+        )
         began = time.monotonic()
         made = self.dan.client.get(wish)
         wait_for("the song is there", lambda: transfer(self.dan, made.id).state == "complete", every=0.03)
@@ -110,7 +113,7 @@ class Sharing:
         listing = self.dan.client.browse(bob, share.BrowseQuery(path=f"Music/{album.ALBUM}"))
         if [entry.name for entry in listing.entries] != [song.name for song in self.songs]:
             raise Failed("bob's folder looks different from here")
-        made = self.dan.client.get(getting.NewGet(peer=bob, path="Music"))
+        made = self.dan.client.get(getting.NewGet(peer=bob, path="Music", to=str(self.dan.files)))
         wait_for("the folder is there", lambda: transfer(self.dan, made.id).state == "complete", every=0.03)
         root = Path(transfer(self.dan, made.id).path or "")
         for song in self.songs:

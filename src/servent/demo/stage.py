@@ -56,7 +56,7 @@ class Actor:
         """Start the process; `wait_ready` tells when it is usable."""
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
-                self.command("up", "--name", self.name, *self._options),
+                self.command("up", "--name", self.name, "--download-dir", str(self.files), *self._options),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
