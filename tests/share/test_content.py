@@ -95,6 +95,33 @@ async def assembled(fetcher: Node, giver: Node, message: content_wire.Assemble) 
     return answer.pieces, took
 
 
+def test_a_link_to_a_content_carries_its_name(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with nodes(3, tmp_path / "nodes", SimNet()) as (ann, bob, cat):
+            await gather_in_network([ann, bob, cat])
+            data = some_bytes(50_000)
+            (tmp_path / "films").mkdir()
+            (tmp_path / "films" / "VID_1.mkv").write_bytes(data)
+            await stock(ann, 1, tmp_path / "films")
+            let_see(ann, {cat.peer: {1}})
+            root, _ = root_and_layer(data)
+            begun = await cat.share.getting.content(
+                root, len(data), "my film.mkv", [ann.peer], tmp_path / "cat"
+            )
+            got = await ended(cat, begun.id)
+            again = await ended(bob, (await bob.blobs.fetch(got.link, tmp_path / "bob")).id)
+            assert (again.name, again.path) == ("my film.mkv", str(tmp_path / "bob" / "my film.mkv"))
+            bare = await ended(
+                bob, (await bob.blobs.fetch(Magnet(canon(root, len(data))), tmp_path / "x")).id
+            )
+            assert bare.path == str(tmp_path / "x" / root.hex())
+            evil = Magnet(canon(root, len(data)), "../../.ssh/keys")
+            safe = await ended(bob, (await bob.blobs.fetch(evil, tmp_path / "y")).id)
+            assert Path(safe.path or "").parent == tmp_path / "y"
+
+    run(main())
+
+
 def test_who_may_not_see_a_folder_gets_nothing_of_it_by_any_hash(tmp_path: Path) -> None:
     """By content, as a folder, as parts; and cannot tell "not there" from "not for you"."""
 

@@ -18,6 +18,7 @@ from servent.api.adapter_files import Files
 from servent.api.adapter_share import SharingFace
 from servent.api.daemon_options import Options
 from servent.api.face import Face
+from servent.api.who import meant
 from servent.errors import NotFound, Refused, UsageError
 from servent.identity import PeerId
 from servent.net.reach import ReachView
@@ -273,18 +274,12 @@ class NodeFace(Files, SharingFace):
 
     def _resolve(self, text: str, *, by_their_name: bool = False) -> PeerId:
         """Whom `text` means. What peers call themselves counts only where a mix-up does no harm."""
-        view = self._node.peers.view()
         try:
-            return self._node.trust.resolve(text, [peer.id for peer in view])
-        except NotFound:
-            found = [peer.id for peer in view if peer.name == text]
+            return meant(self._node, text)
+        except UsageError:
+            found = [peer.id for peer in self._node.peers.view() if peer.name == text]
             if by_their_name and len(found) == 1:
                 return found[0]
-            if found:
-                raise UsageError(
-                    f"{text!r} is only what they call themselves",
-                    advice=f"Anyone can. Use the id: {', '.join(str(peer) for peer in found[:3])}",
-                ) from None
             raise
 
     async def ping(self, peer: str, count: int) -> schema.PingResult:

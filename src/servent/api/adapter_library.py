@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from servent.api import schema_share as share
+from servent.api.who import meant
 from servent.errors import NotFound
 from servent.identity import PeerId
 from servent.node import Node
@@ -71,9 +72,7 @@ class LibraryPart:
         return _folder(await self._node.share.library.rescan(_number(folder)))
 
     def _peers(self, texts: Iterable[str]) -> list[PeerId]:
-        """Whom the texts mean. What peers call themselves does not count: anyone could take a name."""
-        view = [peer.id for peer in self._node.peers.view()]
-        return [self._node.trust.resolve(text, view) for text in texts]
+        return [meant(self._node, text) for text in texts]
 
 
 def _number(folder: str) -> int:

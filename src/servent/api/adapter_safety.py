@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from servent.api import schema_share as share
-from servent.errors import NotFound, UsageError
+from servent.api.who import meant
+from servent.errors import UsageError
 from servent.identity import PeerId
 from servent.node import Node
 from servent.share import safety
@@ -70,15 +71,7 @@ class SafetyPart:
         return self.filters()
 
     def _resolve(self, text: str) -> PeerId:
-        view = self._node.peers.view()
-        try:
-            return self._node.trust.resolve(text, [peer.id for peer in view])
-        except NotFound:
-            if any(peer.name == text for peer in view):
-                raise UsageError(
-                    f"{text!r} is only what they call themselves", advice="Anyone can. Use the id."
-                ) from None
-            raise
+        return meant(self._node, text)
 
     def _name(self, peer: PeerId) -> str:
         view = next((one for one in self._node.peers.view() if one.id == peer), None)

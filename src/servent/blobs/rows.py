@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from servent.blobs import history
+from servent.blobs.canonical import is_canonical
 from servent.blobs.info import Collection
 from servent.identity import PeerId
 
@@ -143,7 +144,9 @@ class Row:
         self.state, self.reason, self.error, self.advice = state, reason, error, advice
 
     def describe(self, collection: Collection) -> None:
-        """What the collection says of itself."""
+        """What the collection says of itself; the name of a content is what its link says, if that says any."""
+        if not self.called and self.name != self.infohash.hex()[:16] and is_canonical(collection):
+            self.called = "" if self.name == collection.name else self.name
         self.name = self.called or collection.name
         self.size_bytes, self.files = collection.size, len(collection.files)
         if self.wanted is not None:

@@ -181,7 +181,7 @@ class Transfers:
                 row.state,
                 row.size_bytes,
                 moved,
-                row.link or link_of(row.infohash),
+                row.link or link_of(row.infohash, row.name),
                 row.path,
                 tuple(peers),
                 row.started,

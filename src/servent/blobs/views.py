@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from servent.blobs import magnet
 from servent.blobs.canonical import content_of
 from servent.blobs.lanes_pace import Rates
 from servent.blobs.rows import Priority, Row, State
@@ -193,8 +194,9 @@ Name = Callable[[PeerId], str]
 PathOf = Callable[[PeerId], str | None]
 
 
-def link_of(infohash: bytes) -> str:
-    return f"magnet:?xt=urn:btmh:1220{infohash.hex()}"
+def link_of(infohash: bytes, name: str = "") -> str:
+    """A link that anybody can follow who is connected to somebody who has it."""
+    return magnet.encode(magnet.Magnet(infohash, name or None))
 
 
 def download_view(
@@ -228,7 +230,7 @@ def download_view(
         "down",
         row.infohash,
         row.name,
-        row.link or link_of(row.infohash),
+        row.link or link_of(row.infohash, row.name),
         row.state,
         row.reason if reason is None else reason,
         row.size_bytes,
@@ -290,7 +292,7 @@ def upload_view(upload: _Upload, now: float, name: Name, path: PathOf) -> Transf
         "up",
         collection.infohash,
         upload.holding.name,
-        link_of(collection.infohash),
+        link_of(collection.infohash, upload.holding.name),
         state,
         reason,
         collection.size,

@@ -338,8 +338,8 @@ def _limit_one(session: Session, client: Client, peer: str, up: str | None, down
         now = wanted
 
     def people() -> None:
-        for label, value in (("up", now.up_bytes_per_s), ("down", now.down_bytes_per_s)):
-            say(f"{label + ' ' + peer:21}{'as all others' if value is None else rate(value)}")
+        for label, value in (("up to", now.up_bytes_per_s), ("down from", now.down_bytes_per_s)):
+            say(f"{label + ' ' + peer[:12]:24}{'as all others' if value is None else rate(value)}")
 
     session.show(now, people)
 
