@@ -263,6 +263,12 @@ def test_each_copy_is_read_where_it_lies(tmp_path: Path) -> None:
                 await ended(bob, (await bob.blobs.fetch(Magnet(shared.infohash), tmp_path / folder)).id)
                 for folder in ("one", "two")
             ]
+            some = await bob.blobs.fetch(Magnet(shared.infohash), tmp_path / "three", How(patterns=["*0 *"]))
+            part = await ended(bob, some.id)
+            assert set(content(Path(part.path or ""))) == {"disc 0/00 track.flac"}
+            await bob.share.getting.choose(some.id)  # the others, later: beside it, not once more
+            assert (await ended(bob, some.id)).path == part.path
+            assert content(tmp_path / "three") == {f"album/{name}": data for name, data in ALBUM.items()}
             track = Path(second.path or "") / "disc 1" / "01 track.flac"
             track.write_bytes(b"x" + track.read_bytes()[1:])
             await bob.blobs.verify(first.id)

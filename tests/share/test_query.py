@@ -255,3 +255,11 @@ def test_the_matcher_for_one_file_and_the_index_agree(one: IndexRow, pieces: lis
     assert bool(found) == (score is not None)
     if found:
         assert score == pytest.approx(found[0].score)
+
+
+def test_words_with_an_apostrophe_are_found_with_and_without_it() -> None:
+    for text in ("Don't Smoke in Bed.flac", "Don\u2019t Smoke in Bed.flac"):
+        for typed in ("dont smoke", "don't smoke", "don\u2019t", '"smoke in bed"', "smoke dont*"):
+            assert parse(typed).relevance(text, 1, 10) is not None, (text, typed)
+        assert parse("donts").relevance(text, 1, 10) is None
+    assert parse("oconnor").relevance("Sinéad O'Connor.mp3", 1, 10) is not None

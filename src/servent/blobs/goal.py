@@ -96,6 +96,8 @@ class Goal:
     def finish(self, partial: Partial) -> None:
         """Put it into its place. Blocks. Raises DiskTrouble, UsageError: see `Partial.finish`."""
         row = self._row
-        into = Path(row.path) if self.placed and row.path is not None else None
+        into = Path(row.path) if row.path is not None else None
+        if into is not None and not self.placed and (partial.collection.single or not into.is_dir()):
+            into = None  # what was chosen before is gone
         files = None if row.wanted is None else self.files(partial.collection)
         row.path = str(partial.finish(called=row.called, files=files, into=into))

@@ -151,8 +151,8 @@ class Runs:
         row = download.row
         try:
             holding = self._uploads.holdings.get(row.infohash)
-            here = holding is not None and isinstance(holding.source, Seed) and await download.copy(holding)
-            if not here:
+            here = holding is not None and isinstance(holding.source, Seed) and row.path is None
+            if not here or holding is None or not await download.copy(holding):
                 await download.run(verify=verify)
             if download.done:
                 if not row.preview:

@@ -277,7 +277,7 @@ def files(session: Session, transfer: str, only: tuple[str, ...], every: bool) -
         client.choose_files(found.id, getting.FileChoice())
     known = all_files(client, found.id)
     if only and not known and not session.json:
-        hint("What is in it is said when it goes on; then only what matches is fetched.")
+        hint("Nobody has said yet what is in it; once it goes on, only what matches is fetched.")
     rows = [
         (
             str(file.index),

@@ -20,6 +20,7 @@ _LETTERS = re.compile(f"[{_UNSPACED}]|[^{_UNSPACED}]+")
 _HAS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 _PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]")  # the index keeps its marks there
 _COMPOUND = re.compile(r"[a-z][A-Z0-9]|[0-9][A-Za-z]|[A-Z][0-9]|[A-Z][A-Z][a-z]")
+_JOINED = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)+")
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -45,8 +46,13 @@ def unspaced(word: str) -> bool:
 
 
 def parts(text: str) -> list[str]:
-    """What compound words are made of, folded: "power", "point" of "PowerPoint", "track", "01" of "track01"."""
+    """What compound words are made of, folded: "power", "point" of "PowerPoint", "track", "01" of "track01".
+
+    Also what people type for words with an apostrophe: "dont" of "Don't".
+    """
     found: list[str] = []
+    if "'" in text or "\u2019" in text:
+        found = ["".join(words(one)) for one in _JOINED.findall(text[:MOST_TEXT])]
     if _COMPOUND.search(text) is None:
         return found
     for word in _WORD.findall(text[:MOST_TEXT]):
