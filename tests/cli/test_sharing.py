@@ -346,7 +346,9 @@ def test_blocks_reports_and_filters(servent: Any) -> None:
     assert servent("unblock", "bob").code == 0
     assert servent("unblock", "bob").code == 4
     assert servent("report", "2", "--reason", "mislabelled").code == 0
-    assert servent("report", "--json").data[0]["reason"] == "mislabelled"
+    told = servent("report", "--json").data[0]
+    assert told["reason"] == "mislabelled"
+    assert told["content"] and told["peer"]  # without the holder no admin could be told
     now = servent(
         "filters",
         "--clear",

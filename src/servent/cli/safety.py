@@ -18,16 +18,25 @@ from servent.errors import UsageError
 REASONS = ("malware", "illegal", "mislabelled", "spam", "abuse", "other")
 
 
-def _meant(session: Session, what: str) -> tuple[str | None, str | None, str]:
-    """Content, peer and name of what was named: 64 hex digits, the number of a hit, or a peer."""
+def _meant(session: Session, what: str, *, holder: bool = False) -> tuple[str | None, str | None, str]:
+    """Content, peer and name of what was named: 64 hex digits, the number of a hit, or a peer.
+
+    `holder`: of a hit also who has it, since the admins of a network with them are told.
+    """
     if re.fullmatch(r"[0-9a-f]{64}", what):
         return what, None, ""
     if what.isascii() and what.isdigit():
         hit = numbers.find(session.folder, int(what))
         if hit.content is None:
             raise UsageError(f"number {what} is a folder", advice="Name a file in it, or the peer.")
-        return hit.content, None, hit.name
+        return hit.content, _told_of(session, hit.peers) if holder else None, hit.name
     return None, what, ""
+
+
+def _told_of(session: Session, peers: list[str]) -> str | None:
+    """One in a network of ours before others: only a network has somebody to tell."""
+    members = {peer.id for peer in session.client().peers() if peer.networks}
+    return next((peer for peer in peers if peer in members), next(iter(peers), None))
 
 
 @command("block", "servent block spammer", "servent block 3 --note 'not what it says'")
@@ -111,7 +120,7 @@ def report(session: Session, what: str | None, reason: str, note: str) -> None:
         headers = ("on", "by", "for", "name", "note", "of")
         session.show(known, lambda: table(headers, rows, empty="no reports"), [one.id for one in known])
         return
-    content, peer, name = _meant(session, what)
+    content, peer, name = _meant(session, what, holder=True)
     wish = msgspec.convert(
         {"content": content, "peer": peer, "name": name, "reason": reason, "note": note}, share.NewReport
     )

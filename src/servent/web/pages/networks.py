@@ -48,7 +48,7 @@ def _start(desk: Desk, refresh: Callable[[], Awaitable[None]]) -> None:
     answer = Answer()
     with tag("div", "form-row"):
         name = field("Its name", hint="Family")
-        free = ui.switch("Anyone with its name may join", value=False)
+        free = ui.switch("Any member may let others in", value=False)
 
         async def create() -> None:
             answer.nothing()

@@ -39,13 +39,17 @@ MEANINGS = {
     "relay.port": "The port to listen on.",
     "relay.public_url": "As others write it: https://name:port",
     "relay.open_to": "`everyone`, or `known` for only those who are let in here.",
-    "blobs.up_bytes_per_s": "For everything together; 0 for no limit.",
-    "blobs.down_bytes_per_s": "For everything together; 0 for no limit.",
-    "blobs.per_peer_up_bytes_per_s": "0 for no limit.",
-    "blobs.per_peer_down_bytes_per_s": "0 for no limit.",
-    "blobs.polite": "Transfers in the background go slower as soon as packets begin to queue in the router.",
-    "blobs.target_ms": "What they may add to the delay of everything else on the line.",
     "web.port": "0 for any free one, and then the same one again.",
+}
+# What has a control of its own beside this form, in force at once.
+ELSEWHERE = {
+    "blobs.up_bytes_per_s",
+    "blobs.down_bytes_per_s",
+    "blobs.per_peer_up_bytes_per_s",
+    "blobs.per_peer_down_bytes_per_s",
+    "blobs.upload_slots",
+    "blobs.polite",
+    "blobs.target_ms",
 }
 # Names where the key alone says too little.
 NAMES = {
@@ -58,15 +62,8 @@ NAMES = {
     "relay.enabled": "Carry packets for others",
     "relay.open_to": "Open to",
     "relay.public_url": "Address that others reach it at",
-    "blobs.up_bytes_per_s": "Sending, bytes per second",
-    "blobs.down_bytes_per_s": "Receiving, bytes per second",
-    "blobs.per_peer_up_bytes_per_s": "To each peer, bytes per second",
-    "blobs.per_peer_down_bytes_per_s": "From each peer, bytes per second",
-    "blobs.upload_slots": "Peers sent to at once",
     "blobs.bulk": "Use plain TCP where it reaches",
     "blobs.bulk_port": "Port of the TCP lane",
-    "blobs.target_ms": "Added delay, milliseconds",
-    "blobs.polite": "Keep the line's queue short",
     "web.enabled": "Start the page with the node",
     "web.port": "Port of the page",
     "api.port": "Port of the local API",
@@ -128,7 +125,11 @@ def draw_section(desk: Desk, sections: Sequence[str]) -> None:
         room.clear()
         with room:
             for section in sections:
-                found = [one for one in config.settings if one.key.partition(".")[0] == section]
+                found = [
+                    one
+                    for one in config.settings
+                    if one.key.partition(".")[0] == section and one.key not in ELSEWHERE
+                ]
                 if found:
                     _section(
                         desk,

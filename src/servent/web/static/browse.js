@@ -4,6 +4,7 @@
 import { follow, go, wanted } from "./address.js";
 import { attribute, bytes, clean, el, peerName, write } from "./format.js";
 import { folderKey, getFile, getFolder, getMany, progressOf } from "./getting.js";
+import { objectTo } from "./hit.js";
 import { icon } from "./icons.js";
 import { KINDS, count, date, parent, tagLine } from "./kinds.js";
 import { live } from "./live.js";
@@ -27,6 +28,7 @@ class Browse extends HTMLElement {
     this.places = new Map(); // path -> the row that was current there, to come back to
     this._build();
     this._stop = [live.watch(["transfers"], () => this._progress(), 1000), live.watch(["folders"], () => this.me && this._changed(), 2000),
+      live.watch(["peers"], () => this.pages && this._who() !== this.who && this._crumbs(), 1000),
       follow(this.me ? "/library" : "/browse", (values) => this._address(values))];
     this._address(wanted());
   }
@@ -147,7 +149,7 @@ class Browse extends HTMLElement {
   }
 
   _crumbs() {
-    const who = this._who();
+    const who = this.who = this._who();
     const parts = this.path ? this.path.split("/") : [];
     const crumb = (word, path, last) => (last ? el("span", { class: "crumb", "aria-current": "page", dir: "auto" }, clean(word)) : el("button", { class: "crumb", type: "button", dir: "auto", onclick: () => this._to(path) }, clean(word)));
     const all = [
@@ -222,11 +224,13 @@ class Browse extends HTMLElement {
     const parts = {
       sign: icon("file"), name: el("span", { class: "name", dir: "auto" }), why: el("span", { class: "why", dir: "auto" }), size: el("span", { class: "speed" }), files: el("span", { class: "small" }), changed: el("span", { class: "left" }),
       box: el("input", { type: "checkbox", class: "choose" }), look: el("button", { class: "round", type: "button", title: "Preview (p)" }, icon("preview")), get: el("button", { class: "round", type: "button", title: "Get (g)" }, icon("get")),
+      bad: el("button", { class: "round", type: "button", title: "Block or report (b)" }, icon("warn")),
     };
     parts.look.addEventListener("click", () => this._preview(row.item));
     parts.get.addEventListener("click", () => this._get(row.item));
+    parts.bad.addEventListener("click", () => this._object(row.item));
     parts.box.addEventListener("change", () => this._choose(row.item, parts.box.checked));
-    row.append(el("span", { class: "way" }, parts.sign), el("span", { class: "what" }, parts.name, parts.why), el("span", { class: "two" }, parts.size, parts.files), parts.changed, el("span", { class: "actions" }, parts.look, parts.get, parts.box));
+    row.append(el("span", { class: "way" }, parts.sign), el("span", { class: "what" }, parts.name, parts.why), el("span", { class: "two" }, parts.size, parts.files), parts.changed, el("span", { class: "actions" }, parts.look, parts.get, parts.bad, parts.box));
     row.parts = parts;
     return row;
   }
@@ -237,7 +241,7 @@ class Browse extends HTMLElement {
     if (!entry) {
       row.item = null;
       for (const part of [parts.name, parts.why, parts.size, parts.files, parts.changed]) write(part, "");
-      parts.look.hidden = parts.get.hidden = parts.box.hidden = true;
+      parts.look.hidden = parts.get.hidden = parts.bad.hidden = parts.box.hidden = true;
       attribute(row, "aria-label", "Not here yet");
       return;
     }
@@ -255,10 +259,12 @@ class Browse extends HTMLElement {
       parts.look.hidden = entry.folder || !previewable(entry.name) || !entry.content;
       attribute(parts.look, "aria-label", `Preview ${clean(entry.name)}`);
       parts.get.hidden = this.me || (!entry.folder && !entry.content);
+      parts.bad.hidden = this.me || entry.folder || !entry.content || Boolean(entry.blocked);
+      attribute(parts.bad, "aria-label", `Block or report ${clean(entry.name)}`);
       parts.box.hidden = this.me || (!entry.folder && !entry.content);
       attribute(parts.box, "aria-label", `Choose ${clean(entry.name)}`);
     }
-    parts.look.tabIndex = parts.get.tabIndex = parts.box.tabIndex = row.tabIndex;
+    parts.look.tabIndex = parts.get.tabIndex = parts.bad.tabIndex = parts.box.tabIndex = row.tabIndex;
     parts.box.checked = this.chosen.has(entry.name);
     if (entry.folder) {
       const known = this.me ? null : progressOf(folderKey(this.peer, this._below(entry)));
@@ -306,6 +312,7 @@ class Browse extends HTMLElement {
     else if (event.key === "Enter" && !entry.folder) this.me ? this._preview(entry) : this._get(entry);
     else if (event.key === "g") this._get(entry);
     else if (event.key === "p" && !entry.folder) this._preview(entry);
+    else if (event.key === "b" && !this.me && !entry.folder && entry.content) this._object(entry);
     else if (event.key === " " && !this.me && (entry.folder || entry.content)) this._choose(entry, !this.chosen.has(entry.name));
     else return false;
     return true;
@@ -322,6 +329,10 @@ class Browse extends HTMLElement {
     if (entry.folder) return getFolder({ peer: this.peer, who: this._who(), path: this._below(entry), name: entry.name, files: entry.files, size_bytes: entry.size_bytes });
     if (!entry.content || entry.here) return undefined;
     return getFile(this._file(entry), () => this.isConnected && this.rows.draw());
+  }
+
+  _object(entry) {
+    objectTo({ ...entry, sources: [{ peer: this.peer }] }, () => this.isConnected && this._open(true));
   }
 
   _getWhole() {

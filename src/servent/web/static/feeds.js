@@ -180,7 +180,7 @@ export function publish() {
 }
 
 export function follow(given = "") {
-  const link = text("Link of the feed", { hint: "servent-feed:…", lines: 3, value: typeof given === "string" ? given : "" });
+  const link = text("Link of the feed", { hint: "magnet:?xs=urn:btpk:…", lines: 3, value: typeof given === "string" ? given : "" });
   const to = text("Into this folder (empty: your downloads)");
   const auto = check("Fetch each new version by itself", { value: true, note: "otherwise it only tells you" });
   const keep = text("Old versions that stay on the disk", { type: "number", value: "0" });

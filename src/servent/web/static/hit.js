@@ -5,6 +5,7 @@ import { bytes, clean, duration, el } from "./format.js";
 import { fileOf, getFile } from "./getting.js";
 import { icon } from "./icons.js";
 import { KINDS, count, date, parent } from "./kinds.js";
+import { live } from "./live.js";
 import { ask } from "./net.js";
 import { preview, previewable } from "./preview.js";
 import { complain, toast } from "./toast.js";
@@ -51,42 +52,61 @@ export class HitDetails {
       el("h3", {}, `${count(hit.sources.length, "place")} where it is`),
       el("ul", { class: "sources" }, ...hit.sources.slice(0, MOST_SOURCES).map(source)),
       ...(hit.blocked ? [el("p", { class: "muted" }, clean(hit.blocked))] : []),
-      el("div", { class: "drawer-buttons" }, button("Block it…", () => this._block(hit)), button("Report it…", () => this._report(hit))));
+      el("div", { class: "drawer-buttons" }, button("Block it…", () => blockIt(hit, () => this.close())), button("Report it…", () => reportIt(hit, () => this.close()))));
     this.node.hidden = false;
     this.host.classList.add("drawn");
     this.node.focus({ preventScroll: true });
   }
+}
 
-  _block(hit) {
-    const box = dialog("Block this content?");
-    box.body.append(el("p", { dir: "auto" }, clean(hit.name)), el("p", { class: "muted" }, "It is never shown, fetched or served here again, whatever its name. Nobody is told. Settings lists what is blocked."));
-    box.foot.append(button("Not now", box.close), button("Block it", async () => {
-      try {
-        const block = await ask("POST", "/blocks", { content: hit.content, note: hit.name.slice(0, 500) });
-        toast(`Blocked ${hit.name}`, { undo: { word: "Undo", press: () => ask("DELETE", `/blocks/${encodeURIComponent(block.id)}`).then(() => "Not blocked any more.") } });
-        box.close();
-        this.close();
-      } catch (problem) {
-        complain(problem);
-      }
-    }, { kind: "danger" }));
-  }
+// `after` is called once it is blocked.
+export function blockIt(hit, after = () => {}) {
+  const box = dialog("Block this content?");
+  box.body.append(el("p", { dir: "auto" }, clean(hit.name)), el("p", { class: "muted" }, "It is never shown, fetched or served here again, whatever its name. Nobody is told. Settings lists what is blocked."));
+  box.foot.append(button("Not now", box.close), button("Block it", async () => {
+    try {
+      const block = await ask("POST", "/blocks", { content: hit.content, name: hit.name.slice(0, 255) });
+      toast(`Blocked ${hit.name}`, { undo: { word: "Undo", press: () => ask("DELETE", `/blocks/${encodeURIComponent(block.id)}`).then(() => "Not blocked any more.") } });
+      box.close();
+      after();
+    } catch (problem) {
+      complain(problem);
+    }
+  }, { kind: "danger" }));
+}
 
-  _report(hit) {
-    const box = dialog("Report this content");
-    const reason = el("select", { class: "pick", "aria-label": "What is wrong with it" }, ...Object.entries(REASONS).map(([value, word]) => el("option", { value }, word)));
-    const note = el("textarea", { class: "note-field", rows: 3, maxlength: 500, "aria-label": "A note", placeholder: "What should they know?" });
-    box.body.append(el("p", { dir: "auto" }, clean(hit.name)), el("p", { class: "muted" }, "It is blocked here, and the founders of the networks you share with its holders are told. What they do with it is up to them."), reason, note);
-    box.foot.append(button("Not now", box.close), button("Report it", async () => {
-      try {
-        const report = await ask("POST", "/reports", { content: hit.content, name: hit.name.slice(0, 255), reason: reason.value, note: note.value });
-        toast(`Reported. ${report.told ? `${count(report.told, "founder")} told.` : "No founder could be told yet."}`);
-        box.close();
-      } catch (problem) {
-        complain(problem);
-      }
-    }, { kind: "danger" }));
-  }
+// From whom it would come: one in a network of ours before others, since only a network has somebody to tell.
+function holder(hit) {
+  const peers = fileOf(hit).peers;
+  return peers.find((peer) => live.peers.get(peer)?.networks?.length) ?? peers[0];
+}
+
+// Both, for where there is no room for two buttons.
+export function objectTo(hit, after) {
+  const box = dialog(hit.name);
+  const then = (work) => () => {
+    box.close();
+    work(hit, after);
+  };
+  box.body.append(el("p", { class: "muted" }, "Blocking is between you and this node. A report blocks it as well, and tells the founders of the networks you share with its holder."));
+  box.foot.append(button("Block it…", then(blockIt)), button("Report it…", then(reportIt)));
+}
+
+export function reportIt(hit, after = () => {}) {
+  const box = dialog("Report this content");
+  const reason = el("select", { class: "pick", "aria-label": "What is wrong with it" }, ...Object.entries(REASONS).map(([value, word]) => el("option", { value }, word)));
+  const note = el("textarea", { class: "note-field", rows: 3, maxlength: 500, "aria-label": "A note", placeholder: "What should they know?" });
+  box.body.append(el("p", { dir: "auto" }, clean(hit.name)), el("p", { class: "muted" }, "It is blocked here, and the founders of the networks you share with its holders are told. What they do with it is up to them."), reason, note);
+  box.foot.append(button("Not now", box.close), button("Report it", async () => {
+    try {
+      const report = await ask("POST", "/reports", { content: hit.content, peer: holder(hit), name: hit.name.slice(0, 255), reason: reason.value, note: note.value });
+      toast(`Reported. ${report.told ? `${count(report.told, "founder")} told.` : "No founder could be told yet."}`);
+      box.close();
+      after();
+    } catch (problem) {
+      complain(problem);
+    }
+  }, { kind: "danger" }));
 }
 
 function source(one) {

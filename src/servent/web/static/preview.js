@@ -183,7 +183,7 @@ class Preview {
       this.player = null;
     }
     if (this.transfer && this.ours && live.transfers.get(this.transfer)?.state !== "complete")
-      ask("POST", `/transfers/${encodeURIComponent(this.transfer)}/cancel`).catch(() => null);
+      ask("DELETE", `/transfers/${encodeURIComponent(this.transfer)}`).catch(() => null); // ended, and off the list
     this.transfer = null;
   }
 

@@ -121,7 +121,7 @@ class Filters extends HTMLElement {
 
   _build(filters) {
     const megabytes = (value) => (value ? String(value / 1e6) : "");
-    const words = text("Words in the name", { value: filters.words.join(", "), hint: "casino, keygen", note: "Separated by commas. A * stands for anything.", lines: 2 });
+    const words = text("Words in the name", { value: filters.words.join(", "), hint: "casino, keygen", note: "Whole words, separated by commas; casino* also hides what begins with it.", lines: 2 });
     const exts = text("Endings", { value: filters.exts.join(", "), hint: "exe, scr" });
     const kinds = Object.entries(KINDS).map(([key, { word }]) => ({ key, ...check(word, { value: filters.kinds.includes(key) }) }));
     const least = text("Smaller than (MB)", { type: "number", value: megabytes(filters.min_bytes), hint: "no limit" });
