@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -280,12 +281,13 @@ async def run(seconds: float, seed: int, folder: Path) -> Figures:
                 finally:
                     for task in beside:
                         task.cancel()
-            after = process.cpu_times()
-            out.processor = round((after.user + after.system - before.user - before.system) / seconds, 2)
-            await asyncio.sleep(SETTLE)
-            out.memory_after, out.files_after = process.memory_info().rss, process.num_fds()
-            out.threads_after = process.num_threads()
-            out.answers = (await asyncio.to_thread(client.status)).id == me.id
+            with contextlib.suppress(psutil.NoSuchProcess):  # its exit code and `bugs` tell
+                after = process.cpu_times()
+                out.processor = round((after.user + after.system - before.user - before.system) / seconds, 2)
+                await asyncio.sleep(SETTLE)
+                out.memory_after, out.files_after = process.memory_info().rss, process.num_fds()
+                out.threads_after = process.num_threads()
+                out.answers = (await asyncio.to_thread(client.status)).id == me.id
     finally:
         for one in attackers:
             if one.returncode is None:

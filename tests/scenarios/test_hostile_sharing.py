@@ -11,10 +11,11 @@ import pytest
 
 from servent.api.adapter_files import transfer_of
 from servent.blobs.delay import ask
+from servent.blobs.download_service import Download
 from servent.blobs.magnet import Magnet
 from servent.blobs.rows import How
 from servent.codec import write_frame
-from servent.errors import ServentError
+from servent.errors import NotFound, ServentError
 from servent.net.links import Stream
 from servent.net.session import Session
 from servent.node import Node
@@ -149,6 +150,60 @@ def test_no_name_of_a_stranger_leads_out_or_overwrites(tmp_path: Path) -> None:
 def _top(db: object) -> int:
     [(top,)] = db.execute("SELECT id FROM dirs WHERE parent IS NULL")  # type: ignore[attr-defined]
     return int(top)
+
+
+def test_who_leaves_while_it_is_told_no_does_not_take_the_node_along(tmp_path: Path) -> None:
+    """What a service does in `except*` is cancelled when the peer goes; that must stay a cancellation."""
+
+    async def main() -> None:
+        async with nodes(2, tmp_path / "nodes", SimNet(5)) as (ann, eve):
+            await gather_in_network([ann, eve])
+            begun = asyncio.Event()
+
+            async def clumsy(session: Session, stream: Stream) -> None:
+                try:
+                    raise ExceptionGroup("", [NotFound("x")])
+                except* NotFound:
+                    begun.set()
+                    await asyncio.sleep(60)
+
+            ann.peers.serve("clumsy/1", clumsy, audience="everyone")
+            await eve.peers.open(ann.peer, "clumsy/1")
+            await begun.wait()
+            await eve.peers.close()
+            await asyncio.sleep(5)
+            await ann.share.getting.content(bytes(32), 5, "x")  # it runs on
+
+    run(main())
+
+
+def test_a_download_that_is_paused_while_it_ends_ends_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ending = asyncio.Event()
+    settle = Download._settle
+
+    async def slowly(self: Download) -> None:
+        ending.set()
+        await asyncio.sleep(5)
+        await settle(self)
+
+    monkeypatch.setattr(Download, "_settle", slowly)
+
+    async def main() -> None:
+        async with nodes(2, tmp_path / "nodes", SimNet(5)) as (ann, eve):
+            await gather_in_network([ann, eve])
+            data = some_bytes(5_000)
+            await shares(eve, tmp_path / "eve", {"one.bin": data})
+            root, _ = root_and_layer(data)
+            view = await ann.share.getting.content(root, len(data), "one.bin", to=tmp_path / "to")
+            await ending.wait()
+            await ann.blobs.pause(view.id)
+            assert ann.blobs.transfer(view.id).state == "paused"
+            await ann.blobs.resume(view.id)
+            assert (await ended(ann, view.id)).state == "complete"
+
+    run(main())
 
 
 def test_peers_that_come_and_go_leave_nothing_behind_in_who_is_asked_for_feeds(tmp_path: Path) -> None:

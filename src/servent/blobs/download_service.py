@@ -26,7 +26,7 @@ from servent.blobs.uploads_service import Holding
 from servent.errors import ConnectionLost, DiskTrouble, PeerError, Refused, ServentError
 from servent.identity import PeerId
 from servent.limits import RateMeter
-from servent.net.session import Session
+from servent.net.session import Session, first
 
 log = logging.getLogger(__name__)
 
@@ -88,20 +88,26 @@ class Download:
         self._verify_all = verify
         self.row.set("connecting", "looking for peers that have it")
         kit.peers.on_session(self._session)
+        ended, trouble = False, None
         try:
-            await self._resume()
-            async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
-                tasks.create_task(self._gather(), name=f"sources of {self.row.name}")
-                tasks.create_task(self._beat(), name=f"beat of {self.row.name}")
-                for contact in self.row.contacts:
-                    tasks.create_task(self._contact(contact), name=f"contact for {self.row.name}")
-                await self._over.wait()
-                raise _Interrupted
-        except* _Interrupted:
-            await self._settle()
-        except* DiskTrouble as trouble:
-            await self._stop_with(_first(trouble))
+            try:
+                await self._resume()
+                async with asyncio.TaskGroup() as tasks:
+                    self._tasks = tasks
+                    tasks.create_task(self._gather(), name=f"sources of {self.row.name}")
+                    tasks.create_task(self._beat(), name=f"beat of {self.row.name}")
+                    for contact in self.row.contacts:
+                        tasks.create_task(self._contact(contact), name=f"contact for {self.row.name}")
+                    await self._over.wait()
+                    raise _Interrupted
+            except* _Interrupted:
+                ended = True
+            except* DiskTrouble as group:
+                trouble = first(group)
+            if ended:
+                await self._settle()
+            if isinstance(trouble, DiskTrouble):
+                await self._stop_with(trouble)
         finally:
             self._tasks = None
             self.readers.end()
@@ -489,11 +495,3 @@ class Download:
         now, views = self._kit.clock(), self._kit.peers.view
         why = self.contact_reason or why_nobody(sources, views, self._ask_at.values(), now)
         self.row.set("connecting", why)
-
-
-def _first(group: BaseException) -> DiskTrouble:
-    """One of the troubles in a group of nothing else, however deep it lies."""
-    while isinstance(group, BaseExceptionGroup):
-        group = group.exceptions[0]
-    assert isinstance(group, DiskTrouble)
-    return group

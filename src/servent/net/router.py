@@ -156,6 +156,10 @@ class Router:
             well = True  # nothing is left to reset
         except Exception as error:  # noqa: BLE001 whatever a handler raises ends its stream only
             self._ended(session, error)
+        except BaseExceptionGroup as group:  # what is cancelled in an `except*` block comes out wrapped
+            if group.split(asyncio.CancelledError)[1] is not None:
+                raise
+            raise asyncio.CancelledError from group
         finally:
             if not well:
                 await stream.reset(1)

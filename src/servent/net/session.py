@@ -206,10 +206,10 @@ class Session:
         except* PeerError as wrong:
             mistake = first(wrong)
             self._finish(str(mistake))
-            await self._connection.close(hello.CODE_BROKEN, "protocol")
         finally:
             self._finish("closed")
-            await self._connection.close(hello.CODE_OK, "")
+            code, why = (hello.CODE_OK, "") if mistake is None else (hello.CODE_BROKEN, "protocol")
+            await self._connection.close(code, why)
         if mistake is not None:
             raise mistake
 

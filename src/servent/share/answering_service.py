@@ -122,20 +122,22 @@ class Answers:
         try:
             if wait:
                 await asyncio.sleep(wait)
+            no: wire.Refuse | None = None
             try:
                 async with asyncio.timeout(ANSWER_LIMIT), asyncio.TaskGroup() as tasks:
                     leaving = tasks.create_task(_left(stream), name=f"{session.peer.short} still listens")
                     await self._answer(session.peer, stream, question, guest)
                     leaving.cancel()
             except* NotFound:
-                await write_frame(stream, REFUSAL)
+                no = REFUSAL
             except* UsageError as wrong:
-                await write_frame(stream, wire.Refuse(str(wrong.exceptions[0])[:300]))
+                no = wire.Refuse(str(wrong.exceptions[0])[:300])
             except* ConnectionLost:
                 log.debug("%s wants no answer any more", session.peer.short)
             except* TimeoutError:
-                log.info("%s does not take its answer", session.peer.short)
-                await stream.reset()
+                raise BadMessage("a peer that does not take its answer") from None
+            if no is not None:
+                await write_frame(stream, no)
         finally:
             guest.open -= 1
             self._open.give()

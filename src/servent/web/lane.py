@@ -35,6 +35,7 @@ class Lane:
 
     async def socket(self, socket: WebSocket) -> None:
         await socket.accept()
+        away = False
         try:
             async with self._open(self._url, self._token) as node, asyncio.TaskGroup() as tasks:
                 asking = tasks.create_task(_ask(socket, node), name="lane: which rows")
@@ -44,9 +45,11 @@ class Lane:
                 finally:
                     asking.cancel()
         except* ServentError:
-            await _close(socket)
+            away = True
         except* (WebSocketDisconnect, RuntimeError):  # the browser left, in the middle of a message
             pass
+        if away:
+            await _close(socket)
 
 
 async def _ask(socket: WebSocket, node: End) -> None:
