@@ -324,3 +324,28 @@ def test_a_thousand_changing_transfers_are_seen_to_move_and_the_node_does_not_fe
         looks = [looked_at(browser, busy, 4.0, lane=True) for _ in range(3)]
     assert max(look["seen_per_s"] for look in looks) >= 25, looks
     assert min(look["node_lag"]["own_p99_ms"] for look in looks) < 5, looks
+
+
+def test_the_key_is_backed_up_and_the_node_stopped_from_the_page(visit: Visit) -> None:
+    tab = visit.open("/settings?tab=access")
+    tab.wait_for_selector(".pass-on .code")
+    tab.click("text=Back the key up")
+    first, again = tab.locator(".dialog input[type=password]").all()
+    first.fill("correct horse battery")
+    again.fill("something else")
+    tab.click("text=Make the backup")
+    tab.wait_for_selector(".dialog >> text=/not the same/i")
+    again.fill("correct horse battery")
+    with tab.expect_download() as coming:
+        tab.click("text=Make the backup")
+    assert "servent-identity-backup" in coming.value.path().read_text()
+    tab.wait_for_selector(".dialog >> text=in your browser's downloads")
+    assert first.input_value() == again.input_value() == ""
+    tab.keyboard.press("Escape")
+    tab = visit.open("/settings")
+    tab.click("text=Stop this node")
+    tab.wait_for_selector("text=This page goes with it")
+    tab.wait_for_timeout(500)
+    tab.keyboard.press("Escape")
+    tab.wait_for_selector("text=This page goes with it", state="hidden")
+    assert visit.complaints == []

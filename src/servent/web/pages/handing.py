@@ -102,6 +102,8 @@ def get_dialog(desk: Desk) -> ui.dialog:
             "Link or spoken code", hint="magnet:?xt=urn:btmh:…  or  7-guitar-sunset", lines=3, first=True
         )
         to = field("Folder on this machine (empty: your downloads)")
+        only = field("Of a link, only files that match (empty: all of them)", hint="*.flac, cover.jpg")
+        contact = ui.switch("Of a code, keep them as a contact, if they keep you", value=True)
         answer = Answer()
 
         async def start() -> None:
@@ -114,13 +116,15 @@ def get_dialog(desk: Desk) -> ui.dialog:
                         "no link and no code was given", advice="Paste or type what the sender gave you."
                     )
                 if ":" in wanted:
-                    await desk.ask(desk.client.download, wanted, folder)
+                    files = [one.strip() for one in (only.value or "").split(",") if one.strip()]
+                    await desk.ask(desk.client.download, wanted, folder, files)
                 else:
-                    await desk.ask(desk.client.receive, ReceiveRequest(code=wanted, to=folder))
+                    request = ReceiveRequest(code=wanted, to=folder, contact=bool(contact.value))
+                    await desk.ask(desk.client.receive, request)
             except ServentError as error:
                 answer.problem(error)
                 return
-            link.value = ""
+            link.value = only.value = ""
             box.close()
 
         with tag("div", "dialog-foot"):

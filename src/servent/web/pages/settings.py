@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from servent.web.desk import Desk
 from servent.web.pages.settings_file import draw_section
+from servent.web.pages.settings_id import draw_id, draw_stop
 from servent.web.pages.settings_tokens import draw_tokens
 from servent.web.pages.tabbed import tabs
 from servent.web.parts import Words, card, heading, tag
@@ -42,6 +43,8 @@ def _node(desk: Desk) -> None:
                 Words("Look for trouble", "span")
             with tag("a", "more", href="/welcome"):
                 Words("The first steps again", "span")
+        with tag("div", "form-foot"):
+            draw_stop(desk)
 
 
 def _transfers(desk: Desk) -> None:
@@ -67,6 +70,7 @@ def _filters() -> None:
 
 
 def _access(desk: Desk) -> None:
+    draw_id(desk)
     with card("Tokens for programs"):
         draw_tokens(desk)
     draw_section(desk, ("api",))
