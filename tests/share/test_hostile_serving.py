@@ -24,7 +24,7 @@ from servent.testing.nodes import gather_in_network, nodes
 from servent.testing.simnet import SimNet
 from tests.share.finding import shares
 from tests.share.stock import let_see, root_and_layer, stock
-from tests.share.test_content import asked, ended, some_bytes
+from tests.share.test_content import asked, ended, some_bytes, threads_are_done
 
 MB = 1_000_000
 OPEN, SECRET = b"o" * 1000, b"s" * 1000
@@ -140,6 +140,7 @@ def test_who_saw_a_content_in_one_folder_loses_it_with_the_file_in_that_folder(
                 while ann.blobs._uploads.uploads:
                     await asyncio.sleep(0.1)
             await asyncio.sleep(5)  # what is on its way arrives
+            await threads_are_done()
             before = bob.blobs.transfer(view.id).done_bytes
             await asyncio.sleep(20)
             assert bob.blobs.transfer(view.id).done_bytes == before < len(data)
