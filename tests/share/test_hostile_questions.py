@@ -13,7 +13,7 @@ import pytest
 from servent.api.adapter_search import hit_of
 from servent.blobs import wire as blobs
 from servent.codec import write_frame
-from servent.errors import BadMessage, NotFound
+from servent.errors import BadMessage
 from servent.net.links import Stream
 from servent.net.session import Session
 from servent.node import Node
@@ -96,7 +96,7 @@ def test_who_makes_folders_into_collections_pays_for_them(
             await questions(eve, ann, 3, wire.Resolve("a"))
             await asyncio.sleep(1.0)
             assert most == 1, "one after the other, so that others come in between"
-            with pytest.raises(NotFound, match="busy"):
+            with pytest.raises(asking_service.Busy):
                 await asking_service.folder(eve.peers, ann.peer, "a")
             # nor does asking for its pieces, after it was let go, make it again and again for nothing
             [infohash] = ann.share.content._made

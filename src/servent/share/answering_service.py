@@ -39,7 +39,7 @@ MOST_DELAY = 5.0  # s a question waits for its turn; who is further in debt is r
 ANSWER_BYTES = 2 * 1024 * 1024  # of one answer
 MOST_GUESTS = 1024  # peers whose use is remembered
 REFUSAL = wire.Refuse("not available here")
-BUSY = wire.Refuse("busy; ask again later", 5.0)
+BUSY = wire.Refuse("busy; ask again later", 1.0)
 
 Shown = Callable[[PeerId | None], Sequence[Shelf]]
 """The shared folders a peer may see, by public names that differ; None: the person here, who sees all."""

@@ -18,6 +18,8 @@ from servent.share.shelves import Ask, Page
 
 OPEN_LIMIT = 10.0  # s to connect and be let in
 FRAME_LIMIT = 20.0  # s between two frames of an answer
+LONGEST_RETRY = 5.0  # s until we ask again, whatever they say
+PATIENCE = 15.0  # s that one page may be asked for again and again
 PAGE_LIMIT = 60.0  # s for a whole listing, however it trickles
 MOST_FRAMES = 2048  # of one answer; honest ones hold many rows
 MOST_TOTAL = 10**9  # rows that a listing may claim to have, as many as can be asked for
@@ -38,11 +40,21 @@ async def asked(peers: Peers, peer: PeerId, question: wire.Question) -> AsyncIte
         await stream.reset()
 
 
+class Busy(Refused):
+    """They answer later: we asked for much lately, or they have much to do. `wait`: seconds."""
+
+    def __init__(self, wait: float) -> None:
+        super().__init__("they are busy with what we asked before", advice="Ask again in a moment.")
+        self.wait = wait
+
+
 async def answer(stream: Stream) -> wire.Answer:
     """The next frame. Raises Refused, BadMessage, ConnectionLost, TimeoutError."""
     async with asyncio.timeout(FRAME_LIMIT):
         frame = await wire.read_answer.read(stream)
     if isinstance(frame, wire.Refuse):
+        if frame.retry_after is not None:
+            raise Busy(min(frame.retry_after, LONGEST_RETRY))
         raise Refused(frame.reason or "refused", advice="They may not share it with you, or not any more.")
     return frame
 
@@ -78,13 +90,31 @@ async def finds(
 
 
 async def page(peers: Peers, peer: PeerId, path: str, ask: Ask) -> Page:
-    """Rows of a folder of theirs. Raises NotFound when it is not there for us, and what `answer` raises."""
+    """Rows of a folder of theirs. Who scrolls faster than they answer waits.
+
+    Raises:
+        NotFound: it is not there for us. Busy: they have not answered within `PATIENCE`. And what `answer` raises.
+    """
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    while True:
+        try:
+            return await _page(peers, peer, path, ask)
+        except Busy as busy:
+            if clock() - began + busy.wait > PATIENCE:
+                raise
+            await asyncio.sleep(busy.wait)
+
+
+async def _page(peers: Peers, peer: PeerId, path: str, ask: Ask) -> Page:
     question = wire.Browse(path, ask.offset, ask.limit, ask.sort, ask.down, ask.filter)
     rows: list[wire.Row] = []
     async with asyncio.timeout(OPEN_LIMIT + PAGE_LIMIT), asked(peers, peer, question) as stream:
         for _ in range(MOST_FRAMES):
             try:
                 frame = await answer(stream)
+            except Busy:
+                raise
             except Refused as no:
                 raise NotFound(f"there is no such folder for us there ({no})", advice=no.advice) from no
             if not isinstance(frame, wire.Listing) or not (frame.rows or frame.last):
@@ -102,6 +132,8 @@ async def folder(peers: Peers, peer: PeerId, path: str) -> wire.Folder:
     async with asked(peers, peer, wire.Resolve(path)) as stream:
         try:
             frame = await answer(stream)
+        except Busy:
+            raise
         except Refused as no:
             raise NotFound(f"there is no such folder for us there ({no})", advice=no.advice) from no
     if not isinstance(frame, wire.Folder):
