@@ -69,7 +69,9 @@ async def move(transfers: Transfers, mover: Mover, id: str, to: Path | None, nam
         if collection is None and row.info is not None:
             collection = await asyncio.to_thread(parse, row.info, row.infohash)
         if collection is None:
-            raise UsageError("what it was is not known any more", advice="Move it yourself and share it again.")
+            raise UsageError(
+                "what it was is not known any more", advice="Move it yourself and share it again."
+            )
         new = await mover.move(collection, Path(row.path), row.wanted, to, name)
         row.path, row.to, row.name = str(new), str(new.parent), new.name
         await transfers.save([id])
