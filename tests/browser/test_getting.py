@@ -330,6 +330,7 @@ def test_the_key_is_backed_up_and_the_node_stopped_from_the_page(visit: Visit) -
     tab = visit.open("/settings?tab=access")
     tab.wait_for_selector(".pass-on .code")
     tab.click("text=Back the key up")
+    tab.wait_for_selector(".dialog input[type=password]")
     first, again = tab.locator(".dialog input[type=password]").all()
     first.fill("correct horse battery")
     again.fill("something else")

@@ -1,17 +1,15 @@
 """Nothing is awaited in an `except*` block: a cancellation there comes out wrapped in a group, and a task group takes that
-for a failure of the task, which ends everything around it.
+for a failure of the task, which ends everything around it. (Python 3.11.2 does so, 3.11.7 no longer in every case.)
 """
 
 from __future__ import annotations
 
 import ast
-import asyncio
 from pathlib import Path
 
 import pytest
 
 import servent
-from servent.errors import NotFound
 
 SOURCE = Path(servent.__file__).parent
 WAITS = (ast.Await, ast.AsyncFor, ast.AsyncWith)
@@ -28,21 +26,3 @@ def test_nothing_is_awaited_where_a_cancellation_would_be_wrapped(path: Path) ->
         if isinstance(inner, WAITS)
     ]
     assert not bad, f"{path.name}: lines {bad}; set a flag there, and wait behind the whole `try`"
-
-
-def test_so_python_does_it() -> None:
-    async def victim() -> None:
-        try:
-            raise ExceptionGroup("", [NotFound("x")])
-        except* NotFound:
-            await asyncio.sleep(1)
-
-    async def main() -> None:
-        async with asyncio.TaskGroup() as tasks:
-            task = tasks.create_task(victim())
-            await asyncio.sleep(0)
-            task.cancel()
-
-    with pytest.raises(BaseExceptionGroup) as raised:
-        asyncio.run(main())
-    assert raised.group_contains(asyncio.CancelledError)

@@ -56,7 +56,8 @@ def moves(request: pytest.FixtureRequest) -> Iterator[Moves]:
 def test_a_download_survives(moves: Moves, case: Case) -> None:
     move = moves.result(case)
     assert move.stall is not None, move.detail
-    assert move.stall < GOALS[case.event], move.detail
+    # The goals are those of docs/benchmarks.md, on a quiet machine; here a broken recovery is to be told from a busy one.
+    assert move.stall < 2 * GOALS[case.event], move.detail
     assert move.detail["bytes"] > 40_000_000, move.detail
     lanes = " ".join(state for at, state in move.detail["paths"] if at < move.detail["event_at"])
     assert ("tcp" in lanes) == (case.b == "pub"), "bytes took another lane than this case is about"
