@@ -63,8 +63,7 @@ class NodeFace(Files, SharingFace):
     """`Face` over a `Node`."""
 
     def __init__(self, node: Node) -> None:
-        Files.__init__(self, node)
-        SharingFace.__init__(self, node)
+        super().__init__(node)
         self._counters: dict[PeerId, tuple[float, int, int, float, float]] = {}
 
     @property

@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from servent.api import schema_share as share
+from servent.api.part import Part
 from servent.node import Node
 from servent.share.handover import HandOver
 
 
-class CodesPart:
+class CodesPart(Part):
     """`CodeFace` over a `Node`."""
 
     def __init__(self, node: Node) -> None:
+        super().__init__(node)
         self._codes = node.share.codes
 
     def codes(self) -> list[share.Code]:

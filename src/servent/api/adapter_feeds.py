@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from servent.api import schema_share as share
-from servent.node import Node
+from servent.api.part import Part
 from servent.share.feeds_service import FeedView
 
 
-class FeedsPart:
+class FeedsPart(Part):
     """`face_share.FeedFace`."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
 
     def feeds(self) -> list[share.Feed]:
         return [self._feed(view) for view in self._node.share.feeds.feeds()]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from servent.api import schema, settings
+from servent.api.part import Part
 from servent.blobs.rows import How
 from servent.blobs.views import Limits, ShareView, SourceView, TransferView
 from servent.errors import ServentError, UsageError
@@ -22,11 +23,11 @@ MOST_BEGUN = 1000
 SETTLE = 1.0  # s a fresh node is given to find its relay before its first link names it
 
 
-class Files:
+class Files(Part):
     """The half of `Face` that is about files."""
 
     def __init__(self, node: Node) -> None:
-        self._node = node
+        super().__init__(node)
         self._begun: dict[str, str] = {}  # ids given out while hashing, and what they are of
 
     # shares

@@ -9,18 +9,15 @@ from servent.api import schema_getting as getting
 from servent.api import schema_share as share
 from servent.api.adapter_files import transfer_of
 from servent.api.face_share import Readable
+from servent.api.part import Part
+from servent.api.who import meant
 from servent.errors import UsageError
-from servent.identity import PeerId
-from servent.node import Node
 from servent.share.getting_service import FileView
 from servent.share.kinds import kind_of
 
 
-class GettingPart:
+class GettingPart(Part):
     """`GettingFace` over a `Node`."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
 
     async def get(self, new: getting.NewGet) -> schema.Transfer:
         """See `GettingFace`."""
@@ -31,7 +28,7 @@ class GettingPart:
                 bytes.fromhex(new.content),
                 new.size_bytes,
                 new.name,
-                [self._peer(text) for text in new.peers],
+                [meant(self._node, text) for text in new.peers],
                 to,
                 priority=new.priority,
                 paused=new.paused,
@@ -41,7 +38,12 @@ class GettingPart:
             if new.preview:
                 raise UsageError("a folder has no preview", advice="Look at one of its files.")
             view = await part.folder(
-                self._peer(new.peer), new.path, to, priority=new.priority, paused=new.paused, files=new.files
+                meant(self._node, new.peer),
+                new.path,
+                to,
+                priority=new.priority,
+                paused=new.paused,
+                files=new.files,
             )
         else:
             raise UsageError("say what to fetch", advice="A content, or a folder of a peer.")
@@ -63,10 +65,6 @@ class GettingPart:
     async def read_content(self, content: str) -> Readable:
         """See `GettingFace`."""
         return await self._node.share.getting.read_content(bytes.fromhex(content))
-
-    def _peer(self, text: str) -> PeerId:
-        view = [peer.id for peer in self._node.peers.view()]
-        return self._node.trust.resolve(text, view)
 
 
 def _file(view: FileView) -> getting.TransferFile:

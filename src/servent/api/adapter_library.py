@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from servent.api import schema_share as share
+from servent.api.part import Part
 from servent.api.who import meant
 from servent.errors import NotFound
-from servent.identity import PeerId
-from servent.node import Node
 from servent.share.library_views import FolderView
 
 
-class LibraryPart:
+class LibraryPart(Part):
     """`LibraryFace` over a `Node`."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
 
     def library(self) -> share.Library:
         view = self._node.share.library.view()
@@ -41,7 +36,7 @@ class LibraryPart:
             Path(new.path),
             name=new.name,
             audience=new.audience,
-            peers=self._peers(new.peers),
+            peers=[meant(self._node, text) for text in new.peers],
             include=new.include,
             exclude=new.exclude,
             hidden=new.hidden,
@@ -54,7 +49,7 @@ class LibraryPart:
             _number(folder),
             name=change.name,
             audience=change.audience,
-            peers=None if change.peers is None else self._peers(change.peers),
+            peers=None if change.peers is None else [meant(self._node, text) for text in change.peers],
             include=change.include,
             exclude=change.exclude,
             hidden=change.hidden,
@@ -70,9 +65,6 @@ class LibraryPart:
 
     async def rescan_folder(self, folder: str) -> share.Folder:
         return _folder(await self._node.share.library.rescan(_number(folder)))
-
-    def _peers(self, texts: Iterable[str]) -> list[PeerId]:
-        return [meant(self._node, text) for text in texts]
 
 
 def _number(folder: str) -> int:

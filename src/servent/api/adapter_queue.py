@@ -9,6 +9,8 @@ from pathlib import Path
 from servent.api import schema, settings
 from servent.api import schema_getting as getting
 from servent.api.adapter_files import transfer_of
+from servent.api.part import Part
+from servent.api.who import meant
 from servent.blobs.history import Entry
 from servent.blobs.queueing import PeerRates, Queue
 from servent.blobs.schedule import Rule, minute_of
@@ -19,11 +21,8 @@ from servent.node import Node
 log = logging.getLogger("servent.api")
 
 
-class QueuePart:
+class QueuePart(Part):
     """`QueueFace` over a `Node`."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
 
     async def change_transfer(self, transfer: str, change: getting.TransferChange) -> schema.Transfer:
         blobs = self._node.blobs
@@ -98,7 +97,7 @@ class QueuePart:
                 if rule.pause or rule.up_bytes_per_s or rule.down_bytes_per_s
             ),
             {
-                self._peer(one.peer): PeerRates(one.up_bytes_per_s, one.down_bytes_per_s)
+                _whom(self._node, one.peer): PeerRates(one.up_bytes_per_s, one.down_bytes_per_s)
                 for one in queue.peers
                 if one.up_bytes_per_s or one.down_bytes_per_s
             },
@@ -117,12 +116,12 @@ class QueuePart:
             log.warning("the queue's rules hold until the node stops; they could not be written: %s", wrong)
         return self.queue()
 
-    def _peer(self, text: str) -> PeerId:
-        known = [peer.id for peer in self._node.peers.view()]
-        try:
-            return self._node.trust.resolve(text, known)
-        except NotFound:
-            return PeerId.parse(text)  # one that is away
+
+def _whom(node: Node, text: str) -> PeerId:
+    try:
+        return meant(node, text)
+    except NotFound:
+        return PeerId.parse(text)  # one that is away
 
 
 def _entry(entry: Entry) -> getting.HistoryEntry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from servent.api import schema_share as share
+from servent.api.part import Part
 from servent.api.who import meant
 from servent.errors import UsageError
 from servent.identity import PeerId
@@ -10,11 +11,11 @@ from servent.node import Node
 from servent.share import safety
 
 
-class SafetyPart:
+class SafetyPart(Part):
     """`SafetyFace` over a `Node`."""
 
     def __init__(self, node: Node) -> None:
-        self._node = node
+        super().__init__(node)
         self._safety = node.share.safety
 
     def blocks(self) -> list[share.Block]:
@@ -28,7 +29,7 @@ class SafetyPart:
                 await self._safety.block_content(bytes.fromhex(new.content), new.name, new.note)
             )
         assert new.peer is not None
-        peer = self._resolve(new.peer)
+        peer = meant(self._node, new.peer)
         return self._block(await self._safety.block_peer(peer, self._name(peer), new.note))
 
     async def unblock(self, block: str) -> None:
@@ -41,7 +42,7 @@ class SafetyPart:
         made = await self._safety.report(
             new.reason,
             content=b"" if new.content is None else bytes.fromhex(new.content),
-            peer=None if new.peer is None else self._resolve(new.peer),
+            peer=None if new.peer is None else meant(self._node, new.peer),
             name=new.name,
             note=new.note,
         )
@@ -69,9 +70,6 @@ class SafetyPart:
             )
         )
         return self.filters()
-
-    def _resolve(self, text: str) -> PeerId:
-        return meant(self._node, text)
 
     def _name(self, peer: PeerId) -> str:
         view = next((one for one in self._node.peers.view() if one.id == peer), None)

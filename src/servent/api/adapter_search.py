@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from servent.api import schema_share as share
-from servent.node import Node
+from servent.api.part import Part
 from servent.share import search_service, wire
 from servent.share.folding import Hit, Source
 from servent.share.index import ext
@@ -15,11 +15,8 @@ from servent.share.shelves import Ask
 from servent.share.words import shown
 
 
-class SearchPart:
+class SearchPart(Part):
     """`SearchFace` over a `Node`."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
 
     async def search(self, query: share.SearchQuery) -> AsyncGenerator[share.SearchEvent]:
         """Closing the iterator ends the search everywhere."""

@@ -7,15 +7,16 @@ from pathlib import Path
 
 from servent.api import schema_getting as getting
 from servent.api import settings
+from servent.api.part import Part
 from servent.errors import DiskTrouble, UsageError
 from servent.node import Node
 
 
-class SetupPart:
+class SetupPart(Part):
     """`SetupFace` over a `Node`. Done is what config.toml calls `node.wizard = false`."""
 
     def __init__(self, node: Node) -> None:
-        self._node = node
+        super().__init__(node)
         self._folder = str(suggested(Path.home()))
 
     def setup(self) -> getting.Setup:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from servent.api import schema_share as share
+from servent.api.part import Part
 from servent.identity import PeerId
 from servent.node import Node
 from servent.share.index import ext
@@ -12,18 +13,18 @@ from servent.share.wishes import Match, Settings, Wish
 from servent.share.words import shown
 
 
-class WishesPart:
+class WishesPart(Part):
     """`WishFace` over a `Node`."""
 
     def __init__(self, node: Node) -> None:
-        self._node = node
+        super().__init__(node)
         self._wishes = node.share.wishes
 
     def wishes(self) -> list[share.Wish]:
         return [self._wish(wish) for wish in self._wishes.wishes()]
 
     async def add_wish(self, new: share.NewWish) -> share.Wish:
-        settings = Settings(new.q, new.auto, new.max_bytes, new.most, self._peers(new.peers), new.to)
+        settings = Settings(new.q, new.auto, new.max_bytes, new.most, self._keys(new.peers), new.to)
         return self._wish(await self._wishes.add(settings))
 
     async def change_wish(self, wish: str, change: share.WishChange) -> share.Wish:
@@ -33,7 +34,7 @@ class WishesPart:
             if (value := getattr(change, name)) is not None
         }
         if change.peers is not None:
-            changes["peers"] = self._peers(change.peers)
+            changes["peers"] = self._keys(change.peers)
         return self._wish(await self._wishes.change(wish, seen=bool(change.seen), **changes))
 
     async def remove_wish(self, wish: str) -> None:
@@ -43,7 +44,7 @@ class WishesPart:
         found = sorted(self._wishes.wish(wish).matches.values(), key=lambda match: (-match.found, match.name))
         return [self._match(match) for match in found[page.offset : page.offset + page.limit]]
 
-    def _peers(self, names: list[str]) -> tuple[bytes, ...]:
+    def _keys(self, names: list[str]) -> tuple[bytes, ...]:
         return tuple(bytes(self._node.share.finding.resolve(name)) for name in names)
 
     def _wish(self, wish: Wish) -> share.Wish:
