@@ -64,16 +64,16 @@ def test_a_foreign_name_for_this_address_is_turned_away(page: WebPage) -> None:
     assert page.ask("GET", "/", host="evil.example").status == 421
 
 
-@pytest.mark.parametrize("path", ["/", "/act/transfers/00/pause", "/live"])
+@pytest.mark.parametrize("path", ["/", "/node/transfers/00/pause", "/live"])
 def test_another_pages_script_is_turned_away(page: WebPage, path: str) -> None:
-    method = "POST" if path.startswith("/act") else "GET"
+    method = "POST" if path.startswith("/node") else "GET"
     assert page.ask(method, path, Origin="http://evil.example").status == 403
 
 
 def test_a_change_without_proof_of_our_own_page_is_refused(api: FakeApi, page: WebPage) -> None:
     key = next(iter(api.node.transfers))
-    assert page.ask("POST", f"/act/transfers/{key}/pause").status == 403
-    assert page.ask("POST", f"/act/transfers/{key}/pause", Origin=page.url).status == 200
+    assert page.ask("POST", f"/node/transfers/{key}/pause").status == 403
+    assert page.ask("POST", f"/node/transfers/{key}/pause", Origin=page.url).status == 200
 
 
 @pytest.mark.parametrize(
@@ -87,19 +87,17 @@ def test_the_live_socket_opens_for_our_own_page_alone(
     assert page.ask("GET", "/live", login=login, **headers).status == status
 
 
-@pytest.mark.parametrize(
-    "path", ["0/delete", "0/pause%2F..%2F..%2Fshutdown", "..%2F..%2Fshutdown/pause", "a.b/pause"]
-)
-def test_only_the_five_actions_on_transfers_pass_through(api: FakeApi, page: WebPage, path: str) -> None:
+@pytest.mark.parametrize("path", ["0/pause%2F..%2F..%2Fshutdown", "..%2F..%2Fshutdown/pause"])
+def test_no_path_climbs_out_of_what_the_page_may_do(api: FakeApi, page: WebPage, path: str) -> None:
     before = list(api.node.wanted)
-    assert page.ask("POST", f"/act/transfers/{path}", Origin=page.url).status in (404, 405)
+    assert page.ask("POST", f"/node/transfers/{path}", Origin=page.url).status in (404, 405)
     assert api.node.wanted == before
 
 
 def test_a_refusal_of_the_node_reaches_the_button_with_its_advice(api: FakeApi, page: WebPage) -> None:
     api.node.refuse_actions = True
     try:
-        answer = page.ask("POST", f"/act/transfers/{next(iter(api.node.transfers))}/resume", Origin=page.url)
+        answer = page.ask("POST", f"/node/transfers/{next(iter(api.node.transfers))}/resume", Origin=page.url)
     finally:
         api.node.refuse_actions = False
     assert answer.status == 409
@@ -108,10 +106,10 @@ def test_a_refusal_of_the_node_reaches_the_button_with_its_advice(api: FakeApi, 
 
 def test_a_finished_transfer_is_checked_again_and_taken_off_the_list(api: FakeApi, page: WebPage) -> None:
     key = next(key for key, each in api.node.transfers.items() if each["state"] == "complete")
-    assert page.ask("POST", f"/act/transfers/{key}/verify", Origin=page.url).json()["state"] == "complete"
-    assert page.ask("POST", f"/act/transfers/{key}/remove", Origin=page.url).status == 200
+    assert page.ask("POST", f"/node/transfers/{key}/verify", Origin=page.url).json()["state"] == "complete"
+    assert page.ask("DELETE", f"/node/transfers/{key}", Origin=page.url).status == 200
     assert key not in api.node.transfers
-    assert page.ask("POST", f"/act/transfers/{key}/remove", Origin=page.url).status == 404
+    assert page.ask("DELETE", f"/node/transfers/{key}", Origin=page.url).status == 404
 
 
 def test_it_ends_when_who_started_it_does(api: FakeApi) -> None:

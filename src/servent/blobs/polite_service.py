@@ -168,7 +168,7 @@ class Polite:
     def _probe(self) -> None:
         now = self._clock()
         wanted = self._moved_at["up"].keys() | self._moved_at["down"].keys()
-        for session, probes in list(self._probes.items())[:]:
+        for session, probes in self._probes.items():
             if session.peer not in wanted or not session.connected:
                 continue
             probes.number += 1

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from servent.blobs.info import Collection
 from servent.blobs.names import safe_paths
@@ -18,17 +17,15 @@ from servent.errors import NotFound, ServentError, UsageError
 from servent.identity import Identity, PeerId
 from servent.net import ticket as tickets
 from servent.net.peers import Peers
-from servent.share import feed_record, feed_rows
-from servent.share.feed_fetching_service import Fetching
+from servent.share import feed_fetching_service, feed_publishing_service, feed_record, feed_rows
 from servent.share.feed_news_service import Key, News
-from servent.share.feed_publishing_service import Publishing
 from servent.share.feed_record import Record
 from servent.share.feed_rows import Row, Version
 from servent.store import Store
 
 log = logging.getLogger(__name__)
 
-State = Literal["publishing", "published", "waiting", "fetching", "current", "paused", "failed"]
+State = feed_publishing_service.State | feed_fetching_service.State
 
 MOST_FEEDS = 200  # ours and followed
 REACH_LIMIT = 15.0  # s to reach who a link names
@@ -84,8 +81,8 @@ class Feeds:
         self._contact, self._wall = contact, wall
         self._rows: dict[str, Row] = {}
         self._news = News(peers, self._followed, self._newest, self._heard)
-        self._fetching = Fetching(blobs, self._save, self._told, wall)
-        self._publishing = Publishing(
+        self._fetching = feed_fetching_service.Fetching(blobs, self._save, self._told, wall)
+        self._publishing = feed_publishing_service.Publishing(
             blobs, identity, self._rows, self._save, self._told, self._news.published, wall
         )
         self._tasks: asyncio.TaskGroup | None = None

@@ -20,17 +20,14 @@ from nicegui import app as nicegui_app
 from nicegui import ui
 from nicegui.element import Element
 from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import Mount, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from servent.api.client import ApiError, Client
-from servent.api.schema import API, Problem
-from servent.errors import ServentError
-from servent.web.desk import Desk, said
-from servent.web.gate import Gate, refusal
+from servent.api.client import Client
+from servent.web.desk import Desk
+from servent.web.gate import Gate
 from servent.web.hub import TOPICS, Hub, Page
 from servent.web.lane import Lane
 from servent.web.pages import (
@@ -180,7 +177,7 @@ def head_and_body(static: str) -> None:
 
 
 class Live:
-    """The live socket and the buttons of the table, for one hub and one client."""
+    """The live socket, for one hub."""
 
     def __init__(self, client: Client, token: str) -> None:
         self.client = client
@@ -203,25 +200,6 @@ class Live:
                 sending.cancel()
         finally:
             self.hub.leave(page)
-
-    async def act(self, request: Request) -> Response:
-        transfer, action = request.path_params["transfer"], request.path_params["action"]
-        if action not in ACTIONS or not transfer.isalnum() or len(transfer) > 128:
-            return refusal(Problem(type="urn:servent:usage", title="no such action", status=404))
-        try:
-            if action == "remove":
-                answer = await asyncio.to_thread(self.client.request, "DELETE", f"{API}/transfers/{transfer}")
-            else:
-                limit = CHECKING if action == "verify" else self.client.timeout
-                answer = await asyncio.to_thread(
-                    self.client.request, "POST", f"{API}/transfers/{transfer}/{action}", timeout=limit
-                )
-        except ApiError as error:
-            return refusal(error.problem)
-        except ServentError as error:
-            fact, advice = said(error)
-            return refusal(Problem(type="urn:servent:world", title=fact, status=503, advice=advice))
-        return Response(answer.body, media_type="application/json")
 
 
 async def _send(socket: WebSocket, page: Page) -> None:
@@ -248,7 +226,6 @@ def build(client: Client, token: str) -> Starlette:
         routes=[
             WebSocketRoute("/live", live.socket),
             WebSocketRoute("/lane", Lane(client.url, token).socket),
-            Route("/act/transfers/{transfer}/{action}", live.act, methods=["POST"]),
             *Gate(client, token).routes(),
             Mount(static, _Files(directory=STATIC)),
         ],

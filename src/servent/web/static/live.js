@@ -18,19 +18,6 @@ export class Problem extends Error {
   }
 }
 
-// Asks the node to do something with one transfer; the answer is the transfer as it is then. `wait` in ms.
-export async function act(path, wait = 20000) {
-  let answer;
-  try {
-    answer = await fetch(`/act${path}`, { method: "POST", signal: AbortSignal.timeout(wait) });
-  } catch {
-    throw new Problem({ title: "The node did not answer", advice: "Is it still running? The page reconnects by itself." }, 0);
-  }
-  const value = answer.status === 204 ? null : await answer.json().catch(() => null);
-  if (!answer.ok) throw new Problem(value, answer.status);
-  return value;
-}
-
 class Live {
   constructor() {
     this.connection = "connecting"; // connecting | live | away
