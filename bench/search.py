@@ -27,7 +27,8 @@ from typing import Any
 
 import msgspec
 
-from servent.share import index, lookup, query, rows
+from servent.query import language
+from servent.share import index, lookup, rows
 from servent.share.index import IndexRow
 from servent.store import Store
 
@@ -180,9 +181,9 @@ async def measure(records_count: int, queries: int, base: Path) -> dict[str, Any
         }
         for kind, texts in asked.items():
             for text in texts[:50]:  # warm the page cache for both
-                lookup.search(read, query.parse(text), None, 50)
+                lookup.search(read, language.parse(text), None, 50)
             figures["servent"][kind] = spread(
-                timed([lambda t=text: lookup.search(read, query.parse(t), None, 50) for text in texts])  # type: ignore[misc]
+                timed([lambda t=text: lookup.search(read, language.parse(t), None, 50) for text in texts])  # type: ignore[misc]
             )
             quoted = [
                 " ".join(f'"{w[:-1]}"*' if w[-1] == "*" else f'"{w}"' for w in t.split()) for t in texts
@@ -190,10 +191,12 @@ async def measure(records_count: int, queries: int, base: Path) -> dict[str, Any
             figures["plain"][kind] = spread(
                 timed([lambda t=text: plain.execute(PLAIN, (t,)).fetchall() for text in quoted])  # type: ignore[misc]
             )
-        peers = [lambda t=text: lookup.search(read, query.parse(t), {2}, 50) for text in asked["three words"]]  # type: ignore[misc]
+        peers = [
+            lambda t=text: lookup.search(read, language.parse(t), {2}, 50) for text in asked["three words"]
+        ]  # type: ignore[misc]
         figures["servent"]["three words, one of five folders"] = spread(timed(peers))
         filtered = [
-            lambda t=text: lookup.search(read, query.parse(t + " type:video size:>100mb"), None, 50)
+            lambda t=text: lookup.search(read, language.parse(t + " type:video size:>100mb"), None, 50)
             for text in asked["one word"]
         ]  # type: ignore[misc]
         figures["servent"]["one word, type and size"] = spread(timed(filtered))

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.library import picture, song
-from servent.share import kinds, metadata_child
+from servent.query import kinds
+from servent.share import metadata_child
 from servent.share.metadata import MAX_TEXT, Metadata, clean, what_for
 
 

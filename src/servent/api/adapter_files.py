@@ -15,7 +15,7 @@ from servent.blobs.views import Limits, ShareView, SourceView, TransferView
 from servent.errors import ServentError, UsageError
 from servent.net import ticket as tickets
 from servent.node import Node
-from servent.share.words import shown
+from servent.query.words import shown
 
 log = logging.getLogger("servent.api")
 

@@ -12,8 +12,8 @@ from servent.api.face_share import Readable
 from servent.api.part import Part
 from servent.api.who import meant
 from servent.errors import UsageError
+from servent.query.kinds import kind_of
 from servent.share.getting_service import FileView
-from servent.share.kinds import kind_of
 
 
 class GettingPart(Part):

@@ -7,12 +7,12 @@ from contextlib import aclosing
 
 from servent.api import schema_share as share
 from servent.api.part import Part
+from servent.query.kinds import KINDS
+from servent.query.texts import ext
+from servent.query.words import shown
 from servent.share import search_service, wire
 from servent.share.folding import Hit, Source
-from servent.share.index import ext
-from servent.share.rows import KINDS
 from servent.share.shelves import Ask
-from servent.share.words import shown
 
 
 class SearchPart(Part):

@@ -8,9 +8,9 @@ from servent.api import schema_share as share
 from servent.api.part import Part
 from servent.identity import PeerId
 from servent.node import Node
-from servent.share.index import ext
+from servent.query.texts import ext
+from servent.query.words import shown
 from servent.share.wishes import Match, Settings, Wish
-from servent.share.words import shown
 
 
 class WishesPart(Part):

@@ -19,7 +19,8 @@ from servent.limits import Budget, TokenBucket
 from servent.net.links import Stream
 from servent.net.peers import Peers
 from servent.net.session import Session
-from servent.share import local, query, wire
+from servent.query import language
+from servent.share import local, wire
 from servent.share.folding import Found
 from servent.share.shelves import Ask, Shelf, Shelves
 from servent.store import Store
@@ -154,7 +155,7 @@ class Answers:
         shelves = self._shown(peer)
         match question:
             case wire.Search(text, limit):
-                wanted = query.parse(text)
+                wanted = language.parse(text)
                 found = await self._read(local.search(wanted, shelves, limit), guest)
                 await self._tell(stream, found)
             case wire.Sample(start, limit):

@@ -11,9 +11,9 @@ from servent.errors import BadMessage, NotFound, Refused
 from servent.identity import PeerId
 from servent.net.links import Stream
 from servent.net.peers import Peers
+from servent.query.language import Query
 from servent.share import wire
 from servent.share.folding import Found
-from servent.share.query import Query
 from servent.share.shelves import Ask, Page
 
 OPEN_LIMIT = 10.0  # s to connect and be let in

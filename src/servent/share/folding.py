@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from math import log2
 
 from servent.identity import PeerId
-from servent.share.rows import KINDS, Kind
-from servent.share.words import shown
+from servent.query.kinds import KINDS, Kind
+from servent.query.words import shown
 
 MOST_SOURCES = 50  # of one hit; the best are kept
 MOST_PATHS = 3  # of one content with one peer

@@ -31,7 +31,8 @@ if __name__ == "__main__":  # as a script we are nobody's package; ours lies two
 from servent.blobs import tree
 from servent.blobs.canonical import canon
 from servent.blobs.files import Folder
-from servent.share import index, kinds
+from servent.query import kinds
+from servent.share import index
 from servent.share.sensitive import holds_key
 
 
@@ -53,7 +54,7 @@ class File(NamedTuple):
 class Answer(NamedTuple):
     """What came of a file. `state`: errno, 0 or `CHANGED`. Of a range only state, layer and `head` count.
 
-    `head` is how the content begins; `key`: it is a private key; `kind` in `rows.KINDS`; `texts` for the index.
+    `head` is how the content begins; `key`: it is a private key; `kind` in `query.kinds.KINDS`; `texts` for the index.
     """
 
     state: int

@@ -19,7 +19,8 @@ from typing import Any
 from servent.blobs.info import piece_length_for
 from servent.errors import WorldError
 from servent.net.session import first
-from servent.share import catalog, hash_child, kinds
+from servent.query import kinds
+from servent.share import catalog, hash_child
 from servent.share.catalog import Found, Pending
 from servent.share.changes import is_moved
 from servent.share.children import ChildLost, Children, can_have_children

@@ -14,8 +14,9 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from servent.share.rows import KINDS
-from servent.share.words import indexed
+from servent.query.kinds import KINDS
+from servent.query.texts import ext, indexed_tags
+from servent.query.words import indexed
 
 if TYPE_CHECKING:
     import sqlite3
@@ -36,7 +37,6 @@ STEPS = (
 )
 TOGETHER = 200  # rows in one statement, which lets go of the interpreter once
 LEAST_MERGED = 16  # pages; a change of one file leaves one or two, which are merged once on each of 4 levels
-MOST_EXT = 16  # characters of an ending that counts as one
 
 _FIRST = 0xE100  # private letters: kinds from E000, sizes from E040, folders from E100, endings from F100
 _BASE = 0x1000
@@ -54,7 +54,7 @@ class IndexRow(NamedTuple):
         id: `files.id`.
         folder: `folders.id`.
         path: the shared folder's public name and the directories below it, "/"-separated, without the file's name.
-        kind: the number in `rows.KINDS`.
+        kind: the number in `query.kinds.KINDS`.
         size: bytes.
         tags: what the file says of itself; title, artist, album, albumartist, genre and year are looked at.
     """
@@ -102,12 +102,6 @@ def _tidy(db: sqlite3.Connection, changed: int) -> None:
         db.execute("INSERT INTO found (found, rank) VALUES ('merge', ?)", (LEAST_MERGED + changed // 4,))
 
 
-def ext(name: str) -> str:
-    """The ending of a name, in small letters without its dot; "" when it has none that counts."""
-    stem, _, ending = name.rpartition(".")
-    return ending.lower() if stem and 0 < len(ending) <= MOST_EXT and ending.isalnum() else ""
-
-
 def texts(row: IndexRow) -> Texts:
     """What the index keeps of a file: its id, and the words of each column."""
     title, artist, album, more = indexed_tags(row.tags)
@@ -117,20 +111,6 @@ def texts(row: IndexRow) -> Texts:
     return (
         row.id, indexed(row.name), title, artist, album, _indexed(row.path) + indexed(more), marks,
     )  # fmt: skip
-
-
-def indexed_tags(tags: Mapping[str, str | int | float]) -> tuple[str, str, str, str]:
-    """What the index keeps of title, artist and album, and what else of the tags is looked at, as it is."""
-    if not tags:
-        return "", "", "", ""
-    artist = f"{_text(tags, 'artist')} {_text(tags, 'albumartist')}".strip()
-    more = f"{_text(tags, 'genre')} {_text(tags, 'year')}".strip()
-    return indexed(_text(tags, "title")), indexed(artist), indexed(_text(tags, "album")), more
-
-
-def _text(tags: Mapping[str, str | int | float], name: str) -> str:
-    value = tags.get(name, "")
-    return value if isinstance(value, str) else str(value)
 
 
 def kind_mark(kind: int) -> str:

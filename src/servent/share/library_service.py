@@ -20,6 +20,7 @@ import msgspec
 from servent.blobs.service import Blobs
 from servent.errors import DiskTrouble, Doubtful, NotFound, ServentError, UsageError, WorldError
 from servent.identity import PeerId
+from servent.query.kinds import KINDS
 from servent.share import catalog, rows, sensitive, walking
 from servent.share.catalog import ScanState, Sums
 from servent.share.folders import FolderSettings, Rules, check, may_see
@@ -172,7 +173,7 @@ class Library:
     def view(self) -> LibraryView:
         """All folders together."""
         kinds: dict[str, int] = {
-            rows.KINDS[kind]: number for kind, number in sorted(self._kinds.items()) if number > 0
+            KINDS[kind]: number for kind, number in sorted(self._kinds.items()) if number > 0
         }
         return together(self.folders(), kinds)
 

@@ -33,7 +33,7 @@ class FolderView:
 
 @dataclass(frozen=True, slots=True)
 class LibraryView:
-    """All folders together. `kinds`: hashed files by `rows.KINDS`."""
+    """All folders together. `kinds`: hashed files by `query.kinds.KINDS`."""
 
     folders: int = 0
     files: int = 0

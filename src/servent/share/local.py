@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from servent.query.language import Query
 from servent.share import lookup
 from servent.share.folding import Found
-from servent.share.query import Query
 from servent.share.recommend import distance
 from servent.share.shelves import Paths, Shelf, tags_of
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from servent.share import query as language
-from servent.share.index import ext, ext_mark, folder_mark, kind_mark, size_class, size_mark
-from servent.share.query import Query, Term
+from servent.query import language
+from servent.query.language import Query, Term
+from servent.query.texts import ext
+from servent.share.index import ext_mark, folder_mark, kind_mark, size_class, size_mark
 
 if TYPE_CHECKING:
     import sqlite3

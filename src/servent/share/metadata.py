@@ -12,9 +12,9 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from servent.share import kinds
+from servent.query import kinds
+from servent.query.kinds import Kind
 from servent.share.children import ChildLost, Children
-from servent.share.rows import Kind
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,6 @@ the same bytes serves them. Directories carry the sums of everything below, so t
 
 from __future__ import annotations
 
-from typing import Literal
-
 ROOM = "share.library"
 STEPS = (
     """
@@ -58,6 +56,3 @@ STEPS = (
 )
 FOLDERS_ROOM = "share.folders"  # in the node's database: what a person decided cannot be made again
 FOLDERS_STEPS = ("CREATE TABLE share_folders (id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL)",)
-
-Kind = Literal["other", "audio", "video", "image", "document", "archive", "program"]
-KINDS: tuple[Kind, ...] = ("other", "audio", "video", "image", "document", "archive", "program")  # by number

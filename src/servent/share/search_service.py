@@ -11,11 +11,12 @@ from typing import Literal, Protocol
 from servent.errors import ServentError, UsageError
 from servent.identity import PeerId
 from servent.net.peers import Peers
+from servent.query import language
+from servent.query.language import Query
 from servent.share import asking_service as asking
-from servent.share import local, query, wire
+from servent.share import local, wire
 from servent.share.answering_service import Shown
 from servent.share.folding import Fold, Found, Hit, Standing, no_reason
-from servent.share.query import Query
 from servent.store import Store
 
 log = logging.getLogger(__name__)
@@ -289,7 +290,7 @@ class Search:
 
     async def local(self, text: str, limit: int = 100) -> list[Hit]:
         """The own library's hits, best first. Raises QueryError."""
-        wanted = query.parse(text)
+        wanted = language.parse(text)
         finds = await self._store.read(local.search(wanted, self._shown(None), limit, everything=True))
         fold = Fold(limit, self._hides)
         fold.add(Standing(self._me, mine=True, free=True), finds.found)
@@ -308,7 +309,7 @@ class Search:
         Raises:
             QueryError, NotFound, UsageError: before the first event. Closing the iterator ends the search everywhere.
         """
-        wanted = query.parse(text)
+        wanted = language.parse(text)
         named = peer or wanted.peer
         only = self._resolve(named) if named else None
         if self._tasks is None:

@@ -36,14 +36,14 @@ TagNumber = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 TagFraction = Annotated[float, Meta(ge=-(2.0**53), le=2.0**53)]  # never inf or nan, which JSON cannot say
 Tags = Annotated[dict[TagName, TagText | TagNumber | TagFraction], Meta(max_length=MOST_TAGS)]
 Text = Annotated[str, Meta(max_length=300)]
-KindNumber = Annotated[int, Meta(ge=0, le=255)]  # of `rows.KINDS`; others are "other"
+KindNumber = Annotated[int, Meta(ge=0, le=255)]  # of `query.kinds.KINDS`; others are "other"
 Sort = Literal["name", "size", "modified"]
 
 
 class Search(Struct, frozen=True, tag="search"):
     """Asker: what answers this query? Answered by `Hits`, best first, then `Done`; or by `Refuse`.
 
-    `text`: in the language of `share.query`, without `peer:`.
+    `text`: in the language of `query.language`, without `peer:`.
     """
 
     text: Annotated[str, Meta(min_length=1, max_length=500)]

@@ -11,11 +11,10 @@ from msgspec import Struct
 
 from servent.errors import UsageError
 from servent.identity import PeerId
-from servent.share import query
+from servent.query import language
+from servent.query.kinds import KINDS, by_name
+from servent.query.language import Query
 from servent.share.folding import Hit
-from servent.share.kinds import by_name
-from servent.share.query import Query
-from servent.share.rows import KINDS
 
 MOST_WISHES = 50  # as many as a peer keeps for us
 MOST_MATCHES = 1000  # remembered for each wish; the oldest go first
@@ -90,7 +89,7 @@ class Wish:
 
 def make(id: str, settings: Settings) -> Wish:
     """Raises QueryError (UsageError): no query."""
-    return Wish(id, settings, query.parse(settings.q))
+    return Wish(id, settings, language.parse(settings.q))
 
 
 def match_of(hit: Hit, now: float) -> Match:
@@ -157,7 +156,7 @@ def change(wish: Wish, **changes: Any) -> None:
     """New settings. With another query, what the old one found is gone. Raises QueryError (UsageError)."""
     settings = msgspec.structs.replace(wish.settings, **changes)
     if settings.q != wish.settings.q:
-        wish.wanted = query.parse(settings.q)
+        wish.wanted = language.parse(settings.q)
         wish.matches.clear()
         wish.last_match = None
     wish.settings, wish.trouble = settings, ""
@@ -213,4 +212,4 @@ def check(settings: Settings, wishes: int) -> None:
     """Raises UsageError: too many wishes."""
     if wishes >= MOST_WISHES:
         raise UsageError(f"{MOST_WISHES} wishes are watched already", advice="Remove one, or make one wider.")
-    query.parse(settings.q)
+    language.parse(settings.q)

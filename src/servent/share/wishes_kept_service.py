@@ -15,11 +15,12 @@ from servent.limits import TokenBucket
 from servent.net.links import Stream
 from servent.net.peers import Peers
 from servent.net.session import Session
-from servent.share import local, query, wire
+from servent.query import language
+from servent.query.language import Query
+from servent.share import local, wire
 from servent.share import wishes_wire as wishes
 from servent.share.answering_service import Shown
 from servent.share.folding import Found
-from servent.share.query import Query
 from servent.store import Store
 
 log = logging.getLogger(__name__)
@@ -156,7 +157,7 @@ class KeptWishes:
         if key not in self._kept and (has >= wishes.MOST_KEPT or len(self._kept) >= MOST_ALL):
             return False
         try:
-            wanted = query.parse(message.text)
+            wanted = language.parse(message.text)
         except UsageError:
             return False
         self._kept[key] = _Kept(peer, message.id, wanted, stream, writing)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from servent.query.language import MOST_LETTERS, QueryError, Term, parse
+from servent.query.words import folded, indexed, parts, shown, words
 from servent.share import index, lookup, rows
 from servent.share.index import IndexRow
-from servent.share.query import MOST_LETTERS, QueryError, Term, parse
-from servent.share.words import folded, indexed, parts, shown, words
 
 
 def library() -> sqlite3.Connection:

@@ -5,7 +5,10 @@ Neither is proof of anything; a kind is for finding and for showing. A program i
 
 from __future__ import annotations
 
-from servent.share.rows import KINDS, Kind
+from typing import Literal
+
+Kind = Literal["other", "audio", "video", "image", "document", "archive", "program"]
+KINDS: tuple[Kind, ...] = ("other", "audio", "video", "image", "document", "archive", "program")  # by number
 
 _BY_EXT: dict[Kind, str] = {
     "audio": "mp3 flac ogg oga opus m4a m4b aac wav aif aiff aifc wma ape wv mpc mid midi spx mka alac amr au ra dsf dff tta mod xm s3m it",
@@ -88,6 +91,6 @@ def kind_of(name: str, head: bytes = b"") -> Kind:
 
 
 def number_of(name: str, head: bytes, sniffed: str = "") -> int:
-    """The kind's number in `rows.KINDS`, all together: what a sniffer said counts where name and head say nothing."""
+    """The kind's number in `query.kinds.KINDS`, all together: what a sniffer said counts where name and head say nothing."""
     kind = kind_of(name, head)
     return NUMBER[kind] or NUMBER.get(sniffed, 0)

@@ -20,9 +20,9 @@ from difflib import get_close_matches
 from typing import Final
 
 from servent.errors import UsageError
-from servent.share.index import ext, indexed_tags
-from servent.share.rows import KINDS
-from servent.share.words import indexed, unspaced, words
+from servent.query.kinds import KINDS
+from servent.query.texts import ext, indexed_tags
+from servent.query.words import indexed, unspaced, words
 
 MOST_LETTERS = 500
 MOST_TERMS = 12  # words and phrases that the index has to look up

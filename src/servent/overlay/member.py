@@ -1,0 +1,126 @@
+"""One peer in one network: the parts put together. A core: driven by a node's shell and by simulations alike.
+
+It does nothing itself but hand messages and times to its parts, and count what peers do wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from servent.errors import BadMessage
+from servent.identity import PeerId
+from servent.overlay.answering import Answering
+from servent.overlay.asking import Asking
+from servent.overlay.context import Context
+from servent.overlay.directory import Directory
+from servent.overlay.effects import Effect
+from servent.overlay.election import Abilities, Election
+from servent.overlay.homes import Homes
+from servent.overlay.housing import Housing
+from servent.overlay.part import Handler, Part
+from servent.overlay.records import PeerRecord
+from servent.overlay.topics import Topics
+from servent.overlay.topology import Topology, Wish
+from servent.overlay.watching import Watching
+from servent.overlay.wire import Message
+
+
+class Member:
+    """Inputs are methods, outputs are effects, time is monotonic seconds.
+
+    Attributes:
+        faults: what each peer did wrong, as weights since the start; whoever drives it bans.
+    """
+
+    def __init__(self, context: Context, topology: Topology, wish: Wish = "auto") -> None:
+        self.context = context
+        self.topology, self.wish = topology, wish
+        self.topics = Topics(context)
+        self.directory = Directory(context, topology)
+        self.election = Election(context, self.directory, topology, wish)
+        self.homes = Homes(context, self.directory)
+        self.housing = Housing(context, self.directory, self.election)
+        self.asking = Asking(context, self.directory, self.homes, self.housing)
+        self.answering = Answering(context, self.directory, self.election, self.housing, self.asking)
+        self.watching = Watching(context, self.directory, self.election, self.homes, self.housing)
+        self.parts: tuple[Part, ...] = (
+            self.topics,
+            self.directory,
+            self.election,
+            self.homes,
+            self.housing,
+            self.asking,
+            self.answering,
+            self.watching,
+        )
+        self._handlers: dict[type, Handler] = {}
+        for part in self.parts:
+            for kind, handler in part.handlers().items():
+                if kind in self._handlers:
+                    raise ValueError(f"two parts take {kind.__name__}")
+                self._handlers[kind] = handler
+        self.faults: list[tuple[PeerId, str]] = []
+
+    # -- what happens
+
+    def receive(self, peer: PeerId, message: Message, now: float) -> list[Effect]:
+        """A message of a member of this network that TLS proved to be `peer`."""
+        handler = self._handlers.get(type(message))
+        if handler is None:
+            return []
+        try:
+            return handler(peer, message, now)
+        except BadMessage as wrong:
+            self.faults.append((peer, str(wrong)))
+            return []
+
+    def up(self, peer: PeerId, now: float) -> list[Effect]:
+        return [effect for part in self.parts for effect in part.up(peer, now)]
+
+    def down(self, peer: PeerId, now: float) -> list[Effect]:
+        return [effect for part in self.parts for effect in part.down(peer, now)]
+
+    def failed(self, peer: PeerId, now: float) -> list[Effect]:
+        return [effect for part in self.parts for effect in part.failed(peer, now)]
+
+    def tick(self, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for part in self.parts:
+            due = part.next_tick()
+            if due is not None and due <= now:
+                effects += part.tick(now)
+        return effects
+
+    def next_tick(self) -> float | None:
+        return min((due for part in self.parts if (due := part.next_tick()) is not None), default=None)
+
+    def answered(self, token: int, *answer: object, now: float) -> list[Effect]:
+        """What the driver found for an effect with a token: `Find` (found, more), `Counts` (counts, total),
+
+        `Prove` (ok,), `DialBack` (address,).
+        """
+        return self.context.answered(token, *answer, now)
+
+    # -- what its node tells it
+
+    def join(self, contacts: Iterable[PeerRecord], now: float) -> list[Effect]:
+        """Peers to begin at, checked."""
+        return self.topics.join(contacts, now)
+
+    def moved(self, record: PeerRecord, now: float) -> list[Effect]:
+        """Our own record, newly signed: we are reached elsewhere, or do something else for others."""
+        self.context.record = record
+        return self.homes.moved(now)
+
+    def measured(self, abilities: Abilities, now: float) -> list[Effect]:
+        """What this machine can do; now and then."""
+        return self.election.measured(abilities, now)
+
+    def shape(self, topology: Topology, wish: Wish, now: float) -> list[Effect]:
+        """The settings of the network, or the wish of the person here, are others now. Nothing is lost by it."""
+        self.topology, self.wish = topology, wish
+        return [*self.directory.shape(topology, now), *self.election.shape(topology, wish, now)]
+
+    def close(self, now: float) -> Sequence[Effect]:
+        """Say goodbye. Nothing is called after it."""
+        return [*self.election.close(now), *self.homes.close(now), *self.topics.close(now)]
