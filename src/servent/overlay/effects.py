@@ -54,25 +54,54 @@ class Bootstrap:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Store these items. `postings`: under which keys, for what is kept as a keyed supernode; empty as a home."""
+    """Store these items: with `postings`, under those keys, as a keyed supernode; without, for words, as a home.
+
+    The two are apart: what is kept as one is not found as the other. The batch replaces the one kept before of the same
+    publisher and slot on that side; of its items those stay, with their postings, whose hash is among the new
+    batch's hashes, and the slice's items are added. So a slice of no items renews a batch (`keyed` says on which side
+    where there are no postings). A key that has `HomeSettings.per_key` postings takes no more, nor more than
+    `per_publisher_key` of one publisher.
+    """
 
     slice: Slice
     postings: Sequence[Posting] = ()
+    keyed: bool = False  # always so where there are postings
 
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Forget what is stored of `publisher`; of its batch `slot` alone when given."""
+    """Forget what is stored of `publisher`; of its batch `slot` alone when given.
+
+    `keyed`: only what is kept as a keyed supernode, or (False) only as a home; None both.
+    """
 
     publisher: PeerId
     slot: int | None = None
+    keyed: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Read back a batch that is kept; answered by `(slice, postings)`, `(None, ())` when it is not.
+
+    Of the home's side unless `keyed`; its places follow `batch.hashes`, items that are not kept are left out. With
+    `content` and no `slot`: a slice with that one item, of either side.
+    """
+
+    token: int
+    publisher: PeerId
+    slot: int | None = None
+    content: bytes | None = None
+    keyed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Find:
     """Look into the store; answer by `Member.looked(token, found, more, now)`.
 
-    `query` for what is kept as a home; `keys` (all of them) for what is kept as a keyed supernode.
+    `query` for what is kept as a home, best first; `keys` (postings under all of them) for what is kept as a keyed
+    supernode; `content` alone on both sides. The answer is `((publisher, item), ...), more`; `more`: there is more than
+    was said or, under these keys, than is kept.
     """
 
     token: int
@@ -84,7 +113,10 @@ class Find:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many of the stored items have each of these words? Answer by `Member.counted(token, counts, total, now)`."""
+    """How many of the items kept as a home have each of these words (`terms.words_of`)? Answered by `(counts, total)`.
+
+    `counts` in the order of `terms`.
+    """
 
     token: int
     terms: Sequence[str]
@@ -191,4 +223,18 @@ class Where:
     record: PeerRecord | None
 
 
-Effect = Send | Learn | Hold | Release | Bootstrap | Keep | Discard | Find | Counts | Prove | DialBack | Tell
+Effect = (
+    Send
+    | Learn
+    | Hold
+    | Release
+    | Bootstrap
+    | Keep
+    | Discard
+    | Load
+    | Find
+    | Counts
+    | Prove
+    | DialBack
+    | Tell
+)

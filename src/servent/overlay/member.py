@@ -97,7 +97,7 @@ class Member:
     def answered(self, token: int, *answer: object, now: float) -> list[Effect]:
         """What the driver found for an effect with a token: `Find` (found, more), `Counts` (counts, total),
 
-        `Prove` (ok,), `DialBack` (address,).
+        `Load` (slice, postings), `Prove` (ok,), `DialBack` (address,).
         """
         return self.context.answered(token, *answer, now)
 
