@@ -19,6 +19,7 @@ MOST_SOURCES = 50  # of one hit; the best are kept
 MOST_PATHS = 3  # of one content with one peer
 SHARE_OF_ONE = 0.6  # of an answer's contents that one peer may bring in
 MINE, FRIEND, FREE, MORE = 3.0, 2.0, 1.0, 1.0  # points; the last for each doubling of sources. A guess
+THERE, AWAY = 0.5, -1.0  # for whom a network knows to be there, or not
 
 Tags = Mapping[str, str | int | float]
 
@@ -42,7 +43,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Who has it, and how soon it could be had there."""
+    """Who has it, and how soon it could be had there.
+
+    Attributes:
+        network: the network in which somebody else said so; "" when the peer said it itself.
+        reachable: whether the peer is there now, as far as that is known.
+    """
 
     peer: PeerId
     name: str = ""
@@ -50,6 +56,8 @@ class Standing:
     friend: bool = False
     free: bool = False
     queue: int = 0
+    network: str = ""
+    reachable: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +170,9 @@ class Fold:
         for place, (other, known) in enumerate(heap.said):
             if other.peer == at.peer:
                 same += 1
-                if known.path == one.path:
+                if at.network and not other.network:
+                    return False  # what a peer says itself is not replaced by what is said of it
+                if known.path == one.path or other.network:
                     fresh = (at, one) != (other, known)
                     heap.said[place] = (at, one)
                     return fresh
@@ -187,7 +197,8 @@ class Fold:
 
 
 def _worth(at: Standing) -> float:
-    return MINE * at.mine + FRIEND * at.friend + FREE * (at.free or at.mine)
+    there = 0.0 if at.reachable is None else THERE if at.reachable else AWAY
+    return MINE * at.mine + FRIEND * at.friend + FREE * (at.free or at.mine) + there
 
 
 def _clean(tags: Tags) -> dict[str, str | int | float]:

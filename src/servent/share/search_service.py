@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from servent.errors import ServentError, UsageError
 from servent.identity import PeerId
 from servent.net.peers import Peers
+from servent.overlay import wire as overlay
 from servent.query import language
 from servent.query.language import Query
 from servent.share import asking_service as asking
@@ -26,6 +27,9 @@ Hides = Callable[[bytes, str, str, int], str]
 Known = Callable[[Sequence[bytes]], Awaitable[set[bytes]]]
 MOST_SEARCHES = 32  # at once
 MOST_PEERS = 200  # asked by one search; whoever has more connections has enough answers
+FEW_PEERS = (
+    32  # so many are all asked themselves; of more, those whose networks cannot answer for them, and friends
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,27 @@ class Done:
     took: float
 
 
-Event = Hit | Told | Done
+@dataclass(frozen=True, slots=True)
+class Networked:
+    """How far the search through one network is; the last has `over`.
+
+    Attributes:
+        asked, answered: supernodes.
+        messages: it cost the network so far.
+        sampled: more answers it than anybody keeps.
+        reason: why nothing, or not all, could be asked.
+    """
+
+    network: str
+    asked: int
+    answered: int
+    messages: int
+    over: bool = False
+    sampled: bool = False
+    reason: str = ""
+
+
+Event = Hit | Told | Networked | Done
 
 
 class Sink(Protocol):
@@ -68,6 +92,10 @@ class Sink(Protocol):
 
     def answered(self, peer: PeerId, more: bool = False, reason: str = "") -> None:
         """That was all of this peer."""
+        ...
+
+    def networked(self, how: Networked) -> None:
+        """How far a network has been searched."""
         ...
 
 
@@ -116,6 +144,12 @@ class PeersFinder:
             for one in self._peers.sessions()
             if not one.verdict.guest and wire.SERVICE in one.profile.services
         ]
+        if len(sessions) > FEW_PEERS:
+            sessions = [
+                one
+                for one in sessions
+                if self._friend(one.peer) or overlay.SERVICE not in one.profile.services
+            ]
         return sorted((one.peer for one in sessions), key=lambda peer: not self._friend(peer))[:MOST_PEERS]
 
     async def find(self, wanted: Query, limit: int, sink: Sink, only: PeerId | None) -> None:
@@ -155,6 +189,7 @@ class _Search:
         self._fold = Fold(limit, hides)
         self._changed: dict[bytes, None] = {}  # hits to tell, each once
         self._told: list[Told] = []
+        self._networks: dict[str, Networked] = {}  # those not told yet
         self._asked: dict[PeerId, int] = {}  # finds so far
         self._names: dict[PeerId, str] = {}
         self._answered: set[PeerId] = set()
@@ -174,7 +209,13 @@ class _Search:
         self._changed.update(dict.fromkeys(changed))
         if not at.mine:
             self.unknown.update(changed)
-        self._asked[at.peer] = self._asked.get(at.peer, 0) + len(found)
+        if not at.network:  # who is only said to have it was not asked
+            self._asked[at.peer] = self._asked.get(at.peer, 0) + len(found)
+        self._wake.set()
+
+    def networked(self, how: Networked) -> None:
+        self._networks[how.network] = how
+        self._more |= how.sampled
         self._wake.set()
 
     def answered(self, peer: PeerId, more: bool = False, reason: str = "") -> None:
@@ -206,7 +247,7 @@ class _Search:
 
     async def wait(self) -> bool:
         """Until something is there. False: that is all."""
-        while not self._changed and not self._told:
+        while not self._changed and not self._told and not self._networks:
             if self._over:
                 return False
             self._wake.clear()
@@ -219,9 +260,10 @@ class _Search:
     def take(self) -> list[Event]:
         """What is new since the last time; best hits first. A hit that changed twice is told once."""
         hits = sorted((self._fold.hit(one) for one in self._changed), key=lambda hit: (-hit.score, hit.name))
-        events: list[Event] = [*hits, *self._told]
+        events: list[Event] = [*hits, *self._told, *self._networks.values()]
         self._changed.clear()
         self._told.clear()
+        self._networks.clear()
         return events
 
     def done(self) -> Done:

@@ -1,0 +1,78 @@
+"""What of the library is told to the networks: files of folders for them, as items of the overlay. Jobs for the library's reader. Pure.
+
+Only folders whose audience is "network" are told of; what friends or named peers alone may see is found by asking this node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from servent.overlay.records import Item
+from servent.query.words import shown
+from servent.share.folding import Found
+from servent.share.shelves import Paths, Shelf, tags_of
+
+if TYPE_CHECKING:
+    import sqlite3
+
+MOST_NAME = 200  # as overlay.records.Item
+MOST_WHERE = 200
+MOST_TAG = 120
+TAGS = ("title", "artist", "album", "albumartist", "genre", "year", "duration", "bitrate")
+
+Tags = dict[str, str | int]
+
+
+def newest(
+    shelves: Sequence[Shelf], limit: int, blocked: Callable[[bytes], bool]
+) -> Callable[[sqlite3.Connection], list[Item]]:
+    """A job: the `limit` files of these shelves that came last, each content once."""
+
+    def job(db: sqlite3.Connection) -> list[Item]:
+        if not shelves:
+            return []
+        paths = Paths(db, shelves)
+        marks = ",".join("?" * len(shelves))
+        found: dict[bytes, Item] = {}
+        rows = db.execute(
+            "SELECT folder, dir, name, kind, size, mtime_ns, root, tags FROM files"
+            f" WHERE root IS NOT NULL AND size > 0 AND folder IN ({marks}) ORDER BY id DESC",
+            tuple(shelf.id for shelf in shelves),
+        )
+        for folder, directory, name, kind, size, stamp, root, tags in rows:
+            if root in found or blocked(root):
+                continue
+            above = paths.of(folder, directory)
+            if above:
+                found[root] = item(root, size, kind, name, above, told(tags_of(tags)), stamp // 10**9)
+                if len(found) == limit:
+                    break
+        return list(found.values())
+
+    return job
+
+
+def item(content: bytes, size: int, kind: int, name: str, where: str, tags: Tags, modified: int) -> Item:
+    """An item within the limits of one: what is too long is cut."""
+    return Item(
+        content, size, kind, shown(name, MOST_NAME) or "?", shown(where, MOST_WHERE), tags, max(0, modified)
+    )
+
+
+def told(tags: dict[str, str | int | float]) -> Tags:
+    """Those tags that a network is told."""
+    found: Tags = {}
+    for name in TAGS:
+        value = tags.get(name)
+        if isinstance(value, str) and value:
+            found[name] = shown(value, MOST_TAG)
+        elif isinstance(value, (int, float)) and abs(value) < 2**53:
+            found[name] = round(value)
+    return found
+
+
+def found(one: Item, score: float) -> Found:
+    """An item that came back, as a find."""
+    path = f"{one.where}/{one.name}" if one.where else one.name
+    return Found(one.content, one.size, path, one.kind, float(one.modified), dict(one.tags), score)
