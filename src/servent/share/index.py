@@ -2,19 +2,17 @@
 
 One FTS5 table in `library.db`, fed inside the transactions that change the files. `words` cuts texts before they
 get here, so SQLite only splits at spaces and answers the same whatever its version knows of Unicode. What
-filters need (kind, size, ending, shared folder) stands in the column `marks` as words of private letters: a filter is
-one more word that must be there, so a rare filter makes a common word cheap instead of dear.
+filters need (kind, size, ending, shared folder) stands in the column `marks` (`query.marks`).
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from servent.query.kinds import KINDS
+from servent.query.marks import BASE, FIRST, ext_mark, kind_mark, size_mark
 from servent.query.texts import ext, indexed_tags
 from servent.query.words import indexed
 
@@ -37,11 +35,6 @@ STEPS = (
 )
 TOGETHER = 200  # rows in one statement, which lets go of the interpreter once
 LEAST_MERGED = 16  # pages; a change of one file leaves one or two, which are merged once on each of 4 levels
-
-_FIRST = 0xE100  # private letters: kinds from E000, sizes from E040, folders from E100, endings from F100
-_BASE = 0x1000
-_EXT = 0xF100
-_EXT_SPAN = 0x700
 
 
 Texts = tuple[int, str, str, str, str, str, str]
@@ -113,32 +106,11 @@ def texts(row: IndexRow) -> Texts:
     )  # fmt: skip
 
 
-def kind_mark(kind: int) -> str:
-    return chr(0xE000 + (kind if 0 <= kind < len(KINDS) else 0))
-
-
-def size_class(size: int) -> int:
-    """A number for each factor of eight; the last takes everything from 512 GiB on."""
-    return min(13, max(0, size).bit_length() // 3)
-
-
-def size_mark(size: int) -> str:
-    """One for each class."""
-    return chr(0xE040 + size_class(size))
-
-
 def folder_mark(folder: int) -> str:
     """Different for different folders, whatever their number."""
     letters = ""
     while True:
-        folder, digit = divmod(max(0, folder), _BASE)
-        letters += chr(_FIRST + digit)
+        folder, digit = divmod(max(0, folder), BASE)
+        letters += chr(FIRST + digit)
         if not folder:
             return letters
-
-
-@lru_cache(1024)
-def ext_mark(ending: str) -> str:
-    """Two letters made from the ending; among a thousand endings in use two share theirs once in 15 libraries."""
-    number = int.from_bytes(hashlib.blake2b(ending.encode(), digest_size=8).digest(), "big")
-    return chr(_EXT + number % _EXT_SPAN) + chr(_FIRST + number // _EXT_SPAN % _BASE)

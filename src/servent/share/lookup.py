@@ -2,18 +2,19 @@
 
 Ranking all matches of a common word in a million files takes 0.7 s. So when there are more than 2,000, only the newest
 are looked at, first those that have every word in the name, and 400 of them are read and scored.
-What is handed to FTS5 is made of folded words in quotes and of our own marks, never of what was typed.
+`query.matching` writes what is handed to FTS5.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from servent.query import language
-from servent.query.language import Query, Term
+from servent.query.language import Query
+from servent.query.matching import expression, one_of
 from servent.query.texts import ext
-from servent.share.index import ext_mark, folder_mark, kind_mark, size_class, size_mark
+from servent.share.index import folder_mark
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 MOST_RANKED = 2_000  # matches of one kind; see above
 MOST_SCORED = 400  # of more matches than that: read from disk, which takes 2 us each, and scored
 _FARTHER = 4  # how much farther back than the newest matches names are looked through
-_NARROW = 3  # classes of size; a wider span is left to the exact check: most files are in it
-_LARGE = 7  # files from this class on (1 MiB) are few enough to be looked up, however wide the span
 _FETCH = 500  # rows looked up at once, below SQLite's 999 parameters
 
 
@@ -53,30 +52,8 @@ def match(query: Query, folders: Collection[int] | None, where: str = "") -> str
 
     `where`: in which columns words that name no field must stand; "" for any.
     """
-    wanted = [_term(term, term.field or where) for term in query.terms]
-    wanted += [_marks(map(kind_mark, sorted(query.kinds)))] * bool(query.kinds)
-    wanted += [_marks(map(ext_mark, sorted(query.exts)))] * bool(query.exts)
-    low, high = size_class(query.least), size_class(query.most)
-    if high - low <= _NARROW or low >= _LARGE or not wanted:
-        wanted.append(_marks(size_mark((1 << 3 * one) >> 1) for one in range(low, high + 1)))
-    if folders is not None:
-        wanted.append(_marks(map(folder_mark, sorted(folders))))
-    without = [_term(term, term.field) for term in query.without]
-    without += [_marks(map(kind_mark, sorted(query.not_kinds)))] * bool(query.not_kinds)
-    without += [_marks(map(ext_mark, sorted(query.not_exts)))] * bool(query.not_exts)
-    text = f"({' AND '.join(wanted)})"
-    return f"{text} NOT ({' OR '.join(without)})" if without else text
-
-
-def _term(term: Term, field: str) -> str:
-    text = '"' + " ".join(term.words) + '"' + " *" * term.prefix
-    return (
-        f"{field} : {text}" if field else text
-    )  # words hold no private letters: no need to leave out the marks
-
-
-def _marks(marks: Iterable[str]) -> str:
-    return "marks : (" + " OR ".join(f'"{mark}"' for mark in marks) + ")"
+    more = [] if folders is None else [one_of(map(folder_mark, sorted(folders)))]
+    return expression(query, where, more)
 
 
 def _score(query: Query) -> tuple[str, list[str]]:
