@@ -30,7 +30,7 @@ def newest(
     """A job: the `limit` files of these shelves that came last, each content once."""
 
     def job(db: sqlite3.Connection) -> list[Item]:
-        if not shelves:
+        if not shelves or limit <= 0:
             return []
         paths = Paths(db, shelves)
         marks = ",".join("?" * len(shelves))

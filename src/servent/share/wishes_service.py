@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,9 +19,13 @@ from servent.limits import TokenBucket
 from servent.net.links import Stream
 from servent.net.peers import Peers
 from servent.net.session import Session
+from servent.overlay.records import Item
 from servent.share import wire, wishes
 from servent.share import wishes_wire as wishing
 from servent.share.folding import Fold, Found, Hit, Standing
+from servent.share.network_finder_service import by_peer
+from servent.share.network_items import found
+from servent.share.networks import Networks
 from servent.share.search_service import Search
 from servent.share.wishes import Match, Settings, Wish
 from servent.store import Store, StoreTrouble
@@ -56,6 +60,7 @@ class Wishes:
         known: which of these contents are in the own library.
         friend, name: of a peer.
         hides: why a find is not shown.
+        networks: where wishes stand as queries, so that what is new anywhere comes by itself.
     """
 
     def __init__(
@@ -70,8 +75,11 @@ class Wishes:
         name: Callable[[PeerId], str],
         hides: Callable[[bytes, str, str, int], str],
         wall: Callable[[], float],
+        networks: Networks | None = None,
     ) -> None:
         self._peers, self._store, self._search, self._get, self._known = peers, store, search, get, known
+        self._networks = networks
+        self._standing: dict[str, int] = {}  # wishes that stand as queries in the networks
         self._friend, self._name, self._hides, self._wall = friend, name, hides, wall
         self._wishes: dict[str, Wish] = {}
         self._numbers: dict[int, str] = {}  # what a wish is called on the wire
@@ -107,6 +115,8 @@ class Wishes:
                 tasks.create_task(self._ask_slowly(), name="ask for wishes")
                 for session in self._peers.sessions():
                     self._session(session, True)
+                for wish in self._wishes.values():
+                    self._stand(wish)
                 self._grown.set()
         finally:
             self._tasks = None
@@ -150,6 +160,9 @@ class Wishes:
             return f"not fetched: {said}"
         count = len(self._streams)
         where = f"{count} peer{'s' * (count != 1)} will tell" if count else "no connected peer takes wishes"
+        nets = len(self._networks.shapes()) if self._networks is not None and wish.id in self._standing else 0
+        if nets:
+            where += f"; it stands in {nets} network{'s' * (nets != 1)}"
         return f"watching; {where}"
 
     async def add(self, settings: Settings) -> Wish:
@@ -203,6 +216,8 @@ class Wishes:
         wish.asked = self._wall()
         for peer, stream in list(self._streams.items()):
             self._spawn(self._watch(stream, number, wish.wanted.text), f"wish at {peer.short}")
+        if self._tasks is not None:
+            self._stand(wish)
         if len(self._wishes) == 1:  # the first: nobody was asked to take any before
             for session in self._peers.sessions():
                 self._session(session, True)
@@ -212,6 +227,8 @@ class Wishes:
     def _unwatch(self, id: str) -> None:
         number = self._number(id)
         del self._numbers[number]
+        if self._networks is not None and (standing := self._standing.pop(id, None)) is not None:
+            self._networks.unwatch(standing)
         for peer, stream in list(self._streams.items()):
             self._spawn(_say(stream, wishing.Unwatch(number)), f"no wish at {peer.short}")
 
@@ -340,6 +357,42 @@ class Wishes:
 
     async def _watch(self, stream: Stream, number: int, text: str) -> None:
         await _say(stream, wishing.Watch(number, text))
+
+    # -- networks
+
+    def _stand(self, wish: Wish) -> None:
+        """Let it stand as a query in every network."""
+        if (
+            self._networks is None
+            or wish.settings.paused
+            or wish.id in self._standing
+            or not wish.wanted.text
+        ):
+            return
+        id = wish.id
+
+        def news(network: bytes, found: Sequence[tuple[PeerId, Item]]) -> None:
+            self._spawn(self._heard(id, network, found), "news for a wish")
+
+        self._standing[id] = self._networks.watch(wish.wanted.text, news)
+
+    async def _heard(self, id: str, network: bytes, pairs: Sequence[tuple[PeerId, Item]]) -> None:
+        wish = self._wishes.get(id)
+        if wish is None or self._networks is None:
+            return
+        name = next((one.name for one in self._networks.shapes() if one.network == network), "")
+        for peer, items in by_peer(pairs).items():
+            believed = [
+                found(one, score)
+                for one in items
+                if one.size > 0
+                and (score := wish.wanted.relevance(one.name, one.kind, one.size, one.where, one.tags))
+                is not None
+            ]
+            if believed and peer != self._peers.peer:
+                here = await self._known([one.content for one in believed])
+                at = Standing(peer, self._name(peer), friend=self._friend(peer), network=name)
+                self._found(id, at, believed, here)
 
     # -- the others
 
