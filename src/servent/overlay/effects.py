@@ -192,6 +192,7 @@ class Finding:
     layer: int
     found: Sequence[tuple[PeerId, Item]]
     reachable: Mapping[PeerId, PeerRecord] = field(default_factory=dict)
+    network: bytes = b""  # whose it is, where several are searched at once: filled in by the driver
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +206,7 @@ class Asked:
     over: bool = False
     sampled: bool = False
     reason: str = ""
+    network: bytes = b""  # as in `Finding`
 
 
 @dataclass(frozen=True, slots=True)
