@@ -35,7 +35,10 @@ class Learn:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Keep a connection with `peer` until `Release`. `up` and `down` of the member tell how it is."""
+    """Keep a connection with `peer` until `Release`. `up` and `down` of the member tell how it is.
+
+    Counted: held twice, by two parts of a member or by two networks, it is kept until it was released twice.
+    """
 
     peer: PeerId
 
@@ -49,7 +52,10 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """No neighbour is left and none is known: ask the rendezvous providers, then `Member.join(records)`."""
+    """No neighbour is left and none is known, or very few: ask the rendezvous providers, then `Member.join(records)`.
+
+    Said again, less and less often, while it stays so.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,11 @@ class Newest(Generic[T]):
         kept = self._kept.get(key)
         return kept[2] if kept is not None and kept[1] > now else None
 
+    def ends(self, key: bytes) -> float:
+        """When what is kept of `key` ends; 0 when nothing is."""
+        kept = self._kept.get(key)
+        return kept[1] if kept is not None else 0.0
+
     def seq(self, key: bytes) -> int:
         """The highest number seen of `key`; 0 for none."""
         kept = self._kept.get(key)
@@ -58,6 +63,16 @@ class Newest(Generic[T]):
         """It is over; only a higher number brings it back."""
         if key in self._kept:
             self._drop(key, now)
+
+    def end(self, key: bytes, seq: int, now: float) -> bool:
+        """Whatever `key` said up to `seq` is over, known here or not. True if that is news."""
+        if not self.newer(key, seq, now) and self.seq(key) != seq:
+            return False
+        known = self._kept.pop(key, None) is not None
+        if not known and seq <= self._gone.get(key, (-1, 0.0))[0]:
+            return False
+        self._remember(key, seq, now)
+        return True
 
     def values(self, now: float) -> Iterator[T]:
         return (value for _, ends, value in self._kept.values() if ends > now)
@@ -72,6 +87,9 @@ class Newest(Generic[T]):
 
     def _drop(self, key: bytes, now: float) -> None:
         seq, ends, _ = self._kept.pop(key)
+        self._remember(key, seq, max(now, ends))
+
+    def _remember(self, key: bytes, seq: int, ended: float) -> None:
         if len(self._gone) >= 2 * self._most:
             del self._gone[next(iter(self._gone))]
-        self._gone[key] = (seq, max(now, ends) + 3600.0)
+        self._gone[key] = (seq, ended + 3600.0)

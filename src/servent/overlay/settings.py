@@ -17,11 +17,16 @@ class ViewSettings:
         passive, passive_super: others kept in mind.
         join_hops, keep_hops: a newcomer's walk, and how many hops before its end it is kept in mind.
         shuffle_every: +-20 %; `shuffle_own` active and `shuffle_passive` passive records go along.
-        answer: for `Accept` or `Decline`.
+        answer: for `Accept` or `Decline`; `dial`: before it, while there is no connection.
+        again, again_most: until another peer is asked after a `Decline`, doubled each time.
+        alarm, alarm_most: until the providers are asked again while nobody is known, doubled each time.
+        few_every: they are asked too while fewer peers are known than there is room for neighbours.
+        lost, lost_tries: neighbours that went away are tried again, one each `shuffle_every`: so many, so often.
         told_per_minute: passive entries that one neighbour may add.
         per_block, per_block_passive, per_wide: entries of one /24 (/48), and of one /16 (/32).
         relayed: neighbours of which only a relay is known.
         anchors: the longest-lived neighbours, written to disk.
+        topics: the network's own and rooms, at most.
     """
 
     active: int = 5
@@ -34,12 +39,21 @@ class ViewSettings:
     shuffle_own: int = 3
     shuffle_passive: int = 4
     answer: float = 2.0
+    dial: float = 8.0
+    again: float = 1.0
+    again_most: float = 60.0
+    alarm: float = 5.0
+    alarm_most: float = 300.0
+    few_every: float = 600.0
+    lost: int = 16
+    lost_tries: int = 7
     told_per_minute: int = 16
     per_block: int = 1
     per_block_passive: int = 3
     per_wide: int = 2
     relayed: int = 2
     anchors: int = 3
+    topics: int = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,9 +88,10 @@ class Decline(Struct, frozen=True, tag="decline"):
 
 
 class Leave(Struct, frozen=True, tag="leave"):
-    """We are neighbours no more; keep me in mind. Not answered."""
+    """We are neighbours no more; keep me in mind, unless I am `gone`. Not answered."""
 
     topic: Topic
+    gone: bool = False
 
 
 class Shuffle(Struct, frozen=True, tag="shuffle"):
