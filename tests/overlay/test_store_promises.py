@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 import pytest
-from tests.overlay.things import NETWORK, item, peer, sliced
 
 from servent.overlay.effects import Counts, Discard, Effect, Find, Keep, Load
 from servent.overlay.placement import key_of
@@ -15,6 +14,7 @@ from servent.overlay.settings import HomeSettings
 from servent.overlay.wire import Posting
 from servent.query.language import parse
 from servent.testing.shelf import Shelf
+from tests.overlay.things import NETWORK, item, peer, sliced
 
 SETTINGS = HomeSettings(per_key=5, per_publisher_key=3)
 
