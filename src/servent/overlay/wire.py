@@ -248,13 +248,16 @@ class Batches(Struct, frozen=True, tag="batches"):
 
 
 class WantBatches(Struct, frozen=True, tag="want-batches"):
-    """The slots that I do not have so. Answered by one `Publish` for each."""
+    """The slots that I do not have so; none when I have them all. Answered by one `Publish` for each."""
 
     slots: Annotated[list[Annotated[int, Meta(ge=0, le=1023)]], Meta(max_length=1024)]
 
 
 class Publish(Struct, frozen=True, tag="publish"):
-    """A batch with all its items, to a home. Not answered; refusals cost the publisher."""
+    """A batch with its items, to a home; without those that it has of the batch that was in this slot before.
+
+    Not answered, unless items are missing: then `WantBatches` once more. Refusals cost the publisher.
+    """
 
     slice: Slice
 
@@ -266,11 +269,20 @@ class Posting(Struct, frozen=True, array_like=True):
     place: Annotated[int, Meta(ge=0, lt=128)]
 
 
-class Store(Struct, frozen=True, tag="store"):
-    """Home to keyed supernode, on the bulk lane: items, and the keys they are found under there. Not answered."""
+class Stored(Struct, frozen=True, array_like=True):
+    """Items of one batch, and the keys they are found under. No items and no keys: what is kept of the batch before stays
+
+    as far as the batch still has it.
+    """
 
     slice: Slice
-    postings: Annotated[list[Posting], Meta(max_length=1024)]
+    postings: Annotated[list[Posting], Meta(max_length=1152)]
+
+
+class Store(Struct, frozen=True, tag="store"):
+    """Home to keyed supernode, on the bulk lane: what it should keep. Not answered."""
+
+    parts: Annotated[list[Stored], Meta(max_length=64)]
 
 
 class StorePeer(Struct, frozen=True, tag="store-peer"):
