@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servent.blobs import info, magnet
+from servent.blobs.canonical import canon
 from servent.blobs.info import File
-from servent.blobs.magnet import Magnet, parse_magnet
+from servent.blobs.magnet import Magnet, encode, parse_magnet
 from servent.errors import UsageError
 
 HASH = bytes(range(32))
@@ -92,3 +93,13 @@ def test_a_flood_of_contacts_is_cut() -> None:
 def test_any_text_is_a_link_or_refused(text: str) -> None:
     with contextlib.suppress(UsageError):
         parse_magnet(text)
+
+
+def test_a_link_to_one_content_says_its_root_and_size_and_a_lie_about_them_is_passed_over() -> None:
+    root = bytes(range(32))
+    link = Magnet(canon(root, 70_000), "song.flac", (), (root, 70_000))
+    text = encode(link)
+    assert parse_magnet(text) == link
+    assert parse_magnet(text.replace("xl=70000", "xl=70001")).content is None
+    assert parse_magnet(text.replace(root.hex(), bytes(32).hex())).content is None
+    assert parse_magnet(text.replace("xl=70000", "xl=99999999999999999999999")).content is None

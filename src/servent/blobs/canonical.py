@@ -61,13 +61,19 @@ def is_canonical(collection: Collection) -> bool:
     return file.root is not None and collection.info == canonical_info(file.root, file.size)
 
 
-def content_of(info: bytes | None) -> str:
-    """The root in hex of the content that this info dictionary is the canonical one of; "" when it is of none."""
+def parts_of(info: bytes | None) -> tuple[bytes, int] | None:
+    """Root and size of the content that this info dictionary is the canonical one of; None when it is of none."""
     found = _CANONICAL.fullmatch(info) if info is not None and len(info) < MOST_INFO else None
     if found is None:
-        return ""
-    root = bytes.fromhex(found[1].decode())
+        return None
+    root, size = bytes.fromhex(found[1].decode()), int(found[2])
     try:
-        return root.hex() if info == canonical_info(root, int(found[2])) else ""
+        return (root, size) if info == canonical_info(root, size) else None
     except ValueError:  # no size a file can have
-        return ""
+        return None
+
+
+def content_of(info: bytes | None) -> str:
+    """The root in hex of the content that this info dictionary is the canonical one of; "" when it is of none."""
+    parts = parts_of(info)
+    return parts[0].hex() if parts is not None else ""

@@ -125,7 +125,7 @@ class Ledger:
             "complete" if upload.sent_bytes >= collection.size else "ended",
             collection.size,
             upload.sent_bytes + (before.moved_bytes if before is not None else 0),
-            link_of(collection.infohash, upload.holding.name),
+            link_of(collection.infohash, upload.holding.name, collection.info),
             None,
             (self._name(upload.peer),),
             before.started if before is not None else now - lasted,

@@ -1,4 +1,8 @@
-"""Links: BitTorrent v2 magnet URIs (BEP 9 and BEP 52) with servent contacts in `x.sv`."""
+"""Links: BitTorrent v2 magnet URIs (BEP 9 and BEP 52) with servent contacts in `x.sv`.
+
+A link to the canonical collection of one content says its size in `xl` and its pieces root in `x.pr`, too: with them nobody has
+to be asked what is in it, and networks can be asked who has the content.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import parse_qsl, quote
 
+from servent.blobs.canonical import canon, parts_of
 from servent.blobs.info import Collection
 from servent.errors import UsageError
 
@@ -24,16 +29,18 @@ class Magnet(NamedTuple):
         infohash: 32 bytes.
         name: what to call it until the collection itself is known; None when the link has no name.
         contacts: servent tickets of peers that may have it, unread.
+        content: pieces root and size, where the link is to one content.
     """
 
     infohash: bytes
     name: str | None = None
     contacts: tuple[str, ...] = ()
+    content: tuple[bytes, int] | None = None
 
 
 def magnet(collection: Collection, contacts: Iterable[str] = ()) -> str:
     """The link to `collection`, naming up to 8 contacts."""
-    return encode(Magnet(collection.infohash, collection.name, tuple(contacts)))
+    return encode(Magnet(collection.infohash, collection.name, tuple(contacts), parts_of(collection.info)))
 
 
 def encode(link: Magnet) -> str:
@@ -41,6 +48,9 @@ def encode(link: Magnet) -> str:
     parts = [f"magnet:?xt=urn:btmh:{_MULTIHASH}{link.infohash.hex()}"]
     if link.name:
         parts.append(f"dn={quote(link.name[:MAX_NAME_CHARACTERS], safe='')}")
+    if link.content is not None:
+        root, size = link.content
+        parts += [f"xl={size}", f"x.pr={root.hex()}"]
     parts += [f"x.sv={quote(contact, safe=':')}" for contact in link.contacts[:MAX_CONTACTS]]
     return "&".join(parts)
 
@@ -79,7 +89,21 @@ def parse_magnet(text: str) -> Magnet:
     ]
     infohash = hashes.pop()
     assert infohash is not None
-    return Magnet(infohash, name[:MAX_NAME_CHARACTERS] if name else None, tuple(contacts[:MAX_CONTACTS]))
+    content = _content(infohash, dict(reversed(fields)))
+    return Magnet(
+        infohash, name[:MAX_NAME_CHARACTERS] if name else None, tuple(contacts[:MAX_CONTACTS]), content
+    )
+
+
+def _content(infohash: bytes, fields: dict[str, str]) -> tuple[bytes, int] | None:
+    """What the link says of its content, if that is true."""
+    size, root = fields.get("xl", ""), _infohash(fields.get("x.pr", ""))
+    if root is None or not (size.isascii() and size.isdigit() and len(size) < 20):
+        return None
+    try:
+        return (root, int(size)) if canon(root, int(size)) == infohash else None
+    except ValueError:  # no size a file can have
+        return None
 
 
 def _infohash(text: str) -> bytes | None:

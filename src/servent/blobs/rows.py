@@ -10,8 +10,9 @@ import msgspec
 from msgspec import Struct
 
 from servent.blobs import history
-from servent.blobs.canonical import is_canonical
-from servent.blobs.info import Collection
+from servent.blobs.canonical import canonical_info, is_canonical
+from servent.blobs.info import Collection, parse
+from servent.blobs.magnet import Magnet
 from servent.identity import PeerId
 
 ROOM = "blobs"
@@ -195,3 +196,37 @@ def writer(values: Sequence[Packed], gone: Sequence[str]) -> Callable[[Any], Non
         db.executemany("DELETE FROM transfers WHERE id = ?", [(id,) for id in gone])
 
     return write
+
+
+def begun(id: str, link: Magnet, text: str, folder: str, how: How, order: float, wall: float) -> Row:
+    """A new row.
+
+    Args:
+        text: the link as it was typed; "" where there was none.
+        wall: wall clock.
+    """
+    info = how.info or (canonical_info(*link.content) if link.content is not None else None)
+    row = Row(
+        id,
+        link.infohash,
+        text,
+        how.called or link.name or link.infohash.hex()[:16],
+        folder,
+        wall,
+        list(link.contacts),
+        reason="starting",
+        priority=how.priority,
+        order=order,
+        foreground=how.foreground,
+        in_order=how.in_order,
+        preview=how.preview,
+        wanted=None if how.wanted is None else list(how.wanted),
+        called=how.called,
+        by_content=how.by_content,
+        info=info,
+        only=[bytes(peer) for peer in how.only],
+        patterns=list(how.patterns),
+    )
+    if row.info is not None:
+        row.describe(parse(row.info, row.infohash))
+    return row

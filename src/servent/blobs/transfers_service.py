@@ -126,29 +126,7 @@ class Transfers:
                 await self.resume(row.id)
             return self.view(row.id)
         self._last_order += 1.0
-        row = Row(
-            secrets.token_hex(6),
-            found.infohash,
-            text,
-            how.called or found.name or found.infohash.hex()[:16],
-            folder,
-            self._wall(),
-            list(found.contacts),
-            reason="starting",
-            priority=how.priority,
-            order=self._last_order,
-            foreground=how.foreground,
-            in_order=how.in_order,
-            preview=how.preview,
-            wanted=None if how.wanted is None else list(how.wanted),
-            called=how.called,
-            by_content=how.by_content,
-            info=how.info,
-            only=[bytes(peer) for peer in how.only],
-            patterns=list(how.patterns),
-        )
-        if row.info is not None:
-            row.describe(parse(row.info, row.infohash))
+        row = rows.begun(secrets.token_hex(6), found, text, folder, how, self._last_order, self._wall())
         if how.paused:
             row.set("paused", "you have not started it yet")
         self._keep_row(row)
@@ -181,7 +159,7 @@ class Transfers:
                 row.state,
                 row.size_bytes,
                 moved,
-                row.link or link_of(row.infohash, row.name),
+                row.link or link_of(row.infohash, row.name, row.info),
                 row.path,
                 tuple(peers),
                 row.started,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from servent.blobs import magnet
-from servent.blobs.canonical import content_of
+from servent.blobs.canonical import content_of, parts_of
 from servent.blobs.lanes_pace import Rates
 from servent.blobs.rows import Priority, Row, State
 from servent.errors import UsageError
@@ -170,6 +170,7 @@ class _Holding(Protocol):
 
 class _Named(Protocol):
     infohash: bytes
+    info: bytes
     name: str
     size: int
 
@@ -194,9 +195,9 @@ Name = Callable[[PeerId], str]
 PathOf = Callable[[PeerId], str | None]
 
 
-def link_of(infohash: bytes, name: str = "") -> str:
+def link_of(infohash: bytes, name: str = "", info: bytes | None = None) -> str:
     """A link that anybody can follow who is connected to somebody who has it."""
-    return magnet.encode(magnet.Magnet(infohash, name or None))
+    return magnet.encode(magnet.Magnet(infohash, name or None, (), parts_of(info)))
 
 
 def download_view(
@@ -230,7 +231,7 @@ def download_view(
         "down",
         row.infohash,
         row.name,
-        row.link or link_of(row.infohash, row.name),
+        row.link or link_of(row.infohash, row.name, row.info),
         row.state,
         row.reason if reason is None else reason,
         row.size_bytes,
@@ -292,7 +293,7 @@ def upload_view(upload: _Upload, now: float, name: Name, path: PathOf) -> Transf
         "up",
         collection.infohash,
         upload.holding.name,
-        link_of(collection.infohash, upload.holding.name),
+        link_of(collection.infohash, upload.holding.name, collection.info),
         state,
         reason,
         collection.size,
