@@ -20,6 +20,7 @@ from servent.api.daemon import OpenNode, Options, run_daemon
 from servent.api.face import Face
 from servent.errors import DiskTrouble, NotFound, Refused, Unreachable, UsageError
 from servent.identity import Identity
+from tests.api.fake_network import FakeNetworks
 from tests.api.fake_share import FakeShare, crowd
 
 ME = Identity(b"\x01" * 32).peer
@@ -28,10 +29,11 @@ BOB = Identity(b"\x03" * 32).peer
 LINK = "magnet:?xt=urn:btmh:1220" + "ab" * 32 + "&dn=holiday"
 
 
-class FakeNode(FakeShare):
+class FakeNode(FakeShare, FakeNetworks):
     """Answers like a node with two peers, one network, and downloads that end after `seconds` of wall clock.
 
     `pace`: see FakeShare. `crowd`: so many transfers more, which never end. `fresh`: nothing was ever done here.
+    `more_networks`: one of each mode.
     """
 
     def __init__(
@@ -42,13 +44,13 @@ class FakeNode(FakeShare):
         pace: float = 0.02,
         crowd_of: int = 0,
         fresh: bool = False,
+        more_networks: bool = False,
     ) -> None:
-        super().__init__(data_dir, pace, fresh=fresh)
+        FakeShare.__init__(self, data_dir, pace, fresh=fresh)
+        FakeNetworks.__init__(self, pace, more=more_networks)
         self._data_dir = data_dir
         self.seconds = seconds
         self.name = "me"
-        self._networks = {"home": schema.Network(id="ab" * 16, name="home", admin=True, members=3, online=2)}
-        self._invitations: dict[str, list[schema.Invitation]] = {"home": []}
         self._peers = {
             str(ANN): schema.Peer(
                 id=str(ANN),
@@ -130,6 +132,8 @@ class FakeNode(FakeShare):
             peers=[
                 schema.PeerWhy(id=str(BOB), name="bob", path="relayed", why="symmetric NAT on both sides")
             ],
+            networks=self.network_roles(),
+            roles=self.roles(),
         )
 
     async def ticket(self, *, once: bool, lifetime: float | None) -> schema.Ticket:
@@ -145,60 +149,6 @@ class FakeNode(FakeShare):
         if "far" in text:
             raise Unreachable("far", 15.0, ["direct", "relay"])
         return schema.Joined(kind="contact", peer=str(ANN), connected=True)
-
-    # networks
-
-    def networks(self) -> list[schema.Network]:
-        return list(self._networks.values())
-
-    def _network(self, name: str) -> schema.Network:
-        for network in self._networks.values():
-            if name in (network.name, network.id):
-                return network
-        raise NotFound(f"no network is called {name!r}", advice="`servent network ls` lists them.")
-
-    async def create_network(self, name: str, *, open: bool) -> schema.Network:
-        if name in self._networks:
-            raise UsageError(f"a network called {name!r} exists")
-        made = schema.Network(
-            id=hashlib.sha256(name.encode()).hexdigest()[:32], name=name, open=open, admin=True
-        )
-        self._networks[name] = made
-        self._invitations[name] = []
-        return made
-
-    async def leave_network(self, network: str) -> None:
-        del self._networks[self._network(network).name]
-
-    async def invite(self, network: str, *, uses: int | None, lifetime: float | None) -> schema.Invitation:
-        name = self._network(network).name
-        made = schema.Invitation(
-            id=f"i{len(self._invitations[name])}",
-            network=name,
-            invitation="servent:invitation",
-            uses=uses,
-            expires=None if lifetime is None else time.time() + lifetime,
-        )
-        self._invitations[name].append(msgspec.structs.replace(made, invitation=""))
-        return made
-
-    async def invitations(self, network: str) -> list[schema.Invitation]:
-        return self._invitations[self._network(network).name]
-
-    async def revoke_invitation(self, network: str, invitation: str) -> None:
-        known = self._invitations[self._network(network).name]
-        kept = [entry for entry in known if entry.id != invitation]
-        if len(kept) == len(known):
-            raise NotFound(f"no invitation {invitation!r}")
-        known[:] = kept
-
-    async def members(self, network: str) -> list[schema.Member]:
-        self._network(network)
-        return [schema.Member(id=str(ANN), short_id=ANN.short, name="ann", connected=True)]
-
-    async def revoke_member(self, network: str, peer: str) -> None:
-        self._network(network)
-        self._peer(peer)
 
     # peers
 
@@ -355,10 +305,19 @@ class FakeNode(FakeShare):
         self._limits = limits
 
 
-def opener(seconds: float, pace: float, crowd_of: int, *, fresh: bool) -> OpenNode:
+def opener(
+    seconds: float, pace: float, crowd_of: int, *, fresh: bool, more_networks: bool = False
+) -> OpenNode:
     @asynccontextmanager
     async def open_it(options: Options) -> AsyncIterator[Face]:
-        node = FakeNode(options.data_dir, seconds, pace=pace, crowd_of=crowd_of, fresh=fresh)
+        node = FakeNode(
+            options.data_dir,
+            seconds,
+            pace=pace,
+            crowd_of=crowd_of,
+            fresh=fresh,
+            more_networks=more_networks,
+        )
         node.name = options.name or node.name
         yield node
 
@@ -379,10 +338,17 @@ if __name__ == "__main__":
     )
     parser.add_argument("--transfers", type=int, default=40, help="so many transfers that never end")
     parser.add_argument("--fresh", action="store_true", help="nothing shared yet, the wizard not done")
+    parser.add_argument("--networks", action="store_true", help="a network of each mode")
     given = parser.parse_args()
     raise SystemExit(
         run_daemon(
             Options(data_dir=given.data_dir, api_port=given.api_port, web=given.web),
-            opener(given.seconds, given.pace, given.transfers, fresh=given.fresh),
+            opener(
+                given.seconds,
+                given.pace,
+                given.transfers,
+                fresh=given.fresh,
+                more_networks=given.networks,
+            ),
         )
     )

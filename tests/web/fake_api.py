@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from servent.api import schema
+from servent.api import schema, schema_network
 from servent.api import schema_getting as getting
 from servent.api import schema_share as sharing
 from servent.api.keys import write_private
@@ -275,7 +275,7 @@ class FakeApi:
             wish = await request.json()
             node.wanted.append(f"invite {wish}")
             return _json(
-                schema.Invitation(
+                schema_network.Invitation(
                     id="i1", network=request.path_params["network"], invitation="servent:" + "jkmcpqxo" * 30,
                     uses=wish.get("uses"), expires=time.time() + (wish.get("lifetime") or 86400),
                 )

@@ -15,6 +15,7 @@ from servent import config as configuration
 from servent import keyfile
 from servent.api import pinging, reach_checks, schema
 from servent.api.adapter_files import Files
+from servent.api.adapter_network import NetworkPart
 from servent.api.adapter_share import SharingFace
 from servent.api.daemon_options import Options
 from servent.api.face import Face
@@ -25,7 +26,6 @@ from servent.net.reach import ReachView
 from servent.net.views import PeerView
 from servent.node import Node
 from servent.trust.contacts import TICKET_LIFETIME
-from servent.trust.service import NetworkView
 
 RATE_WINDOW = 1.0  # s between two looks at a peer's counters
 PING_TIMEOUT = 15.0  # s to connect, if need be
@@ -59,7 +59,7 @@ async def open_node(options: Options) -> AsyncIterator[Face]:
         yield NodeFace(node)
 
 
-class NodeFace(Files, SharingFace):
+class NodeFace(Files, SharingFace, NetworkPart):
     """`Face` over a `Node`."""
 
     def __init__(self, node: Node) -> None:
@@ -119,7 +119,7 @@ class NodeFace(Files, SharingFace):
     async def doctor(self) -> schema.Doctor:
         return await reach_checks.examine(self._node)
 
-    # tickets and networks
+    # tickets
 
     async def ticket(self, *, once: bool, lifetime: float | None) -> schema.Ticket:
         text = await self._node.ticket(once=once, lifetime=lifetime)
@@ -134,82 +134,6 @@ class NodeFace(Files, SharingFace):
             connected=joined.connected,
             reason=joined.reason,
         )
-
-    def networks(self) -> list[schema.Network]:
-        online: dict[bytes, int] = {}
-        for peer in self._node.peers.view():
-            if peer.since is not None:
-                for key in peer.networks:
-                    online[bytes(key)] = online.get(bytes(key), 0) + 1
-        return [_network(network, online.get(network.key, 0)) for network in self._node.trust.networks()]
-
-    async def create_network(self, name: str, *, open: bool) -> schema.Network:
-        if any(known.name == name for known in self._node.trust.networks()):
-            raise UsageError(
-                f"you are in a network called {name!r} already",
-                advice="Take another name, or `servent invite` somebody into that one.",
-            )
-        return _network(await self._node.trust.create_network(name, open=open), 0)
-
-    async def leave_network(self, network: str) -> None:
-        await self._node.trust.leave(network)
-
-    async def invite(self, network: str, *, uses: int | None, lifetime: float | None) -> schema.Invitation:
-        trust = self._node.trust
-        view = trust.network(network)
-        before = {issued.id for issued in trust.invitations(view.key)}
-        text = await self._node.invite(view.name, uses=uses, lifetime=lifetime)
-        made = next((issued for issued in trust.invitations(view.key) if issued.id not in before), None)
-        if made is None:  # an open network has one invitation, which every member may pass on, without end
-            return schema.Invitation(id="open", network=view.name, invitation=text)
-        return schema.Invitation(
-            id=made.id,
-            network=view.name,
-            invitation=text,
-            uses=made.uses,
-            expires=None if made.expires is None else float(made.expires),
-        )
-
-    async def invitations(self, network: str) -> list[schema.Invitation]:
-        view = self._node.trust.network(network)
-        return [
-            schema.Invitation(
-                id=issued.id,
-                network=view.name,
-                uses=issued.uses,
-                used=issued.used,
-                expires=None if issued.expires is None else float(issued.expires),
-                revoked=issued.revoked,
-            )
-            for issued in self._node.trust.invitations(view.key)
-        ]
-
-    async def revoke_invitation(self, network: str, invitation: str) -> None:
-        await self._node.trust.revoke(network, invitation)
-
-    async def members(self, network: str) -> list[schema.Member]:
-        node = self._node
-        view = node.trust.network(network)
-        names = {peer.id: peer for peer in node.peers.view()}
-        found = []
-        for member in node.trust.members(view.key):
-            peer = names.get(member.peer)
-            name = node.name if member.me else member.petname or (peer.name if peer else "")
-            connected = member.me or (peer is not None and peer.since is not None)
-            found.append(
-                schema.Member(
-                    id=str(member.peer),
-                    short_id=member.peer.short,
-                    name=name,
-                    admin=member.me and view.admin,
-                    connected=connected,
-                    since=member.seen,
-                )
-            )
-        return found
-
-    async def revoke_member(self, network: str, peer: str) -> None:
-        await self._node.trust.remove_member(network, self._resolve(peer))
 
     # peers
 
@@ -364,15 +288,3 @@ class NodeFace(Files, SharingFace):
         """Names a grant may have: "myapp/1" for a version, "myapp" for all; what is granted already counts."""
         names = {*self._node.peers.services(), *(grant.service for grant in self._node.trust.grants())}
         return names | {name.partition("/")[0] for name in names}
-
-
-def _network(view: NetworkView, online: int) -> schema.Network:
-    return schema.Network(
-        id=view.id,
-        name=view.name,
-        open=view.policy == "open",
-        admin=view.admin,
-        members=view.members,
-        online=online,
-        created=view.joined,
-    )

@@ -87,6 +87,8 @@ def _source(one: Source) -> share.HitSource:
         free=one.at.free,
         queue=one.at.queue,
         modified=one.modified or None,
+        network=shown(one.at.network, 64),
+        reachable=True if one.at.mine else one.at.reachable,
     )
 
 
@@ -103,6 +105,17 @@ def _event(event: search_service.Event) -> share.SearchEvent:
                 asked=event.asked,
                 answered=event.answered,
                 more=event.more,
+                reason=shown(event.reason, 300),
+            )
+        case search_service.Networked():
+            return share.SearchEvent(
+                kind="network",
+                network=shown(event.network, 64),
+                asked=event.asked,
+                answered=event.answered,
+                messages=event.messages,
+                over=event.over,
+                sampled=event.sampled,
                 reason=shown(event.reason, 300),
             )
         case search_service.Done():

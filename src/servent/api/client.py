@@ -17,6 +17,7 @@ import msgspec
 
 from servent.api import schema
 from servent.api.client_http import ApiError, NoAnswer, NodeDown, part
+from servent.api.client_network import NetworkClient
 from servent.api.client_share import ShareClient
 from servent.api.lock import is_held
 from servent.api.schema import API, TOPICS
@@ -43,7 +44,7 @@ def default_data_dir() -> Path:
     return Path(platformdirs.user_data_dir("servent", appauthor=False))
 
 
-class Client(ShareClient):
+class Client(ShareClient, NetworkClient):
     """One node's API. Every method raises ApiError, NodeDown or NoAnswer, and nothing else on purpose."""
 
     @classmethod
@@ -100,7 +101,7 @@ class Client(ShareClient):
         """A new admin token; this client's is worth nothing afterwards."""
         self._send("POST", "/tokens/rotate", schema.Done)
 
-    # tickets, networks
+    # tickets
 
     def ticket(self, *, once: bool = False, lifetime: float | None = None) -> schema.Ticket:
         wish = schema.TicketRequest(once=once, lifetime=lifetime)
@@ -110,33 +111,6 @@ class Client(ShareClient):
         return self._send(
             "POST", "/join", schema.Joined, schema.JoinRequest(ticket=ticket), timeout=max(60.0, self.timeout)
         )
-
-    def networks(self) -> list[schema.Network]:
-        return self._get("/networks", list[schema.Network])
-
-    def create_network(self, name: str, *, open: bool = False) -> schema.Network:
-        return self._send("POST", "/networks", schema.Network, schema.NewNetwork(name=name, open=open))
-
-    def leave_network(self, network: str) -> None:
-        self._send("DELETE", f"/networks/{part(network)}", schema.Done)
-
-    def invite(
-        self, network: str, *, uses: int | None = 1, lifetime: float | None = None
-    ) -> schema.Invitation:
-        wish = schema.InvitationRequest(uses=uses, lifetime=lifetime)
-        return self._send("POST", f"/networks/{part(network)}/invitations", schema.Invitation, wish)
-
-    def invitations(self, network: str) -> list[schema.Invitation]:
-        return self._get(f"/networks/{part(network)}/invitations", list[schema.Invitation])
-
-    def revoke_invitation(self, network: str, invitation: str) -> None:
-        self._send("DELETE", f"/networks/{part(network)}/invitations/{part(invitation)}", schema.Done)
-
-    def members(self, network: str) -> list[schema.Member]:
-        return self._get(f"/networks/{part(network)}/members", list[schema.Member])
-
-    def revoke_member(self, network: str, peer: str) -> None:
-        self._send("DELETE", f"/networks/{part(network)}/members/{part(peer)}", schema.Done)
 
     # peers
 

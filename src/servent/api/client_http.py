@@ -13,6 +13,7 @@ from servent.api.schema import API
 from servent.errors import ServentError, WorldError
 
 T = TypeVar("T")
+FIRST_LINE = 60.0  # s of silence in a search: it waits for peers at most as long
 
 
 class NodeDown(WorldError):
@@ -88,6 +89,16 @@ class Http:
         if not 200 <= answer.status < 300:
             raise ApiError(_problem(answer))
         return answer
+
+    def _stream(self, target: str, kind: type[T], timeout: float | None) -> Iterator[T]:
+        """What comes line by line, each a `kind`. Closing the iterator hangs up."""
+        decoder = msgspec.json.Decoder(kind)
+        for line in self._lines(target, "application/x-ndjson", timeout):
+            if line:
+                try:
+                    yield decoder.decode(line)
+                except msgspec.MsgspecError as wrong:
+                    raise NoAnswer(f"the node's answer does not fit this version: {wrong}") from wrong
 
     def _lines(self, target: str, accept: str, timeout: float | None) -> Iterator[str]:
         """Lines of a streamed answer as they come. `timeout`: seconds of silence. Closing the iterator hangs up."""

@@ -11,10 +11,9 @@ import msgspec
 from servent.api import schema
 from servent.api import schema_getting as getting
 from servent.api import schema_share as share
-from servent.api.client_http import Http, NoAnswer, part
+from servent.api.client_http import FIRST_LINE, Http, part
 
 SLOW = 120.0  # s for what asks peers, or looks through a folder, before it answers
-FIRST_LINE = 60.0  # s of silence in a search: it waits for peers at most as long
 
 
 class ShareClient(Http):
@@ -56,18 +55,15 @@ class ShareClient(Http):
         *,
         scope: Literal["all", "library", "peers"] = "all",
         peer: str = "",
+        network: str = "",
         limit: int = 500,
         wait: float = 8.0,
     ) -> Iterator[share.SearchEvent]:
         """Events as they come, "done" last. Closing the iterator ends the search everywhere."""
-        query = urlencode({"q": q, "scope": scope, "peer": peer, "limit": limit, "wait": wait})
-        decoder = msgspec.json.Decoder(share.SearchEvent)
-        for line in self._lines("/search?" + query, "application/x-ndjson", wait + FIRST_LINE):
-            if line:
-                try:
-                    yield decoder.decode(line)
-                except msgspec.MsgspecError as wrong:
-                    raise NoAnswer(f"the node's answer does not fit this version: {wrong}") from wrong
+        query = urlencode(
+            {"q": q, "scope": scope, "peer": peer, "network": network, "limit": limit, "wait": wait}
+        )
+        yield from self._stream("/search?" + query, share.SearchEvent, wait + FIRST_LINE)
 
     def browse(self, peer: str, query: share.BrowseQuery | None = None) -> share.Listing:
         wanted = query or share.BrowseQuery()

@@ -7,7 +7,7 @@ import sys
 
 import msgspec
 
-from servent.api import schema, schema_getting, schema_share
+from servent.api import schema, schema_getting, schema_network, schema_share
 from servent.api.routing import Call, Entry
 from servent.api.server import COLLECTIONS
 
@@ -74,6 +74,7 @@ changes: `{"see": ["id", …]}`, 64 at most. What comes back, up to 30 times a s
 
 `GET /api/v1/search?q=…` answers line by line (NDJSON, one `SearchEvent` each) as hits come in; the same `content`
 again replaces the hit before. "done" is the last line. Whoever hangs up ends the search, here and at all peers.
+"network" lines say how far each network is searched. `GET /api/v1/who-has?link=…` answers in the same way.
 
 ## Routes
 
@@ -101,7 +102,7 @@ def render() -> str:
     lines += ["", "## What is given and taken", ""]
     kinds = [
         kind
-        for module in (schema, schema_share, schema_getting)
+        for module in (schema, schema_network, schema_share, schema_getting)
         for kind in vars(module).values()
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__module__ == module.__name__
     ]

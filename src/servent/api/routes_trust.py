@@ -1,4 +1,4 @@
-"""Tickets, networks, peers and grants: who is let in, and who is there."""
+"""Tickets, peers and grants: who is let in, and who is there."""
 
 from __future__ import annotations
 
@@ -22,73 +22,6 @@ async def ticket(ctx: Context, body: schema.TicketRequest = schema.TicketRequest
 async def join(ctx: Context, body: schema.JoinRequest) -> schema.Joined:
     """Use a ticket or an invitation that somebody passed on."""
     return await ctx.node.join(body.ticket.strip())
-
-
-@routes.add("GET", "/networks", scope="read")
-async def networks(ctx: Context) -> list[schema.Network]:
-    """Networks this node is a member of."""
-    return ctx.node.networks()
-
-
-@routes.add("POST", "/networks")
-async def create_network(ctx: Context, body: schema.NewNetwork) -> schema.Network:
-    """A new network; this node is its admin."""
-    return await ctx.node.create_network(body.name, open=body.open)
-
-
-@routes.add("DELETE", "/networks/{network}")
-async def leave_network(ctx: Context, network: str) -> schema.Done:
-    """Leave a network."""
-    await ctx.node.leave_network(network)
-    return schema.Done()
-
-
-@routes.add("GET", "/networks/{network}/invitations", scope="read")
-async def invitations(ctx: Context, network: str) -> list[schema.Invitation]:
-    """Invitations this node made, without their texts."""
-    return await ctx.node.invitations(network)
-
-
-@routes.add("POST", "/networks/{network}/invitations", problems=(403,))
-async def invite(
-    ctx: Context,
-    network: str,
-    body: schema.InvitationRequest = schema.InvitationRequest(),  # noqa: B008
-) -> schema.Invitation:
-    """An invitation to pass on; only the network's admin can make one."""
-    made = await ctx.node.invite(network, uses=body.uses, lifetime=body.lifetime)
-    return msgspec.structs.replace(made, qr_svg=qr.svg(made.invitation), qr_text=qr.terminal(made.invitation))
-
-
-@routes.add("GET", "/networks/{network}/invitations/{invitation}", scope="read")
-async def invitation(ctx: Context, network: str, invitation: str) -> schema.Invitation:
-    """One invitation, without its text."""
-    from servent.errors import NotFound
-
-    for found in await ctx.node.invitations(network):
-        if found.id == invitation:
-            return found
-    raise NotFound(f"no invitation {invitation!r}", advice="`servent invite --list` shows them.")
-
-
-@routes.add("DELETE", "/networks/{network}/invitations/{invitation}")
-async def revoke_invitation(ctx: Context, network: str, invitation: str) -> schema.Done:
-    """An invitation lets nobody in any more."""
-    await ctx.node.revoke_invitation(network, invitation)
-    return schema.Done()
-
-
-@routes.add("GET", "/networks/{network}/members", scope="read")
-async def members(ctx: Context, network: str) -> list[schema.Member]:
-    """Members of a network that this node knows of."""
-    return await ctx.node.members(network)
-
-
-@routes.add("DELETE", "/networks/{network}/members/{peer}")
-async def revoke_member(ctx: Context, network: str, peer: str) -> schema.Done:
-    """A member is one no longer."""
-    await ctx.node.revoke_member(network, peer)
-    return schema.Done()
 
 
 @routes.add("GET", "/peers", scope="read")

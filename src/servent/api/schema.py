@@ -178,52 +178,6 @@ class Joined(Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-class Network(Struct, frozen=True, kw_only=True):
-    id: str
-    name: str
-    open: bool = False
-    admin: bool = False
-    members: int = 0
-    online: int = 0
-    created: float | None = None
-
-
-class NewNetwork(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    name: ShortName
-    open: bool = False
-
-
-class InvitationRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`uses` None: as often as wanted. `lifetime` in seconds, None for the node's default."""
-
-    uses: Annotated[int, Meta(ge=1, le=10_000)] | None = 1
-    lifetime: Lifetime | None = None
-
-
-class Invitation(Struct, frozen=True, kw_only=True):
-    """`invitation` is the text to pass on; it is shown once, and "" in lists."""
-
-    id: str
-    network: str
-    invitation: str = ""
-    uses: int | None = None
-    used: int = 0
-    expires: float | None = None
-    revoked: bool = False
-    qr_svg: str = ""
-    qr_text: str = ""
-
-
-class Member(Struct, frozen=True, kw_only=True):
-    id: str
-    short_id: str
-    name: str = ""
-    admin: bool = False
-    connected: bool = False
-    revoked: bool = False
-    since: float | None = None
-
-
 class Peer(Struct, frozen=True, kw_only=True):
     """Someone else's node. `reason` says why it is relayed, or why it is not connected."""
 
@@ -398,9 +352,34 @@ class PeerWhy(Struct, frozen=True, kw_only=True):
     remedy: str = ""
 
 
+RoleName = Literal["index", "relay", "observer", "store", "compute"]
+RoleWish = Literal["auto", "on", "off"]
+NetworkMode = Literal["server", "hybrid", "p2p"]
+
+
+class Role(Struct, frozen=True, kw_only=True):
+    """One thing this node may do for others. `wish`: what was set here; `active`: done now; `why`: a sentence."""
+
+    name: RoleName
+    wish: RoleWish = "auto"
+    active: bool = False
+    why: str = ""
+
+
+class NetworkRole(Struct, frozen=True, kw_only=True):
+    """What this node is in one network: a supernode (`index`) or a leaf, and why, as a sentence."""
+
+    network: str
+    mode: NetworkMode
+    index: bool = False
+    why: str = ""
+
+
 class Doctor(Struct, frozen=True, kw_only=True):
     checks: list[Check]
     peers: list[PeerWhy] = []
+    networks: list[NetworkRole] = []
+    roles: list[Role] = []
 
 
 class Setting(Struct, frozen=True, kw_only=True):

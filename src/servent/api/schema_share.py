@@ -99,7 +99,11 @@ class Library(Struct, frozen=True, kw_only=True):
 
 
 class HitSource(Struct, frozen=True, kw_only=True):
-    """One place where a hit is. `path`: "/"-separated below what they share. `free`: an upload slot is free."""
+    """One place where a hit is. `path`: "/"-separated below what they share. `free`: an upload slot is free.
+
+    `network`: the name of the one it was found in, "" for who was asked directly. `reachable`: whether it can be
+    connected to now, None when that is not known.
+    """
 
     peer: str
     name: str = ""
@@ -109,6 +113,8 @@ class HitSource(Struct, frozen=True, kw_only=True):
     free: bool = False
     queue: int = 0
     modified: float | None = None
+    network: str = ""
+    reachable: bool | None = None
 
 
 class Hit(Struct, frozen=True, kw_only=True):
@@ -131,11 +137,12 @@ class Hit(Struct, frozen=True, kw_only=True):
 
 
 class SearchQuery(Struct, frozen=True, kw_only=True):
-    """`scope`: own library, connected peers, or both. `wait`: seconds for peers to answer."""
+    """`scope`: own library, others, or both. `network`: ask in this one only. `wait`: seconds for peers to answer."""
 
     q: QueryText
     scope: Literal["all", "library", "peers"] = "all"
     peer: Annotated[str, Meta(max_length=64)] = ""
+    network: Annotated[str, Meta(max_length=64)] = ""
     limit: Annotated[int, Meta(ge=1, le=5000)] = 500
     wait: Annotated[float, Meta(ge=0.1, le=60)] = 8.0
 
@@ -143,10 +150,12 @@ class SearchQuery(Struct, frozen=True, kw_only=True):
 class SearchEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of the answer to `/search` (NDJSON): hits as they come, who was asked and has answered, the end.
 
+    "network" says how far the search through the networks is: `asked` and `answered` count supernodes then, `messages`
+    what it cost so far; `sampled`: there is more than anyone keeps; `over`: that was all of this network.
     `kind` "done" is always last; `more`: there was more than `limit`, narrow the query.
     """
 
-    kind: Literal["hit", "peer", "done"]
+    kind: Literal["hit", "peer", "network", "done"]
     hit: Hit | None = None
     peer: str = ""
     name: str = ""
@@ -156,6 +165,10 @@ class SearchEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     more: bool = False
     took_ms: float = 0.0
     reason: str = ""
+    network: str = ""
+    messages: int = 0
+    sampled: bool = False
+    over: bool = False
 
 
 class BrowseQuery(Page, frozen=True, kw_only=True):

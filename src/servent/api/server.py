@@ -21,6 +21,7 @@ from servent.api import (
     routes_feeds,
     routes_files,
     routes_library,
+    routes_network,
     routes_node,
     routes_queue,
     routes_safety,
@@ -45,6 +46,7 @@ log = logging.getLogger("servent.api")
 COLLECTIONS = (
     routes_node.routes,
     routes_trust.routes,
+    routes_network.routes,
     routes_files.routes,
     routes_library.routes,
     routes_search.routes,

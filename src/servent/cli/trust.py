@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from servent.api import schema
+from servent.api import schema_network
 from servent.cli.base import Session, command, group, hint, say, secret, table
 from servent.cli.text import duration, parse_duration
 from servent.errors import UsageError
@@ -138,7 +138,7 @@ def invite(
         hint(f"Good for {_whom(made)}. They run: servent join INVITATION")
 
 
-def _whom(made: schema.Invitation) -> str:
+def _whom(made: schema_network.Invitation) -> str:
     if made.id == "open":
         return (
             "everyone, without end: any member of an open network may pass it on, and it cannot be taken back"
@@ -159,7 +159,7 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _invitations(known: list[schema.Invitation]) -> None:
+def _invitations(known: list[schema_network.Invitation]) -> None:
     now = time.time()
     rows = [
         (

@@ -6,7 +6,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from servent.errors import NotFound, WorldError
@@ -18,58 +17,16 @@ from servent.trust.changes import Change, Home, Issued, Saved, SavedRecords
 from servent.trust.contacts import TICKET_LIFETIME, Contact, TicketSecret
 from servent.trust.grants import Audience, Grant
 from servent.trust.homes import INVITATION_LIFETIME, Merged
-from servent.trust.networks import Invitation, Mode, Policy, network_id
+from servent.trust.networks import Invitation, Mode, network_id
 from servent.trust.roll import PAGE_BYTES, Page
+from servent.trust.views import MemberView, NetworkView
 
 if TYPE_CHECKING:
     import sqlite3
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class NetworkView:
-    """A network I am in.
-
-    Attributes:
-        key: its public key: proof of nothing by itself, but do not show it to strangers.
-        id: 16 hex digits, short for the key.
-        name: what I call it; `full_name` is what its founder called it.
-        admin: whether I hold its key and can invite and remove.
-        member: False when I was removed, as far as I have heard.
-        members: how many members I know of, me included.
-        joined: wall clock.
-    """
-
-    key: bytes
-    id: str
-    name: str
-    full_name: str
-    mode: Mode
-    policy: Policy
-    admin: bool
-    member: bool
-    members: int
-    joined: float
-
-
 Network = NetworkView
-
-
-@dataclass(frozen=True, slots=True)
-class MemberView:
-    """Somebody in a network of mine, as far as its records tell.
-
-    Attributes:
-        seen: wall clock, when a member first saw them; None where the network is open and no record is kept.
-        invitation: id of the invitation they came by, None for the founder and in open networks.
-    """
-
-    peer: PeerId
-    petname: str | None
-    seen: float | None
-    invitation: str | None
-    me: bool
 
 
 class TrustService:
@@ -171,11 +128,18 @@ class TrustService:
         name: str | None = None,
         mode: Mode | None = None,
         open: bool | None = None,
+        servers: Sequence[bytes] | None = None,
         wall_now: float | None = None,
     ) -> NetworkView:
-        """As the admin: change the network for all members. Raises UsageError for everyone else."""
+        """As the admin: change the network for all members. Raises UsageError for everyone else.
+
+        `servers`: who carries the index in the server mode, at most 8; none at all means us.
+        """
         now = self._now(wall_now)
-        await self._save(self._book.homes.change_settings(network, now, name=name, mode=mode, open=open))
+        changes = self._book.homes.change_settings(
+            network, now, name=name, mode=mode, open=open, servers=servers
+        )
+        await self._save(changes)
         return self.network(network)
 
     async def leave(self, network: str | bytes) -> None:
@@ -252,6 +216,14 @@ class TrustService:
                 )
             )
         return sorted(found, key=lambda member: (not member.me, member.petname or "~", str(member.peer)))
+
+    def removed(self, network: str | bytes) -> list[PeerId]:
+        """Whom its founder took out of it, those included who were invited again."""
+        return [PeerId(key) for key in sorted(self._book.homes.get(network).roll.revoked_members())]
+
+    def belongs(self, network: bytes, key: bytes) -> bool:
+        """Whether `key` may be a member of a network of mine, by its records alone. In memory, a few microseconds."""
+        return self._book.homes.belongs(network, key)
 
     # -- records, exchanged with members on connecting
 
@@ -487,4 +459,12 @@ class TrustService:
             member=member,
             members=len(known),
             joined=float(home.membership.joined),
+            servers=self._servers(home),
         )
+
+    def _servers(self, home: Home) -> tuple[PeerId, ...]:
+        settings = home.roll.settings
+        named = settings.servers or ([settings.founder] if settings.founder is not None else [])
+        if not named and home.admin is not None:
+            named = [bytes(self.me)]
+        return tuple(PeerId(key) for key in named)
