@@ -803,3 +803,44 @@ def test_no_more_networks_than_a_hello_can_prove() -> None:
         ann.founds(f"net {number}")
     with pytest.raises(UsageError, match="at most 16"):
         ann.founds("one more")
+
+
+# -- servers, and who may belong
+
+
+def test_the_founder_is_the_server_unless_others_are_named() -> None:
+    ann, bob = people("ann", "bob")
+    home = ann.founds()
+    assert home.roll.settings.servers == []
+    ann.book.homes.change_settings("home", T0 + 1, mode="server")
+    assert ann.book.homes.get("home").roll.settings.servers == [bytes(ann.id)]
+    ann.book.homes.change_settings("home", T0 + 2, servers=[bob.id])
+    assert ann.book.homes.get("home").roll.settings.servers == [bytes(bob.id)]
+    ann.book.homes.change_settings("home", T0 + 3, mode="hybrid")
+    ann.book.homes.change_settings("home", T0 + 4, mode="server")
+    assert ann.book.homes.get("home").roll.settings.servers == [bytes(bob.id)]
+    with pytest.raises(UsageError):
+        ann.book.homes.change_settings("home", T0 + 5, servers=[seed(f"{n}") for n in range(9)])
+
+
+def test_who_may_belong_follows_from_the_records_alone() -> None:
+    ann, bob, cat, eve = people("ann", "bob", "cat", "eve")
+    home = ann.founds()
+    for member in (bob, cat):
+        member.joins(ann.invites())
+        sync(ann, member, home.key)
+    sync(ann, bob, home.key)
+    for who in (ann, bob):
+        assert all(who.book.homes.belongs(home.key, one.id) for one in (ann, bob, cat))
+        assert not who.book.homes.belongs(home.key, eve.id)
+    assert not eve.book.homes.belongs(home.key, ann.id)
+    ann.book.homes.remove_member("home", cat.id, T0 + 9)
+    assert not ann.book.homes.belongs(home.key, cat.id)
+
+
+def test_everybody_may_belong_to_an_open_network_who_was_not_removed() -> None:
+    ann, bob, eve = people("ann", "bob", "eve")
+    home = ann.founds(open=True)
+    assert ann.book.homes.belongs(home.key, bob.id)
+    ann.book.homes.remove_member("home", eve.id, T0 + 9)
+    assert not ann.book.homes.belongs(home.key, eve.id)

@@ -153,3 +153,35 @@ def test_noise_is_refused(body: bytes) -> None:
 def test_an_overlong_record_is_refused_by_its_size() -> None:
     with pytest.raises(BadMessage, match="over the limit"):
         n.records.decode(bytes(n.MAX_RECORD_BYTES + 1))
+
+
+def test_the_founder_and_the_servers_are_signed_with_the_settings() -> None:
+    made = n.make_settings(NET, "home", "server", "invitation", n.lock_of(SECRET), 2, ANN.peer, [ANN.peer])
+    n.check_settings(made)
+    again = n.records.decode(canonical(made))
+    assert isinstance(again, n.Settings)
+    n.check_settings(again)
+    assert again.servers == [bytes(ANN.peer)]
+    for bent in (
+        {"servers": [bytes(EVE.peer)]},
+        {"servers": []},
+        {"founder": bytes(EVE.peer)},
+        {"founder": None},
+    ):
+        with pytest.raises(n.Forged):
+            n.check_settings(msgspec.structs.replace(made, **bent))
+
+
+def test_settings_from_before_servers_were_said_stay_good() -> None:
+    old = msgspec.msgpack.decode(canonical(SETTINGS))[:8]
+    again = n.records.decode(canonical(old))
+    assert isinstance(again, n.Settings)
+    assert (again.servers, again.founder) == ([], None)
+    n.check_settings(again)
+
+
+def test_more_servers_than_eight_are_no_settings() -> None:
+    keys = [bytes(Identity(seed(f"server {number}")).peer) for number in range(9)]
+    made = n.make_settings(NET, "home", "server", "invitation", n.lock_of(SECRET), 2, ANN.peer, keys)
+    with pytest.raises(BadMessage):
+        n.records.decode(canonical(made))

@@ -35,7 +35,7 @@ from servent.overlay.effects import (
 from servent.overlay.links_service import LaneName
 from servent.overlay.member import Member
 from servent.overlay.records import Item, PeerRecord
-from servent.trust.service import NetworkView
+from servent.trust.views import NetworkView
 
 log = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from servent.trust.changes import Change, Home, Issued, Saved, SavedRecords
 from servent.trust.naming import clean_name
 from servent.trust.networks import (
     CLOCK_SKEW,
+    MAX_SERVERS,
     Admission,
     Invitation,
     Membership,
@@ -96,7 +97,16 @@ class Homes:
         self._room_for_network()
         key = Identity(seed)
         now = int(wall_now)
-        settings = make_settings(key, name, mode, "open" if open else "invitation", lock_of(secret), now)
+        settings = make_settings(
+            key,
+            name,
+            mode,
+            "open" if open else "invitation",
+            lock_of(secret),
+            now,
+            self.me,
+            [self.me] if mode == "server" else [],
+        )
         membership = make_membership(key, key.peer, self.me, now)
         roll = Roll(settings, self.me)
         home = Home(roll, self._alias(name), secret, membership, key)
@@ -111,19 +121,29 @@ class Homes:
         name: str | None = None,
         mode: Mode | None = None,
         open: bool | None = None,
+        servers: Sequence[bytes] | None = None,
     ) -> list[Change]:
         """New signed settings, which reach the members with the next exchange of records.
 
+        Args:
+            servers: who carries the index in the server mode; none at all means me.
+
         Raises:
-            UsageError: not my network, or a bad name.
+            UsageError: not my network, a bad name, or too many servers.
         """
         home, key = self._mine(network)
         before = home.roll.settings
         policy = before.policy if open is None else "open" if open else "invitation"
         new_name = before.name if name is None else _network_name(name)
+        new_mode = mode or before.mode
+        named = list(dict.fromkeys(before.servers if servers is None else map(bytes, servers)))
+        if len(named) > MAX_SERVERS:
+            raise UsageError(f"a network has at most {MAX_SERVERS} servers")
+        if not named and new_mode == "server":
+            named = [bytes(self.me)]
         serial = self._next_serial(home, wall_now)
         mark = home.roll.mark
-        home.roll.merge(make_settings(key, new_name, mode or before.mode, policy, before.lock, serial))
+        home.roll.merge(make_settings(key, new_name, new_mode, policy, before.lock, serial, self.me, named))
         return [Saved("network", home.key, home), SavedRecords(home.key, mark)]
 
     def set_alias(self, network: str | bytes, alias: str) -> list[Change]:
@@ -322,6 +342,11 @@ class Homes:
         """Whether a membership that was good when shown still is."""
         home = self._homes.get(membership.network)
         return home is not None and home.roll.holds(membership)
+
+    def belongs(self, network: bytes, key: bytes) -> bool:
+        """Whether `key` may be a member, by the records alone: it need not be here."""
+        home = self._homes.get(network)
+        return home is not None and (key == self.me or home.roll.may_belong(key))
 
     def admit(self, home: Home, peer: PeerId, shown: Shown, wall_now: float, changes: list[Change]) -> str:
         """Check one membership and become its witness if it is new. Returns why not, "" if it is good."""

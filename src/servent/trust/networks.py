@@ -13,10 +13,11 @@ Each signature covers its own purpose in words, so that none can stand for anoth
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from servent.codec import Decoder, Hash, Key, Name, Signature, canonical
 from servent.errors import BadMessage
@@ -30,6 +31,7 @@ Uses = Annotated[int, Meta(ge=1, le=10_000)]
 
 CLOCK_SKEW = 300.0  # s two honest clocks may differ by; an invitation is good this much longer
 MAX_RECORD_BYTES = 1024
+MAX_SERVERS = 8
 
 
 class Forged(BadMessage):
@@ -37,15 +39,23 @@ class Forged(BadMessage):
 
 
 class Settings(Struct, frozen=True, array_like=True, tag="settings"):
-    """What a network is. Signed by the network key; the highest serial counts."""
+    """What a network is. Signed by the network key; the highest serial counts.
+
+    Attributes:
+        lock: of the members' secret, so that a genuine invitation cannot be given with another secret.
+        founder: whom the network key itself made a member; None in records from before it was said.
+        servers: who carries the index in the server mode; kept in the others, for the way back.
+    """
 
     network: Key
     name: Name
     mode: Mode
     policy: Policy
-    lock: Hash  # of the members' secret, so that a genuine invitation cannot be given with another secret
+    lock: Hash
     serial: Serial
     signature: Signature
+    founder: Key | None = None
+    servers: Annotated[list[Key], Meta(max_length=MAX_SERVERS)] = []
 
 
 class Warrant(Struct, frozen=True, array_like=True):
@@ -182,9 +192,36 @@ def lock_of(secret: bytes) -> bytes:
     return hashlib.sha256(b"servent/network secret/1\0" + secret).digest()
 
 
-def make_settings(key: Identity, name: str, mode: Mode, policy: Policy, lock: bytes, serial: int) -> Settings:
-    text = _purpose("settings", key.peer, name, mode, policy, lock, serial)
-    return Settings(bytes(key.peer), name, mode, policy, lock, serial, key.sign(text))
+def make_settings(
+    key: Identity,
+    name: str,
+    mode: Mode,
+    policy: Policy,
+    lock: bytes,
+    serial: int,
+    founder: bytes | None = None,
+    servers: Sequence[bytes] = (),
+) -> Settings:
+    plain = Settings(
+        bytes(key.peer),
+        name,
+        mode,
+        policy,
+        lock,
+        serial,
+        bytes(64),
+        None if founder is None else bytes(founder),
+        [bytes(server) for server in servers],
+    )
+    return structs.replace(plain, signature=key.sign(_settings_text(plain)))
+
+
+def _settings_text(settings: Settings) -> bytes:
+    """Who founded it and which servers it has is part of the text where it is said at all: older records stay good."""
+    said = (settings.network, settings.name, settings.mode, settings.policy, settings.lock, settings.serial)
+    if settings.founder is None and not settings.servers:
+        return _purpose("settings", *said)
+    return _purpose("settings", *said, settings.founder, settings.servers)
 
 
 def make_warrant(
@@ -223,16 +260,7 @@ def _stamp_text(membership: Membership, witness: bytes, seen: int) -> bytes:
 
 def check_settings(settings: Settings) -> None:
     """Raises Forged unless the network key signed it."""
-    text = _purpose(
-        "settings",
-        settings.network,
-        settings.name,
-        settings.mode,
-        settings.policy,
-        settings.lock,
-        settings.serial,
-    )
-    _check(settings.network, settings.signature, text, "settings")
+    _check(settings.network, settings.signature, _settings_text(settings), "settings")
 
 
 @lru_cache(maxsize=4096)  # one warrant stands behind many members

@@ -92,6 +92,7 @@ class Roll:
         self._place_in_journal: dict[tuple[bytes, ...], int] = {}
         self.mark = 0
         self._seen: dict[_Place, int] | None = None  # members by the rules above; None: to be worked out
+        self._named: set[bytes] = set()
         self._used: Counter[bytes] = Counter()
         self._dropped: list[bytes] = []
         self._digest: bytes | None = None
@@ -345,6 +346,17 @@ class Roll:
             found[member] = min(seen, found.get(member, seen))
         return found
 
+    def may_belong(self, key: bytes) -> bool:
+        """Whether `key` is a member as far as records tell: in an open network everyone whom nobody removed."""
+        settings = self.settings
+        if settings.policy == "open":
+            return key not in self._gone_members
+        if settings.founder is None or key == settings.founder or key in settings.servers:
+            # Before settings named the founder, nothing here told its key from anybody's.
+            return key not in self._gone_members
+        self._members()
+        return key in self._named
+
     def members_by(self, invitation: bytes) -> list[bytes]:
         """Who came in by this invitation and is still in."""
         return [member for member, by in self._members() if by == invitation]
@@ -422,6 +434,7 @@ class Roll:
                 counted[place] = seen
                 good.add(place[0])
         self._seen, self._used, self._witnesses = counted, used, good
+        self._named = {member for member, _ in counted}
         return counted
 
 
