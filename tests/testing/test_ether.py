@@ -116,8 +116,13 @@ def test_a_connection_that_is_held_is_dialled_again_when_it_goes_down() -> None:
     ether.cut(bob, polite=False)
     bob.alive = False
     ether.run(200.0)
-    assert ann.member.words == ["up", "down", "failed"]  # type: ignore[attr-defined]
-    assert not ann.held
+    assert ann.member.words[:3] == ["up", "down", "failed"]  # type: ignore[attr-defined]
+    tried = len(ann.member.words)  # type: ignore[attr-defined]
+    ether.act(ann, [Release(bob.key)])
+    ether.run(300.0)
+    assert len(ann.member.words) <= tried + 1  # type: ignore[attr-defined]
+    ether.act(ann, [Release(bob.key)])
+    assert ether.wrongs == {"released what was not held": 1}
 
 
 def test_idle_connections_close_and_held_ones_stay() -> None:
@@ -170,7 +175,7 @@ def test_ticks_come_when_they_are_due_and_a_core_that_never_moves_on_is_named() 
     assert ann.tick_at == NEVER
     ann.member.next_tick = lambda: 3.0  # type: ignore[method-assign]
     ether.act(ann, [])
-    with pytest.raises(RuntimeError, match="do not move on"):
+    with pytest.raises(RuntimeError, match="does not move on"):
         ether.run(20.0)
 
 

@@ -23,8 +23,10 @@ from servent.testing.hosts import OPEN, Host, Link
 NEVER = float("inf")
 DIAL_FAILS = 3.0  # s
 NOTICED = (10.0, 15.0)  # s until a dead connection is taken for dead
+AGAIN = 30.0  # s until a held connection that could not be made is tried again
+STEP = 0.005  # s, the shortest time between two ticks of a member, as in a node
 IDLE = 120.0  # s an unused connection that nobody holds is kept
-STUCK = 20_000  # ticks in a row without time moving on
+STUCK = 1000  # ticks in a row that a member wants at once: it does not move on
 MESSAGE, TICK, UP, NOTICE, FAILED, CALL = range(6)
 _GOLDEN, _MASK = 0x9E3779B97F4A7C15, 0xFFFFFFFFFFFFFFFF
 
@@ -73,11 +75,10 @@ class Ether:
         self._carry: dict[type, Callable[[Host, object], None]] = {}
         self.carries(Send, self._send)
         self.carries(Hold, self._hold)
-        self.carries(Release, lambda host, effect: host.held.discard(effect.peer))  # type: ignore[attr-defined]
+        self.carries(Release, self._release)
         self._heap: list[tuple[float, int, int, Host, object, object]] = []
         self._order = 0
         self._salt = random.Random(seed + 2).getrandbits(30)
-        self._stuck_at, self._stuck = -1.0, 0
 
     def carries(self, effect: type, carry: Callable[[Host, object], None]) -> None:
         """Who carries out effects of that type."""
@@ -143,17 +144,18 @@ class Ether:
 
     def _plan(self, host: Host, due: float) -> None:
         if due <= self.now:
-            due = self.now
-            if self._stuck_at != due:
-                self._stuck_at, self._stuck = due, 0
-            self._stuck += 1
-            if self._stuck > STUCK:
+            host.late += 1
+            if host.late > STUCK:
                 late = [
                     type(part).__name__
                     for part in host.member.parts
-                    if (at := part.next_tick()) is not None and at <= due
+                    if (at := part.next_tick()) is not None and at <= self.now
                 ]
-                raise RuntimeError(f"at {due} ticks do not move on; parts that are late: {late}")
+                raise RuntimeError(f"a member wants tick after tick at {due} and does not move on: {late}")
+            due = self.now + STEP
+        else:
+            host.late = 0
+            due = max(due, self.now + STEP)
         host.tick_at = due
         self._push(due, TICK, host, None, None)
 
@@ -224,7 +226,7 @@ class Ether:
                 continue
             after = 2 * self.delay(host, other) if polite else self.dice.uniform(*NOTICED)
             self._push(max(self.now, link.ready) + after, NOTICE, other, host, link)
-        host.links, host.held = {}, set()
+        host.links, host.held = {}, {}
 
     def partition(self, *sides: Iterable[Host]) -> None:
         """Hosts on different sides do not reach each other; those on none are on the first."""
@@ -294,11 +296,25 @@ class Ether:
 
     def _hold(self, host: Host, effect: object) -> None:
         peer = effect.peer  # type: ignore[attr-defined]
-        host.held.add(peer)
+        host.held[peer] = host.held.get(peer, 0) + 1
         target = self.by_key.get(peer)
         if target is None:
             self._push(self.now + DIAL_FAILS, FAILED, host, peer, None)
         elif target is not host and target not in host.links:
+            self._dial(host, target)
+
+    def _release(self, host: Host, effect: object) -> None:
+        peer = effect.peer  # type: ignore[attr-defined]
+        count = host.held.pop(peer, 0) - 1
+        if count > 0:
+            host.held[peer] = count
+        elif count < 0:
+            self.wrongs["released what was not held"] += 1
+
+    def _again(self, host: Host, peer: PeerId) -> None:
+        """What is held is dialled again, until it is released."""
+        target = self.by_key.get(peer)
+        if host.alive and peer in host.held and target is not None and target not in host.links:
             self._dial(host, target)
 
     def _linked(self, what: int, host: Host, one: object, link: object) -> Iterable[Effect]:
@@ -309,7 +325,8 @@ class Ether:
             target = self.by_key.get(one)
             if target is not None and host.links.get(target) is link:
                 del host.links[target]
-            host.held.discard(one)
+            if one in host.held:
+                self._push(now + AGAIN, CALL, host, self._again, one)
             return member.failed(one, now)
         assert isinstance(one, Host)
         if host.links.get(one) is not link:

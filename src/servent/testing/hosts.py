@@ -57,9 +57,9 @@ class Host:
     """One machine with its member of the network.
 
     Attributes:
-        links: open connections, by who is at the other end; `held`: with whom one is to be kept.
+        links: open connections, by who is at the other end; `held`: with whom one is to be kept, and how often that was said.
         side: of a partition; those on other sides are not reached.
-        tick_at: when its next tick is planned.
+        tick_at: when its next tick is planned. late: ticks in a row that it wanted at once.
         sent, control: messages since the start, all and those that keep the network up.
         book: peers whose address it has learned; None when nobody checks.
         since: when it came, on the world's clock. history: how long its earlier sessions lasted, on average.
@@ -75,6 +75,7 @@ class Host:
         "history",
         "items",
         "key",
+        "late",
         "liar",
         "links",
         "member",
@@ -99,12 +100,12 @@ class Host:
         self.items: Sequence[Item] = ()
         self.liar: Liar | None = None
         self.links: dict[Host, Link] = {}
-        self.held: set[PeerId] = set()
+        self.held: dict[PeerId, int] = {}
         self.book: set[PeerId] | None = None
         self.alive = False
         self.side = 0
         self.tick_at = float("inf")
-        self.sent = self.control = 0
+        self.sent = self.control = self.late = 0
         self.since = 0.0
         self.history = 0.0
         self._strength = 0.5
