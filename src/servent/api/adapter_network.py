@@ -11,7 +11,7 @@ from servent.api.who import meant
 from servent.errors import UsageError
 from servent.identity import PeerId
 from servent.query.words import shown
-from servent.trust.service import NetworkView
+from servent.trust.views import NetworkView
 
 NAME = 64  # characters of a name that somebody gave to something
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from nicegui import ui
 from nicegui.element import Element
 
-from servent.api.schema import Network
+from servent.api.schema_network import Network
 from servent.errors import ServentError, UsageError
 from servent.web.desk import Desk, lasting
 from servent.web.parts import Answer, Button, Press, Words, card, choice, field, heading, tag, to_pass_on

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from nicegui import ui
 
-from servent.api.schema import Network
+from servent.api.schema_network import Network
 from servent.errors import ServentError, UsageError
 from servent.web.desk import Desk, lasting
 from servent.web.parts import Answer, Button, Words, card, field, icon, tag
