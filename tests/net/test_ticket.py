@@ -11,7 +11,7 @@ from servent.errors import UsageError
 from servent.identity import Z32, Identity, z32_encode
 from servent.net import ticket as t
 from servent.net.links import PeerAddress
-from tests.trust.people import Person, seed
+from tests.trust.people import T0, Person, seed
 
 ANN = Identity(seed("ann")).peer
 RELAY = "https://relay.example.net:8443/"
@@ -42,6 +42,18 @@ def test_an_invitation_to_an_open_network_comes_back() -> None:
     ann.founds("plaza", open=True)
     ticket = t.Ticket(PeerAddress(ANN), None, None, ann.invites("plaza"))
     assert t.decode(t.encode(ticket)) == ticket
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_the_servers_of_a_network_come_back_with_its_invitation(count: int) -> None:
+    ann = Person("ann")
+    ann.founds("index")
+    servers = [Identity(seed(f"server {number}")).peer for number in range(count)]
+    ann.book.homes.change_settings("index", T0 + 1, mode="server", servers=servers)
+    ticket = t.Ticket(PeerAddress(ANN, RELAY, ADDRESSES), "ann", None, ann.invites("index"))
+    assert t.decode(t.encode(ticket)) == ticket
+    forwarded = t.Ticket(PeerAddress(servers[0] if servers else ANN), None, None, ticket.invitation)
+    assert t.decode(t.encode(forwarded)) == forwarded
 
 
 def test_the_least_ticket_is_a_key() -> None:

@@ -22,6 +22,7 @@ from servent.identity import Z32, Identity, PeerId, z32_decode, z32_encode
 from servent.net.links import PeerAddress
 from servent.trust.naming import MAX_NAME, clean_name
 from servent.trust.networks import (
+    MAX_SERVERS,
     Invitation,
     Mode,
     Policy,
@@ -73,6 +74,8 @@ class _PackedInvitation(Struct, frozen=True, array_like=True):
     uses: Uses | None = None
     expires: Seconds | None = None
     warrant_signature: Signature | None = None
+    founder: Annotated[bytes, Meta(max_length=32)] | None = None  # b"": whoever gives the ticket
+    servers: Annotated[bytes, Meta(max_length=32 * MAX_SERVERS)] = b""
 
 
 class _PackedTicket(Struct, frozen=True, array_like=True):
@@ -123,7 +126,7 @@ def decode(text: str) -> Ticket:
         raise UsageError("this is too long for a ticket", advice="Copy the ticket alone.")
     raw = _unpack_letters(letters)
     packed = _decode(raw[1:-_CHECK_BYTES])
-    invitation = _unpack_invitation(packed.invitation) if packed.invitation is not None else None
+    invitation = _unpack_invitation(packed.invitation, packed.peer) if packed.invitation is not None else None
     try:
         addresses = _unpack_addresses(packed.addresses, packed.four)
         relay = _checked_relay(packed.relay)
@@ -158,7 +161,7 @@ def _encode(ticket: Ticket, addresses: list[str]) -> str:
             relay=relay,
             name=clean_name(ticket.name) or None if ticket.name else None,
             secret=ticket.secret,
-            invitation=_pack_invitation(invitation) if invitation is not None else None,
+            invitation=_pack_invitation(invitation, ticket.address.peer) if invitation is not None else None,
         )
     )
     raw = bytes((VERSION,)) + body
@@ -244,7 +247,7 @@ def _checked_relay(relay: str | None) -> str | None:
     return relay
 
 
-def _pack_invitation(invitation: Invitation) -> _PackedInvitation:
+def _pack_invitation(invitation: Invitation, giver: bytes) -> _PackedInvitation:
     settings, warrant = invitation.settings, invitation.warrant
     return _PackedInvitation(
         network=settings.network,
@@ -259,10 +262,14 @@ def _pack_invitation(invitation: Invitation) -> _PackedInvitation:
         uses=warrant.uses if warrant is not None else None,
         expires=warrant.expires if warrant is not None else None,
         warrant_signature=warrant.signature if warrant is not None else None,
+        founder=b"" if settings.founder == giver else settings.founder,
+        servers=b"".join(settings.servers),
     )
 
 
-def _unpack_invitation(packed: _PackedInvitation) -> Invitation:
+def _unpack_invitation(packed: _PackedInvitation, giver: bytes) -> Invitation:
+    if len(packed.founder or b"") not in (0, 32) or len(packed.servers) % 32:
+        raise UsageError("the invitation in this ticket is not genuine", advice="Ask for a new one.")
     settings = Settings(
         packed.network,
         packed.name,
@@ -271,6 +278,8 @@ def _unpack_invitation(packed: _PackedInvitation) -> Invitation:
         lock_of(packed.secret),
         packed.serial,
         packed.signature,
+        bytes(giver) if packed.founder == b"" else packed.founder,
+        [packed.servers[i : i + 32] for i in range(0, len(packed.servers), 32)],
     )
     warrant = None
     if packed.seed is not None and packed.warrant_signature is not None:
