@@ -28,6 +28,7 @@ class Context:
         record: our own record, signed, always the newest.
         open: whether everybody may join: then nothing that costs no address may count.
         peers: newest checked records of others.
+        faults: what each peer did wrong, in words; `Member` and parts add, whoever drives the member bans.
     """
 
     me: PeerId
@@ -40,6 +41,7 @@ class Context:
     open: bool = False
     settings: OverlaySettings = field(default_factory=OverlaySettings)
     peers: Newest[PeerRecord] = field(default_factory=lambda: Newest(8192))
+    faults: list[tuple[PeerId, str]] = field(default_factory=list)
     _waiting: dict[int, Callable[..., list[Any]]] = field(default_factory=dict)
     _token: int = 0
 

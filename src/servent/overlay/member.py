@@ -40,6 +40,7 @@ class Member:
         self.election = Election(context, self.directory, topology, wish)
         self.homes = Homes(context, self.directory)
         self.housing = Housing(context, self.directory, self.election)
+        self.directory.leaves = self.housing.leaves
         self.asking = Asking(context, self.directory, self.homes, self.housing)
         self.answering = Answering(context, self.directory, self.election, self.housing, self.asking)
         self.watching = Watching(context, self.directory, self.election, self.homes, self.housing)
@@ -59,7 +60,7 @@ class Member:
                 if kind in self._handlers:
                     raise ValueError(f"two parts take {kind.__name__}")
                 self._handlers[kind] = handler
-        self.faults: list[tuple[PeerId, str]] = []
+        self.faults = context.faults
 
     # -- what happens
 
@@ -110,7 +111,7 @@ class Member:
     def moved(self, record: PeerRecord, now: float) -> list[Effect]:
         """Our own record, newly signed: we are reached elsewhere, or do something else for others."""
         self.context.record = record
-        return self.homes.moved(now)
+        return [*self.directory.state(now), *self.homes.moved(now)]
 
     def measured(self, abilities: Abilities, now: float) -> list[Effect]:
         """What this machine can do; now and then."""

@@ -149,7 +149,9 @@ class Prune(Struct, frozen=True, tag="prune"):
 
 
 class AskSupernodes(Struct, frozen=True, tag="ask-supernodes"):
-    """Leaf to anyone. Answered by `Supernodes`: the peer's own record first if it is one, and up to 32 at random."""
+    """Leaf to anyone. Answered by `Supernodes`: the peer's own record first if it is one, and up to `most` at random."""
+
+    most: Annotated[int, Meta(ge=0, le=64)] = 32
 
 
 class Supernodes(Struct, frozen=True, tag="supernodes"):
@@ -280,9 +282,15 @@ class Stored(Struct, frozen=True, array_like=True):
 
 
 class Store(Struct, frozen=True, tag="store"):
-    """Home to keyed supernode, on the bulk lane: what it should keep. Not answered."""
+    """Home to keyed supernode, on the bulk lane: what it should keep. Answered, if at all, by `WantStore`."""
 
     parts: Annotated[list[Stored], Meta(max_length=64)]
+
+
+class WantStore(Struct, frozen=True, tag="want-store"):
+    """I have nothing of these batches (publisher, slot), of which a part without items came. Answered by `Store`."""
+
+    batches: Annotated[list[tuple[Key, Annotated[int, Meta(ge=0, le=1023)]]], Meta(max_length=64)]
 
 
 class StorePeer(Struct, frozen=True, tag="store-peer"):
@@ -401,7 +409,7 @@ class Fresh(Struct, frozen=True, tag="fresh"):
 Membership = Join | Walk | Ask | Accept | Decline | Leave | Shuffle | Shuffled
 News = Gossip | Have | Graft | Prune
 Directing = AskSupernodes | Supernodes | Ranges | Goodbye | Probe | Alive | AskDialBack | DialledBack
-Homing = Attach | Attached | Detach | Batches | WantBatches | Publish | Store | StorePeer
+Homing = Attach | Attached | Detach | Batches | WantBatches | Publish | Store | WantStore | StorePeer
 Searching = Question | Found | Cancel | AskProof | Proof | AskPeer | PeerIs | Watch | Unwatch | Fresh
 Message = Membership | News | Directing | Homing | Searching
 
