@@ -20,6 +20,7 @@ MOST_NAME = 200  # as overlay.records.Item
 MOST_WHERE = 200
 MOST_TAG = 120
 TAGS = ("title", "artist", "album", "albumartist", "genre", "year", "duration", "bitrate")
+COLLECTION = "files"  # a tag that only collections have: how many files are in it; its content is an infohash
 
 Tags = dict[str, str | int]
 

@@ -13,7 +13,9 @@ from servent.blobs.service import Blobs
 from servent.identity import Identity, PeerId
 from servent.net import ticket as tickets
 from servent.net.peers import Peers
-from servent.share import index, rows, shelves
+from servent.overlay.records import Item
+from servent.query.kinds import KINDS
+from servent.share import index, network_items, rows, shelves
 from servent.share.codes_service import Codes
 from servent.share.content_service import ContentService
 from servent.share.feeds_service import Feeds
@@ -21,8 +23,15 @@ from servent.share.finding_service import Finding
 from servent.share.getting_service import Getting
 from servent.share.library_service import Library, moving
 from servent.share.meet_service import MeetService
+from servent.share.network_finder_service import NetworkFinder
+from servent.share.network_items import COLLECTION
+from servent.share.network_publishing_service import NetworkPublishing
+from servent.share.networks import Networks, NoNetworks
+from servent.share.possession_service import Possession
 from servent.share.rendezvous_service import Meeting
 from servent.share.safety_service import SafetyService
+from servent.share.shelves import Shelf
+from servent.share.sourcing_service import Sourcing
 from servent.share.wishes_kept_service import KeptWishes
 from servent.share.wishes_service import Wishes
 from servent.store import Store
@@ -41,6 +50,7 @@ class Share:
         library: a database of its own for the files (`library.db`), not open yet; closed by `close`.
         identity: signs our feeds.
         meeting: what hand-overs by code need of the node.
+        networks: the node's overlay.
     """
 
     def __init__(
@@ -54,6 +64,7 @@ class Share:
         identity: Identity,
         meeting: Meeting,
         *,
+        networks: Networks | None = None,
         wall: Callable[[], float] = time.time,
         preview_bytes: int = 2_000_000_000,
     ) -> None:
@@ -94,6 +105,21 @@ class Share:
         )
         self.search, self.browse = self.finding.search, self.finding.browse
         self.getting = Getting(peers, blobs, self.content, self.browse, data_dir, preview_bytes)
+        self.networks = networks = networks or NoNetworks()
+        self.network_finder = NetworkFinder(
+            peers.peer,
+            networks,
+            blocked=self._blocked,
+            friend=self.finding.friend,
+            name=self.finding.name,
+            here=lambda peer: peers.session(peer) is not None,
+        )
+        self.search.add_finder(self.network_finder)
+        self.publishing = NetworkPublishing(
+            library, networks, self._for_networks, self._shares, self.safety.blocks_content
+        )
+        self.sourcing = Sourcing(peers, networks, blobs.transfers, self._blocked)
+        self.possession = Possession(peers, library, lambda peer: self.folders_for(peer))
         self.kept_wishes = KeptWishes(peers, library, self.finding.shown, self.safety.blocks_content)
         self.wishes = Wishes(
             peers,
@@ -105,6 +131,7 @@ class Share:
             name=self.finding.name,
             hides=self.safety.hides,
             wall=wall,
+            networks=networks,
         )
 
     async def open(self) -> None:
@@ -123,6 +150,12 @@ class Share:
             self.search.on_new(grew)
         self.trust.on_change(self.kept_wishes.grew)
         self.content.open()
+        self.possession.open()
+        self.networks.use_prover(self._proves)
+        for changes in (
+            self.library.on_change, self.networks.on_change, self.blobs.on_change, self.safety.on_change,
+        ):  # fmt: skip
+            changes(self.publishing.changed)
         self.content.stale = self.library.look_at
         self.content.copied_from = self._seen_by_all
         self.library.on_change(self.content.changed)
@@ -147,6 +180,33 @@ class Share:
             tasks.create_task(self.kept_wishes.run(), name="wishes of others")
             tasks.create_task(self.getting.run(), name="previews")
             tasks.create_task(self.content.run(), name="content")
+            tasks.create_task(self.publishing.run(), name="what networks know of us")
+            tasks.create_task(self.sourcing.run(), name="sources in the networks")
+
+    def _blocked(self, peer: PeerId) -> bool:
+        contact = self.trust.contact(peer)
+        return contact is not None and contact.blocked
+
+    def _for_networks(self) -> list[Shelf]:
+        """The folders that every member of a network of ours may see."""
+        seen = self._seen_by_all()
+        return [shelf for shelf in self.finding.shown(None) if shelf.id in seen]
+
+    def _shares(self) -> list[Item]:
+        """What is shared by link, as items: found by its name, and under its infohash."""
+        return [
+            network_items.item(
+                one.infohash, one.size_bytes, KINDS.index("other"), one.name, "", {COLLECTION: one.files}, 0
+            )
+            for one in self.blobs.shares()
+            if one.infohash is not None and one.state == "ready"
+        ]
+
+    async def _proves(self, peer: PeerId, one: Item) -> bool | None:
+        """Whether `peer` has what it offers; None for a collection, whose infohash is no root of bytes."""
+        if COLLECTION in one.tags:
+            return None
+        return await self.possession.prove(peer, one.content, one.size)
 
     def _seen_by_all(self) -> frozenset[int]:
         """The folders that everybody sees who may fetch from us at all."""
@@ -162,6 +222,7 @@ class Share:
         await self.wishes.close()
         self.meet.close()
         self.content.close()
+        self.possession.close()
         self.safety.close()
         await self.library.close()
         if self._main is not None:  # nobody asks a database that is closed
