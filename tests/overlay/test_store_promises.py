@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from typing import Protocol
 
 import pytest
 
+from servent.identity import PeerId
+from servent.overlay import items_find
 from servent.overlay.effects import Counts, Discard, Effect, Find, Keep, Load
+from servent.overlay.items_rows import STEPS, Writing, item_of, load
 from servent.overlay.placement import key_of
 from servent.overlay.records import Item, Slice
 from servent.overlay.settings import HomeSettings
@@ -23,7 +27,32 @@ class Store(Protocol):
     def do(self, effect: Effect) -> tuple[object, ...] | None: ...
 
 
-STORES: dict[str, Callable[[HomeSettings], Store]] = {"shelf": Shelf}
+class OnDisk:
+    """The store of a node, without its service."""
+
+    def __init__(self, settings: HomeSettings) -> None:
+        self._settings, self._writing = settings, Writing(settings)
+        self._db = sqlite3.connect(":memory:", isolation_level=None)
+        for step in STEPS:
+            self._db.executescript(step)
+
+    def do(self, effect: Effect) -> tuple[object, ...] | None:
+        match effect:
+            case Keep() | Discard():
+                self._writing.carry_out(self._db, [(NETWORK, effect)], 1000.0)
+            case Find(_, limit, query, keys, content):
+                rows, more = items_find.find(
+                    self._db, NETWORK, limit, query, keys, content, self._settings.per_key
+                )
+                return [(PeerId(publisher), item_of(body)) for publisher, body in rows], more
+            case Counts(_, terms):
+                return items_find.counts(self._db, NETWORK, terms)
+            case Load():
+                return load(self._db, NETWORK, effect)
+        return None
+
+
+STORES: dict[str, Callable[[HomeSettings], Store]] = {"shelf": Shelf, "disk": OnDisk}
 
 
 @pytest.fixture(params=sorted(STORES))
