@@ -27,3 +27,11 @@ class Homes(Part):
 
     def close(self, now: float) -> list[Effect]:
         return []
+
+    def distrust(self, peer: PeerId, now: float) -> list[Effect]:
+        """`peer` did not answer as a home must: it is one no more for a day; another takes its place."""
+        return []
+
+    def sample(self, home: PeerId, now: float, age: float) -> Item | None:
+        """An item of our own, at random, that `home` must have had for `age` seconds; None when there is none."""
+        return None
