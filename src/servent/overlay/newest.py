@@ -6,14 +6,15 @@ seen here, so that neither a wrong clock of its author nor a replay makes it liv
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, KeysView
+from itertools import islice
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
 class Newest(Generic[T]):
-    """At most `most` values; when full, the one that ends first goes. Times are seconds on the caller's clock.
+    """At most `most` values; when full, one of the oldest goes, which may come again. Times are seconds on the caller's clock.
 
     What has ended is remembered by its number for as long again, so that its replay is not taken for new.
     """
@@ -25,6 +26,20 @@ class Newest(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._kept
+
+    def keys(self) -> KeysView[bytes]:
+        """Whose values are kept, ended or not."""
+        return self._kept.keys()
+
+    def items(self, now: float) -> Iterator[tuple[bytes, T]]:
+        return ((key, value) for key, (_, ends, value) in self._kept.items() if ends > now)
+
+    def ended(self, now: float) -> Iterator[tuple[bytes, T]]:
+        """What `expire` is about to drop."""
+        return ((key, value) for key, (_, ends, value) in self._kept.items() if ends <= now)
 
     def newer(self, key: bytes, seq: int, now: float) -> bool:
         """Whether `put` would take it: ask before a signature is checked."""
@@ -41,7 +56,7 @@ class Newest(Generic[T]):
         self._kept.pop(key, None)
         self._gone.pop(key, None)
         if len(self._kept) >= self._most:
-            self._drop(min(self._kept, key=lambda one: self._kept[one][1]), now)
+            self._evict()
         self._kept[key] = (seq, now + lifetime, value)
         return True
 
@@ -66,7 +81,7 @@ class Newest(Generic[T]):
 
     def end(self, key: bytes, seq: int, now: float) -> bool:
         """Whatever `key` said up to `seq` is over, known here or not. True if that is news."""
-        if not self.newer(key, seq, now) and self.seq(key) != seq:
+        if seq < self.seq(key):
             return False
         known = self._kept.pop(key, None) is not None
         if not known and seq <= self._gone.get(key, (-1, 0.0))[0]:
@@ -84,6 +99,11 @@ class Newest(Generic[T]):
             self._drop(key, now)
         self._gone = {key: gone for key, gone in self._gone.items() if gone[1] > now}
         return over
+
+    def _evict(self) -> None:
+        key = min(islice(self._kept, 16), key=lambda one: self._kept[one][1])
+        seq, ends, _ = self._kept.pop(key)
+        self._remember(key, seq - 1, ends)
 
     def _drop(self, key: bytes, now: float) -> None:
         seq, ends, _ = self._kept.pop(key)
