@@ -60,6 +60,9 @@ class Dialer:
         self._attempts: dict[PeerId, Attempt] = {}
         self._slots = asyncio.Semaphore(2 * settings.dials)
         self.tasks: asyncio.TaskGroup | None = None  # set while running
+        self.locate: Callable[[PeerId], Awaitable[object]] | None = (
+            None  # asked where a peer is of whom we know nothing
+        )
 
     def dialing(self, peer: PeerId) -> bool:
         return peer in self._attempts
@@ -113,6 +116,12 @@ class Dialer:
             if attempt.path is not None and not attempt.path.expired():
                 attempt.path.reschedule(now)
 
+    def again(self, peer: PeerId) -> None:
+        """`peer` is somewhere else than we thought: a dial under way begins again with what is known now."""
+        attempt = self._attempts.get(peer)
+        if attempt is not None and attempt.path is not None and not attempt.path.expired():
+            attempt.path.reschedule(asyncio.get_running_loop().time())
+
     def satisfied(self, session: Session) -> None:
         """`session` is up: nobody needs to dial its peer any more."""
         self._redial.drop(session.peer)
@@ -156,6 +165,9 @@ class Dialer:
     async def _connect(self, attempt: Attempt) -> Connection:
         while True:
             address = self._address(attempt.peer)
+            if not address.addresses and address.relay is None and self.locate is not None:
+                await self.locate(attempt.peer)
+                address = self._address(attempt.peer)
             if not address.addresses and address.relay is None:
                 raise Unreachable(attempt.peer.short, 0.0, [])
             try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Protocol
 
 from servent.errors import ServentError, WorldError
@@ -11,6 +11,7 @@ from servent.identity import PeerId
 from servent.limits import TokenBucket
 from servent.net import hello
 from servent.net.book import Book
+from servent.net.crowd import Crowd
 from servent.net.dialer import Dialer
 from servent.net.links import PeerAddress
 from servent.net.redial import Redial
@@ -23,6 +24,7 @@ from servent.trust.book import Verdict
 from servent.trust.service import TrustService
 
 NEARBY = PeerId(bytes(32))  # stands for the local network among those who tell us of peers
+TRIM_EVERY = 10.0  # s between two looks at which connections nobody needs
 
 
 class House(Protocol):
@@ -32,6 +34,14 @@ class House(Protocol):
 
     def note(self, kind: str, detail: str) -> None:
         """Log it, by rate."""
+        ...
+
+    def judged(self, session: Session) -> None:
+        """What is true of `session`'s peer has changed."""
+        ...
+
+    def missed(self, peer: PeerId) -> None:
+        """A dial came to nothing."""
         ...
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None: ...
@@ -63,16 +73,22 @@ class Keeper:
         self._digests: dict[bytes, bytes] = {}
         self._save_at = 0.0
         self._hearsay = TokenBucket(settings.hearsay_rate, settings.hearsay_burst)
+        self._crowd = Crowd(settings.mesh, settings.seen_for)
+        self._trim_at = 0.0
+        self.governed = False  # an overlay says whom it needs in networks too large for a full mesh
 
     async def open(self) -> None:
         """Load the address book and begin to follow trust."""
         await self._shelf.load(self._book, self._wall())
         self._trust.on_change(self._note_trust)
         self._digests = self._records()
-        for peer in self._book.peers():
-            entry = self._book.get(peer)
-            if entry is not None and (entry.kept or self.is_friend(peer)):
-                self.wish(peer)
+        kept = [
+            (entry.met, peer) for peer in self._book.peers() if (entry := self._book.get(peer)) and entry.kept
+        ]
+        kept.sort(reverse=True)
+        friends = [contact.peer for contact in self._trust.contacts() if contact.friend]
+        for peer in (*friends, *(peer for _, peer in kept[: self._settings.mesh if self.governed else None])):
+            self.wish(peer)
 
     async def close(self) -> None:
         await self._shelf.save(self._book)
@@ -97,6 +113,68 @@ class Keeper:
             self._redial.news(address.peer, self._clock())
             self.wake()
 
+    def hold(self, peer: PeerId, wanted: bool) -> bool:
+        """Whether the overlay needs a connection with `peer`. False: it is wanted, and nothing is known to dial it at."""
+        self._crowd.hold(peer, wanted)
+        if wanted:
+            self.wish(peer)
+            return self._roster.session(peer) is not None or self._redial.next_try(peer) is not None
+        if self._roster.session(peer) is None and not self._wanted(peer):
+            self._redial.drop(peer)
+        return True
+
+    def learn(self, address: PeerAddress) -> bool:
+        """A peer's own signed word on where it is. Whether that is news."""
+        if not self._book.moved(address, self._wall()):
+            return False
+        self._redial.news(address.peer, self._clock(), within=0.05)
+        self._dialer.again(address.peer)
+        self.wake()
+        return True
+
+    def counted(self, network: bytes, members: int) -> None:
+        """How many members a network has, as the overlay counts them."""
+        self._crowd.counted(network, members, "overlay")
+
+    def seek(self, most: int) -> int:
+        """Dial some of those we know and are not connected to, the ones met last first. Returns how many."""
+        known = [
+            (entry.met, entry.heard, peer)
+            for peer in self._book.peers()
+            if (entry := self._book.get(peer)) and self._roster.session(peer) is None
+        ]
+        now, begun = self._clock(), 0
+        for *_, peer in sorted(known, reverse=True):
+            contact = self._trust.contact(peer)
+            if begun < most and self._redial.next_try(peer) is None and not (contact and contact.blocked):
+                self._redial.want(peer, now, self._settings.newcomer)
+                begun += 1
+        self.wake()
+        return begun
+
+    def _wanted(self, peer: PeerId) -> bool:
+        """Whether we stay connected to `peer` by ourselves."""
+        return self.is_friend(peer) or not self.governed or self._crowd.wants(peer, self._clock())
+
+    def heard_of(self, peer: PeerId, networks: Iterable[bytes]) -> None:
+        """`peer` showed, or somebody says, that it is in these networks of ours."""
+        self._crowd.heard(peer, networks, self._clock())
+
+    def _trim(self, now: float) -> None:
+        """Close connections that we made, that nobody here needs, and that were idle for long enough."""
+        spare = [
+            (since, session)
+            for session in self._roster.sessions()
+            if session.dialed
+            and session.verdict.networks
+            and (since := session.idle_since) is not None
+            and not self._wanted(session.peer)
+        ]
+        spare.sort(key=lambda one: one[0])
+        for place, (since, session) in enumerate(spare):
+            if now - since >= self._settings.spare or place < len(spare) - self._settings.most_spare:
+                self._house.spawn(session.close("not needed now"), f"close {session.peer.short}")
+
     def forget(self, peer: PeerId) -> None:
         self._redial.drop(peer)
         self._book.forget(peer)
@@ -116,6 +194,9 @@ class Keeper:
                 await self._follow_trust()
             self._dialer.start_due(now)
             self._talk.tick(now)
+            if self.governed and now >= self._trim_at:
+                self._trim_at = now + TRIM_EVERY
+                self._trim(now)
             if self._book.dirty and now >= self._save_at:
                 self._save_at = now + self._settings.save_every
                 try:
@@ -137,6 +218,7 @@ class Keeper:
             self.judged(session, self._trust.verdict(session.peer))
         records, before = self._records(), self._digests
         self._digests = records
+        self._crowd.left(set(before) - set(records))
         for network, digest in records.items():
             if before.get(network) != digest:
                 self._talk.changed(network)
@@ -157,6 +239,8 @@ class Keeper:
             )
         elif verdict != session.verdict:
             session.verdict = verdict
+            self._crowd.heard(session.peer, verdict.networks, self._clock())
+            self._house.judged(session)
             if self._roster.session(session.peer) is session:
                 self._talk.acquainted(session)
                 self.wake()
@@ -168,8 +252,10 @@ class Keeper:
         contact = self._trust.contact(peer)
         if contact is not None and contact.blocked:
             return
-        friend = contact is not None and contact.friend
-        if not friend and len(self._roster) + len(self._redial.wanted()) >= self._settings.keep:
+        first = (contact is not None and contact.friend) or self._crowd.holds(peer)
+        if not first and len(self._roster) + len(self._redial.wanted()) >= self._settings.keep:
+            return
+        if not first and not self._wanted(peer):
             return
         if within is None:
             within = self._settings.newcomer * (1.0 if self._me < peer else 2.0)
@@ -178,7 +264,7 @@ class Keeper:
         if (not known.addresses and known.relay is None) or self._redial.next_try(peer) is not None:
             return
         entry = self._book.get(peer)
-        hearsay = not friend and (entry is None or not entry.met)
+        hearsay = not first and (entry is None or not entry.met)
         if hearsay and not self._hearsay.allow(1, now):
             self._house.note("too many peers known by hearsay alone", f"{peer.short} is not dialed")
             return
@@ -191,6 +277,7 @@ class Keeper:
         hearsay = entry is None or (not entry.met and not self.is_friend(peer))
         if hearsay and self._redial.failures(peer) >= self._settings.hearsay_failures:
             self.forget(peer)
+        self._house.missed(peer)
         self.wake()
 
     def is_friend(self, peer: PeerId) -> bool:
@@ -203,7 +290,10 @@ class Keeper:
         return self.is_friend(peer) or (entry is not None and entry.kept)
 
     def _records(self) -> dict[bytes, bytes]:
-        return {view.key: self._trust.records_digest(view.key) for view in self._trust.networks()}
+        views = self._trust.networks()
+        for view in views:
+            self._crowd.counted(view.key, view.members, "records")
+        return {view.key: self._trust.records_digest(view.key) for view in views}
 
     def moved(self) -> None:
         """The network around us is another one, or is back."""

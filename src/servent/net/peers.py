@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from secrets import token_bytes
 from typing import Any
 
@@ -93,6 +93,7 @@ class Peers:
             session=self.session,
             here=endpoint.address,
             wish=lambda peer: self._keeper.wish(peer),
+            heard_of=lambda peer, networks: self._keeper.heard_of(peer, networks),
             judged=lambda session, verdict: self._keeper.judged(session, verdict),
             told=self._told,
             fault=self._router.fault,
@@ -120,6 +121,8 @@ class Peers:
         self._session_callbacks: list[Callable[[Session, bool], None]] = []
         self._observed_callbacks: list[Callable[[Session, str | None], None]] = []
         self._told_callbacks: list[Callable[[Session], None]] = []
+        self._judged_callbacks: list[Callable[[Session], None]] = []
+        self._missed_callbacks: list[Callable[[PeerId], None]] = []
         self._tasks: asyncio.TaskGroup | None = None
         self._stop, self._stopped = asyncio.Event(), asyncio.Event()
         self.ready = asyncio.Event()  # `run` accepts and dials
@@ -269,6 +272,40 @@ class Peers:
             session.give_up(why)
         self._keeper.moved()
 
+    # -- for the overlay
+
+    def govern(self, locate: Callable[[PeerId], Awaitable[object]]) -> None:
+        """Somebody says by `hold` whom we need in networks that are too large for a full mesh.
+
+        `locate(peer)` looks for where a peer is that we would dial and know nothing of; what it finds, it `learn`s.
+        """
+        self._keeper.governed = True
+        self._dialer.locate = locate
+
+    def hold(self, peer: PeerId, wanted: bool) -> bool:
+        """Stay connected to `peer`, or do not for this reason. False: nothing is known to dial it at."""
+        return self._keeper.hold(peer, wanted)
+
+    def learn(self, address: PeerAddress) -> bool:
+        """A peer's own signed word on where it is now. Whether that is news; a dial under way begins again with it."""
+        return self._keeper.learn(address)
+
+    def counted(self, network: bytes, members: int) -> None:
+        """How many members a network of ours has, as far as the overlay can tell."""
+        self._keeper.counted(network, members)
+
+    def seek(self, most: int) -> int:
+        """Dial some of those in the address book that are not connected. Returns how many are dialed."""
+        return self._keeper.seek(most)
+
+    def on_judged(self, callback: Callable[[Session], None]) -> None:
+        """Call `callback(session)` when `session.verdict` changed."""
+        self._judged_callbacks.append(callback)
+
+    def on_missed(self, callback: Callable[[PeerId], None]) -> None:
+        """Call `callback(peer)` when a dial of ours came to nothing."""
+        self._missed_callbacks.append(callback)
+
     def sessions(self) -> list[Session]:
         """One for each connected peer."""
         return self._roster.sessions()
@@ -345,6 +382,7 @@ class Peers:
             del self._met[next(iter(self._met))]
         self._met[peer] = (session.profile.name, session.software)
         self._dialer.satisfied(session)
+        self._keeper.heard_of(peer, session.verdict.networks)
         self._talk.opened(session)
         if session not in self._up:
             self._up.add(session)
@@ -389,6 +427,14 @@ class Peers:
         )
 
     # -- small things
+
+    def judged(self, session: Session) -> None:
+        for callback in self._judged_callbacks:
+            callback(session)
+
+    def missed(self, peer: PeerId) -> None:
+        for callback in self._missed_callbacks:
+            callback(peer)
 
     def _told(self, session: Session) -> None:
         for callback in self._told_callbacks:

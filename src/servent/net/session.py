@@ -124,6 +124,11 @@ class Session:
     def max_datagram_bytes(self) -> int:
         return self._connection.max_datagram_bytes - 1
 
+    @property
+    def idle_since(self) -> float | None:
+        """Loop time of the end of its last stream; None while one is open."""
+        return None if self._busy else self._idle_since
+
     def paths(self) -> Sequence[Path]:
         return self._connection.paths() if self.over is None else []
 

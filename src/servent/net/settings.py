@@ -19,7 +19,12 @@ class PeersSettings:
             a handshake that began while nothing got through is repeated ever more rarely (RFC 9002, 6.2.4).
         hello: for the hello alone.
         sessions: open at once; beyond, only friends are let in.
-        keep: peers we stay connected to by ourselves; friends count first and always.
+        keep: peers we stay connected to by ourselves; friends and those the overlay holds count first and always.
+        mesh: up to so many members of a network are all connected to each other. In a larger one we stay connected to
+            friends and to those that the overlay holds.
+        spare, most_spare: seconds without any stream after which we close a connection that we dialed and nobody
+            here holds, in a larger network; and how many of these there may be at once.
+        seen_for: seconds that a member that was heard of counts among those of its network.
         dials: of our own accord at once; `open` and `connect` have as many again.
         refused_wait: shortest time until we dial somebody again who did not know us.
         hearsay_failures: dials after which a peer that somebody told us of is given up.
@@ -38,6 +43,10 @@ class PeersSettings:
     hello: float = 10.0
     sessions: int = 512
     keep: int = 128
+    mesh: int = 32
+    spare: float = 120.0
+    most_spare: int = 256
+    seen_for: float = 3600.0
     dials: int = 32
     refused_wait: float = 60.0
     hearsay_failures: int = 6

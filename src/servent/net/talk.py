@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from secrets import token_bytes
 from typing import Any
@@ -52,6 +52,7 @@ class Talk:
     Args:
         here: where we can be reached now.
         wish: somebody worth connecting to was named.
+        heard_of: somebody is in these networks.
         judged: the verdict on a session's peer may have changed.
         told: a session's peer says something new of its way out.
         spawn: runs a coroutine under the manager's TaskGroup.
@@ -68,6 +69,7 @@ class Talk:
         session: Callable[[PeerId], Session | None],
         here: Callable[[], PeerAddress],
         wish: Callable[[PeerId], None],
+        heard_of: Callable[[PeerId, Iterable[bytes]], None],
         judged: Callable[[Session, Verdict], None],
         told: Callable[[Session], None],
         fault: Callable[[PeerId, str, float], None],
@@ -77,7 +79,7 @@ class Talk:
         self._papers, self._rolls, self._book, self._settings = papers, rolls, book, settings
         self._sessions, self._session, self._here = sessions, session, here
         self._wish, self._judged, self._fault, self._spawn = wish, judged, fault, spawn
-        self._told = told
+        self._told, self._heard_of = told, heard_of
         self._wall = wall
         self._clock = asyncio.get_running_loop().time
         self._gossip = Gossip()
@@ -236,6 +238,7 @@ class Talk:
             peer = PeerId(member.peer)
             if peer == session.peer:
                 continue
+            self._heard_of(peer, (network,))
             address = credible(PeerAddress(peer, member.relay, tuple(member.addresses)), _ways(session))
             if self._book.told(address, self._wall(), teller=session.peer) or self._session(peer) is None:
                 self._wish(peer)
