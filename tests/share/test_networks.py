@@ -23,7 +23,7 @@ from servent.share.folding import Found, Standing
 from servent.share.network_finder_service import NetworkFinder
 from servent.share.network_publishing_service import NetworkPublishing
 from servent.share.networks import NoNetworks
-from servent.share.search_service import Networked
+from servent.share.search_service import Networked, Only
 from servent.share.sourcing_service import Sourcing
 from servent.testing.loop import run
 from servent.testing.nodes import nodes
@@ -90,7 +90,7 @@ def finder(networks: FakeNetworks, **more: Any) -> NetworkFinder:
 
 async def heard(networks: FakeNetworks, text: str, only: PeerId | None = None, **more: Any) -> Heard:
     sink = Heard()
-    await finder(networks, **more).find(language.parse(text), 100, sink, only)
+    await finder(networks, **more).find(language.parse(text), 100, sink, Only(only))
     return sink
 
 

@@ -20,8 +20,14 @@ class SearchPart(Part):
 
     async def search(self, query: share.SearchQuery) -> AsyncGenerator[share.SearchEvent]:
         """Closing the iterator ends the search everywhere."""
+        network = self._node.trust.network(query.network).key if query.network else None
         events = self._node.share.search.search(
-            query.q, scope=query.scope, peer=query.peer, limit=query.limit, wait=query.wait
+            query.q,
+            scope=query.scope,
+            peer=query.peer,
+            network=network,
+            limit=query.limit,
+            wait=query.wait,
         )
         async with aclosing(events):
             async for event in events:

@@ -16,7 +16,7 @@ from servent.query.language import Query
 from servent.share.folding import Found, Standing
 from servent.share.network_items import found
 from servent.share.networks import Networks
-from servent.share.search_service import Networked, Sink
+from servent.share.search_service import EVERYBODY, Networked, Only, Sink
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +44,14 @@ class NetworkFinder:
         self._me, self._networks = me, networks
         self._blocked, self._friend, self._name, self._here = blocked, friend, name, here
 
-    async def find(self, wanted: Query, limit: int, sink: Sink, only: PeerId | None) -> None:
+    async def find(self, wanted: Query, limit: int, sink: Sink, only: Only = EVERYBODY) -> None:
         """Ask all networks; none when one peer is meant, who is asked itself."""
-        if only is not None:
+        if only.peer is not None:
             return
         async with asyncio.TaskGroup() as tasks:
             for shape in self._networks.shapes():
+                if only.network not in (None, shape.network):
+                    continue
                 tasks.create_task(self._in(shape, wanted, limit, sink), name=f"search in {shape.name}")
 
     async def _in(self, shape: NetworkShape, wanted: Query, limit: int, sink: Sink) -> None:

@@ -99,6 +99,17 @@ class Sink(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Only:
+    """Whom to ask alone: this peer; or those of this network, by its key."""
+
+    peer: PeerId | None = None
+    network: bytes | None = None
+
+
+EVERYBODY = Only()
+
+
 class Finder(Protocol):
     """A way to find: the own library, connected peers, and whatever knows more of the world.
 
@@ -106,7 +117,7 @@ class Finder(Protocol):
     it any more. It raises nothing: what goes wrong with a peer is that peer's `answered`.
     """
 
-    async def find(self, wanted: Query, limit: int, sink: Sink, only: PeerId | None) -> None: ...
+    async def find(self, wanted: Query, limit: int, sink: Sink, only: Only = EVERYBODY) -> None: ...
 
 
 class LocalFinder:
@@ -115,9 +126,9 @@ class LocalFinder:
     def __init__(self, me: PeerId, store: Store, shown: Shown) -> None:
         self._me, self._store, self._shown = me, store, shown
 
-    async def find(self, wanted: Query, limit: int, sink: Sink, only: PeerId | None) -> None:
+    async def find(self, wanted: Query, limit: int, sink: Sink, only: Only = EVERYBODY) -> None:
         """All shelves, whoever may see them."""
-        if only not in (None, self._me):
+        if only.peer not in (None, self._me):
             return
         sink.asked(self._me)
         try:
@@ -135,14 +146,16 @@ class PeersFinder:
     def __init__(self, peers: Peers, friend: Callable[[PeerId], bool], name: Callable[[PeerId], str]) -> None:
         self._peers, self._friend, self._name = peers, friend, name
 
-    def whom(self, only: PeerId | None = None) -> list[PeerId]:
+    def whom(self, only: Only = EVERYBODY) -> list[PeerId]:
         """Those who would be asked; friends first."""
-        if only is not None:
-            return [only]
+        if only.peer is not None:
+            return [only.peer]
         sessions = [
             one
             for one in self._peers.sessions()
-            if not one.verdict.guest and wire.SERVICE in one.profile.services
+            if not one.verdict.guest
+            and wire.SERVICE in one.profile.services
+            and (only.network is None or only.network in one.verdict.networks)
         ]
         if len(sessions) > FEW_PEERS:
             sessions = [
@@ -152,9 +165,9 @@ class PeersFinder:
             ]
         return sorted((one.peer for one in sessions), key=lambda peer: not self._friend(peer))[:MOST_PEERS]
 
-    async def find(self, wanted: Query, limit: int, sink: Sink, only: PeerId | None) -> None:
+    async def find(self, wanted: Query, limit: int, sink: Sink, only: Only = EVERYBODY) -> None:
         """All at once."""
-        if only == self._peers.peer:
+        if only.peer == self._peers.peer:
             return
         whom = self.whom(only)
         for peer in whom:
@@ -339,12 +352,20 @@ class Search:
         return fold.ranked()
 
     async def search(
-        self, text: str, *, scope: Scope = "all", peer: str = "", limit: int = 500, wait: float = 8.0
+        self,
+        text: str,
+        *,
+        scope: Scope = "all",
+        peer: str = "",
+        network: bytes | None = None,
+        limit: int = 500,
+        wait: float = 8.0,
     ) -> AsyncGenerator[Event]:
         """Hits as they come; a content that comes again replaces its earlier hit. `Done` is last.
 
         Args:
             peer: only there; as a person types it. `peer:` in the text means the same.
+            network: of others, only members of this one, by its key.
             limit: contents.
             wait: seconds for peers to answer.
 
@@ -353,7 +374,7 @@ class Search:
         """
         wanted = language.parse(text)
         named = peer or wanted.peer
-        only = self._resolve(named) if named else None
+        only = Only(self._resolve(named) if named else None, network)
         if self._tasks is None:
             raise UsageError("the node is stopping")
         if self._open >= MOST_SEARCHES:
@@ -373,7 +394,7 @@ class Search:
             self._open -= 1
             task.cancel()
 
-    async def _work(self, one: _Search, scope: Scope, only: PeerId | None, wait: float) -> None:
+    async def _work(self, one: _Search, scope: Scope, only: Only, wait: float) -> None:
         finders: list[Finder] = [] if scope == "peers" else [self._local]
         finders += [] if scope == "library" else self._finders
         try:
