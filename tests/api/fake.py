@@ -29,7 +29,7 @@ BOB = Identity(b"\x03" * 32).peer
 LINK = "magnet:?xt=urn:btmh:1220" + "ab" * 32 + "&dn=holiday"
 
 
-class FakeNode(FakeShare, FakeNetworks):
+class FakeNode(FakeNetworks, FakeShare):
     """Answers like a node with two peers, one network, and downloads that end after `seconds` of wall clock.
 
     `pace`: see FakeShare. `crowd`: so many transfers more, which never end. `fresh`: nothing was ever done here.

@@ -14,6 +14,7 @@ from servent.api import schema
 from servent.api import schema_network as network
 from servent.errors import NotFound, UsageError
 from servent.identity import Identity, PeerId
+from tests.api.fake_share import stranger
 
 ME, ANN, BOB = (Identity(bytes([number]) * 32).peer for number in (1, 2, 3))
 replace = msgspec.structs.replace
@@ -47,10 +48,6 @@ WHY: dict[schema.NetworkMode, tuple[str, str]] = {
     ),
     "p2p": ("everybody keeps the index of what is theirs", "the role index is switched off on this node"),
 }
-
-
-def stranger(number: int) -> PeerId:
-    return Identity(hashlib.sha256(b"stranger %d" % number).digest()).peer
 
 
 class FakeNetworks:
@@ -114,6 +111,9 @@ class FakeNetworks:
 
     def networks(self) -> list[network.Network]:
         return list(self._networks.values())
+
+    def network_names(self) -> list[str]:
+        return list(self._networks)
 
     async def create_network(
         self, name: str, *, open: bool, mode: schema.NetworkMode | None = None
@@ -282,8 +282,8 @@ class FakeNetworks:
                 if carried
                 else "no network needs it here",
             ),
-            ("observer", True, "tells peers which address it sees them from"),
             ("relay", wish("relay") == "on", "no address of this node can be reached from outside"),
+            ("observer", True, "tells peers which address it sees them from"),
             ("store", False, "nothing uses it yet"),
             ("compute", False, "nothing uses it yet"),
         ]

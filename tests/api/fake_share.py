@@ -19,13 +19,18 @@ from servent.api import schema
 from servent.api import schema_getting as getting
 from servent.api import schema_share as share
 from servent.errors import Doubtful, NotFound, Refused, UsageError
-from servent.identity import Identity
+from servent.identity import Identity, PeerId
 from tests.api.fake_tree import ABOUT_NOW, Browsable, FakeFile, File, tree
 
 ME, ANN, BOB = (Identity(bytes([number]) * 32).peer for number in (1, 2, 3))
 NAMES = {str(ME): "me", str(ANN): "ann", str(BOB): "bob"}
 FEED_LINK = "servent-feed:" + "k" * 52 + "/weekly-mix"
 replace = msgspec.structs.replace
+
+
+def stranger(number: int) -> PeerId:
+    """Somebody who is not connected."""
+    return Identity(hashlib.sha256(b"stranger %d" % number).digest()).peer
 
 
 def _id(*parts: object) -> str:
@@ -224,6 +229,18 @@ class FakeShare:
         wanted = self._resolve(query.peer) if query.peer else ""
         asked = [peer for peer in (str(ANN), str(BOB)) if query.scope != "library" and wanted in ("", peer)]
         sources: dict[str, share.Hit] = {}
+        networks = [name for name in self.network_names() if query.network in ("", name)]
+        if query.scope == "library" or wanted:
+            networks = []
+        if query.network and not networks:
+            raise NotFound(f"no network is called {query.network!r}")
+        for name in networks:
+            yield share.SearchEvent(kind="network", network=name, asked=2, messages=2)
+        async for event in self._in_networks(query, networks, sources):
+            yield event
+        if query.network:
+            yield share.SearchEvent(kind="done", hits=len(sources), took_ms=1.0)
+            return
         order = ([str(ME)] if query.scope != "peers" and wanted in ("", str(ME)) else []) + asked
         for number, peer in enumerate(order):
             if peer != str(ME):
@@ -248,6 +265,35 @@ class FakeShare:
             kind="done", hits=len(sources), asked=len(asked), answered=len(asked),
             more=count > 0, took_ms=round((time.time() - began) * 1000, 1),
         )  # fmt: skip
+
+    async def _in_networks(
+        self, query: share.SearchQuery, networks: list[str], sources: dict[str, share.Hit]
+    ) -> AsyncIterator[share.SearchEvent]:
+        """What their supernodes find: things of people who are not connected, some of them away."""
+        found = self._matching(query.q, [str(BOB), str(ANN)])
+        for number, name in enumerate(networks):
+            await asyncio.sleep(0.3 * self.pace)
+            yield share.SearchEvent(kind="network", network=name, asked=2, answered=1, messages=4)
+            for place, file in enumerate(found[number :: len(networks) + 1]):
+                if len(sources) >= query.limit:
+                    break
+                holder = share.HitSource(
+                    peer=str(stranger(place % 7)), name="" if place % 3 else f"carol {place % 7}", path=file.path,
+                    network=name, reachable=(True, None, True, False)[place % 4], modified=file.modified,
+                )  # fmt: skip
+                known = sources.get(file.content)
+                if known is None:
+                    known = replace(self._hit(file, str(ANN)), sources=[])
+                sources[file.content] = replace(known, sources=[*known.sources, holder])
+                yield share.SearchEvent(kind="hit", hit=sources[file.content])
+            await asyncio.sleep(0.3 * self.pace)
+            yield share.SearchEvent(
+                kind="network", network=name, asked=2, answered=2, messages=6, over=True, sampled=number == 2
+            )
+
+    def network_names(self) -> list[str]:
+        """`FakeNetworks` has them."""
+        return []
 
     def _matching(self, q: str, peers: list[str] | None = None) -> list[File]:
         words = q.lower().replace('"', "").split()

@@ -68,7 +68,7 @@ async def doctor(ctx: Context) -> schema.Doctor:
 
     local = await asyncio.to_thread(checks.local, ctx.node.data_dir)
     found = await ctx.node.doctor()
-    return schema.Doctor(checks=[*local, *found.checks], peers=found.peers)
+    return msgspec.structs.replace(found, checks=[*local, *found.checks])
 
 
 @routes.add("GET", "/config", scope="read")

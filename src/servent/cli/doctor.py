@@ -49,6 +49,12 @@ def doctor(session: Session) -> int:
             say(f"  {check.title}: {check.detail}", head=click.style(sign, fg=color))
             if check.remedy:
                 say(f"      {check.remedy}")
+        for one in found.networks:
+            what = "supernode" if one.index else "leaf"
+            say(f"  {one.network} ({one.mode}): this node is a {what}; {one.why}", head="net ")
+        for role in found.roles:
+            now = "active" if role.active else "not active"
+            say(f"  {role.name}: {now}; {role.why}", head="role")
         for peer in found.peers:
             say(f"  {_peer(peer)}", head="peer")
             if peer.remedy:

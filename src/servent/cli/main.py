@@ -27,8 +27,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "id": ("identity:identity", "Who this node is; back its key up, or restore it."),
     "ticket": ("trust:ticket", "Print a ticket: whoever holds it can connect to this node."),
     "join": ("trust:join", "Use a ticket or an invitation that somebody passed on to you."),
-    "invite": ("trust:invite", "Invite somebody into a network of yours."),
-    "network": ("trust:network", "Networks: make, list, see and end memberships."),
+    "invite": ("networks:invite", "Invite somebody into a network of yours."),
+    "network": (
+        "networks:network",
+        "Networks: make, list, show and switch them; their members and invitations.",
+    ),
+    "roles": ("roles:roles", "What this node does for others, and why or why not; say which it may."),
     "peers": ("peers:peers", "Who is connected, and how."),
     "contact": ("peers:contact", "Name, befriend, block or forget a peer."),
     "ping": ("peers:ping", "Measure the way to a peer."),
@@ -36,10 +40,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "library": ("library:library", "Shared folders: list, add, change, pause and remove them."),
     "search": (
         "search:search",
-        "Search the own library and all connected peers; hits come as they are found.",
+        "Search the own library, connected peers and your networks; hits come as they are found.",
     ),
     "browse": ("search:browse", "Walk what a peer shares with you, folder by folder; `me` is this node."),
     "recommend": ("search:recommend", "What peers have who share much of what you have, and you have not."),
+    "who-has": ("holders:who_has", "Who has what a link names; answers come as the networks give them."),
     "wish": ("wishes:wish", "The wish list: queries that keep watching, and may fetch by themselves."),
     "get": (
         "getting:get",
@@ -101,9 +106,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 # The commands of `--help`, in the order in which people meet them.
 GROUPS: dict[str, tuple[str, ...]] = {
     "The node": ("up", "down", "status", "open", "id", "doctor", "service", "config"),
-    "People": ("ticket", "join", "invite", "network", "peers", "contact", "ping", "allow"),
+    "People": ("ticket", "join", "invite", "network", "roles", "peers", "contact", "ping", "allow"),
     "Share": ("library", "send", "shares", "publish", "feeds", "codes"),
-    "Find and get": ("search", "browse", "get", "receive", "follow", "wish", "recommend"),
+    "Find and get": ("search", "who-has", "browse", "get", "receive", "follow", "wish", "recommend"),
     "Transfers": (
         "transfers", "files", "pause", "resume", "cancel", "priority", "verify", "move", "history", "queue", "limits",
     ),

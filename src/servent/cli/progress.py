@@ -65,3 +65,28 @@ class Progress:
 
     def done(self, detail: str) -> None:
         self.note(f"{self._name}: {detail}") if self._bar is not None else self.note(detail)
+
+
+class Standing:
+    """One line on stderr that is written over as things go on, on a terminal only. `clear` it before other output."""
+
+    def __init__(self, on: bool = True) -> None:
+        self._on = on and sys.stderr.isatty()
+        self._shown = False
+
+    def show(self, text: str) -> None:
+        """What is so now; cut to the terminal's width."""
+        if self._on:
+            import shutil
+
+            wide = shutil.get_terminal_size().columns - 1
+            sys.stderr.write("\r\x1b[2K" + clean(text)[:wide])
+            sys.stderr.flush()
+            self._shown = True
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()
+            self._shown = False

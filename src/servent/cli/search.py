@@ -15,6 +15,8 @@ from servent.cli import numbers
 from servent.cli.asking import KINDS
 from servent.cli.base import Session, command, hint, print_json, say, table
 from servent.cli.getting import follow, ordered
+from servent.cli.holders import asked
+from servent.cli.progress import Standing
 from servent.cli.text import duration, size
 from servent.errors import UsageError
 
@@ -29,6 +31,7 @@ PAGE = 200  # rows of a listing at once
     "servent search nina simone",
     "servent search 'nina sim*' -live --kind audio",
     "servent search holiday --peer ann --get 1 --to ~/Pictures",
+    "servent search lecture --network club",
     "servent search report --mine --json",
     quiet=True,
     words=True,
@@ -36,6 +39,7 @@ PAGE = 200  # rows of a listing at once
 @click.argument("words", nargs=-1)
 @click.option("--kind", type=click.Choice(KINDS), help="Only files of this kind.")
 @click.option("--peer", default="", metavar="PEER", help="Only what this peer has.")
+@click.option("--network", default="", metavar="NAME", help="Only what is found in this network.")
 @click.option("--mine", is_flag=True, help="Only the own library.")
 @click.option(
     "--limit", type=click.IntRange(1, 5000), default=200, show_default=True, help="At most so many."
@@ -63,19 +67,23 @@ def search(
     words: tuple[str, ...],
     kind: share.Kind | None,
     peer: str,
+    network: str,
     mine: bool,
     limit: int,
     wait: float,
     wanted: tuple[int, ...],
     to: Path | None,
 ) -> None:
-    """Search the own library and all connected peers; hits come as they are found.
+    """Search the own library, connected peers and your networks; hits come as they are found.
 
     Words are all to be there; "a phrase", begin*, -without, type:audio, size:>10M, ext:flac, artist:, album:,
-    title: and peer: narrow it. With --json it prints one object per line: hits, who answered, and the end.
+    title: and peer: narrow it. With --json it prints one object per line: hits, who answered, how far each network was
+    asked, and the end.
     """
     if not words and kind is None:
         raise UsageError("no words to look for", advice="`servent search nina simone`, or --kind audio.")
+    if network and (peer or mine):
+        raise UsageError("--network does not go with --peer or --mine")
     client = session.client()
     query = " ".join([*words, *([f"type:{kind}"] if kind else [])])
     scope: Literal["all", "library"] = "library" if mine else "all"
@@ -83,23 +91,30 @@ def search(
     order: dict[str, share.Hit] = {}
     done = share.SearchEvent(kind="done")
     answered: list[share.SearchEvent] = []
+    networks: dict[str, share.SearchEvent] = {}
+    standing = Standing(not session.json and not session.quiet)
     try:
-        for event in client.search(query, scope=scope, peer=peer, limit=limit, wait=wait):
+        for event in client.search(query, scope=scope, peer=peer, network=network, limit=limit, wait=wait):
             if session.json and not wanted:
                 print_json(event)
             if event.hit is not None:
                 new = event.hit.content not in order
                 order[event.hit.content] = event.hit
                 if new and not session.json:
+                    standing.clear()
                     _say_hit(session, len(order), event.hit)
+            if event.kind == "network":
+                networks[event.network] = event
+                standing.show("; ".join(_how_far(one) for one in networks.values()))
             if event.kind == "peer" and event.peer != me:
                 answered.append(event)
             if event.kind == "done":
                 done = event
     finally:
+        standing.clear()
         numbers.keep(session.folder, [numbers.of_hit(hit) for hit in order.values()])
     if not session.json and not session.quiet:
-        _say_end(done, len(order), answered)
+        _say_end(done, len(order), answered, list(networks.values()))
     for number in wanted:
         _fetch(session, client, numbers.find(session.folder, number), to)
 
@@ -108,13 +123,27 @@ def _say_hit(session: Session, number: int, hit: share.Hit) -> None:
     if session.quiet:
         say(hit.content)
         return
-    others = [one.name or one.peer[:8] for one in hit.sources if not one.mine]
+    others = [_place(one) for one in hit.sources if not one.mine]
     where = ", ".join(["here", *others] if hit.here else others)
     more = " ".join(filter(None, (_about(hit.tags), "(blocked)" if hit.blocked else "")))
     if not sys.stdout.isatty():
         say("\t".join((str(number), hit.content, str(hit.size_bytes), hit.name, where, more)))
         return
     say(f"{number:4}  {size(hit.size_bytes):>8}  {hit.name}" + (f"  {more}" if more else "") + f"  [{where}]")
+
+
+def _place(one: share.HitSource) -> str:
+    """Who has it; in which network that was found, where they did not say so themselves."""
+    name = one.name or one.peer[:8]
+    if not one.network:
+        return name
+    return f"{name} in {one.network}" + (", away" if one.reachable is False else "")
+
+
+def _how_far(event: share.SearchEvent) -> str:
+    far = asked(event.network, event.asked, event.answered, event.messages)
+    more = "; only a sample, it is everywhere" if event.sampled else ""
+    return far + more + (f" ({event.reason})" if event.reason else "")
 
 
 def _about(tags: dict[str, share.Tag]) -> str:
@@ -131,11 +160,20 @@ def _about(tags: dict[str, share.Tag]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _say_end(done: share.SearchEvent, found: int, answered: list[share.SearchEvent]) -> None:
+def _say_end(
+    done: share.SearchEvent,
+    found: int,
+    answered: list[share.SearchEvent],
+    networks: list[share.SearchEvent],
+) -> None:
     well = sum(not one.reason for one in answered)
-    asked = f"{well} of {len(answered)} peers answered" if answered else "no peer was asked"
+    peers = f"{well} of {len(answered)} peers answered" if answered else ""
+    whom = peers or ("no peer was asked" if not networks else "")
     what = f"{found} found" if found else "nothing found"
-    hint(f"{what}; {asked}, {done.took_ms / 1000:.1f} s" + (f"; {done.reason}" if done.reason else ""))
+    facts = ", ".join(fact for fact in (whom, f"{done.took_ms / 1000:.1f} s") if fact)
+    hint(f"{what}; {facts}" + (f"; {done.reason}" if done.reason else ""))
+    for one in networks:
+        hint(_how_far(one))
     for one in answered:
         if one.reason:
             hint(f"{one.name or one.peer[:8]}: {one.reason}")
