@@ -22,6 +22,7 @@ from servent.overlay.records import PeerRecord
 from servent.overlay.topics import Topics
 from servent.overlay.topology import Topology, Wish
 from servent.overlay.watching import Watching
+from servent.overlay.whereabouts import Whereabouts
 from servent.overlay.wire import Message
 
 
@@ -41,7 +42,8 @@ class Member:
         self.homes = Homes(context, self.directory)
         self.housing = Housing(context, self.directory, self.election)
         self.directory.leaves = self.housing.leaves
-        self.asking = Asking(context, self.directory, self.homes, self.housing)
+        self.whereabouts = Whereabouts(context, self.directory, self.homes, self.housing)
+        self.asking = Asking(context, self.directory, self.homes, self.housing, self.whereabouts)
         self.answering = Answering(context, self.directory, self.election, self.housing, self.asking)
         self.watching = Watching(context, self.directory, self.election, self.homes, self.housing)
         self.parts: tuple[Part, ...] = (
@@ -50,6 +52,7 @@ class Member:
             self.election,
             self.homes,
             self.housing,
+            self.whereabouts,
             self.asking,
             self.answering,
             self.watching,
@@ -61,6 +64,7 @@ class Member:
                     raise ValueError(f"two parts take {kind.__name__}")
                 self._handlers[kind] = handler
         self.faults = context.faults
+        self._index = False
 
     # -- what happens
 
@@ -70,9 +74,10 @@ class Member:
         if handler is None:
             return []
         try:
-            return handler(peer, message, now)
+            return self._settled(handler(peer, message, now), now)
         except BadMessage as wrong:
             self.faults.append((peer, str(wrong)))
+            self.topics.wrong(peer, now)
             return []
 
     def up(self, peer: PeerId, now: float) -> list[Effect]:
@@ -90,7 +95,7 @@ class Member:
             due = part.next_tick()
             if due is not None and due <= now:
                 effects += part.tick(now)
-        return effects
+        return self._settled(effects, now)
 
     def next_tick(self) -> float | None:
         return min((due for part in self.parts if (due := part.next_tick()) is not None), default=None)
@@ -115,13 +120,21 @@ class Member:
 
     def measured(self, abilities: Abilities, now: float) -> list[Effect]:
         """What this machine can do; now and then."""
-        return self.election.measured(abilities, now)
+        return self._settled(self.election.measured(abilities, now), now)
 
     def shape(self, topology: Topology, wish: Wish, now: float) -> list[Effect]:
         """The settings of the network, or the wish of the person here, are others now. Nothing is lost by it."""
         self.topology, self.wish = topology, wish
-        return [*self.directory.shape(topology, now), *self.election.shape(topology, wish, now)]
+        effects = [*self.directory.shape(topology, now), *self.election.shape(topology, wish, now)]
+        return self._settled(effects, now)
 
     def close(self, now: float) -> Sequence[Effect]:
         """Say goodbye. Nothing is called after it."""
         return [*self.election.close(now), *self.homes.close(now), *self.topics.close(now)]
+
+    def _settled(self, effects: list[Effect], now: float) -> list[Effect]:
+        """A supernode has more neighbours than a leaf."""
+        if self.election.index is not self._index:
+            self._index = self.election.index
+            return [*effects, *self.topics.grow(self._index, now)]
+        return effects

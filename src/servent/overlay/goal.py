@@ -1,0 +1,76 @@
+"""What is asked, what is reported of it, and what proves a find. Values, and rules about them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from servent.errors import BadMessage
+from servent.identity import PeerId
+from servent.overlay.context import Context
+from servent.overlay.effects import Effect
+from servent.overlay.records import Item, PeerRecord, Slice, check_slice
+from servent.overlay.terms import indexable
+from servent.query.language import Query
+
+Pair = tuple[bytes, bytes]  # publisher and content
+
+
+@dataclass(slots=True)
+class Report:
+    """What is new since the last one. `over`: no more will come."""
+
+    found: list[tuple[PeerId, Item]]
+    records: list[PeerRecord]
+    layer: int
+    asked: int
+    answered: int
+    messages: int
+    sampled: bool
+    over: bool = False
+    reason: str = ""
+
+
+Sink = Callable[[Report, float], list[Effect]]
+
+
+@dataclass(slots=True)
+class Goal:
+    """What is asked: words and filters, or who has a content; at most so many finds, and probes."""
+
+    query: Query | None
+    content: bytes | None
+    limit: int
+    budget: int
+
+    def fits(self, item: Item) -> bool:
+        """Whether that item answers it."""
+        if self.content is not None and item.content != self.content:
+            return False
+        if self.query is None:
+            return True
+        return self.query.relevance(item.name, item.kind, item.size, item.where, item.tags) is not None
+
+
+def words_asked(query: Query) -> list[str]:
+    """The words of a question that are keyed: whole ones that must be there."""
+    found = [
+        word
+        for term in query.terms
+        for word in (term.words[:-1] if term.prefix else term.words)
+        if indexable(word)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def shows(context: Context, slice: Slice | None, pair: Pair) -> bool:
+    """Whether a slice proves that a publisher of this network offers a content."""
+    if slice is None or slice.batch.publisher != pair[0] or not context.belongs(pair[0]):
+        return False
+    if not any(item.content == pair[1] for item in slice.items.values()):
+        return False
+    try:
+        check_slice(context.network, slice, context.seal)
+    except BadMessage:
+        return False
+    return True
