@@ -101,21 +101,33 @@ class Store:
         try:
             await self.open()
         except Damaged as wrong:
-            assert self.path is not None
-            aside = self.path.with_name(f"{self.path.name}.damaged-{int(time.time())}")
-
-            def move(path: Path) -> None:
-                for ending in ("", "-wal", "-shm"):
-                    with contextlib.suppress(FileNotFoundError):
-                        os.replace(f"{path}{ending}", f"{aside}{ending}")
-
-            try:
-                await asyncio.to_thread(move, self.path)
-            except OSError as trouble:
-                raise DiskTrouble(f"cannot move {self.path} aside: {trouble.strerror}") from trouble
-            await self.open()
-            return f"{wrong}; it lies in {aside.name} now, and is made again"
+            return f"{wrong}; {await self.begin_anew()}"
         return None
+
+    async def begin_anew(self) -> str:
+        """Close the file, move it aside, and open an empty one in its place: for what can be made again.
+
+        Returns:
+            where it lies now, in words.
+
+        Raises:
+            StoreTrouble, DiskTrouble: as `open`.
+        """
+        await self.close()
+        assert self.path is not None
+        path, aside = self.path, self.path.with_name(f"{self.path.name}.damaged-{int(time.time())}")
+
+        def move() -> None:
+            for ending in ("", "-wal", "-shm"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.replace(f"{path}{ending}", f"{aside}{ending}")
+
+        try:
+            await asyncio.to_thread(move)
+        except OSError as trouble:
+            raise DiskTrouble(f"cannot move {path} aside: {trouble.strerror}") from trouble
+        await self.open()
+        return f"it lies in {aside.name} now, and is made again"
 
     async def close(self) -> None:
         """Finish the jobs under way and close the file. Safe twice."""
@@ -312,6 +324,14 @@ class Store:
                     advice="Is another node running with this `--data-dir`? `servent status` tells.",
                 ) from wrong
             raise
+
+
+def reading(path: Path, cache_bytes: int) -> sqlite3.Connection:
+    """A connection that only reads, for a process beside the node. Errors stay sqlite3's own."""
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute(f"PRAGMA cache_size = -{cache_bytes // 1024}")
+    return connection
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -151,11 +151,12 @@ class Writing:
 
     def carry_out(
         self, db: sqlite3.Connection, wishes: Iterable[tuple[bytes, Keep | Discard]], now: float
-    ) -> set[str]:
+    ) -> tuple[bool, set[str]]:
         """All of these, in order, for the networks named. `now`: the wall clock of this machine.
 
         Returns:
-            the words (`texts`, cut at spaces) of the items that came or went, for whoever remembers answers.
+            whether the index is still to be cleaned (`sweep`), and the words (`texts`, cut at spaces) of the items
+            that came or went, for whoever remembers answers.
         """
         for network, wish in wishes:
             if isinstance(wish, Keep):
@@ -171,9 +172,8 @@ class Writing:
         ).fetchall()
         for row in ended:
             self._remove_batch(db, *row)
-        words = self._finish(db)
-        left = db.execute("SELECT EXISTS (SELECT 1 FROM gone)").fetchone()[0]
-        return bool(left) or len(ended) == SWEPT, words
+        left, words = self._finish(db)
+        return left or len(ended) == SWEPT, words
 
     # -- batches
 
@@ -382,8 +382,8 @@ class Writing:
 
     # -- the end of a transaction
 
-    def _finish(self, db: sqlite3.Connection) -> set[str]:
-        """What is best done for many items together."""
+    def _finish(self, db: sqlite3.Connection) -> tuple[bool, set[str]]:
+        """What is best done for many items together. Returns as `carry_out`."""
         db.executemany(
             "UPDATE keys SET postings = ? WHERE id = ?", [(c, row) for row, c in self._by_row.values() if c]
         )
@@ -419,7 +419,7 @@ class Writing:
         db.executemany("DELETE FROM gone WHERE id = ?", [(id,) for id, _ in went])
         if changed := len(new) + len(went):
             db.execute("INSERT INTO found (found, rank) VALUES ('merge', ?)", (LEAST_MERGED + changed // 4,))
-        return words
+        return len(went) == CLEANED, words
 
 
 def _index(db: sqlite3.Connection, what: str, some: list[tuple[int, Item]]) -> set[str]:
