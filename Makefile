@@ -2,7 +2,7 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: demo test check bench install develop lock clean
+.PHONY: demo test check bench sim install develop lock clean
 
 demo:  ## on this machine: five nodes, a private network, libraries that are searched, folders from several sources
 	@$(PYTHON) tools/bootstrap.py demo $(ARGS)
@@ -15,6 +15,9 @@ check:  ## the fast part of it, under a minute
 
 bench:  ## side-by-side measurements; ARGS="transfer --json" for one of them
 	@$(PYTHON) tools/bootstrap.py bench $(ARGS)
+
+sim:  ## ten thousand peers in virtual time, compared with the last change; ARGS="rare-items --peers 100000" for one
+	@$(PYTHON) tools/bootstrap.py sim $(ARGS)
 
 install:  ## servent in .venv, ready to run
 	@$(PYTHON) tools/bootstrap.py install

@@ -176,6 +176,18 @@ def _slow(peer: Peer) -> Peer:
     return peer
 
 
+def numbers(*, minutes: float, seed: int) -> dict[str, float]:
+    """For the runner: what part of the uplink five givers get beside fifty leechers, and who waits how long."""
+    plain = run(CASES["50 leechers, 5 givers"](), minutes=minutes, seed=seed)
+    friendly = run(CASES["3 friends, 5 givers, 50 leechers"](), minutes=minutes, seed=seed)
+    return {
+        "givers_share": plain.share["giver"],
+        "used": plain.used,
+        "leecher_waits": plain.longest_wait["leecher"],
+        "friends_wait": friendly.longest_wait["friend"],
+    }
+
+
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(

@@ -6,7 +6,7 @@ files makes the second run cost nothing.
 
 `install` and `demo` take what servent needs to run; the others what it takes to work on it, too.
 
-Usage: python3 tools/bootstrap.py install | demo | test | check | bench | develop [arguments passed on]
+Usage: python3 tools/bootstrap.py install | demo | test | check | bench | sim | develop [arguments passed on]
 """
 
 import hashlib
@@ -36,6 +36,7 @@ TARGETS: dict[str, list[list[str]]] = {
     "check": CHECK,
     "test": [*CHECK[:4], ["-m", "pytest"]],
     "bench": [["-m", "bench"]],
+    "sim": [["-m", "simulations"]],
 }
 
 

@@ -1,0 +1,85 @@
+"""Networks for the scenarios: who is there at the beginning, and what they share."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+
+from servent.identity import PeerId
+from servent.overlay.settings import OverlaySettings
+from servent.overlay.topology import Topology
+from servent.testing.ether import Delays
+from servent.testing.hosts import Host
+from servent.testing.liars import Forger, LyingSupernode
+from servent.testing.world import World
+from simulations.corpus import Corpus
+from simulations.scenario import Scenario
+
+COMING = 60.0  # s in which all come
+SERVER = PeerId(b"server".ljust(32, b"."))
+LONG = 36_000.0  # s that those run already who are there at the beginning
+LIES = ("drop", "invent", "bias")
+
+
+@dataclass(slots=True)
+class Built:
+    """A network. `liars`: supernodes that lie; `published`: hosts in the order of the corpus's publishers."""
+
+    world: World
+    dice: random.Random
+    corpus: Corpus | None = None
+    published: list[Host] = field(default_factory=list)
+    liars: list[Host] = field(default_factory=list)
+
+    def leaves(self) -> list[Host]:
+        return [host for host in self.world.hosts if host.alive and not host.index]
+
+
+def topology_of(mode: str) -> Topology:
+    return Topology(mode, frozenset({SERVER}) if mode == "server" else frozenset())  # type: ignore[arg-type]
+
+
+def build(scenario: Scenario, seed: int, *, items: bool = False, canaries: bool = False) -> Built:
+    """All peers come within a minute, then `settle` seconds pass.
+
+    Where the scenario gives a ratio, one of so many peers is a supernode by its own wish and all others are none.
+    Questions about own items (canaries) are left out unless asked for, so that messages belong to questions.
+    """
+    settings = OverlaySettings()
+    if not canaries:
+        settings = replace(settings, search=replace(settings.search, canary_every=1e9))
+    delays = Delays(scenario.delays.least, scenario.delays.most, scenario.delays.loss)
+    world = World(seed, topology_of(scenario.mode), settings=settings, delays=delays)
+    dice = random.Random(seed * 101 + 3)
+    corpus = Corpus(seed, scenario.peers, scenario.items) if items else None
+    built = Built(world, dice, corpus)
+    supernodes = supernodes_of(scenario)
+    lying = set(dice.sample(range(supernodes), round(supernodes * scenario.liars.supernodes)))
+    for number in range(scenario.peers):
+        shares = corpus.items_of(number) if corpus is not None else []
+        if scenario.mode == "server" and number == 0:
+            host = world.add(nat="public", key=SERVER, items=shares, uptime=LONG)
+        elif number < supernodes:
+            liar = LyingSupernode(LIES[len(built.liars) % len(LIES)]) if number in lying else None  # type: ignore[arg-type]
+            host = world.add(nat="public", wish="on", items=shares, uptime=LONG, liar=liar)
+            if liar is not None:
+                built.liars.append(host)
+        else:
+            host = world.add(
+                wish="off" if supernodes else "auto", items=shares, uptime=dice.expovariate(1 / LONG)
+            )
+        built.published.append(host)
+        world.run(world.now + COMING / scenario.peers)
+    for _ in range(scenario.liars.forgers):
+        forger = Forger(world.living)
+        host = world.add(nat="public", wish="off", liar=forger)
+        forger.begin(world, host)
+    world.run(COMING + scenario.settle)
+    return built
+
+
+def supernodes_of(scenario: Scenario) -> int:
+    """How many are supernodes by their own wish."""
+    if not scenario.ratio or scenario.mode != "hybrid":
+        return 0
+    return max(3, scenario.peers // scenario.ratio)
