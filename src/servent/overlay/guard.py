@@ -86,7 +86,9 @@ class Guard:
         self.links: set[bytes] = set()
         self.scores = Scores()
 
-    def crowding(self, entries: Iterable[tuple[PeerId, Entry]], place: Place, passive: bool = False) -> list[PeerId]:
+    def crowding(
+        self, entries: Iterable[tuple[PeerId, Entry]], place: Place, passive: bool = False
+    ) -> list[PeerId]:
         """Those of `entries` with whom one more at `place` would be too many; empty when there is room."""
         blocks, wides = self._ours()
         settings = self._context.settings.view
@@ -108,7 +110,9 @@ class Guard:
         blocks, _ = self._ours()
         return place.block not in blocks
 
-    def may(self, what: str, who: bytes | str, per_minute: float, now: float, burst: float | None = None) -> bool:
+    def may(
+        self, what: str, who: bytes | str, per_minute: float, now: float, burst: float | None = None
+    ) -> bool:
         """Whether `who` may do `what` once more; `burst` is a minute's worth unless told.
 
         As ATM's generic cell rate algorithm (ITU-T I.371): one number, the time when all that was taken is paid back.
@@ -139,6 +143,8 @@ class Guard:
         record = self._context.record
         if record is not self._record:
             self._record = record
-            places = [place for address in record.addresses if (place := _place(address)) is not None] or [NOWHERE]
+            places = [place for address in record.addresses if (place := _place(address)) is not None] or [
+                NOWHERE
+            ]
             self._own = (frozenset(one.block for one in places), frozenset(one.wide for one in places))
         return self._own

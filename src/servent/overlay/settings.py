@@ -41,7 +41,7 @@ class ViewSettings:
     answer: float = 2.0
     dial: float = 8.0
     again: float = 1.0
-    again_most: float = 60.0
+    again_most: float = 300.0
     alarm: float = 5.0
     alarm_most: float = 300.0
     few_every: float = 600.0
@@ -64,7 +64,7 @@ class GossipSettings:
         missing, next_source: until a message that was only announced is asked for, and then from the next.
         notice: ids are told together.
         reparent: hops an announcement must be shorter by for its sender to become the parent.
-        cache, ids: messages and ids are remembered; `most_ids` of them.
+        cache, ids: messages and ids are remembered; `most_kept` and `most_ids` of them.
         per_author, author_burst: messages a second of one author.
     """
 
@@ -75,6 +75,7 @@ class GossipSettings:
     cache: float = 30.0
     ids: float = 120.0
     most_ids: int = 50_000
+    most_kept: int = 512
     per_author: float = 1.0
     author_burst: float = 20.0
 
