@@ -17,8 +17,11 @@ from servent.overlay.effects import Effect
 from servent.overlay.election import Abilities, Election
 from servent.overlay.homes import Homes
 from servent.overlay.housing import Housing
+from servent.overlay.keying import Keying
 from servent.overlay.part import Handler, Part
+from servent.overlay.publishers import Publishers
 from servent.overlay.records import PeerRecord
+from servent.overlay.storing import Storing
 from servent.overlay.topics import Topics
 from servent.overlay.topology import Topology, Wish
 from servent.overlay.watching import Watching
@@ -39,17 +42,26 @@ class Member:
         self.topics = Topics(context)
         self.directory = Directory(context, topology)
         self.election = Election(context, self.directory, topology, wish)
-        self.homes = Homes(context, self.directory)
-        self.housing = Housing(context, self.directory, self.election)
+        publishers = Publishers(context.dice, context.settings.home.spot_check)
+        self.storing = Storing(context, self.directory, publishers)
+        self.keying = Keying(context, self.directory, self.storing)
+        self.homes = Homes(context, self.directory, self.keying)
+        self.housing = Housing(
+            context, self.directory, self.election, self.homes, self.storing, self.keying, publishers
+        )
         self.directory.leaves = self.housing.leaves
         self.whereabouts = Whereabouts(context, self.directory, self.homes, self.housing)
         self.asking = Asking(context, self.directory, self.homes, self.housing, self.whereabouts)
         self.answering = Answering(context, self.directory, self.election, self.housing, self.asking)
-        self.watching = Watching(context, self.directory, self.election, self.homes, self.housing)
+        self.watching = Watching(
+            context, self.directory, self.election, self.homes, self.housing, self.asking
+        )
         self.parts: tuple[Part, ...] = (
             self.topics,
             self.directory,
             self.election,
+            self.storing,
+            self.keying,
             self.homes,
             self.housing,
             self.whereabouts,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from servent.overlay.records import SupernodeRecord
+from servent.overlay.settings import HomeSettings
 from servent.trust.networks import Mode
 
 Wish = Literal["auto", "on", "off"]
@@ -47,3 +48,7 @@ class Topology:
     def own_home(self) -> bool:
         """Whether every peer keeps its own items."""
         return self.mode == "p2p"
+
+    def most_items(self, settings: HomeSettings) -> int:
+        """Items that one publisher may have at a home."""
+        return settings.items_server if self.mode == "server" else settings.items

@@ -1,0 +1,290 @@
+"""Which keyed supernodes hear of which items, and when. Pure.
+
+Items themselves are not kept here: a batch is read back from the store when its turn comes, its keys are worked out, and
+slices go out in few frames for each supernode, no faster than an uplink allows.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from servent.codec import canonical
+from servent.identity import PeerId
+from servent.limits import TokenBucket
+from servent.overlay.effects import Counts, Effect, Load, Send
+from servent.overlay.part import Handler, Part
+from servent.overlay.placement import STORED, peer_key
+from servent.overlay.records import HASH_BYTES, Batch, Item, PeerRecord, Slice
+from servent.overlay.storing import Storing
+from servent.overlay.terms import KNOWN, keys_of, words_of
+from servent.overlay.wire import Posting, Store, Stored, StorePeer, WantStore
+
+if TYPE_CHECKING:
+    from servent.overlay.context import Context
+    from servent.overlay.directory import Directory
+
+RATE, BURST = 250_000.0, 2_000_000.0  # bytes a second: the least uplink of a supernode (overlay.md 2.4)
+FRAME = 48 * 1024  # bytes of a Store; one frame has 64
+PARTS = 64
+POSTINGS = 1024
+AHEAD = 1 << 20  # bytes that wait to be sent, above which no further batch is read
+READING = 8  # batches being read at a time
+STEP = 0.2  # s between two rounds
+POSTING_BYTES = 20  # a key and a place
+BATCH_HEAD = 120  # key, signature, numbers
+JOBS = 65_536
+
+
+@dataclass(slots=True)
+class _Job:
+    """A batch whose turn comes.
+
+    Attributes:
+        batch: as it was when this was ordered; None when that is not known here.
+        new: hashes of the items that the keyed supernodes do not have yet; None for all.
+        renew: who has the other items is told that the batch is a newer one.
+        gone: items that were in the batch: who has them is told.
+        only: supernodes to push to; None for all that are nearest.
+    """
+
+    publisher: PeerId
+    slot: int
+    batch: Batch | None = None
+    new: set[bytes] | None = None
+    renew: bool = False
+    gone: list[Item] = field(default_factory=list)
+    only: set[PeerId] | None = None
+
+
+@dataclass(slots=True)
+class _Box:
+    """What waits for one supernode."""
+
+    parts: list[Stored] = field(default_factory=list)
+    bytes: int = 0
+
+
+class Keying(Part):
+    """Brings items and records of our leaves, and our own, to the supernodes nearest to their keys.
+
+    Attributes:
+        items: how many items are kept here as a home; `Housing` says it.
+    """
+
+    def __init__(self, context: Context, directory: Directory, storing: Storing) -> None:
+        self._context, self._directory, self._storing = context, directory, storing
+        self.items = 0
+        self._jobs: deque[_Job] = deque()
+        self._reading = 0
+        self._boxes: dict[PeerId, _Box] = {}
+        self._waiting = 0  # bytes in boxes
+        self._bucket: TokenBucket | None = None
+        self._due: float | None = None
+
+    def handlers(self) -> Mapping[type, Handler]:
+        return {WantStore: self._wanted}
+
+    def next_tick(self) -> float | None:
+        return self._due
+
+    def tick(self, now: float) -> list[Effect]:
+        if self._due is None or now < self._due:
+            return []
+        effects = [*self._flush(now), *self._start(now)]
+        busy = self._jobs or self._boxes
+        self._due = now + STEP if busy else None
+        return effects
+
+    # -- what is to be brought
+
+    def put(
+        self,
+        batch: Batch,
+        now: float,
+        new: set[bytes] | None = None,
+        gone: Sequence[Item] = (),
+        renew: bool = False,
+    ) -> list[Effect]:
+        """That batch, which is kept here as a home, is new or another; renewed if nothing else is said of it."""
+        if len(self._jobs) < JOBS:
+            renew = renew or (new is not None and not new and not gone)
+            self._jobs.append(_Job(PeerId(batch.publisher), batch.slot, batch, new, renew, list(gone)))
+        self._wake(now)
+        return []
+
+    def peer(self, record: PeerRecord, now: float) -> list[Effect]:
+        """Where a leaf of ours, or we ourselves, are now."""
+        effects: list[Effect] = []
+        context = self._context
+        for target in self._directory.nearest(
+            peer_key(context.network, record.key), STORED, now, storing=True
+        ):
+            if target != context.me:
+                effects.append(Send(target, StorePeer(record), "bulk"))
+            elif record.key != context.me:
+                self._storing.keep_peer(record, now)
+        return effects
+
+    # -- a batch at a time
+
+    def _start(self, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        while self._jobs and self._reading < READING and self._waiting < AHEAD:
+            job = self._jobs.popleft()
+            self._reading += 1
+            token = self._context.wait(_Loaded(self, job))
+            effects.append(Load(token, job.publisher, job.slot))
+        return effects
+
+    def loaded(self, job: _Job, one: Slice | None, now: float) -> list[Effect]:
+        """The store has read a batch."""
+        if one is None and job.batch is not None and not job.batch.hashes:
+            one = Slice(job.batch, {})  # withdrawn
+        if one is None:
+            self._reading -= 1
+            return []
+        if self.items < KNOWN:
+            return self.counted(job, one, {}, 0, now)
+        items = [item for place, item in one.items.items() if job.renew or self._moves(job, one.batch, place)]
+        words = list({word for item in [*items, *job.gone] for word in words_of(item)})
+        token = self._context.wait(
+            lambda counts, total, now: self.counted(
+                job, one, dict(zip(words, counts, strict=True)), total, now
+            )
+        )
+        return [Counts(token, words)]
+
+    def counted(
+        self, job: _Job, one: Slice, counts: Mapping[str, int], total: int, now: float
+    ) -> list[Effect]:
+        """And has counted its words."""
+        self._reading -= 1
+        common = self._context.settings.home.common
+        network = self._context.network
+        found: dict[PeerId, dict[int, list[bytes]]] = {}
+        for place, item in one.items.items():
+            moves = self._moves(job, one.batch, place)
+            if not moves and not job.renew:
+                continue
+            for key in keys_of(network, item, counts, total, common):
+                for target in self._targets(key, job, now):
+                    places = found.setdefault(target, {})
+                    if moves:
+                        places.setdefault(place, []).append(key)
+        for item in job.gone:
+            for key in keys_of(network, item, counts, total, common):
+                for target in self._targets(key, job, now):
+                    found.setdefault(target, {})
+        for target, places in found.items():
+            for part in _parts(one, places):
+                self._box(target, part)
+        self._wake(now)
+        return []
+
+    def _moves(self, job: _Job, batch: Batch, place: int) -> bool:
+        return job.new is None or batch.hashes[place] in job.new
+
+    def _targets(self, key: bytes, job: _Job, now: float) -> Iterable[PeerId]:
+        nearest = self._directory.nearest(key, STORED, now, storing=True)
+        return nearest if job.only is None else [one for one in nearest if one in job.only]
+
+    # -- boxes
+
+    def _box(self, target: PeerId, part: Stored) -> None:
+        box = self._boxes.setdefault(target, _Box())
+        size = _size(part)
+        box.parts.append(part)
+        box.bytes += size
+        self._waiting += size
+
+    def _flush(self, now: float) -> list[Effect]:
+        if self._bucket is None:
+            self._bucket = TokenBucket(RATE, BURST)
+        effects: list[Effect] = []
+        for target in list(self._boxes):
+            box = self._boxes[target]
+            if target == self._context.me:
+                for part in box.parts:
+                    effects += self._storing.store(target, part, now)
+            elif not self._bucket.allow(min(box.bytes, BURST), now):
+                break
+            else:
+                effects += [Send(target, Store(parts), "bulk") for parts in _frames(box.parts)]
+            self._waiting -= box.bytes
+            del self._boxes[target]
+        return effects
+
+    def _wanted(self, peer: PeerId, message: WantStore, now: float) -> list[Effect]:
+        """A keyed supernode has nothing of these batches: from the start, then."""
+        if self._directory.get(peer, now) is None:
+            return []
+        for publisher, slot in message.batches:
+            if len(self._jobs) < JOBS:
+                self._jobs.append(_Job(PeerId(publisher), slot, only={peer}))
+        self._wake(now)
+        return []
+
+    def _wake(self, now: float) -> None:
+        if self._due is None:
+            self._due = now + STEP
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """Takes a store's answer back to its job."""
+
+    keying: Keying
+    job: _Job
+
+    def __call__(self, one: Slice | None, postings: Sequence[Posting], now: float) -> list[Effect]:
+        return self.keying.loaded(self.job, one, now)
+
+
+def _parts(one: Slice, places: Mapping[int, Sequence[bytes]]) -> list[Stored]:
+    """The items at `places` with their keys, in parts that fit a frame each."""
+    if not places:
+        return [Stored(Slice(one.batch, {}), [])]
+    parts: list[Stored] = []
+    head = BATCH_HEAD + HASH_BYTES * len(one.batch.hashes)
+    items: dict[int, Item] = {}
+    postings: list[Posting] = []
+    size = head
+    for place, keys in places.items():
+        item = one.items[place]
+        more = len(canonical(item)) + POSTING_BYTES * len(keys)
+        if items and (size + more > FRAME or len(postings) + len(keys) > POSTINGS):
+            parts.append(Stored(Slice(one.batch, items), postings))
+            items, postings, size = {}, [], head
+        items[place] = item
+        postings += [Posting(key, place) for key in keys]
+        size += more
+    parts.append(Stored(Slice(one.batch, items), postings))
+    return parts
+
+
+def _size(part: Stored) -> int:
+    """About its bytes in a frame."""
+    items = sum(len(canonical(item)) + 2 for item in part.slice.items.values())
+    return (
+        BATCH_HEAD
+        + (HASH_BYTES + 2) * len(part.slice.batch.hashes)
+        + items
+        + POSTING_BYTES * len(part.postings)
+    )
+
+
+def _frames(parts: Sequence[Stored]) -> list[list[Stored]]:
+    """Parts in the order given, as many together as a frame takes."""
+    frames: list[list[Stored]] = [[]]
+    size = 0
+    for part in parts:
+        more = _size(part)
+        if frames[-1] and (size + more > FRAME or len(frames[-1]) >= PARTS):
+            frames.append([])
+            size = 0
+        frames[-1].append(part)
+        size += more
+    return frames
