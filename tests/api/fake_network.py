@@ -54,7 +54,7 @@ class FakeNetworks:
     """`NetworkFace` from memory. `home` is ours and hybrid; with `more`, `attic` is ann's server, `swarm` has nobody above."""
 
     def __init__(self, pace: float, *, more: bool) -> None:
-        self.network_pace = pace
+        self.network_pace, self._several = pace, more
         self._networks: dict[str, network.Network] = {}
         self._invitations: dict[str, list[network.Invitation]] = {}
         self._removed: dict[str, list[network.Member]] = {}
@@ -113,7 +113,8 @@ class FakeNetworks:
         return list(self._networks.values())
 
     def network_names(self) -> list[str]:
-        return list(self._networks)
+        """Those that a search asks: none unless there are several, so that other tests see peers alone."""
+        return list(self._networks) if self._several else []
 
     async def create_network(
         self, name: str, *, open: bool, mode: schema.NetworkMode | None = None

@@ -335,6 +335,8 @@ class FakeShare:
         for id, name in NAMES.items():
             if peer in (id, name, Identity(bytes([1]) * 32).peer.short if id == str(ME) else name):
                 return id
+        if peer in (str(stranger(number)) for number in range(10)):
+            return peer
         raise NotFound(f"nobody here is called {peer[:64]!r}", advice="`servent peers` lists who is.")
 
     async def browse(self, peer: str, query: share.BrowseQuery) -> share.Listing:

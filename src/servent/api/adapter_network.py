@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-
 from servent.api import schema
 from servent.api import schema_network as network
 from servent.api.part import Part
@@ -146,12 +144,3 @@ class NetworkPart(Part):
 
     async def set_role(self, change: network.RoleChange) -> None:
         raise UsageError("this node carries no roles yet")
-
-    # -- who has what, and where
-
-    async def who_has(self, query: network.HolderQuery) -> AsyncGenerator[network.HolderEvent]:
-        """Closing the iterator ends the search everywhere."""
-        yield network.HolderEvent(kind="done")
-
-    async def where(self, peer: str) -> network.Whereabouts:
-        return network.Whereabouts(peer=str(meant(self._node, peer)))

@@ -21,6 +21,7 @@ from servent.share.content_service import ContentService
 from servent.share.feeds_service import Feeds
 from servent.share.finding_service import Finding
 from servent.share.getting_service import Getting
+from servent.share.holders_service import Holders
 from servent.share.library_service import Library, moving
 from servent.share.meet_service import MeetService
 from servent.share.network_finder_service import NetworkFinder
@@ -115,6 +116,13 @@ class Share:
             here=lambda peer: peers.session(peer) is not None,
         )
         self.search.add_finder(self.network_finder)
+        self.holders = Holders(
+            peers.peer,
+            networks,
+            known=self.browse.known,
+            here=lambda peer: peers.session(peer) is not None,
+            blocked=self._blocked,
+        )
         self.publishing = NetworkPublishing(
             library, networks, self._for_networks, self._shares, self.safety.blocks_content
         )
@@ -174,6 +182,7 @@ class Share:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.library.run(), name="library")
             tasks.create_task(self.finding.run(), name="finding")
+            tasks.create_task(self.holders.run(), name="who has what")
             tasks.create_task(self.codes.run(), name="codes")
             tasks.create_task(self.feeds.run(), name="feeds")
             tasks.create_task(self.wishes.run(), name="wishes")
