@@ -13,12 +13,15 @@ from servent.errors import BadMessage
 from servent.identity import PeerId
 from servent.overlay.answering import Answering
 from servent.overlay.asking import Asking
+from servent.overlay.canaries import Canaries
 from servent.overlay.context import Context
 from servent.overlay.effects import Asked, Counts, Effect, Find, Finding, Keep, Load, Send, Tell
+from servent.overlay.part import Part
 from servent.overlay.placement import content_key, key_of, nearest, peer_key, point
 from servent.overlay.records import Item, PeerRecord, Slice, SupernodeRecord, signed
 from servent.overlay.settings import OverlaySettings
 from servent.overlay.terms import keyed_words
+from servent.overlay.watching import Watching
 from servent.overlay.whereabouts import Whereabouts
 from servent.overlay.wire import Message, Posting
 from servent.testing import cores
@@ -33,6 +36,7 @@ class Directory:
 
     def __init__(self, town: Town, me: PeerId) -> None:
         self._town, self._me = town, me
+        self.changed: list[Callable[[float], list[Effect]]] = []
 
     @property
     def own(self) -> SupernodeRecord | None:
@@ -115,7 +119,10 @@ class Citizen:
         self.whereabouts = Whereabouts(*shared, self.homes, self.housing)  # type: ignore[arg-type]
         self.asking = Asking(*shared, self.homes, self.housing, self.whereabouts)  # type: ignore[arg-type]
         self.answering = Answering(*shared, self.election, self.housing, self.asking)  # type: ignore[arg-type]
-        self.parts = [self.whereabouts, self.asking, self.answering, *town.more_parts(self)]
+        rest = self.election, self.homes, self.housing, self.asking
+        self.watching = Watching(*shared, *rest)  # type: ignore[arg-type]
+        self.canaries = Canaries(*shared, self.homes, self.housing, self.asking)  # type: ignore[arg-type]
+        self.parts: list[Part] = [self.whereabouts, self.asking, self.answering, self.watching, self.canaries]
         self.handlers = {kind: one for part in self.parts for kind, one in part.handlers().items()}
         self.lie: Lie | None = None
         self.faults: list[str] = []
@@ -185,10 +192,8 @@ class Town:
         per_peer: int = 3,
         settings: OverlaySettings | None = None,
         loss: float = 0.0,
-        parts: Callable[[Citizen], list[object]] = lambda citizen: [],
     ) -> None:
         self.dice = random.Random(seed)
-        self.more_parts = parts
         self.settings = settings or OverlaySettings()
         self.records: dict[PeerId, SupernodeRecord] = {}
         self.items: dict[PeerId, list[Item]] = {}
@@ -246,7 +251,7 @@ class Town:
         self.items[key] = list(items)
         whole = sliced(number, items, slot, seq)
         for home in self.citizens[key].homes.at or ((key,) if key in self.records else ()):
-            self.citizens[home].shelf.do(Keep(whole))
+            self.keep(home, whole)
         for place, one in enumerate(items):
             keys = [content_key(NETWORK, one.content), *(key_of(NETWORK, word) for word in keyed_words(one))]
             for near in self.records:
@@ -254,8 +259,12 @@ class Town:
                 if under:
                     self.keep(near, Slice(whole.batch, {place: one}), under)
 
-    def keep(self, at: PeerId, part: Slice, under: Sequence[Posting]) -> None:
-        self.citizens[at].shelf.do(Keep(part, under))
+    def keep(self, at: PeerId, part: Slice, under: Sequence[Posting] = ()) -> None:
+        citizen = self.citizens[at]
+        citizen.shelf.do(Keep(part, under))
+        now = self.net.now
+        for kept in citizen.housing.kept:
+            self.net.do(at, citizen.carry_out(kept(part, under, now), now))
 
     def nearest(self, key: bytes, count: int) -> list[PeerId]:
         ring = [(point(bytes(one)[:16]), bytes(one)) for one in self.records]

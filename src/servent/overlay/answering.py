@@ -172,8 +172,8 @@ class Answering(Part):
         if not self._allowed(peer, PROOF_COST, now):
             return [Send(peer, Proof(message.number))]
 
-        def passed_on(proof: Proof, now: float) -> list[Effect]:
-            return [Send(peer, Proof(message.number, proof.slice))]
+        def passed_on(slice: Slice | None, now: float) -> list[Effect]:
+            return [Send(peer, Proof(message.number, slice))]
 
         def then(slice: Slice | None, _postings: object, now: float) -> list[Effect]:
             if slice is None:

@@ -6,7 +6,7 @@ A leaf asks a home; who carries the index role runs the question itself, its own
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
@@ -21,12 +21,12 @@ from servent.overlay.goal import Goal, Pair, Report, Sink, shows
 from servent.overlay.homes import Homes
 from servent.overlay.housing import Housing
 from servent.overlay.part import Handler, Part
-from servent.overlay.question import LeafQuestion
-from servent.overlay.records import PeerRecord
-from servent.overlay.running import Running
+from servent.overlay.question import Inquiry, LeafQuestion
+from servent.overlay.records import Item, PeerRecord, Slice
+from servent.overlay.running import SPOT_CHECK, Running
 from servent.overlay.standing import LAPSE, LIE, Standing
 from servent.overlay.whereabouts import Whereabouts
-from servent.overlay.wire import AskProof, Found, Proof
+from servent.overlay.wire import AskProof, Found, Proof, Question
 from servent.query.language import parse
 
 MOST_OWN = 64  # questions of our own at once
@@ -35,7 +35,8 @@ MOST_SOURCES = 4096  # of whom we know who told us of them
 MOST_PROOFS = 1024  # waited for
 MOST_LIMIT = 500
 
-UnderWay: TypeAlias = LeafQuestion | Running
+UnderWay: TypeAlias = LeafQuestion | Running | Inquiry
+Shown: TypeAlias = Callable[[Slice | None, float], list[Effect]]
 
 
 class Asking(Part):
@@ -50,12 +51,12 @@ class Asking(Part):
         self._whereabouts = whereabouts
         self.standing = Standing()
         self.mine = 0
-        self._own: dict[int, UnderWay] = {}
+        self._own: dict[int, LeafQuestion | Running] = {}
+        self._inquiries: dict[bytes, Inquiry] = {}
         self._at_homes: dict[bytes, tuple[int, LeafQuestion]] = {}
         self._asked: dict[bytes, tuple[Running, PeerId]] = {}
         self._ids: dict[int, list[bytes]] = {}  # of `_asked`, by the running question
-        self._proofs: OrderedDict[int, tuple[Running | None, PeerId, Pair | None]] = OrderedDict()
-        self._relayed: OrderedDict[int, Callable[[Proof, float], list[Effect]]] = OrderedDict()
+        self._proofs: OrderedDict[int, tuple[PeerId, Shown]] = OrderedDict()
         self._sources: OrderedDict[Pair, PeerId] = OrderedDict()
         self._heap: list[tuple[float, int, UnderWay]] = []
         self._order = count()
@@ -107,18 +108,37 @@ class Asking(Part):
         running.cancel(now)
         self._after(running)
 
-    def show(
-        self, publisher: bytes, content: bytes, then: Callable[[Proof, float], list[Effect]]
-    ) -> list[Effect]:
+    def show(self, publisher: bytes, content: bytes, then: Shown) -> list[Effect]:
         """Ask whoever told us of it for the proof; nothing when nobody has."""
         source = self._sources.get((publisher, content))
-        if source is None:
-            return []
-        number = next(self._numbers)
-        while len(self._relayed) >= MOST_PROOFS:
-            self._relayed.popitem(last=False)
-        self._relayed[number] = then
-        return [Send(source, AskProof(number, publisher, content))]
+        return [self._ask_proof(source, (publisher, content), then)] if source is not None else []
+
+    def prove(
+        self, peer: PeerId, pairs: Sequence[Pair], then: Callable[[float], list[Effect]], now: float
+    ) -> list[Effect]:
+        """Have `peer` show one of these, unless it is known to be honest; `then` only follows if it can."""
+        dice = self._context.dice
+        if self.standing.proven(peer, now) and dice.randrange(SPOT_CHECK):
+            return then(now)
+        pair = dice.choice(pairs)
+
+        def shown(slice: Slice | None, now: float) -> list[Effect]:
+            return then(now) if shows(self._context, slice, pair) else []
+
+        return [self._ask_proof(peer, pair, self._judging(peer, pair, shown))]
+
+    def inquire(
+        self,
+        peer: PeerId,
+        question: Question,
+        then: Callable[[dict[Pair, Item] | None, float], list[Effect]],
+        now: float,
+    ) -> list[Effect]:
+        """Ask `peer` alone; `then` gets what it found, None when it did not answer."""
+        inquiry = Inquiry(peer, question.id, then, now + self._context.settings.search.total + 0.5)
+        self._inquiries[question.id] = inquiry
+        self._after(inquiry)
+        return [Send(peer, question)]
 
     # -- the desk (`running.Desk`)
 
@@ -129,7 +149,12 @@ class Asking(Part):
         return name
 
     def doubts(self, running: Running, peer: PeerId) -> int:
-        return self._expect((running, peer, None))
+        def shown(slice: Slice | None, now: float) -> list[Effect]:
+            effects = running.proof(peer, slice, now)
+            self._after(running)
+            return effects
+
+        return self._expect(peer, shown)
 
     def waits(self, running: Running, then: Callable[..., list[Effect]]) -> int:
         def told(*answer: object) -> list[Effect]:
@@ -159,30 +184,36 @@ class Asking(Part):
             self._after(running)
             return effects
         at = self._at_homes.get(message.id)
-        if at is None:
-            return []
-        effects = at[1].found(peer, message, now)
-        self._after(at[1])
-        return effects + self._audit(at[1], now)
+        if at is not None:
+            effects = at[1].found(peer, message, now)
+            self._after(at[1])
+            return effects + self._audit(at[1], now)
+        inquiry = self._inquiries.get(message.id)
+        if inquiry is not None and inquiry.peer == peer:
+            effects = inquiry.found(message, now)
+            self._after(inquiry)
+            return effects
+        return []
 
     def _proof(self, peer: PeerId, message: Proof, now: float) -> list[Effect]:
-        relayed = self._relayed.pop(message.number, None)
-        if relayed is not None:
-            return relayed(message, now)
         expected = self._proofs.get(message.number)
-        if expected is None or expected[1] != peer:
+        if expected is None or expected[0] != peer:
             return []
         del self._proofs[message.number]
-        running, _, pair = expected
-        if running is not None:
-            effects = running.proof(peer, message.slice, now)
-            self._after(running)
-            return effects
-        assert pair is not None
-        if shows(self._context, message.slice, pair):
-            self.standing.showed(peer, now)
-            return []
-        return self.struck(peer, LAPSE if message.slice is None else LIE, now)
+        return expected[1](message.slice, now)
+
+    def _judging(self, peer: PeerId, pair: Pair, then: Shown | None = None) -> Shown:
+        """Our opinion follows from what is shown."""
+
+        def shown(slice: Slice | None, now: float) -> list[Effect]:
+            effects: list[Effect] = []
+            if shows(self._context, slice, pair):
+                self.standing.showed(peer, now)
+            else:
+                effects = self.struck(peer, LAPSE if slice is None else LIE, now)
+            return effects + (then(slice, now) if then is not None else [])
+
+        return shown
 
     def struck(self, peer: PeerId, weight: float, now: float) -> list[Effect]:
         """A supernode is not what it should be; when that was once too often it is our home no more."""
@@ -193,13 +224,16 @@ class Asking(Part):
         if question.audit is None:
             return []
         (home, pair), question.audit = question.audit, None
-        return [Send(home, AskProof(self._expect((None, home, pair)), *pair))]
+        return [self._ask_proof(home, pair, self._judging(home, pair))]
 
-    def _expect(self, proof: tuple[Running | None, PeerId, Pair | None]) -> int:
+    def _ask_proof(self, peer: PeerId, pair: Pair, then: Shown) -> Effect:
+        return Send(peer, AskProof(self._expect(peer, then), *pair))
+
+    def _expect(self, peer: PeerId, then: Shown) -> int:
         while len(self._proofs) >= MOST_PROOFS:
             self._proofs.popitem(last=False)
         number = next(self._numbers)
-        self._proofs[number] = proof
+        self._proofs[number] = peer, then
         return number
 
     def failed(self, peer: PeerId, now: float) -> list[Effect]:
@@ -212,10 +246,13 @@ class Asking(Part):
         for _, question in list(self._at_homes.values()):
             effects += question.failed(peer, now)
             self._after(question)
+        for inquiry in [one for one in self._inquiries.values() if one.peer == peer]:
+            effects += inquiry.end(None, now)
+            self._after(inquiry)
         return effects
 
     def down(self, peer: PeerId, now: float) -> list[Effect]:
-        return self.failed(peer, now) if self._asked or self._at_homes else []
+        return self.failed(peer, now) if self._asked or self._at_homes or self._inquiries else []
 
     # -- time
 
@@ -299,6 +336,9 @@ class Asking(Part):
         if isinstance(one, LeafQuestion):
             self._at_homes.pop(one.id, None)
             return
+        if isinstance(one, Inquiry):
+            self._inquiries.pop(one.id, None)
+            return
         for name in self._ids.pop(id(one), ()):
             self._asked.pop(name, None)
 
@@ -307,7 +347,7 @@ class Asking(Part):
             if report.over:
                 self._own.pop(number, None)
             effects: list[Effect] = []
-            effects += [Learn(record) for record in report.records if self._knows(record, now)]
+            effects += [Learn(record) for record in report.records if self.knows(record, now)]
             if report.found:
                 reachable = {
                     peer: known
@@ -328,7 +368,8 @@ class Asking(Part):
 
         return sink
 
-    def _knows(self, record: PeerRecord, now: float) -> bool:
+    def knows(self, record: PeerRecord, now: float) -> bool:
+        """Take in a record that came along. True when it is good, and new."""
         try:
             return self._context.know(record, now)
         except BadMessage:

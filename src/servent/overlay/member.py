@@ -11,6 +11,7 @@ from servent.errors import BadMessage
 from servent.identity import PeerId
 from servent.overlay.answering import Answering
 from servent.overlay.asking import Asking
+from servent.overlay.canaries import Canaries
 from servent.overlay.context import Context
 from servent.overlay.directory import Directory
 from servent.overlay.effects import Effect
@@ -56,6 +57,7 @@ class Member:
         self.watching = Watching(
             context, self.directory, self.election, self.homes, self.housing, self.asking
         )
+        self.canaries = Canaries(context, self.directory, self.homes, self.housing, self.asking)
         self.parts: tuple[Part, ...] = (
             self.topics,
             self.directory,
@@ -68,6 +70,7 @@ class Member:
             self.asking,
             self.answering,
             self.watching,
+            self.canaries,
         )
         self._handlers: dict[type, Handler] = {}
         for part in self.parts:

@@ -21,6 +21,7 @@ from servent.overlay.wire import Cancel, Found, Question
 LOOK = 0.25  # s between two looks whether there is a home, while there is none
 SILENT = 1.7  # s after a sign of life: two steps of the home's, and the way back
 AUDITED = 20  # one in so many answers of an honest home is to be shown
+MOST_ITEMS = 1000  # taken from one supernode
 MOST_HOMES = 4  # asked in one question
 
 
@@ -205,3 +206,38 @@ class LeafQuestion:
             sum(at.messages for at in self._at.values()),
             self._sampled,
         )
+
+
+@dataclass(slots=True)
+class Inquiry:
+    """A question to one supernode, to see what it says."""
+
+    peer: PeerId
+    id: bytes
+    then: Callable[[dict[Pair, Item] | None, float], list[Effect]]
+    ends: float
+    over: bool = False
+    planned: float = inf
+    _found: dict[Pair, Item] = field(default_factory=dict)
+
+    def found(self, answer: Found, now: float) -> list[Effect]:
+        """One frame of its answer."""
+        if len(self._found) < MOST_ITEMS:
+            self._found.update({(one.publisher, one.item.content): one.item for one in answer.items})
+        if not answer.over:
+            return []
+        return self.end(None if answer.reason and not answer.items else self._found, now)
+
+    def end(self, found: dict[Pair, Item] | None, now: float) -> list[Effect]:
+        """Say what came of it, once."""
+        if self.over:
+            return []
+        self.over = True
+        return self.then(found, now)
+
+    def tick(self, now: float) -> list[Effect]:
+        """It did not answer in time."""
+        return self.end(None, now) if self.ends <= now else []
+
+    def next_tick(self) -> float:
+        return self.ends
