@@ -1,43 +1,51 @@
-"""Whether we carry the index role, and why."""
+"""Whether we carry the index role, and why (overlay.md 2.4).
+
+In the elected mode a peer that could carry it looks at supernodes now and then. When places for leaves are scarce three times
+in a row it waits, the better it is the shorter, asks a supernode whether one more is needed still, and takes the role.
+While a network has no supernode at all, whoever can be reached takes it after a moment; when it turns out that many
+did, those that are one too many lay it down again, by an order that all compute alike.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping
 
+from msgspec import structs
+
+from servent.identity import PeerId
 from servent.overlay.context import Context
+from servent.overlay.demand import STARVING, Grants, Samples, floor_of, free_share, lacking, wanted_of
+from servent.overlay.dialback import Seeker, Witness
 from servent.overlay.directory import Directory
 from servent.overlay.due import Due
-from servent.overlay.effects import Effect, RoleChanged, Tell
-from servent.overlay.part import Part
-from servent.overlay.records import Receipt, SupernodeRecord, next_seq, signed
+from servent.overlay.effects import Effect, RoleChanged, Send, Tell
+from servent.overlay.eligible import Abilities, hindrances, lasting, score, sentence, span
+from servent.overlay.part import Handler, Part
+from servent.overlay.placement import wide_block
+from servent.overlay.records import Receipt, SupernodeRecord, signed
 from servent.overlay.topology import Topology, Wish
 from servent.overlay.vouching import own_block
+from servent.overlay.wire import AskDialBack, AskSupernodes, DialledBack, Stand, Stood
 
+__all__ = ["Abilities", "Election"]
 
-@dataclass(frozen=True, slots=True)
-class Abilities:
-    """What this machine can do, as its shell measured it.
-
-    Attributes:
-        addresses: "ip:port" others may reach us at, best first.
-        session, average_session: seconds this one lasts, and earlier ones lasted.
-        up: bytes per second.
-        memory: free bytes. files: descriptors allowed. load: 0.0 to 1.0.
-        metered, battery: reasons not to.
-        clock_off: seconds our clock differs from that of others; None not known.
-    """
-
-    addresses: tuple[str, ...] = ()
-    mapped: bool = False
-    session: float = 0.0
-    average_session: float = 0.0
-    up: float = 0.0
-    memory: int = 0
-    files: int = 0
-    load: float = 0.0
-    metered: bool = False
-    battery: bool = False
-    clock_off: float | None = None
+JUDGE = 60.0  # s between two looks at ourselves
+SERVING = 30.0  # the same while we carry the role
+SETTLE = 30.0  # s until those that took the role in haste see whether they are too many
+HASTY = 600.0  # s for which they go on looking
+HURRY = 3.0  # s between two looks while there is no supernode at all
+LAST_RESORT = 30.0  # s without any supernode until one that only came to be reached may be it
+SELDOM = 30.0  # s between two samples while there is room enough
+ENOUGH = 0.35  # share of free places that is room enough
+STAND_WAIT = 3.0  # s for a supernode to say whether one more is needed
+STAND_AGAIN = 30.0  # s until we ask that again
+STATE_EVERY = 15.0  # s between two records of ours that only tell another number of leaves
+STATE_STEP = 25  # leaves more or fewer that others are told soon
+LEAVE_WAIT = 300.0  # the longest that one with nothing to do waits before it lays the role down, so that not all do at once
+NO_RECEIPT = (
+    "no other peer could reach it from outside, as it takes: a public address or a port mapping would help"
+)
 
 
 class Election(Part):
@@ -54,32 +62,85 @@ class Election(Part):
         self.settings = context.settings.election
         self._topology, self._wish = topology, wish
         self._abilities = Abilities()
-        self._receipts: list[Receipt] = []
+        self._witness = Witness(context)
+        self._seeker = Seeker(context, self.settings.receipt_lifetime)
+        self._grants = Grants()
+        self._samples: Samples | None = None
+        self._target: PeerId | None = None
+        self._standing: tuple[int, int] | None = None  # number of our question, questions before it
+        self._stood_at = -STAND_AGAIN
+        self._alone_since: float | None = None
+        self._since = 0.0
+        self._hasty_until = 0.0
+        self._idle_since: float | None = None
+        self._stated_at = -STATE_EVERY
         self._leaves = 0
         self._due = Due()
         self.index = False
         self.retiring = False
-        self.why = "This network has just been joined."
+        self.why = "This node has only just come to this network."
+        directory.fill = self._fill
+        directory.changed.append(self._on_changed)
         self._due.set("judge", 0.0)
+
+    # -- what happens
+
+    def handlers(self) -> Mapping[type, Handler]:
+        return {
+            AskDialBack: self._witness.asked,
+            DialledBack: self._on_dialled,
+            Stand: self._on_stand,
+            Stood: self._on_stood,
+        }
 
     def leaves_are(self, leaves: int, now: float) -> list[Effect]:
         """How many leaves are attached to us."""
         self._leaves = leaves
+        if leaves >= self.settings.idle_leaves:
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = now
+        own = self._directory.own
+        if own is not None and own.leaves != leaves:
+            much = abs(own.leaves - leaves) >= STATE_STEP or leaves >= own.room
+            self._due.soon("state", max(now, self._stated_at + (STATE_EVERY if much else 8 * STATE_EVERY)))
         return []
 
     def measured(self, abilities: Abilities, now: float) -> list[Effect]:
         """What this machine can do now."""
+        moved = abilities.addresses != self._abilities.addresses
         self._abilities = abilities
+        if moved:
+            self._seeker.moved()
+        self._due.soon("judge", now)
         return []
 
     def shape(self, topology: Topology, wish: Wish, now: float) -> list[Effect]:
         """The mode of the network, or the wish of the person here, is another."""
+        if self.index and topology.mode != self._topology.mode:
+            self._hurry(now)
         self._topology, self._wish = topology, wish
+        self._standing, self._samples = None, None
         return self._judge(now)
 
     def close(self, now: float) -> list[Effect]:
         """We leave."""
         return self._directory.retire(now) if self.index else []
+
+    def up(self, peer: PeerId, now: float) -> list[Effect]:
+        if not self.index and self._topology.elected and not self._directory.alive(now):
+            self._due.soon("judge", now + 0.5)
+        return []
+
+    def failed(self, peer: PeerId, now: float) -> list[Effect]:
+        if not self.index and self._topology.elected and not self._directory.alive(now):
+            self._due.soon("judge", now + 0.5)
+        return []
+
+    def _on_changed(self, now: float) -> list[Effect]:
+        if self._directory.alive(now) <= self.settings.floor:
+            self._due.soon("judge", now + 1.0)
+        return []
 
     def next_tick(self) -> float | None:
         return self._due.next
@@ -87,53 +148,382 @@ class Election(Part):
     def tick(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
         for name in self._due.take(now):
-            if name == "judge":
-                effects += self._judge(now)
-            elif name == "retired":
-                effects += self._retired(now)
+            match name:
+                case "judge":
+                    effects += self._judge(now)
+                case "sample":
+                    effects += self._sample(now)
+                case "stand":
+                    effects += self._stand(now)
+                case "answer":
+                    effects += self._unanswered(now)
+                case "state":
+                    self._stated_at = now
+                    effects += self._directory.state(now)
+                case "lay down":
+                    effects += self._lay_down(now)
+                case _:
+                    effects += self._retired(now)
         return effects
+
+    # -- judging ourselves
 
     def _judge(self, now: float) -> list[Effect]:
         role = self._topology.role(self._context.me, self._wish)
-        if role and (not self.index or self.retiring):
-            return self._take(now, "This node keeps the index.")
-        if role is False and self.index and not self.retiring:
-            return self._retire(now, "This node does not keep the index.")
+        elected = self._topology.elected
+        if elected and role is not False:
+            self._due.soon("judge", now + (SERVING if self.index else JUDGE))
+        if role is False:
+            return self._without(now)
+        if self.index and not self.retiring:
+            return self._stay(now, role) if elected else []
+        if not elected:
+            server = self._topology.mode == "server"
+            return self._take(
+                now,
+                "This node is a server of this network, and keeps its index."
+                if server
+                else "In this network every peer keeps a part of the index.",
+            )
+        return self._consider(now, role)
+
+    def _without(self, now: float) -> list[Effect]:
+        """The role is not ours; nobody is left alone, though, when the servers have not come yet."""
+        server = self._topology.mode == "server"
+        why = (
+            "Only the servers of this network keep its index, and this node is none of them."
+            if server and self._context.me not in self._topology.servers
+            else "You have said that this node shall not keep an index."
+        )
+        if not self.index:
+            self.why = why
+            return []
+        if self.retiring:
+            return []
+        if server and self._wish != "off" and now < self._hasty_until:
+            known = self._directory.records(now)
+            if not any(self._topology.accepts(one) for one in known):
+                self._due.soon("judge", now + HURRY)
+                self.why = "This node keeps the index until a server of this network has come."
+                return []
+        return self._retire(now, why)
+
+    def _consider(self, now: float, role: bool | None) -> list[Effect]:
+        """Could we carry it, and is it needed?"""
+        context, directory = self._context, self._directory
+        alone = directory.alive(now) == 0
+        if not alone:
+            self._alone_since = None
+        elif self._alone_since is None:
+            self._alone_since = now
+        members, total = directory.members(now), self._population(now)
+        short = total < floor_of(members, self.settings)
+        starving = self._samples is not None and self._samples.free < STARVING
+        reasons: list[str] = []
+        if role is None:
+            reasons = hindrances(self._abilities, self.settings, relaxed=short or starving, urgent=alone)
+        effects: list[Effect] = []
+        if not reasons and not (role and short):
+            effects, lack = self._reached(now, alone)
+            if lack and not (alone and self._last_resort(now)):
+                reasons.append(lack)
+        if alone:
+            self._due.soon("judge", now + HURRY)
+        if reasons:
+            self._standing, self._samples = None, None
+            self._due.drop("stand")
+            start = "This node does not keep the index"
+            if role:
+                start = "You want this node to keep the index, which it does not yet"
+            self.why = sentence(start, reasons)
+            if alone and not directory.links:
+                self.why = "This node does not keep the index: nobody else is here."
+            return effects
+        if role:
+            return [*effects, *self._take(now, "You have said that this node shall keep the index.")]
+        self.why = "This node could keep the index, but there are supernodes enough."
+        if self._samples is None:
+            self._samples = Samples({})
+        if alone or short:
+            return [*effects, *self._wait(now, alone)]
+        self._due.soon("sample", now + context.dice.uniform(0.0, self.settings.sample_every))
+        return effects
+
+    def _population(self, now: float) -> int:
+        """Supernodes there are, less those that could not be reached."""
+        alive, total = self._directory.alive(now), self._directory.count(now)
+        return alive if total <= self._directory.settings.leaf else max(alive, total)
+
+    def _last_resort(self, now: float) -> bool:
+        """Nobody can be reached from outside, and peers have come to us at least: better one like us than none."""
+        return (
+            self._abilities.inbound
+            and self._alone_since is not None
+            and now - self._alone_since >= LAST_RESORT
+        )
+
+    def _reached(self, now: float, alone: bool) -> tuple[list[Effect], str]:
+        """Whether enough others have reached us from outside; else ask some. A reason is none when they have."""
+        directory, record = self._directory, self._context.record
+        block = own_block(record.addresses)
+        have = self._receipts(now)
+        others = [one for one in directory.records(now) if one.peer.key != self._context.me]
+        wides = {wide_block(one.block) for one in others}
+        need = 1 if alone else max(1, min(self.settings.receipts, len(wides)))
+        if len(have) >= need and self._seeker.fresh(block, now) >= need:
+            return [], ""
+        if alone or not others:
+            witnesses = sorted(directory.links)
+            self._context.dice.shuffle(witnesses)
+        else:
+            witnessed = {self._wide(one.by, now) for one in have}
+            keys = directory.random(len(others), now)
+            witnesses = sorted(keys, key=lambda key: self._wide(key, now) in witnessed)
+        effects = self._seeker.ask(witnesses, record.addresses or self._abilities.addresses, now)
+        if len(have) >= need:
+            return effects, ""
+        if self._seeker.waiting(now):
+            return effects, "other peers are just trying whether they reach it from outside"
+        if not record.addresses and not self._abilities.addresses:
+            return effects, "it has no address of its own at which others could reach it"
+        if self._seeker.unreached or not have:
+            return effects, NO_RECEIPT
+        return effects, f"{len(have)} of the {need} peers that it takes have reached it from outside"
+
+    def _receipts(self, now: float) -> list[Receipt]:
+        """Two at most, of witnesses in different wide blocks where that is known."""
+        found: dict[str, Receipt] = {}
+        for one in self._seeker.receipts(own_block(self._context.record.addresses), now):
+            found.setdefault(self._wide(one.by, now), one)
+        return list(found.values())[:2]
+
+    def _wide(self, key: bytes, now: float) -> str:
+        record = self._directory.get(key, now)
+        return wide_block(record.block) if record is not None and record.block else key.hex()
+
+    def _on_dialled(self, peer: PeerId, message: DialledBack, now: float) -> list[Effect]:
+        if self._seeker.answered(peer, message, now):
+            if self.index:
+                self._due.soon("state", now + 1.0)
+            self._due.soon("judge", now)
+        elif not self._seeker.waiting(now):
+            self._due.soon("judge", now + 1.0)
         return []
 
-    def _take(self, now: float, why: str) -> list[Effect]:
+    # -- demand
+
+    def _sample(self, now: float) -> list[Effect]:
+        """Look at one supernode more, and judge the last five."""
+        samples, directory, dice = self._samples, self._directory, self._context.dice
+        if samples is None or self.index:
+            return []
+        if self._target is not None:
+            record = directory.get(self._target, now)
+            if record is not None and not directory.suspended(self._target, now):
+                samples.add(record, self.settings.sampled)
+                samples.judge(self.settings.few)
+        effects: list[Effect] = []
+        if samples.low >= self.settings.samples:
+            effects = self._wait(now, False)
+        chosen = directory.random(1, now)
+        self._target = chosen[0] if chosen else None
+        every = self.settings.sample_every if samples.free < ENOUGH else SELDOM
+        self._due.set("sample", now + every * dice.uniform(0.75, 1.25))
+        return [*effects, *[Send(peer, AskSupernodes(0)) for peer in chosen]]
+
+    def _wait(self, now: float, alone: bool) -> list[Effect]:
+        """We would take the role: after a while, the shorter the better we are, unless others have by then."""
+        if "stand" in self._due or self._standing is not None or now < self._stood_at + STAND_AGAIN:
+            return []
+        self.why = "This node may soon keep the index, because more supernodes are needed."
+        slack = 1.2 - score(self._abilities)
+        if alone:
+            crowd = max(1.0, (len(self._context.peers) + len(self._directory.links)) / 4)
+            longest = self.settings.urgent_wait * crowd
+            wait = max(0.5, self._context.dice.uniform(0.0, longest * slack))
+        else:
+            wait = self._context.dice.uniform(0.0, self.settings.wait * slack)
+        self._due.set("stand", now + wait)
+        return []
+
+    def _stand(self, now: float, before: int = 0) -> list[Effect]:
+        """The wait is over. Is it still so?"""
+        directory = self._directory
+        if (
+            self.index
+            or self._samples is None
+            or self._topology.role(self._context.me, self._wish) is not None
+        ):
+            return []
+        if directory.alive(now) == 0:
+            return self._take(now, "This node keeps the index: nobody else here did.", hasty=True)
+        short = self._population(now) < floor_of(directory.members(now), self.settings)
+        if not short and self._samples.low < self.settings.samples:
+            return []
+        number = self._context.dice.getrandbits(32)
+        self._standing = (number, before)
+        self._due.set("answer", now + STAND_WAIT)
+        return [Send(peer, Stand(number)) for peer in directory.random(1, now)]
+
+    def _unanswered(self, now: float) -> list[Effect]:
+        if self._standing is None:
+            return []
+        before = self._standing[1]
+        self._standing = None
+        if before == 0:
+            return self._stand(now, before=1)
+        return self._take(now, "This node keeps the index: more supernodes were needed.")
+
+    def _on_stand(self, peer: PeerId, message: Stand, now: float) -> list[Effect]:
+        needed = False
+        if self.index and not self.retiring and self._topology.elected:
+            records = self._directory.records(now)
+            lack = lacking(records, self._directory.members(now), self.settings)
+            serving = sum(not one.retiring for one in records)
+            needed = self._grants.allow(lack, serving, self._context.dice.random(), now)
+        return [Send(peer, Stood(message.number, needed))]
+
+    def _on_stood(self, peer: PeerId, message: Stood, now: float) -> list[Effect]:
+        if self._standing is None or message.number != self._standing[0]:
+            return []
+        self._standing = None
+        self._due.drop("answer")
+        self._stood_at = now
+        if message.needed and not self.index:
+            return self._take(now, "This node keeps the index: more supernodes were needed.")
+        if self._samples is not None:
+            self._samples.low = 0
+        self._due.soon("judge", now + STAND_AGAIN)
+        return []
+
+    # -- while we carry it
+
+    def _stay(self, now: float, role: bool | None) -> list[Effect]:
+        """Are we still needed, and fit for it?"""
+        directory = self._directory
+        effects, lack = self._reached(now, False)
+        others = directory.alive(now) - 1
+        if role or others < 1:
+            return effects
+        if self._hasty_until and now - self._since >= SETTLE:
+            if self._surplus(now):
+                return [
+                    *effects,
+                    *self._retire(now, "This node kept the index until others did, who are enough."),
+                ]
+            if now >= self._hasty_until:
+                self._hasty_until = 0.0
+        reasons = lasting(self._abilities)
+        if lack and now - self._since >= self.settings.dwell and not self._seeker.waiting(now):
+            reasons.append(lack)
+        if reasons and others >= floor_of(directory.members(now), self.settings):
+            return [
+                *effects,
+                *self._retire(now, sentence("This node does not keep the index any more", reasons)),
+            ]
+        if self._idle(now) and "lay down" not in self._due:
+            self._due.set("lay down", now + self._context.dice.uniform(0.0, LEAVE_WAIT))
+        return effects
+
+    def _surplus(self, now: float) -> bool:
+        """Whether we are one of those too many, who took the role in haste or had it before the mode changed."""
+        directory = self._directory
+        serving = [one for one in directory.records(now) if not one.retiring]
+        wanted = wanted_of(directory.members(now), self.settings)
+        if len(serving) <= wanted:
+            return False
+        mine = next((one for one in serving if one.peer.key == self._context.me), None)
+        if mine is None:
+            return False
+        place = _rank(mine)
+        return sum(_rank(one) < place for one in serving) >= wanted
+
+    def _idle(self, now: float) -> bool:
+        dwell = self.settings.dwell
+        if self._idle_since is None or now - self._idle_since < dwell or now - self._since < dwell:
+            return False
+        directory = self._directory
+        left = directory.alive(now) - 1
+        return (
+            left >= floor_of(directory.members(now), self.settings)
+            and free_share(directory.records(now)) > self.settings.many
+        )
+
+    def _lay_down(self, now: float) -> list[Effect]:
+        role = self._topology.role(self._context.me, self._wish)
+        if not self.index or self.retiring or role is not None or not self._idle(now):
+            return []
+        idle = span(self.settings.dwell)
+        return self._retire(
+            now, f"This node does not keep the index any more: it had hardly any leaves for {idle}."
+        )
+
+    def _take(self, now: float, why: str, hasty: bool = False) -> list[Effect]:
         self.why = why
+        self._samples = self._standing = self._target = None
+        for name in ("stand", "answer", "sample"):
+            self._due.drop(name)
+        self._idle_since = now if self._leaves < self.settings.idle_leaves else None
+        if hasty:
+            self._hurry(now)
         if self.retiring:
             self.retiring = False
             self._due.drop("retired")
             return [Tell(RoleChanged(True, why)), *self._directory.state(now, retiring=False)]
-        self.index = True
-        return [Tell(RoleChanged(True, why)), *self._directory.serve(self._record(), now)]
+        self.index, self._since = True, now
+        self._stated_at = now
+        self._due.soon("judge", now + SERVING)
+        return [Tell(RoleChanged(True, why)), *self._directory.serve(self._record(now), now)]
+
+    def _hurry(self, now: float) -> None:
+        """See soon whether we are too many."""
+        self._since = now
+        self._hasty_until = now + HASTY
+        self._due.set("judge", now + SETTLE * self._context.dice.uniform(1.0, 1.5))
 
     def _retire(self, now: float, why: str) -> list[Effect]:
         self.why = why
         self.retiring = True
+        self._hasty_until = 0.0
+        self._due.drop("lay down")
         self._due.set("retired", now + self.settings.hand_over)
         return [Tell(RoleChanged(False, why)), *self._directory.state(now, retiring=True)]
 
     def _retired(self, now: float) -> list[Effect]:
         self.index = self.retiring = False
+        self._due.drop("state")
+        self._due.soon("judge", now + JUDGE)
         return self._directory.retire(now)
 
-    def _record(self) -> SupernodeRecord:
+    # -- our record
+
+    def _record(self, now: float) -> SupernodeRecord:
         context = self._context
-        peer = context.record
-        record = SupernodeRecord(
-            peer,
-            seq=next_seq(0, context.wall()),
+        first = SupernodeRecord(
+            context.record,
+            seq=self._directory.next_seq(),
             lifetime=context.settings.directory.lifetime,
+            slot=context.dice.randrange(4),
+        )
+        done: SupernodeRecord = signed(context.network, self._fill(first, now), context.seal)
+        return done
+
+    def _fill(self, record: SupernodeRecord, now: float) -> SupernodeRecord:
+        """What we say of ourselves now; not signed."""
+        peer = self._context.record
+        return structs.replace(
+            record,
+            peer=peer,
             leaves=self._leaves,
             room=self.settings.room,
-            uptime=int(self._abilities.average_session // 3600),
+            uptime=min(100_000, int(self._abilities.average_session // 3600)),
             up=int(self._abilities.up * 8 / 1000),
             block=own_block(peer.addresses),
-            slot=context.dice.randrange(4),
-            receipts=self._receipts[:2],
+            receipts=self._receipts(now),
         )
-        signed_record: SupernodeRecord = signed(context.network, record, context.seal)
-        return signed_record
+
+
+def _rank(record: SupernodeRecord) -> tuple[bool, bool, bytes]:
+    """Who stays when there are too many, lowest first: who was reached, who lasts and uploads well; then by hash."""
+    weak = record.uptime < 2 or record.up < 2000
+    return not record.receipts, weak, hashlib.sha256(b"servent/rank/1\0" + record.peer.key).digest()

@@ -48,6 +48,16 @@ class Envelope(Struct, frozen=True, array_like=True):
     body: Raw
 
 
+class Here(Struct, frozen=True, tag="here"):
+    """Who is connected says where it is, so that the other has its record. `ask`: answer with yours, by `Here` again.
+
+    The business of those who drive a member; the member itself never sees it.
+    """
+
+    record: PeerRecord
+    ask: bool = False
+
+
 # -- membership (HyParView, Leitao, Pereira, Rodrigues 2007); `topic` is the network's own or a room's
 
 
@@ -194,6 +204,26 @@ class Alive(Struct, frozen=True, tag="alive"):
 
     number: Number
     about: Key | None = None
+
+
+class Suspect(Struct, frozen=True, tag="suspect"):
+    """Between supernodes: that one answers neither me nor those I asked to try. Whoever reads it looks for itself."""
+
+    key: Key
+    seq: Seq
+
+
+class Stand(Struct, frozen=True, tag="stand"):
+    """Candidate to a supernode, before it takes the role: is one more needed? Answered by `Stood`."""
+
+    number: Number
+
+
+class Stood(Struct, frozen=True, tag="stood"):
+    """The answer. A supernode says yes to few at a time, so that not everybody stands up at once."""
+
+    number: Number
+    needed: bool
 
 
 class AskDialBack(Struct, frozen=True, tag="ask-dial-back"):
@@ -408,10 +438,22 @@ class Fresh(Struct, frozen=True, tag="fresh"):
 
 Membership = Join | Walk | Ask | Accept | Decline | Leave | Shuffle | Shuffled
 News = Gossip | Have | Graft | Prune
-Directing = AskSupernodes | Supernodes | Ranges | Goodbye | Probe | Alive | AskDialBack | DialledBack
+Directing = (
+    AskSupernodes
+    | Supernodes
+    | Ranges
+    | Goodbye
+    | Probe
+    | Alive
+    | Suspect
+    | Stand
+    | Stood
+    | AskDialBack
+    | DialledBack
+)
 Homing = Attach | Attached | Detach | Batches | WantBatches | Publish | Store | WantStore | StorePeer
 Searching = Question | Found | Cancel | AskProof | Proof | AskPeer | PeerIs | Watch | Unwatch | Fresh
-Message = Membership | News | Directing | Homing | Searching
+Message = Here | Membership | News | Directing | Homing | Searching
 
 read_lane: Decoder[Lane] = Decoder(Lane, LANE_BYTES)
 read_envelope: Decoder[Envelope] = Decoder(Envelope, FRAME_BYTES)
