@@ -66,6 +66,7 @@ class CoreNet(Generic[Name, Message]):
         self._check = check
         self._order = itertools.count()
         self._mail: list[tuple[float, int, Name, Send[Name, Message]]] = []
+        self._ticks: list[tuple[float, int, Name]] = []
         self._apart: dict[Name, int] = {}
 
     def do(self, node: Name, effects: Iterable[object]) -> None:
@@ -83,6 +84,7 @@ class CoreNet(Generic[Name, Message]):
             heapq.heappush(self._mail, (at, next(self._order), node, send))
         if self._check is not None and node in self.cores:
             self._check(self.cores[node])
+        self._plan(node)
 
     def partition(self, *sides: Iterable[Name]) -> None:
         """Nodes on different sides do not hear each other; nodes on no side hear everyone."""
@@ -93,25 +95,37 @@ class CoreNet(Generic[Name, Message]):
 
     def run(self, until: float) -> None:
         """Let time pass, jumping from one happening to the next."""
+        self._ticks = []
+        for name in self.cores:
+            self._plan(name)
         while True:
-            wanted = [(at, name) for name, core in self.cores.items() if (at := core.next_tick()) is not None]
-            ticking = min(wanted, key=lambda pair: pair[0], default=None)
             arriving = self._mail[0][0] if self._mail else None
-            if arriving is not None and (ticking is None or arriving <= ticking[0]):
-                if arriving > until:
+            if self._ticks and (arriving is None or self._ticks[0][0] < arriving):
+                if self._ticks[0][0] > until:
                     break
+                due, _, name = heapq.heappop(self._ticks)
+                ticking = self.cores.get(name)
+                if ticking is None or ticking.next_tick() != due:
+                    continue  # it has been planned anew since
+                self.now = max(self.now, due)
+                self.do(name, ticking.tick(self.now))
+            elif arriving is not None and arriving <= until:
                 self.now, _, sender, send = heapq.heappop(self._mail)
                 core = self.cores.get(send.to)
                 if core is None or not self._joined(sender, send.to):
                     self.lost += 1
                 else:
                     self.do(send.to, core.receive(sender, send.message, self.now))
-            elif ticking is not None and ticking[0] <= until:
-                self.now = max(self.now, ticking[0])
-                self.do(ticking[1], self.cores[ticking[1]].tick(self.now))
             else:
                 break
         self.now = until
+
+    def _plan(self, name: Name) -> None:
+        """When that core is to be woken; entries of before stay, and are passed over."""
+        core = self.cores.get(name)
+        due = core.next_tick() if core is not None else None
+        if due is not None:
+            heapq.heappush(self._ticks, (due, next(self._order), name))
 
     def _joined(self, one: Name, other: Name) -> bool:
         a, b = self._apart.get(one), self._apart.get(other)
