@@ -6,7 +6,7 @@ ourselves: in an office, a lab or a network of nothing but relayed peers all oth
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -104,6 +104,26 @@ class Guard:
         if crowd or passive or place.wide in wides:
             return crowd
         return self._over([peer for peer, one in listed if one.place.wide == place.wide], settings.per_wide)
+
+    def in_the_way(self, active: Mapping[PeerId, Entry], place: Place, mine: bool, most: int) -> list[PeerId]:
+        """Neighbours to part from before one more at `place` is taken, chosen at random; empty when there is room.
+
+        `mine`: it is our own choice. At most half of the neighbours, rounded up, are not.
+        """
+        rest = dict(active)
+        leave: list[PeerId] = []
+        while True:
+            pool = self.crowding(rest.items(), place)
+            if not pool and not mine:
+                others = [peer for peer, one in rest.items() if not one.mine]
+                pool = others if len(others) >= most - most // 2 else []
+            if not pool and len(rest) >= most:
+                pool = ([peer for peer, one in rest.items() if not one.mine] if mine else []) or list(rest)
+            if not pool:
+                return leave
+            victim = self._context.dice.choice(pool)
+            del rest[victim]
+            leave.append(victim)
 
     def counts(self, place: Place) -> bool:
         """Whether limits hold for that place at all."""

@@ -24,6 +24,7 @@ from servent.overlay.wire import Accept, Ask, Decline, Join, Leave, Shuffle, Shu
 JOINS = 6.0  # a minute from one address block; 600 from where blocks do not count
 WALKS = 1200.0  # a minute through one neighbour: a crowd may be coming in
 SHUFFLES = 60.0  # a minute through one neighbour; ten times what a network at rest has
+WELCOME = 10.0  # s after our Join, in which those who ask us do so because we wanted it
 EVER = float("inf")
 
 
@@ -63,6 +64,7 @@ class View:
         "_quiet_until",
         "_shuffle_at",
         "_shuffled_until",
+        "_welcome_until",
         "active",
         "home",
         "most",
@@ -95,7 +97,7 @@ class View:
         self._again = settings.again
         self._alarm = settings.alarm
         self._alarm_at = self._fill_at = self._shuffle_at = self._few_at = EVER
-        self._shuffled_until = self._quiet_until = -EVER
+        self._shuffled_until = self._quiet_until = self._welcome_until = -EVER
         self._due = EVER
 
     # -- what its node wants
@@ -164,7 +166,7 @@ class View:
         return self._end(effects, now)
 
     def on_walk(self, peer: PeerId, message: Walk, now: float) -> list[Effect]:
-        if not self._from_neighbour(peer):
+        if peer not in self.active:
             return self._not_ours(peer)
         newcomer = PeerId(message.record.key)
         if newcomer in (self._context.me, peer) or not self._guard.may("walk", peer, WALKS, now):
@@ -189,12 +191,14 @@ class View:
         effects: list[Effect] = []
         if peer not in self.active:
             place = place_of(record)
-            if not message.urgent and self._in_the_way(place, mine=False):
+            dial = self.pending.get(peer)
+            mine = now < self._welcome_until or (dial is not None and dial.entry.mine)
+            if not message.urgent and self._in_the_way(place, mine):
                 self.reserve.remember(record, peer, now, self.active, tried=now)
                 return self._end([Send(peer, Decline(self.topic))], now)
             if message.urgent and not self._guard.may("urgent", place.block or peer, 10 * JOINS, now):
                 return [Send(peer, Decline(self.topic))]
-            effects += self._add(record, place, b"", False, now)
+            effects += self._add(record, place, b"", mine, now)
         effects.append(Send(peer, Accept(self.topic, self._context.record)))
         return self._end(effects, now)
 
@@ -244,7 +248,7 @@ class View:
         return self._end(effects + self._fill(now, at_once=entry is not None), now)
 
     def on_shuffle(self, peer: PeerId, message: Shuffle, now: float) -> list[Effect]:
-        if not self._from_neighbour(peer):
+        if peer not in self.active:
             return self._not_ours(peer)
         if not self._guard.may("shuffle", peer, SHUFFLES, now):
             self._guard.scores.add(peer, RATE, now)
@@ -376,7 +380,10 @@ class View:
         wait = settings.answer if entry.key in self._guard.links else settings.dial + settings.answer
         entry.mine = True
         own = self._context.record
-        hello = Ask(self.topic, own, urgent) if self._inside or self.pending else Join(self.topic, own)
+        hello: Ask | Join = Ask(self.topic, own, urgent)
+        if not self._inside and not self.pending:
+            hello = Join(self.topic, own)
+            self._welcome_until = now + WELCOME
         self.pending[entry.key] = Dial(entry, now + wait, why)
         return [Learn(entry.record), Send(entry.key, hello)]
 
@@ -413,23 +420,7 @@ class View:
         return [peer for peer, one in self.active.items() if not one.mine]
 
     def _in_the_way(self, place: Place, mine: bool) -> list[PeerId]:
-        """Neighbours to part from before one more at `place` is taken; chosen at random."""
-        rest = dict(self.active)
-        leave: list[PeerId] = []
-        while True:
-            pool = self._guard.crowding(rest.items(), place)
-            if not pool and not mine:
-                others = [peer for peer, one in rest.items() if not one.mine]
-                pool = others if len(others) >= self.most - self.most // 2 else []
-            if not pool and len(rest) >= self.most:
-                pool = list(rest)
-                if mine:
-                    pool = [peer for peer, one in rest.items() if not one.mine] or pool
-            if not pool:
-                return leave
-            victim = self._context.dice.choice(pool)
-            del rest[victim]
-            leave.append(victim)
+        return self._guard.in_the_way(self.active, place, mine, self.most)
 
     def _add(self, record: PeerRecord, place: Place, source: bytes, mine: bool, now: float) -> list[Effect]:
         effects: list[Effect] = []
@@ -464,9 +455,6 @@ class View:
         del self.active[peer]
         self._changed(peer, False)
         return [Release(peer), Tell(Neighbour(peer, False))] if self.home else [Release(peer)]
-
-    def _from_neighbour(self, peer: PeerId) -> bool:
-        return peer in self.active
 
     def _not_ours(self, peer: PeerId) -> list[Effect]:
         """It takes us for a neighbour, and we do not."""
