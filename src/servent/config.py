@@ -10,7 +10,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -49,13 +49,30 @@ class NetSettings(Struct, forbid_unknown_fields=True):
     connect_timeout: Annotated[float, Meta(ge=1, le=120)] = 15.0
 
 
+Wish = Literal["auto", "on", "off"]
+
+
+class RoleSettings(Struct, forbid_unknown_fields=True):
+    """What this node does for others: each "on", "off", or "auto": where it is needed and this machine is fit for it.
+
+    `index`: keep the index of a network for others, as a supernode. `relay`: introduce peers behind routers to each
+    other and carry their encrypted packets ("auto" is "off": it needs an open port); see `relay.port`. `observer`: tell
+    peers where they are seen, and dial back those who want to know. `store`, `compute`: not carried by this version.
+    """
+
+    index: Wish = "auto"
+    relay: Wish = "auto"
+    observer: Wish = "auto"
+    store: Wish = "auto"
+    compute: Wish = "auto"
+
+
 class RelayRoleSettings(Struct, forbid_unknown_fields=True):
-    """Carry the relay role for others: `enabled`, listening `hosts` and `port`, `public_url` others reach it at.
+    """How the relay role is carried (`roles.relay`): listening `hosts` and `port`, `public_url` others reach it at.
 
     `open_to`: "everyone", or "known" for only those who are let in here.
     """
 
-    enabled: bool = False
     hosts: list[str] = field(default_factory=lambda: ["0.0.0.0", "::"])
     port: Port = 7443
     public_url: str = ""
@@ -134,6 +151,7 @@ class Config(Struct, forbid_unknown_fields=True):
 
     node: NodeSettings = field(default_factory=NodeSettings)
     net: NetSettings = field(default_factory=NetSettings)
+    roles: RoleSettings = field(default_factory=RoleSettings)
     relay: RelayRoleSettings = field(default_factory=RelayRoleSettings)
     blobs: BlobsSettings = field(default_factory=BlobsSettings)
     queue: QueueSettings = field(default_factory=QueueSettings)
@@ -144,11 +162,47 @@ class Config(Struct, forbid_unknown_fields=True):
 
 FILE_NAME = "config.toml"
 
+RENAMED = {"relay.enabled": "roles.relay"}  # settings of earlier versions, which are still read
+
+# What `servent up --mode` stands for: wishes for roles. Whether a node is a supernode in a given network follows from that
+# network's own mode as well (`overlay.topology`).
+PRESETS: Mapping[str, Mapping[str, Wish]] = {
+    "server": {"index": "on", "observer": "on"},
+    "hybrid": {"index": "auto", "observer": "auto"},
+    "p2p": {"index": "on", "observer": "auto"},
+}
+
 
 def default_download_dir() -> Path:
     from platformdirs import user_downloads_path
 
     return user_downloads_path() / "servent"
+
+
+def use_preset(config: Config, mode: str) -> None:
+    """Wish for the roles of a mode: "server", "hybrid" or "p2p".
+
+    Raises:
+        UsageError: there is no such mode.
+    """
+    preset = PRESETS.get(mode)
+    if preset is None:
+        raise UsageError(f"there is no mode {mode!r}", advice=f"Modes are {', '.join(PRESETS)}.")
+    for role, wish in preset.items():
+        setattr(config.roles, role, wish)
+
+
+def moved(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables of a file of an earlier version, as this one has them: `relay.enabled` is `roles.relay` now."""
+    tables = dict(values)
+    relay = tables.get("relay")
+    if not isinstance(relay, Mapping) or "enabled" not in relay:
+        return tables
+    tables["relay"] = {name: value for name, value in relay.items() if name != "enabled"}
+    roles = tables.get("roles", {})
+    if isinstance(roles, Mapping) and "relay" not in roles:
+        tables["roles"] = {**roles, "relay": "on" if relay["enabled"] is True else "off"}
+    return tables
 
 
 def parse(values: Mapping[str, Any], where: str) -> Config:
@@ -158,7 +212,7 @@ def parse(values: Mapping[str, Any], where: str) -> Config:
         UsageError: an unknown key or a value out of range; names `where` and the key.
     """
     try:
-        return msgspec.convert(values, Config)
+        return msgspec.convert(moved(values), Config)
     except msgspec.ValidationError as wrong:
         raise UsageError(
             f"{where}: {plainly(wrong)}",

@@ -17,15 +17,18 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
 
 from servent import keyfile
 from servent.blobs.queueing import Queue
 from servent.blobs.service import Blobs
 from servent.config import PUBLIC_RELAYS, Config, default_download_dir, load
-from servent.errors import ServentError, UsageError
+from servent.errors import ServentError, UsageError, WorldError
 from servent.identity import PeerId
 from servent.net import endpoint as iroh_endpoint
 from servent.net import ticket as tickets
@@ -38,6 +41,10 @@ from servent.net.reach_service import ReachService
 from servent.net.router import Handler
 from servent.net.settings import PeersSettings
 from servent.net.wire import Profile
+from servent.overlay.items_service import FILE as ITEMS_FILE
+from servent.overlay.items_service import Items
+from servent.overlay.service import Overlay
+from servent.overlay.topology import Wish
 from servent.share.rendezvous_service import Meeting
 from servent.share.service import LIBRARY_FILE, Share
 from servent.store import Store
@@ -92,6 +99,8 @@ class Node:
         self._wall = wall
         self._end = contextlib.AsyncExitStack()
         self.relay: RelayServer | None = None
+        self._relays: list[str] = []
+        self._relay_changing = asyncio.Lock()
         self.lan: Lan | None = None
 
     # -- life
@@ -113,7 +122,7 @@ class Node:
         self.identity = await asyncio.to_thread(keyfile.load_or_create, self.data_dir / KEY_FILE)
         self.store = Store(self.data_dir / STORE_FILE)
         self.trust = TrustService(self.store, self.identity, wall=self._wall)
-        relays = [url for url in config.net.relays if url != PUBLIC_RELAYS]
+        self._relays = relays = [url for url in config.net.relays if url != PUBLIC_RELAYS]
         self.endpoint = await self._open_endpoint(self.identity, bind=config.net.bind, relays=relays)
         end.push_async_callback(self.endpoint.close)
         self.peers = Peers(
@@ -125,6 +134,20 @@ class Node:
             wall=self._wall,
         )
         self.reach = ReachService(self.endpoint, self.peers)
+        self.items = Items(self.data_dir / ITEMS_FILE, wall=self._wall)
+        self.overlay = Overlay(
+            self.peers,
+            self.trust,
+            self.store,
+            self.identity,
+            self.endpoint,
+            self.items,
+            reach=self.reach,
+            open_endpoint=self._open_endpoint,
+            wishes=msgspec.structs.asdict(config.roles),
+            carries=lambda: ["relay"] if self.relay is not None else [],
+            wall=self._wall,
+        )
         self.blobs = Blobs(
             self.peers,
             self.trust,
@@ -152,26 +175,34 @@ class Node:
                 lambda: self.name,
                 self.endpoint.address,
             ),
+            networks=self.overlay,
             wall=self._wall,
             preview_bytes=config.blobs.preview_cache_bytes,
         )
         await end.enter_async_context(self.store)
         await self.trust.open()
+        await self.items.open()
+        end.push_async_callback(self.items.close)
+        await self.overlay.open()
         await self.blobs.open()
         self.share.finding.compare = config.share.compare
         await self.share.open()
         tasks = await end.enter_async_context(_Rooms())
         end.push_async_callback(self.peers.close)
         end.push_async_callback(self.blobs.close)
+        end.push_async_callback(self.overlay.close)
         end.push_async_callback(self.share.close)
         tasks.start(self.peers.run(), "peers")
         await self.peers.ready.wait()
         tasks.start(self.reach.run(), "reach")
         tasks.start(self.blobs.run(), "blobs")
         tasks.start(self.share.run(), "share")
-        if config.relay.enabled:
-            relays += await self._carry_relay(tasks, end)
-            await self.endpoint.use_relays(relays)
+        tasks.start(self.items.run(), "items of others")
+        tasks.start(self.overlay.run(), "overlay")
+        end.push_async_callback(self._lay_down_relay)
+        if config.roles.relay == "on":
+            await self._carry_relay(tasks)
+        self.overlay.on_wish(partial(self._wished, tasks))
         if PUBLIC_RELAYS in config.net.relays:
             tasks.start(PublicRelays(self.endpoint, relays).run(), "public relays")
         if config.net.lan:
@@ -180,8 +211,12 @@ class Node:
         self.started = asyncio.get_running_loop().time()
         log.info("node %s is up", self.peer.short)
 
-    async def _carry_relay(self, tasks: _Rooms, end: contextlib.AsyncExitStack) -> list[str]:
-        """Start the relay role. Returns the URL we use of it ourselves."""
+    async def _carry_relay(self, tasks: _Rooms) -> None:
+        """Start the relay role, and use it ourselves.
+
+        Raises:
+            WorldError: its port cannot be opened.
+        """
         # Only where the role is carried: an idle node has no memory to give away.
         from servent.net.relay.server import RelayServer
         from servent.net.relay.settings import RelaySettings
@@ -190,16 +225,49 @@ class Node:
         public = (wanted.public_url,) if wanted.public_url else ()
         settings = RelaySettings(hosts=tuple(wanted.hosts), port=wanted.port, public_urls=public)
         allow = self._is_known if wanted.open_to == "known" else _everyone
-        self.relay = RelayServer(settings, allow=allow)
-        tasks.start(self.relay.run(), "relay")
-        end.push_async_callback(self.relay.close)
+        server = RelayServer(settings, allow=allow)
+        trouble: list[WorldError] = []
+
+        async def host() -> None:
+            try:
+                await server.run()
+            except WorldError as wrong:
+                trouble.append(wrong)
+                log.warning("the relay role has ended: %s", wrong)
+            finally:
+                server.ready.set()  # nobody waits for what will not be
+
+        tasks.start(host(), "relay")
         async with asyncio.timeout(5.0):
-            await self.relay.ready.wait()
+            await server.ready.wait()
+        if trouble:
+            raise trouble[0]
+        self.relay = server
         if wanted.public_url:
-            return [wanted.public_url]
-        hosts = [address.rpartition(":")[0] for address in self.endpoint.local_addresses()]
-        outside = [host for host in hosts if not host.startswith(("127.", "[::1]", "[fe80"))]
-        return [f"http://{host}:{self.relay.port}" for host in outside[:1]]
+            self._relays.append(wanted.public_url)
+        else:
+            hosts = [address.rpartition(":")[0] for address in self.endpoint.local_addresses()]
+            outside = [host for host in hosts if not host.startswith(("127.", "[::1]", "[fe80"))]
+            self._relays += [f"http://{host}:{server.port}" for host in outside[:1]]
+        await self.endpoint.use_relays(self._relays)
+
+    async def _lay_down_relay(self) -> None:
+        if self.relay is not None:
+            server, self.relay = self.relay, None
+            await server.close()
+
+    async def _wished(self, tasks: _Rooms, name: str, wish: Wish) -> None:
+        """The person here wishes for a role that the overlay does not carry itself."""
+        if name != "relay":
+            return
+        async with self._relay_changing:
+            if wish == "on" and self.relay is None:
+                await self._carry_relay(tasks)
+            elif wish != "on" and self.relay is not None:
+                await self._lay_down_relay()
+                named = [url for url in self.config.net.relays if url != PUBLIC_RELAYS]
+                self._relays[:] = named
+                await self.endpoint.use_relays(named)
 
     def _is_known(self, peer: PeerId) -> bool:
         contact = self.trust.contact(peer)
@@ -229,11 +297,10 @@ class Node:
         return Path(named).expanduser().absolute() if named else default_download_dir()
 
     def _profile(self) -> Profile:
-        roles = ["relay"] if self.relay is not None else []
         return Profile(
             name=self.name,
             software="",
-            roles=roles,
+            roles=self.overlay.carried(),
             services=self.peers.services()[:32],
             bulk=self.blobs.bulk(),
         )

@@ -163,7 +163,7 @@ def test_flags_stand_in_the_place_of_settings_for_one_run(tmp_path: Path) -> Non
         )
     )
     assert (found.node.name, found.net.relays, found.net.bind) == ("flag", [], ["127.0.0.1:0"])
-    assert (found.net.lan, found.blobs.bulk_port, found.relay.enabled) == (True, 7, True)
+    assert (found.net.lan, found.blobs.bulk_port, found.roles.relay) == (True, 7, "on")
     assert configure(Options(data_dir=tmp_path)).node.name == "file"
     with pytest.raises(UsageError):
         configure(Options(data_dir=tmp_path, name="x" * 65))

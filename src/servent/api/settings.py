@@ -50,12 +50,16 @@ def change(data_dir: Path, values: Mapping[str, Value]) -> schema.Config:
     document = tomlkit.parse(path.read_text("utf-8")) if path.exists() else tomlkit.document()
     for key, value in values.items():
         if key not in known:
-            raise NotFound(f"no setting is called {key!r}", advice="`servent config get` lists them all.")
+            raise _unknown(key)
         section, _, name = key.partition(".")
         if value is None:
             if section in document and name in _table(document, section):
                 del _table(document, section)[name]
             continue
+        for old, new in configuration.RENAMED.items():
+            place, _, word = old.partition(".")
+            if new == key and place in document and word in _table(document, place):
+                del _table(document, place)[word]
         if section not in document:
             document[section] = tomlkit.table()
         _table(document, section)[name] = value
@@ -77,7 +81,7 @@ def parse_value(key: str, text: str) -> Value:
     """
     known = dict(configuration.walk(configuration.Config()))
     if key not in known:
-        raise NotFound(f"no setting is called {key!r}", advice="`servent config get` lists them all.")
+        raise _unknown(key)
     default = known[key]
     if isinstance(default, str):
         return text
@@ -92,6 +96,12 @@ def parse_value(key: str, text: str) -> Value:
     if isinstance(value, str | int | float | bool | list):
         return value
     return text
+
+
+def _unknown(key: str) -> NotFound:
+    now = configuration.RENAMED.get(key)
+    advice = f"It is {now} now." if now else "`servent config get` lists them all."
+    return NotFound(f"no setting is called {key!r}", advice=advice)
 
 
 def _table(document: Any, section: str) -> Any:

@@ -26,6 +26,7 @@ from servent.overlay import wire
 
 log = logging.getLogger(__name__)
 
+CROWDED_WAIT = 0.1  # s between two bulk messages of a peer while what is to be kept waits already
 END_WAIT = 5.0  # s for the other side to end a lane that we have finished
 
 LaneName = Literal["now", "bulk"]
@@ -81,6 +82,10 @@ class House(Protocol):
         """What was to be sent to `peer` in these networks did not get there."""
         ...
 
+    def crowded(self) -> bool:
+        """Whether what is to be kept waits already: bulk is read no faster than it is written."""
+        ...
+
     def ours(self, network: bytes) -> bool:
         """Whether we are in `network` ourselves."""
         ...
@@ -105,6 +110,7 @@ class _Lane:
     size: int = 0
     gossip: int = 0
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    empty: asyncio.Event = field(default_factory=asyncio.Event)
     said: set[bytes] = field(default_factory=set)  # networks that were written of on this stream
 
 
@@ -135,6 +141,17 @@ class Links:
 
     def close(self) -> None:
         self._peers.withdraw(wire.SERVICE)
+
+    async def drained(self, limit: float) -> None:
+        """Returns when everything has left, or after `limit` seconds."""
+        try:
+            async with asyncio.timeout(limit):
+                for lane in list(self._lanes.values()):
+                    if lane.waiting:
+                        lane.empty.clear()
+                        await lane.empty.wait()
+        except TimeoutError:
+            log.debug("not everything was said in %.1f s", limit)
 
     def waiting(self, peer: PeerId) -> int:
         """Messages that have not left yet."""
@@ -184,6 +201,7 @@ class Links:
                 lane.said.clear()
                 trouble = await self._talk(to, name, lane)
         finally:
+            lane.empty.set()
             if self._lanes.get((to, name)) is lane:
                 del self._lanes[to, name]
             if trouble is not None:
@@ -238,6 +256,7 @@ class Links:
                         lane.waiting.popleft()
                         lane.size -= len(one.body)
                         lane.gossip -= one.gossip
+            lane.empty.set()
             lane.news.clear()
             try:
                 async with asyncio.timeout(self._settings.idle):
@@ -261,6 +280,8 @@ class Links:
             if size > wire.FRAME_BYTES:
                 raise self._wrong(session, f"sends a message of {size} bytes", 2.0)
             body = await stream.read_exactly(size)
+            if opener.lane == "bulk" and self._house.crowded():
+                await asyncio.sleep(CROWDED_WAIT)
             now = loop.time()
             wait = max(bucket.messages.take(1.0, now), bucket.bytes.take(float(size), now))
             if wait > 0:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from servent.errors import ServentError
+from servent.errors import BadMessage, ServentError
 from servent.identity import PeerId
 from servent.overlay import wire
 from servent.overlay.effects import (
@@ -27,6 +27,7 @@ from servent.overlay.effects import (
     Hold,
     Keep,
     Learn,
+    Load,
     Prove,
     Release,
     Send,
@@ -34,11 +35,13 @@ from servent.overlay.effects import (
 )
 from servent.overlay.links_service import LaneName
 from servent.overlay.member import Member
-from servent.overlay.records import Item, PeerRecord
+from servent.overlay.records import Item, PeerRecord, Slice
+from servent.overlay.wire import Posting
 from servent.trust.views import NetworkView
 
 log = logging.getLogger(__name__)
 
+ACQUAINT = 8  # of those who are connected that are asked for their records at once
 STEP = 0.005  # s, the shortest time between two ticks of a member
 AFTER_A_BUG = 1.0  # s until it is ticked again
 MINUTE = 60.0
@@ -58,6 +61,15 @@ ASKED_FOR: tuple[type, ...] = (
 class ItemStore(Protocol):
     """What is kept for others; `overlay.items_service` keeps it in SQLite."""
 
+    @property
+    def crowded(self) -> bool:
+        """Whether who brings more to keep has to wait."""
+        ...
+
+    async def totals(self, network: bytes) -> tuple[int, int, int]:
+        """Items kept as a home, as a keyed supernode, and postings."""
+        ...
+
     async def keep(self, network: bytes, effect: Keep) -> None: ...
 
     async def discard(self, network: bytes, effect: Discard) -> None: ...
@@ -70,11 +82,16 @@ class ItemStore(Protocol):
         """How many items have each of the words, and how many there are at all."""
         ...
 
+    async def load(self, network: bytes, effect: Load) -> tuple[Slice | None, Sequence[Posting]]:
+        """A batch as it is kept; None when it is not."""
+        ...
+
 
 class House(Protocol):
     """What a pump asks of the overlay it belongs to."""
 
-    items: ItemStore
+    @property
+    def items(self) -> ItemStore: ...
 
     def send(self, network: bytes, to: PeerId, message: wire.Message, lane: LaneName) -> None: ...
 
@@ -115,13 +132,19 @@ class Pump:
         self._busy = False
         self._waiting: deque[Effect] = deque()
         self._control: deque[float] = deque(maxlen=4096)  # when control messages were sent
-        self.stored_items = self.stored_postings = 0
+        self.stored = (0, 0)  # items and postings kept for others, as counted last
+        self.questions = self.mine = 0  # of others, and of our own
 
     # -- what happens
 
     def receive(self, peer: PeerId, message: wire.Message) -> None:
         """A message of a peer that is in this network."""
         self.up(peer)  # its proof may have come this very moment
+        if isinstance(message, wire.Here):
+            self._here(peer, message)
+            return
+        if isinstance(message, wire.Question):
+            self.questions += 1
         self._guarded(f"a {type(message).__name__} of {peer.short}", self.member.receive, peer, message)
 
     def up(self, peer: PeerId) -> None:
@@ -129,6 +152,33 @@ class Pump:
         if peer not in self._linked:
             self._linked.add(peer)
             self._guarded("a peer that came", self.member.up, peer)
+            if not self.member.topics.neighbours():
+                self.acquaint()
+
+    def acquaint(self) -> None:
+        """Ask some of those who are connected for their records: a member begins at records."""
+        me, now = self.member.context, self._loop.time()
+        unknown = [peer for peer in self._linked if me.peers.get(peer, now) is None]
+        for peer in unknown[:ACQUAINT]:
+            self._house.send(self.network, peer, wire.Here(me.record, True), "now")
+        known = [record for peer in self._linked if (record := me.peers.get(peer, now)) is not None]
+        if known:
+            self._guarded("records of those who are connected", self.member.join, known)
+
+    def _here(self, peer: PeerId, message: wire.Here) -> None:
+        me = self.member.context
+        if message.record.key != peer:
+            self._house.fault(peer, "says that it is somebody else")
+            return
+        try:
+            me.know(message.record, self._loop.time())
+        except BadMessage as wrong:
+            self._house.fault(peer, str(wrong))
+            return
+        if message.ask:
+            self._house.send(self.network, peer, wire.Here(me.record), "now")
+        if len(self.member.topics.neighbours()) < me.settings.view.active:
+            self._guarded("a record", self.member.join, [message.record])
 
     def down(self, peer: PeerId) -> None:
         if peer in self._linked:
@@ -147,6 +197,15 @@ class Pump:
     def held(self) -> frozenset[PeerId]:
         """Whom the member wants a connection with."""
         return frozenset(self._held)
+
+    def record_of(self, peer: PeerId) -> PeerRecord | None:
+        """What is known here of where `peer` is."""
+        now = self._loop.time()
+        known = self.member.context.peers.get(peer, now)
+        supernode = self.member.directory.get(peer, now)
+        if supernode is not None and (known is None or supernode.peer.seq > known.seq):
+            return supernode.peer
+        return known
 
     def call(self, what: Callable[..., Iterable[Effect]], *arguments: Any) -> None:
         """Tell the member something: `what(*arguments, now)` and what follows from it. Raises what it raises."""
@@ -180,10 +239,8 @@ class Pump:
 
     def _blame(self) -> None:
         faults = self.member.faults
-        if faults:
-            self.member.faults = []
-            for peer, what in faults:
-                self._house.fault(peer, what)
+        while faults:
+            self._house.fault(*faults.pop(0))
 
     # -- time
 
@@ -237,7 +294,7 @@ class Pump:
                 house.told(self.network, event)
             case Keep() | Discard():
                 house.spawn(self._store(effect), f"{self.view.name}: keep items")
-            case Find() | Counts() | Prove() | DialBack():
+            case Find() | Counts() | Load() | Prove() | DialBack():
                 house.spawn(self._answer(effect), f"{self.view.name}: look something up")
 
     async def _store(self, effect: Keep | Discard) -> None:
@@ -246,7 +303,7 @@ class Pump:
         else:
             await self._house.items.discard(self.network, effect)
 
-    async def _answer(self, effect: Find | Counts | Prove | DialBack) -> None:
+    async def _answer(self, effect: Find | Counts | Load | Prove | DialBack) -> None:
         """Effects with a token: what was found goes back to the member, an error as nothing found."""
         answer: tuple[object, ...]
         try:
@@ -255,6 +312,8 @@ class Pump:
                     answer = await self._house.items.find(self.network, effect)
                 case Counts():
                     answer = await self._house.items.count(self.network, effect)
+                case Load():
+                    answer = await self._house.items.load(self.network, effect)
                 case Prove(_, publisher, item):
                     answer = (await self._house.prove(publisher, item),)
                 case DialBack(_, peer, addresses):
@@ -294,12 +353,14 @@ class Pump:
         self._held.clear()
 
 
-def _nothing(effect: Find | Counts | Prove | DialBack) -> tuple[object, ...]:
+def _nothing(effect: Find | Counts | Load | Prove | DialBack) -> tuple[object, ...]:
     match effect:
         case Find():
             return [], False
         case Counts(_, terms):
             return [0] * len(terms), 0
+        case Load():
+            return None, ()
         case Prove():
             return (None,)
         case DialBack():

@@ -42,6 +42,7 @@ class Streams:
                 self._by_name[name] = stream
                 stream.open[name] = Asked(number, 0, 0, 0, network=pump.network)
                 began.append((pump, number))
+                pump.mine += 1
                 pump.do(effects)
             while stream.open or not stream.events.empty():
                 try:
