@@ -78,6 +78,12 @@ class Member:
                 if kind in self._handlers:
                     raise ValueError(f"two parts take {kind.__name__}")
                 self._handlers[kind] = handler
+        # Only those that have something to say are asked: it is done after every message.
+        self._timed = tuple(part for part in self.parts if type(part).next_tick is not Part.next_tick)
+        self._dues = tuple(part.next_tick for part in self._timed)
+        self._ups = tuple(part.up for part in self.parts if type(part).up is not Part.up)
+        self._downs = tuple(part.down for part in self.parts if type(part).down is not Part.down)
+        self._fails = tuple(part.failed for part in self.parts if type(part).failed is not Part.failed)
         self.faults = context.faults
         self._index = False
 
@@ -96,24 +102,29 @@ class Member:
             return []
 
     def up(self, peer: PeerId, now: float) -> list[Effect]:
-        return [effect for part in self.parts for effect in part.up(peer, now)]
+        return [effect for up in self._ups for effect in up(peer, now)]
 
     def down(self, peer: PeerId, now: float) -> list[Effect]:
-        return [effect for part in self.parts for effect in part.down(peer, now)]
+        return [effect for down in self._downs for effect in down(peer, now)]
 
     def failed(self, peer: PeerId, now: float) -> list[Effect]:
-        return [effect for part in self.parts for effect in part.failed(peer, now)]
+        return [effect for failed in self._fails for effect in failed(peer, now)]
 
     def tick(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
-        for part in self.parts:
+        for part in self._timed:
             due = part.next_tick()
             if due is not None and due <= now:
                 effects += part.tick(now)
         return self._settled(effects, now)
 
     def next_tick(self) -> float | None:
-        return min((due for part in self.parts if (due := part.next_tick()) is not None), default=None)
+        soonest: float | None = None
+        for due_at in self._dues:
+            due = due_at()
+            if due is not None and (soonest is None or due < soonest):
+                soonest = due
+        return soonest
 
     def answered(self, token: int, *answer: object, now: float) -> list[Effect]:
         """What the driver found for an effect with a token: `Find` (found, more), `Counts` (counts, total),

@@ -28,12 +28,13 @@ class CheapSeal:
     """Signatures as keyed hashes: as good as Ed25519 among those who do not look into the world's secret.
 
     `sign` is what only the owner of `me` calls; whoever forges hands in other bytes, and those do not hold.
+    `checked`: records that held, for all of a world, which never copies one; a record is kept there while it lasts.
     """
 
-    __slots__ = ("_own", "_secret", "me")
+    __slots__ = ("_own", "_secret", "checked", "me")
 
-    def __init__(self, me: bytes, secret: bytes) -> None:
-        self.me, self._secret = bytes(me), secret
+    def __init__(self, me: bytes, secret: bytes, checked: dict[int, object] | None = None) -> None:
+        self.me, self._secret, self.checked = bytes(me), secret, checked
         self._own = hashlib.blake2b(secret + self.me, digest_size=32).digest()
 
     def sign(self, text: bytes) -> bytes:
@@ -169,6 +170,7 @@ class Nursery:
         self._kinds = [kind for kind, _ in nats]
         self._shares = [share for _, share in nats]
         self._made = 0
+        self.checked: dict[int, object] = {}
 
     def make(
         self, *, nat: NatKind | None = None, block: str | None = None, key: PeerId | None = None
@@ -181,7 +183,7 @@ class Nursery:
         if block is None:
             block = f"{dice.choice(FIRST_OCTETS)}.{dice.randrange(256)}.{dice.randrange(256)}"
         address = f"{block}.{dice.randrange(1, 255)}:{dice.randrange(20_000, 60_000)}"
-        host = Host(number, key, CheapSeal(key, self._secret), nat, address)
+        host = Host(number, key, CheapSeal(key, self._secret, self.checked), nat, address)
         host.strong(dice.random())
         host.history = dice.expovariate(1 / 14_400.0)
         return host

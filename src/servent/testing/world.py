@@ -7,7 +7,7 @@ machine, its store, dial-backs, proofs. See `ether` for connections, `hosts` for
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -47,6 +47,7 @@ FOUND_AFTER = 0.5  # s, an answer of a provider
 REFRESHED = 60.0  # s, how old the providers' list may be
 MEASURED = 60.0  # s between two words of a shell on its machine
 SWEPT = 60.0  # s
+CHECKED = 500_000  # records that are remembered to hold
 
 
 @dataclass(slots=True)
@@ -81,6 +82,7 @@ class World(Ether):
         on_tell: called with what members tell their node, besides roles and finds.
         proves: whether a host can show a block of an item when asked.
         roles: (when, who, whether it took the role or laid it down).
+        faults: what members blame others for, in words, and how often.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class World(Ether):
         self.proves: Callable[[Host, Item], bool] = lambda host, item: True
         self.searches: dict[tuple[Host, int], Search] = {}
         self.roles: list[tuple[float, Host, bool]] = []
+        self.faults: Counter[str] = Counter()
         self._known: list[Host] = []
         self._known_at = -NEVER
         self.carries(Learn, self._learn)
@@ -218,6 +221,12 @@ class World(Ether):
 
     def _sweep(self) -> None:
         self.sweep()
+        if len(self.nursery.checked) > CHECKED:
+            self.nursery.checked.clear()
+        for host in self.hosts:
+            if host.alive and host.member.faults:
+                self.faults.update(what for _, what in host.member.faults)
+                host.member.faults.clear()
         self.at(self.now + SWEPT, self._sweep)
 
     def _learn(self, host: Host, effect: object) -> None:
