@@ -27,8 +27,16 @@ Name = Annotated[str, Meta(min_length=1, max_length=64)]  # what a person typed
 Address = Annotated[str, Meta(min_length=3, max_length=64)]  # "192.0.2.1:443" or "[2001:db8::1]:443"
 Url = Annotated[str, Meta(min_length=8, max_length=256)]
 
-_encoder = msgspec.msgpack.Encoder()
-_canonical = msgspec.msgpack.Encoder(order="deterministic")
+
+def _plain(value: Any) -> bytes:
+    """msgspec encodes no subclass of bytes, such as a `PeerId`, by itself."""
+    if isinstance(value, bytes):
+        return bytes(value)
+    raise TypeError(f"{type(value).__name__} cannot be encoded")
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
+_canonical = msgspec.msgpack.Encoder(enc_hook=_plain, order="deterministic")
 
 
 class ReadableStream(Protocol):
