@@ -17,7 +17,9 @@ from servent.overlay.context import Context
 from servent.overlay.due import Due
 from servent.overlay.effects import Effect, Learn, Send
 from servent.overlay.known import EVER, Known
+from servent.overlay.moves import Change
 from servent.overlay.part import Handler, Part
+from servent.overlay.placement import Position
 from servent.overlay.records import Forged, SupernodeRecord, check, next_seq, signed, text_of
 from servent.overlay.topology import Topology
 from servent.overlay.vouching import doubts
@@ -85,6 +87,14 @@ class Directory(Part):
                 nobody who crowds around a key is alone with it (overlay.md section 7). At most four times `count`.
         """
         return list(self._known.nearest(key, count, storing))
+
+    def moved(self) -> Change | None:
+        """Who stands elsewhere on the ring since this was asked last, as far as something is stored there; None: everybody."""
+        return self._known.moves.take(self._known.stands)
+
+    def stands(self, key: bytes) -> Position | None:
+        """Where that supernode stands; None when nothing may be stored there."""
+        return self._known.stands(key)
 
     def random(self, count: int, now: float, leave_out: Sequence[bytes] = ()) -> list[PeerId]:
         """Supernodes at random, without ourselves; those that could not be reached lately last."""

@@ -87,6 +87,10 @@ class Homes(Part):
         self._look: float | None = 0.0
         self._tell: float | None = None
         directory.changed.append(self.changed)
+        keying.batches.append(
+            lambda: ((context.me, slot) for slot in self.batches.slots()) if self._own else ()
+        )
+        keying.records.append(lambda: (context.record,) if self._own else ())
 
     def handlers(self) -> Mapping[type, Handler]:
         return {Attached: self._attached, WantBatches: self._wanted}

@@ -5,7 +5,7 @@ Of a leaf's items only the hashes are kept here, packed; the items are in the st
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -92,6 +92,8 @@ class Housing(Part):
         self._sweep: float | None = None
         self._retired = False
         directory.changed.append(self.role)
+        keying.batches.append(self._housed)
+        keying.records.append(lambda: (leaf.record for leaf in self._leaves.values()))
 
     def handlers(self) -> Mapping[type, Handler]:
         return {
@@ -122,6 +124,9 @@ class Housing(Part):
         if stored is None or (known is not None and known.seq > stored.seq):
             return known
         return stored
+
+    def _housed(self) -> Iterator[tuple[PeerId, int]]:
+        return ((peer, slot) for peer, leaf in self._leaves.items() for slot in leaf.batches)
 
     def role(self, now: float) -> list[Effect]:
         """Called when our own role may be another."""

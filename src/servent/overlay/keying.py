@@ -7,7 +7,7 @@ slices go out in few frames for each supernode, no faster than an uplink allows.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from servent.codec import canonical
 from servent.identity import PeerId
 from servent.limits import TokenBucket
 from servent.overlay.effects import Counts, Effect, Load, Send
+from servent.overlay.moves import Change
 from servent.overlay.part import Handler, Part
 from servent.overlay.placement import STORED, peer_key
 from servent.overlay.records import HASH_BYTES, Batch, Item, PeerRecord, Slice
@@ -36,6 +37,8 @@ STEP = 0.2  # s between two rounds
 POSTING_BYTES = 20  # a key and a place
 BATCH_HEAD = 120  # key, signature, numbers
 JOBS = 65_536
+SOON, LATEST = 2.0, 120.0  # s after a change of the directory; later with many items and supernodes
+WANTS = 50.0  # batches a second that keyed supernodes may ask for again
 
 
 @dataclass(slots=True)
@@ -47,7 +50,8 @@ class _Job:
         new: hashes of the items that the keyed supernodes do not have yet; None for all.
         renew: who has the other items is told that the batch is a newer one.
         gone: items that were in the batch: who has them is told.
-        only: supernodes to push to; None for all that are nearest.
+        only: the supernode to push to; None for all that are nearest.
+        change: only those are pushed to that are new among the nearest by it.
     """
 
     publisher: PeerId
@@ -56,7 +60,8 @@ class _Job:
     new: set[bytes] | None = None
     renew: bool = False
     gone: list[Item] = field(default_factory=list)
-    only: set[PeerId] | None = None
+    only: PeerId | None = None
+    change: Change | None = None
 
 
 @dataclass(slots=True)
@@ -71,7 +76,8 @@ class Keying(Part):
     """Brings items and records of our leaves, and our own, to the supernodes nearest to their keys.
 
     Attributes:
-        items: how many items are kept here as a home; `Housing` says it.
+        items: how many items are kept here as a home; `Homes` and `Housing` say it.
+        batches, records: what we are a home of: (publisher, slot), and the records of leaves and of ourselves.
     """
 
     def __init__(self, context: Context, directory: Directory, storing: Storing) -> None:
@@ -83,19 +89,60 @@ class Keying(Part):
         self._waiting = 0  # bytes in boxes
         self._bucket: TokenBucket | None = None
         self._due: float | None = None
+        self.batches: list[Callable[[], Iterable[tuple[PeerId, int]]]] = []
+        self.records: list[Callable[[], Iterable[PeerRecord]]] = []
+        self._watching = False
+        self._sweep: float | None = None
+        self._change: Change | None = None
+        self._swept: Iterator[tuple[PeerId, int]] = iter(())
+        self._sweeping = False
+        self._wants = TokenBucket(WANTS, 10 * WANTS)
+        directory.changed.append(self.changed)
 
     def handlers(self) -> Mapping[type, Handler]:
         return {WantStore: self._wanted}
 
     def next_tick(self) -> float | None:
+        if self._due is None or (self._sweep is not None and self._sweep < self._due):
+            return self._sweep
         return self._due
 
     def tick(self, now: float) -> list[Effect]:
-        if self._due is None or now < self._due:
+        effects: list[Effect] = []
+        if self._sweep is not None and self._sweep <= now:
+            effects += self._begin_sweep(now)
+        if self._due is not None and self._due <= now:
+            effects += [*self._flush(now), *self._start(now)]
+            busy = self._jobs or self._boxes or self._sweeping or self._reading
+            self._due = now + STEP if busy else None
+        return effects
+
+    def changed(self, now: float) -> list[Effect]:
+        """Supernodes came or went. What that moves is looked for a little later, once for all that do in the meantime."""
+        if self._watching and self._sweep is None:
+            supernodes = len(self._directory.records(now)) if self._directory.own is not None else 0
+            self._sweep = now + min(LATEST, SOON + self.items / 200 + supernodes / 100)
+        return []
+
+    def _begin_sweep(self, now: float) -> list[Effect]:
+        """Look through all we are a home of for what has other nearest supernodes now."""
+        if self._sweeping:
+            self._sweep = now + SOON
             return []
-        effects = [*self._flush(now), *self._start(now)]
-        busy = self._jobs or self._boxes
-        self._due = now + STEP if busy else None
+        self._sweep = None
+        own = self._directory.own
+        if own is None or own.retiring:
+            self._watching = False
+            return []
+        change = self._change = self._directory.moved()
+        if change is not None and not change.joined and not change.left:
+            return []
+        self._swept = iter([one for source in self.batches for one in source()])
+        self._sweeping = True
+        self._wake(now)
+        effects: list[Effect] = []
+        for record in [one for source in self.records for one in source()]:
+            effects += self.peer(record, now, change)
         return effects
 
     # -- what is to be brought
@@ -109,19 +156,20 @@ class Keying(Part):
         renew: bool = False,
     ) -> list[Effect]:
         """That batch, which is kept here as a home, is new or another; renewed if nothing else is said of it."""
+        if not self._watching:
+            self._watching = True
+            self._directory.moved()
         if len(self._jobs) < JOBS:
             renew = renew or (new is not None and not new and not gone)
             self._jobs.append(_Job(PeerId(batch.publisher), batch.slot, batch, new, renew, list(gone)))
         self._wake(now)
         return []
 
-    def peer(self, record: PeerRecord, now: float) -> list[Effect]:
-        """Where a leaf of ours, or we ourselves, are now."""
+    def peer(self, record: PeerRecord, now: float, change: Change | None = None) -> list[Effect]:
+        """Where a leaf of ours, or we ourselves, are now; with a change, for those that are new by it."""
         effects: list[Effect] = []
         context = self._context
-        for target in self._directory.nearest(
-            peer_key(context.network, record.key), STORED, now, storing=True
-        ):
+        for target in self._nearest(peer_key(context.network, record.key), change, now):
             if target != context.me:
                 effects.append(Send(target, StorePeer(record), "bulk"))
             elif record.key != context.me:
@@ -132,12 +180,21 @@ class Keying(Part):
 
     def _start(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
-        while self._jobs and self._reading < READING and self._waiting < AHEAD:
-            job = self._jobs.popleft()
+        while self._reading < READING and self._waiting < AHEAD:
+            job = self._jobs.popleft() if self._jobs else self._next_swept()
+            if job is None:
+                break
             self._reading += 1
             token = self._context.wait(_Loaded(self, job))
             effects.append(Load(token, job.publisher, job.slot))
         return effects
+
+    def _next_swept(self) -> _Job | None:
+        following = next(self._swept, None)
+        if following is None:
+            self._sweeping = False
+            return None
+        return _Job(*following, change=self._change)
 
     def loaded(self, job: _Job, one: Slice | None, now: float) -> list[Effect]:
         """The store has read a batch."""
@@ -188,8 +245,15 @@ class Keying(Part):
         return job.new is None or batch.hashes[place] in job.new
 
     def _targets(self, key: bytes, job: _Job, now: float) -> Iterable[PeerId]:
-        nearest = self._directory.nearest(key, STORED, now, storing=True)
-        return nearest if job.only is None else [one for one in nearest if one in job.only]
+        nearest = self._nearest(key, job.change, now)
+        return nearest if job.only is None else [one for one in nearest if one == job.only]
+
+    def _nearest(self, key: bytes, change: Change | None, now: float) -> list[PeerId]:
+        directory = self._directory
+        nearest = directory.nearest(key, STORED, now, storing=True)
+        if change is None or not nearest:
+            return nearest
+        return [PeerId(one) for one in change.new(key, nearest, directory.stands(nearest[-1]))]
 
     # -- boxes
 
@@ -208,7 +272,7 @@ class Keying(Part):
             box = self._boxes[target]
             if target == self._context.me:
                 for part in box.parts:
-                    effects += self._storing.store(target, part, now)
+                    effects += self._store_here(part, now)
             elif not self._bucket.allow(min(box.bytes, BURST), now):
                 break
             else:
@@ -217,15 +281,29 @@ class Keying(Part):
             del self._boxes[target]
         return effects
 
+    def _store_here(self, part: Stored, now: float) -> list[Effect]:
+        """We are one of the nearest ourselves."""
+        effects: list[Effect] = []
+        for effect in self._storing.store(self._context.me, part, now):
+            if isinstance(effect, Send) and effect.to == self._context.me:
+                self._again(self._context.me, part.slice.batch.publisher, part.slice.batch.slot)
+            else:
+                effects.append(effect)
+        return effects
+
     def _wanted(self, peer: PeerId, message: WantStore, now: float) -> list[Effect]:
         """A keyed supernode has nothing of these batches: from the start, then."""
         if self._directory.get(peer, now) is None:
             return []
         for publisher, slot in message.batches:
-            if len(self._jobs) < JOBS:
-                self._jobs.append(_Job(PeerId(publisher), slot, only={peer}))
+            if self._wants.allow(1.0, now):
+                self._again(peer, publisher, slot)
         self._wake(now)
         return []
+
+    def _again(self, target: PeerId, publisher: bytes, slot: int) -> None:
+        if len(self._jobs) < JOBS:
+            self._jobs.append(_Job(PeerId(publisher), slot, only=target))
 
     def _wake(self, now: float) -> None:
         if self._due is None:

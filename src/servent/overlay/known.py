@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from servent.identity import PeerId
 from servent.overlay.context import Context
+from servent.overlay.moves import Moves
 from servent.overlay.newest import Newest
 from servent.overlay.placement import Position, point, position, week_of, wide_block
 from servent.overlay.records import SupernodeRecord
@@ -27,14 +28,21 @@ class Entry:
     place: Position
 
 
+def _stand(entry: Entry | None) -> Position | None:
+    """Where something may be stored; nothing new at one that retires."""
+    return entry.place if entry is not None and not entry.record.retiring else None
+
+
 class Known:
     """Records of others by key, newest first seen; and a ring on which we stand as well while `own` is set.
 
     Attributes:
         own: our own record while we carry the role.
+        moves: who stands elsewhere on the ring than before, as far as something may be stored there.
     """
 
     def __init__(self, context: Context) -> None:
+        self.moves = Moves()
         self._context = context
         self._most = context.settings.directory
         self._table: Newest[Entry] = Newest(2 * self._most.complete)
@@ -97,16 +105,21 @@ class Known:
         entry = Entry(record, self._place(record))
         self._table.put(key, record.seq, record.lifetime, entry, now)
         self._join(key, entry)
+        if _stand(before) != _stand(entry):
+            self.moves.note(key, _stand(before))
         self._suspended.pop(key, None)
         return before.record if before is not None else None
 
     def serve(self, record: SupernodeRecord | None) -> None:
         """Our own record; None: we carry the role no more."""
-        if self._own is not None:
-            self._leave(self._context.me, self._own)
+        before = self._own
+        if before is not None:
+            self._leave(self._context.me, before)
         self._own = Entry(record, self._place(record)) if record is not None else None
         if self._own is not None:
             self._join(self._context.me, self._own)
+        if _stand(before) != _stand(self._own):
+            self.moves.note(self._context.me, _stand(before))
 
     def forget(self, key: bytes, now: float) -> SupernodeRecord | None:
         """It is one no more; only a newer record brings it back. What was known of it is returned."""
@@ -114,6 +127,7 @@ class Known:
         if entry is None:
             return None
         self._leave(key, entry)
+        self.moves.note(key, _stand(entry))
         self._table.remove(key, now)
         self._suspended.pop(key, None)
         return entry.record
@@ -128,6 +142,7 @@ class Known:
         over = list(self._table.ended(now))
         for key, entry in over:
             self._leave(key, entry)
+            self.moves.note(key, _stand(entry))
         self._table.expire(now)
         if self._suspended:
             self._suspended = {key: ends for key, ends in self._suspended.items() if ends > now}
@@ -145,9 +160,14 @@ class Known:
             if place != entry.place:
                 self._ring.remove(entry.place, entry.record.peer.key)
                 self._ring.add(place, entry.record.peer.key)
+                self.moves.note(entry.record.peer.key, _stand(entry))
                 entry.place, moved = place, True
         self._near.clear()
         return moved
+
+    def stands(self, key: bytes) -> Position | None:
+        """Where that supernode stands, we ourselves as well; None when nothing may be stored there."""
+        return _stand(self._own if key == self._context.me else self._table.get(key, EVER))
 
     def _place(self, record: SupernodeRecord) -> Position:
         context = self._context
