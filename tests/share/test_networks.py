@@ -22,7 +22,7 @@ from servent.share import network_items
 from servent.share.folding import Found, Standing
 from servent.share.network_finder_service import NetworkFinder
 from servent.share.network_publishing_service import NetworkPublishing
-from servent.share.networks import NoNetworks
+from servent.share.networks import News, Prover
 from servent.share.search_service import Networked, Only
 from servent.share.sourcing_service import Sourcing
 from servent.testing.loop import run
@@ -39,7 +39,21 @@ def item(name: str, content: bytes = b"", size: int = 1000, **more: Any) -> Item
     return Item((content or name.encode()).ljust(32, b".")[:32], size, 1, name, "music", **more)
 
 
-class FakeNetworks(NoNetworks):
+class FakeNetworks:
+    """`share.networks.Networks`, which answers every question with the same events."""
+
+    async def where(self, peer: PeerId) -> PeerRecord | None:
+        return None
+
+    def watch(self, text: str, callback: News) -> int:
+        return 0
+
+    def unwatch(self, watch: int) -> None: ...
+
+    def on_change(self, callback: Callable[[], None]) -> None: ...
+
+    def use_prover(self, prover: Prover) -> None: ...
+
     def __init__(self, *events: Finding | Asked, shapes: Sequence[NetworkShape] = (SHAPE,)) -> None:
         self.events, self._shapes = events, list(shapes)
         self.published: list[tuple[bytes, Sequence[Item]]] = []

@@ -45,32 +45,3 @@ class Networks(Protocol):
     def on_change(self, callback: Callable[[], None]) -> None: ...
 
     def use_prover(self, prover: Prover) -> None: ...
-
-
-class NoNetworks:
-    """A node that is in none."""
-
-    def shapes(self) -> list[NetworkShape]:
-        return []
-
-    async def search(self, *_: object, **__: object) -> AsyncGenerator[Finding | Asked]:
-        return
-        yield
-
-    async def who_has(self, *_: object, **__: object) -> AsyncGenerator[Finding | Asked]:
-        return
-        yield
-
-    async def where(self, peer: PeerId) -> PeerRecord | None:
-        return None
-
-    def publish(self, network: bytes, items: Sequence[Item]) -> None: ...
-
-    def watch(self, text: str, callback: News) -> int:
-        return 0
-
-    def unwatch(self, watch: int) -> None: ...
-
-    def on_change(self, callback: Callable[[], None]) -> None: ...
-
-    def use_prover(self, prover: Prover) -> None: ...

@@ -27,7 +27,7 @@ from servent.share.meet_service import MeetService
 from servent.share.network_finder_service import NetworkFinder
 from servent.share.network_items import COLLECTION
 from servent.share.network_publishing_service import NetworkPublishing
-from servent.share.networks import Networks, NoNetworks
+from servent.share.networks import Networks
 from servent.share.possession_service import Possession
 from servent.share.rendezvous_service import Meeting
 from servent.share.safety_service import SafetyService
@@ -65,7 +65,7 @@ class Share:
         identity: Identity,
         meeting: Meeting,
         *,
-        networks: Networks | None = None,
+        networks: Networks,
         wall: Callable[[], float] = time.time,
         preview_bytes: int = 2_000_000_000,
     ) -> None:
@@ -106,7 +106,7 @@ class Share:
         )
         self.search, self.browse = self.finding.search, self.finding.browse
         self.getting = Getting(peers, blobs, self.content, self.browse, data_dir, preview_bytes)
-        self.networks = networks = networks or NoNetworks()
+        self.networks = networks
         self.network_finder = NetworkFinder(
             peers.peer,
             networks,
