@@ -18,12 +18,14 @@ from servent.overlay.due import Due
 from servent.overlay.effects import Effect, Learn, Send
 from servent.overlay.known import EVER, Known
 from servent.overlay.moves import Change
+from servent.overlay.liveness import Liveness
 from servent.overlay.part import Handler, Part
 from servent.overlay.placement import Position
+from servent.overlay.reconcile import compare, opening, wanting
 from servent.overlay.records import Forged, SupernodeRecord, check, next_seq, signed, text_of
 from servent.overlay.topology import Topology
 from servent.overlay.vouching import doubts
-from servent.overlay.wire import AskSupernodes, Goodbye, Supernodes
+from servent.overlay.wire import AskSupernodes, Goodbye, Ranges, Supernodes
 
 SMALL = 8  # supernodes that are all told directly
 FANOUT = 4  # others that hear a rumour from each who hears it: e^-4 = 2 % do not hear it, and find it when comparing
@@ -33,6 +35,9 @@ LAZY = 30.0  # s that a mere refresh waits
 TO_LEAVES = 60.0  # s between two messages to the same leaf
 CHUNK = 24  # records in one message: at most 1 kB each
 ASK_AGAIN = (2.0, 60.0)  # s between questions while too few supernodes are known, doubling
+QUIET = 15.0  # s for which what somebody sends answers a question of ours, and is no rumour
+SUSPECTED = 60.0  # s between two records that we sign because others suspect us
+MOST_SENT = 1024  # records sent because two lists differ
 MOST_TOLD = 1_000_000  # supernodes that anybody is believed to know
 
 
@@ -54,11 +59,14 @@ class Directory(Part):
         self.fill: Callable[[SupernodeRecord, float], SupernodeRecord] = lambda record, now: record
         self.links: set[PeerId] = set()
         self._known = Known(context)
+        self._liveness = Liveness(context, self._known, self.links, self._died, self._suspected)
+        self._quiet: dict[PeerId, float] = {}
         self._seq = 0
+        self._refuted = -SUSPECTED
         self._asked: dict[PeerId, float] = {}
         self._ask_wait = ASK_AGAIN[0]
         self._told = 0
-        self._news: dict[bytes, PeerId | None] = {}
+        self._news: dict[bytes, tuple[PeerId | None, bool]] = {}
         self._for_leaves: dict[bytes, None] = {}
         self._answers = TokenBucket(20.0, 100.0)
         self._due = Due()
@@ -131,7 +139,13 @@ class Directory(Part):
     # -- what comes in
 
     def handlers(self) -> Mapping[type, Handler]:
-        return {AskSupernodes: self._on_ask, Supernodes: self._on_supernodes, Goodbye: self._on_goodbye}
+        return {
+            AskSupernodes: self._on_ask,
+            Supernodes: self._on_supernodes,
+            Goodbye: self._on_goodbye,
+            Ranges: self._on_ranges,
+            **self._liveness.handlers(),
+        }
 
     def put(self, record: SupernodeRecord, now: float, source: PeerId | None = None) -> bool:
         """Take in a record from anywhere: verified here, once. True if it is news.
@@ -175,8 +189,8 @@ class Directory(Part):
             self._for_leaves[record.peer.key] = None
         else:
             wait = LOADS if before.leaves != record.leaves else LAZY
-        if self.own is not None:
-            self._news[record.peer.key] = source
+        if self.own is not None and (source is None or self._quiet.get(source, EVER) < now):
+            self._news[record.peer.key] = (source, before is None)
             self._due.soon("rumour", now + wait)
 
     def _echo(self, record: SupernodeRecord, now: float) -> bool:
@@ -215,9 +229,20 @@ class Directory(Part):
         return "" if key in self.links or self.own is None else None
 
     def drop(self, key: bytes, now: float) -> None:
-        """It is dead, as we saw ourselves; only a newer record brings it back."""
+        """It is a supernode no more; only a newer record brings it back."""
         if self._known.forget(key, now) is not None:
             self._moved(now)
+
+    def _died(self, key: bytes, now: float) -> None:
+        """As we saw ourselves. Should it be heard of, it is back."""
+        if self._known.bury(key, now):
+            self._moved(now)
+
+    def _suspected(self, now: float) -> None:
+        """Others could not reach us a moment ago: a newer record tells them that we are here."""
+        if now - self._refuted >= SUSPECTED:
+            self._refuted = now
+            self._due.soon("refresh", now + 1.0)
 
     def _moved(self, now: float) -> None:
         if self.changed:
@@ -260,28 +285,47 @@ class Directory(Part):
     def up(self, peer: PeerId, now: float) -> list[Effect]:
         self.links.add(peer)
         self._known.revive(peer)
-        return self._ask(peer, now) if self._thin() and peer not in self._asked else []
+        if peer in self._asked or not (self._thin() if self.own is None else self._lonely(now)):
+            return []
+        told: list[Effect] = (
+            [Send(peer, Supernodes([self.own], self.count(now)))] if self.own is not None else []
+        )
+        return [*told, *self._ask(peer, now)]
 
     def down(self, peer: PeerId, now: float) -> list[Effect]:
         self.links.discard(peer)
         return []
 
     def failed(self, peer: PeerId, now: float) -> list[Effect]:
-        if self._known.suspend(peer, now):
-            self._due.soon("ask", now + 1.0)
+        if not self._known.suspend(peer, now):
+            return []
+        if self.own is not None:
+            return self._liveness.failed(peer, now)
+        self._due.soon("ask", now + 1.0)
         return []
 
     def _thin(self) -> bool:
         """Whether a leaf knows too few."""
         return self.own is None and len(self._known) < min(self.settings.leaf // 2, max(1, self._told))
 
+    def _lonely(self, now: float) -> bool:
+        """Whether a supernode knows so few others that it introduces itself to whoever it meets."""
+        return self.alive(now) <= SMALL
+
     def _ask(self, peer: PeerId, now: float) -> list[Effect]:
         self._asked.pop(peer, None)
         if len(self._asked) >= 64:
             del self._asked[next(iter(self._asked))]
         self._asked[peer] = now
+        self._hush(peer, now)
         self._due.soon("ask", now + self._ask_wait * self._jitter())
         return [Send(peer, AskSupernodes(self.settings.leaf))]
+
+    def _hush(self, peer: PeerId, now: float) -> None:
+        """What it sends now is an answer."""
+        if len(self._quiet) >= 64:
+            self._quiet = {one: ends for one, ends in self._quiet.items() if ends > now}
+        self._quiet[peer] = now + QUIET
 
     def look(self, now: float) -> list[Effect]:
         """Ask somebody for supernodes: a supernode, a server whose key is known, or a neighbour."""
@@ -297,10 +341,11 @@ class Directory(Part):
     # -- what is due
 
     def next_tick(self) -> float | None:
-        return self._due.next
+        due, probe = self._due.next, self._liveness.due.next
+        return due if probe is None else probe if due is None else min(due, probe)
 
     def tick(self, now: float) -> list[Effect]:
-        effects: list[Effect] = []
+        effects = self._liveness.tick(now)
         for name in self._due.take(now):
             match name:
                 case "changed":
@@ -314,15 +359,17 @@ class Directory(Part):
                     effects += self.state(now)
                 case "ask":
                     effects += self._ask_due(now)
+                case "compare":
+                    effects += self._compare(now)
                 case _:
                     self._expire(now)
         return effects
 
     def _ask_due(self, now: float) -> list[Effect]:
         """A leaf asks on while it knows too few, twice as rarely each time, and renews its list now and then."""
-        if self.own is not None:
+        if self.own is not None and self.alive(now) > 1:
             return []
-        if self.alive(now) and not self._thin():
+        if self.own is None and self.alive(now) and not self._thin():
             self._ask_wait = ASK_AGAIN[0]
             stale = max(self._asked.values(), default=EVER) + self.settings.refresh * 0.75
             if now < stale:
@@ -369,6 +416,8 @@ class Directory(Part):
         self._due.soon("expire", now + 60.0)
         if before is None:
             self._due.drop("ask")
+            self._due.set("compare", now + 2 * RUMOUR)
+            self._liveness.start(now)
         if before is None or before.retiring != record.retiring or before.block != record.block:
             self._moved(now)
         return self._announce(record, now)
@@ -393,7 +442,9 @@ class Directory(Part):
         bye = signed(context.network, Goodbye(bytes(context.me), self.next_seq()), context.seal)
         known.serve(None)
         self._news.clear()
+        self._liveness.stop()
         self._due.drop("refresh")
+        self._due.drop("compare")
         self._moved(now)
         told: list[Effect] = [Send(peer, bye) for peer in self.random(SMALL, now)]
         keys = known.keys
@@ -430,18 +481,45 @@ class Directory(Part):
             return []
         if self._for_leaves and "leaves" not in self._due:
             self._due.set("leaves", now + TO_LEAVES * self._jitter())
-        if len(self._known) <= SMALL:
-            return []
-        records = [record for key in news if (record := self._known.get(key)) is not None]
+        small = len(self._known) <= SMALL
+        keys = [key for key, (_, fresh) in news.items() if fresh or not small]
+        records = [record for key in keys if (record := self._known.get(key)) is not None]
         if not records:
             return []
-        total, sources = self.count(now), set(news.values())
-        out = [peer for peer in sources if peer is not None] if len(sources) == 1 else []
+        total, sources = self.count(now), {news[key][0] for key in keys}
+        out = [PeerId(key) for key in keys] if len(keys) == 1 else []
+        out += [peer for peer in sources if peer is not None] if len(sources) == 1 else []
         return [
             Send(peer, Supernodes(part, total), "bulk")
-            for peer in self.random(FANOUT, now, out)
+            for peer in self.random(SMALL if small else FANOUT, now, out)
             for part in chunks(records)
         ]
+
+    # -- comparing lists
+
+    def _compare(self, now: float) -> list[Effect]:
+        """With one other at random: what the rumours missed."""
+        self._due.set("compare", now + self.settings.reconcile_every * self._jitter())
+        if len(self._known) > self.settings.complete:
+            return []
+        ids = self._known.ids()
+        return [self._hushed(peer, opening(ids), now) for peer in self.random(1, now)]
+
+    def _on_ranges(self, peer: PeerId, message: Ranges, now: float) -> list[Effect]:
+        if self.own is None or peer not in self._known or not self._answers.allow(1.0, now):
+            return []
+        found = compare(self._known.ids(), message)
+        missing = self._known.wanted(found.theirs)
+        news = [one for one in self._known.of_ids(found.ours) if one.peer.key != peer][:MOST_SENT]
+        total = self.count(now)
+        answers: list[Effect] = [self._hushed(peer, one, now) for one in [*found.answers, *wanting(missing)]]
+        if news:
+            answers += [Send(peer, Supernodes(part, total), "bulk") for part in chunks(news)]
+        return answers
+
+    def _hushed(self, peer: PeerId, message: Ranges, now: float) -> Send:
+        self._hush(peer, now)
+        return Send(peer, message)
 
     def _tell_leaves(self, now: float) -> list[Effect]:
         """Leaves of a small network hear of each new supernode, those of a large one know enough."""
