@@ -53,7 +53,7 @@ class ShareClient(Http):
         self,
         q: str,
         *,
-        scope: Literal["all", "library", "peers"] = "all",
+        scope: Literal["all", "library", "peers", "networks"] = "all",
         peer: str = "",
         network: str = "",
         limit: int = 500,

@@ -140,7 +140,7 @@ class SearchQuery(Struct, frozen=True, kw_only=True):
     """`scope`: own library, others, or both. `network`: ask in this one only. `wait`: seconds for peers to answer."""
 
     q: QueryText
-    scope: Literal["all", "library", "peers"] = "all"
+    scope: Literal["all", "library", "peers", "networks"] = "all"
     peer: Annotated[str, Meta(max_length=64)] = ""
     network: Annotated[str, Meta(max_length=64)] = ""
     limit: Annotated[int, Meta(ge=1, le=5000)] = 500

@@ -22,7 +22,7 @@ from servent.store import Store
 
 log = logging.getLogger(__name__)
 
-Scope = Literal["all", "library", "peers"]
+Scope = Literal["all", "library", "peers", "networks"]
 Hides = Callable[[bytes, str, str, int], str]
 Known = Callable[[Sequence[bytes]], Awaitable[set[bytes]]]
 MOST_SEARCHES = 32  # at once
@@ -311,7 +311,7 @@ class Search:
         self._me, self._known = peers.peer, known
         self._local = LocalFinder(peers.peer, store, shown)
         self.connected = PeersFinder(peers, friend, name)
-        self._finders: list[Finder] = [self.connected]
+        self._finders: list[Finder] = []
         self._tasks: asyncio.TaskGroup | None = None
         self._open = 0
         self._gained: list[Callable[[], None]] = []
@@ -327,7 +327,7 @@ class Search:
                 self._tasks = None
 
     def add_finder(self, finder: Finder) -> None:
-        """Ask this one, too, whenever peers are searched."""
+        """Ask this one, too, whenever others are searched."""
         self._finders.append(finder)
 
     def on_new(self, callback: Callable[[], None]) -> None:
@@ -364,6 +364,7 @@ class Search:
         """Hits as they come; a content that comes again replaces its earlier hit. `Done` is last.
 
         Args:
+            scope: "peers": everybody but ourselves; "networks": only what supernodes know.
             peer: only there; as a person types it. `peer:` in the text means the same.
             network: of others, only members of this one, by its key.
             limit: contents.
@@ -395,8 +396,9 @@ class Search:
             task.cancel()
 
     async def _work(self, one: _Search, scope: Scope, only: Only, wait: float) -> None:
-        finders: list[Finder] = [] if scope == "peers" else [self._local]
-        finders += [] if scope == "library" else self._finders
+        finders: list[Finder] = [self._local] if scope in ("all", "library") else []
+        finders += [self.connected] if scope in ("all", "peers") else []
+        finders += self._finders if scope != "library" else []
         try:
             async with asyncio.timeout(wait), asyncio.TaskGroup() as tasks:
                 for finder in finders:
