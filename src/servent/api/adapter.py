@@ -35,6 +35,8 @@ PING_TIMEOUT = 15.0  # s to connect, if need be
 def configure(options: Options) -> configuration.Config:
     """The file's settings with what the command line says in their place, for this run only."""
     config = configuration.load(options.data_dir)
+    if options.mode is not None:
+        configuration.use_preset(config, options.mode)
     changes: list[tuple[msgspec.Struct, str, object]] = [
         (config.node, "name", options.name),
         (config.node, "download_dir", options.download_dir),

@@ -7,14 +7,12 @@ from contextlib import aclosing
 
 from servent.api import schema_network as network
 from servent.api.part import Part
+from servent.api.role_words import NAME, SENTENCE
 from servent.api.who import meant
 from servent.blobs.magnet import parse_magnet
 from servent.query.words import shown
 from servent.share.holders_service import Held, Holder
 from servent.share.search_service import Networked
-
-NAME = 64  # characters of a name that somebody gave to something
-SENTENCE = 300  # characters of a reason
 
 
 class HoldersPart(Part):

@@ -1,17 +1,25 @@
-"""Networks, roles and searches through them in the API's words: the real node's."""
+"""Networks, their members and shape, and roles in the API's words: the real node's."""
 
 from __future__ import annotations
 
-from servent.api import schema
+import asyncio
+import contextlib
+
+import msgspec
+
+from servent.api import reach_checks, schema, settings
 from servent.api import schema_network as network
 from servent.api.part import Part
+from servent.api.role_words import NAME, SENTENCE, roles_of
 from servent.api.who import meant
-from servent.errors import UsageError
+from servent.errors import DiskTrouble, NotFound, UsageError
 from servent.identity import PeerId
+from servent.overlay.views import NetworkShape, PeerInView
 from servent.query.words import shown
 from servent.trust.views import NetworkView
 
-NAME = 64  # characters of a name that somebody gave to something
+MOST_PEERS = 400  # of one network's shape; supernodes that are only known are left out first
+LINKS = ("home", "neighbour", "leaf", "supernode")
 
 
 class NetworkPart(Part):
@@ -25,10 +33,15 @@ class NetworkPart(Part):
             if peer.since is not None:
                 for key in peer.networks:
                     online[bytes(key)] = online.get(bytes(key), 0) + 1
-        return [self._network(view, online.get(view.key, 0)) for view in self._node.trust.networks()]
+        shapes = {shape.network: shape for shape in self._node.overlay.shapes()}
+        return [
+            self._network(view, online.get(view.key, 0), shapes.get(view.key))
+            for view in self._node.trust.networks()
+        ]
 
-    def _network(self, view: NetworkView, online: int) -> network.Network:
-        return network.Network(
+    def _network(self, view: NetworkView, online: int, shape: NetworkShape | None) -> network.Network:
+        """`shape` is there a moment after the network is."""
+        row = network.Network(
             id=view.id,
             name=view.name,
             open=view.policy == "open",
@@ -37,6 +50,18 @@ class NetworkPart(Part):
             online=online,
             created=view.joined,
             mode=view.mode,
+            servers=[str(one) for one in view.servers] if view.mode == "server" else [],
+            size=view.members,
+        )
+        if shape is None:
+            return row
+        return msgspec.structs.replace(
+            row,
+            index=shape.index,
+            retiring=shape.retiring,
+            why=shown(shape.why, SENTENCE),
+            supernodes=shape.supernodes,
+            size=max(view.members, shape.members),
         )
 
     def _row(self, name: str) -> network.Network:
@@ -51,7 +76,7 @@ class NetworkPart(Part):
                 f"you are in a network called {name!r} already",
                 advice="Take another name, or `servent invite` somebody into that one.",
             )
-        made = await self._node.trust.create_network(name, open=open, mode=mode or "p2p")
+        made = await self._node.trust.create_network(name, open=open, mode=mode or "hybrid")
         return self._row(made.id)
 
     async def leave_network(self, name: str) -> None:
@@ -96,6 +121,7 @@ class NetworkPart(Part):
         node = self._node
         view = node.trust.network(name)
         peers = {peer.id: peer for peer in node.peers.view()}
+        supernodes = self._supernodes(view.key)
         found = []
         for member in node.trust.members(view.key):
             peer = peers.get(member.peer)
@@ -111,6 +137,7 @@ class NetworkPart(Part):
                     connected=member.me or (peer is not None and peer.since is not None),
                     since=member.seen,
                     me=member.me,
+                    supernode=member.peer in supernodes,
                     invitation=member.invitation or "",
                 )
             )
@@ -123,24 +150,86 @@ class NetworkPart(Part):
             for peer in gone
         ]
 
+    def _supernodes(self, key: bytes) -> set[PeerId]:
+        for shape in self._node.overlay.shapes():
+            if shape.network == key:
+                known = {peer.peer for peer in shape.peers if peer.supernode}
+                return known | {self._node.peer} if shape.index else known
+        return set()
+
     def _name(self, peer: PeerId) -> str:
         return self._node.name if peer == self._node.peer else self._node.share.finding.name(peer)
 
     async def revoke_member(self, name: str, peer: str) -> None:
         await self._node.trust.remove_member(name, meant(self._node, peer))
 
-    # -- modes and shape
+    # -- modes, shape and roles
 
     async def set_mode(self, name: str, change: network.ModeChange) -> network.Network:
         view = self._node.trust.network(name)
-        await self._node.trust.change_settings(view.key, mode=change.mode)
+        if change.servers and change.mode != "server":
+            raise UsageError(
+                f"the mode {change.mode} has no servers", advice="Name servers with the mode server."
+            )
+        servers = list(dict.fromkeys(self._server(peer) for peer in change.servers))
+        with contextlib.suppress(NotFound):  # joined this very moment: its member follows what trust says
+            await self._node.overlay.set_mode(view.key, change.mode, [bytes(one) for one in servers])
         return self._row(view.id)
 
+    def _server(self, text: str) -> PeerId:
+        return self._node.peer if text.casefold() == "me" else meant(self._node, text)
+
     def shape(self, name: str) -> network.NetworkShape:
-        return network.NetworkShape(network=self._row(name))
+        view = self._node.trust.network(name)
+        row = self._row(view.id)
+        try:
+            shape = self._node.overlay.shape(view.key)
+        except NotFound:  # joined this very moment
+            return network.NetworkShape(network=row)
+        order = sorted(shape.peers, key=lambda peer: LINKS.index(peer.link))
+        return network.NetworkShape(
+            network=row,
+            peers=[self._in_shape(peer) for peer in order[:MOST_PEERS]],
+            more_peers=max(0, len(order) - MOST_PEERS),
+            published=shape.published,
+            to_publish=shape.to_publish,
+            stored_items=shape.stored_items,
+            stored_postings=shape.stored_postings,
+            control_per_minute=shape.control_per_minute,
+            questions=shape.questions,
+            mine=shape.mine,
+            searching=shown(shape.searching, SENTENCE),
+        )
+
+    def _in_shape(self, peer: PeerInView) -> network.NetworkPeer:
+        path: schema.PathKind | None = (
+            "direct" if peer.path == "direct" else "relayed" if peer.path == "relayed" else None
+        )
+        return network.NetworkPeer(
+            id=str(peer.peer),
+            short_id=peer.peer.short,
+            name=shown(self._name(peer.peer) or peer.name, NAME),
+            link=peer.link,
+            supernode=peer.supernode,
+            path=path,
+            rtt_ms=reach_checks.ms(peer.rtt),
+            leaves=peer.leaves,
+            room=peer.room,
+            retiring=peer.retiring,
+        )
 
     def roles(self) -> list[schema.Role]:
-        return []
+        return roles_of(self._node)
 
     async def set_role(self, change: network.RoleChange) -> None:
-        raise UsageError("this node carries no roles yet")
+        """In config.toml first: a wish that is forgotten at the next start is none.
+
+        Raises DiskTrouble: config.toml cannot be written.
+        """
+        try:
+            await asyncio.to_thread(
+                settings.change, self._node.data_dir, {f"roles.{change.name}": change.wish}
+            )
+        except OSError as wrong:
+            raise DiskTrouble(f"config.toml cannot be written: {wrong.strerror}") from wrong
+        await self._node.overlay.set_role(change.name, change.wish)

@@ -25,3 +25,4 @@ class Options(Struct, kw_only=True):
     relay_server: bool | None = None
     relay_port: int | None = None
     relay_url: str | None = None
+    mode: str | None = None

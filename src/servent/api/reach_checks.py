@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from servent.api import schema
+from servent.api.role_words import network_roles_of, roles_of
 from servent.config import PUBLIC_RELAYS
 from servent.errors import WorldError
 from servent.net import doctor
@@ -51,7 +52,12 @@ async def examine(node: Node) -> schema.Doctor:
         )
         for one in doctor.diagnose(reach, probes, lan, company, age)
     ]
-    return schema.Doctor(checks=[database, *checks], peers=[_peer(node, peer, reach) for peer in peers])
+    return schema.Doctor(
+        checks=[database, *checks],
+        peers=[_peer(node, peer, reach) for peer in peers],
+        networks=network_roles_of(node),
+        roles=roles_of(node),
+    )
 
 
 def why(node: Node, peer: PeerView, reach: ReachView) -> Why:

@@ -19,6 +19,7 @@ DOWN_WITHIN = 10.0  # s
     "servent up --name attic --no-web --api-port 0",
     "servent up --relay https://relay.example --bind 0.0.0.0:4433",
     "servent up --relay-server --relay-port 7443",
+    "servent up --mode server",
 )
 @click.option("--name", help="What others see; also the setting node.name.")
 @click.option(
@@ -35,6 +36,12 @@ DOWN_WITHIN = 10.0  # s
     "--relay", "relays", multiple=True, metavar="URL", help="Relay to fall back on; may be repeated."
 )
 @click.option("--no-relay", is_flag=True, help="Use no relay, whatever the settings say.")
+@click.option(
+    "--mode",
+    type=click.Choice(["server", "hybrid", "p2p"]),
+    help="What it does for its networks, in this run: server and p2p keep the index wherever the network lets it,"
+    " hybrid where it is elected.",
+)
 @click.option("--relay-server/--no-relay-server", default=None, help="Carry others' packets, too.")
 @click.option("--relay-port", type=click.IntRange(0, 65535), help="Where that listens.")
 @click.option("--relay-url", metavar="URL", help="How others reach it, if not by this machine's addresses.")
@@ -51,6 +58,7 @@ def up(
     download_dir: Path | None,
     relays: tuple[str, ...],
     no_relay: bool,
+    mode: str | None,
     relay_server: bool | None,
     relay_port: int | None,
     relay_url: str | None,
@@ -78,6 +86,7 @@ def up(
             name=name,
             download_dir=str(download_dir.expanduser().absolute()) if download_dir else None,
             relays=[] if no_relay else list(relays) or None,
+            mode=mode,
             relay_server=relay_server,
             relay_port=relay_port,
             relay_url=relay_url,
