@@ -31,7 +31,7 @@ AVOIDED = 300.0  # s for which a supernode that did not answer, or had no room, 
 DISTRUSTED = 86_400.0
 REFUSALS = 6  # in a row, then we wait
 SAMPLE = 8  # supernodes looked at for each choice
-LEAVING = 60.0  # s for which a home that retires is still asked
+LEAVING = 55.0  # s for which a home that retires is still asked: it answers a minute from when it decided
 ANSWERED = 10.0  # s for `WantBatches`; then the list is sent again, twice
 MOST_AVOIDED = 256
 

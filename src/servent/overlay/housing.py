@@ -72,7 +72,12 @@ def _unpacked(hashes: bytes) -> set[bytes]:
 
 
 class Housing(Part):
-    """Leaves of ours. `kept` is called with what is new of them, and of what is stored here as a keyed supernode."""
+    """Leaves of ours.
+
+    Attributes:
+        kept: called with what is new of them, and of what is stored here as a keyed supernode.
+        room: the most leaves that we take.
+    """
 
     def __init__(
         self,
@@ -87,6 +92,7 @@ class Housing(Part):
         self._context, self._directory, self._election, self._homes = context, directory, election, homes
         self._storing, self._keying, self._publishers = storing, keying, publishers
         self.kept: list[Kept] = storing.kept
+        self.room = context.settings.election.room
         self._leaves: dict[PeerId, _Leaf] = {}
         self._items = 0
         self._sweep: float | None = None
@@ -163,7 +169,7 @@ class Housing(Part):
             raise Forged("a record of somebody else")
         new = context.know(message.record, now)
         leaf = self._leaves.get(peer)
-        free = election.settings.room - len(self._leaves)
+        free = self.room - len(self._leaves)
         reason = ""
         if not election.index:
             reason = "no supernode"
@@ -192,7 +198,7 @@ class Housing(Part):
         effects.append(
             Send(
                 peer,
-                Attached(True, want, max(0, election.settings.room - len(self._leaves)), lifetime=lifetime),
+                Attached(True, want, max(0, self.room - len(self._leaves)), lifetime=lifetime),
             )
         )
         if new or fresh:
