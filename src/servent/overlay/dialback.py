@@ -23,6 +23,8 @@ PER_BLOCK = 10.0  # s between two into one public address block
 MOST_ADDRESSES = 4
 WATCHED = 256  # peers and blocks whose times are remembered
 ASK_AGAIN = 600.0  # s until the same witness is asked again
+HOPELESS = 3  # witnesses in a row that could not reach us, after which it takes
+PATIENCE = 6  # times as long
 ANSWER_WAIT = 15.0  # s for an answer
 AT_ONCE = 3  # witnesses asked at the same time
 
@@ -109,6 +111,7 @@ class Seeker:
         self._asked: dict[PeerId, float] = {}
         self._pending: dict[int, tuple[PeerId, float]] = {}
         self._number = 0
+        self._last = -ASK_AGAIN
         self.unreached = 0
 
     def receipts(self, block: str, now: float) -> list[Receipt]:
@@ -137,13 +140,17 @@ class Seeker:
         if self.waiting(now) or not addresses:
             return []
         effects: list[Effect] = []
+        again = ASK_AGAIN * (PATIENCE if self.unreached >= HOPELESS else 1)
+        if self.unreached >= HOPELESS and now < self._last + ASK_AGAIN:
+            return []
         for witness in witnesses:
             have = self._have.get(witness)
-            if now - self._asked.get(witness, -ASK_AGAIN) < ASK_AGAIN or (
+            if now - self._asked.get(witness, -again) < again or (
                 have is not None and have[1] > now + self._lifetime / 4
             ):
                 continue
             _note(self._asked, witness, now)
+            self._last = now
             self._number += 1
             self._pending[self._number] = (witness, now)
             effects.append(Send(witness, AskDialBack(self._number, list(addresses[:MOST_ADDRESSES]))))

@@ -17,8 +17,8 @@ from servent.overlay.context import Context
 from servent.overlay.due import Due
 from servent.overlay.effects import Effect, Learn, Send
 from servent.overlay.known import EVER, Known
-from servent.overlay.moves import Change
 from servent.overlay.liveness import Liveness
+from servent.overlay.moves import Change
 from servent.overlay.part import Handler, Part
 from servent.overlay.placement import Position
 from servent.overlay.reconcile import compare, opening, wanting

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from servent.identity import PeerId
@@ -10,6 +10,7 @@ from servent.overlay.context import Context
 from servent.overlay.moves import Moves
 from servent.overlay.newest import Newest
 from servent.overlay.placement import Position, point, position, week_of, wide_block
+from servent.overlay.reconcile import id_of
 from servent.overlay.records import SupernodeRecord
 from servent.overlay.ring import WHOLE, Ring
 from servent.overlay.vouching import NOWHERE
@@ -17,6 +18,7 @@ from servent.overlay.vouching import NOWHERE
 SUSPENDED = 300.0  # s for which one that could not be reached is not chosen
 REGION_MOST = 4  # times as many as asked for, at most, by the region rule
 CACHED = 8192  # answers of `nearest` remembered until the ring changes
+BURIED = 64  # that may turn out to be alive
 EVER = -1.0  # an earlier time than any: what is kept, ended or not
 
 
@@ -51,6 +53,7 @@ class Known:
         self._blocks: dict[str, int] = {}
         self._retiring: set[bytes] = set()
         self._suspended: dict[bytes, float] = {}
+        self._buried: dict[bytes, SupernodeRecord] = {}
         self._own: Entry | None = None
         self._day = 0
 
@@ -131,6 +134,46 @@ class Known:
         self._table.remove(key, now)
         self._suspended.pop(key, None)
         return entry.record
+
+    def bury(self, key: bytes, now: float) -> bool:
+        """It is dead, as far as we can see. Should it be heard of, `unbury` it."""
+        record = self.forget(key, now)
+        if record is None:
+            return False
+        if len(self._buried) >= BURIED:
+            del self._buried[next(iter(self._buried))]
+        self._buried[key] = record
+        return True
+
+    def unbury(self, key: bytes, now: float) -> bool:
+        """It was heard of."""
+        record = self._buried.pop(key, None) if self._buried else None
+        if record is None or key in self._table or self._table.seq(key) > record.seq:
+            return False
+        self._table.forgive(key)
+        self.put(record, now)
+        return True
+
+    def ids(self) -> list[bytes]:
+        """Of all records, our own as well, sorted: what `reconcile` compares."""
+        ids = [id_of(key, self._table.seq(key)) for key in self.keys]
+        if self._own is not None:
+            ids.append(id_of(self._context.me, self._own.record.seq))
+        ids.sort()
+        return ids
+
+    def of_ids(self, ids: Iterable[bytes]) -> list[SupernodeRecord]:
+        """The records that have these ids."""
+        wanted = set(ids)
+        own = [self._own.record] if self._own is not None else []
+        records = [*own, *[entry.record for _, entry in self._table.items(EVER)]]
+        return [one for one in records if id_of(one.peer.key, one.seq) in wanted]
+
+    def wanted(self, ids: Iterable[bytes]) -> list[bytes]:
+        """Those of them that would be news."""
+        seqs = {key[:8]: seq for key, seq in self._table.seqs()}
+        seqs[self._context.me[:8]] = 1 << 63
+        return [one for one in ids if int.from_bytes(one[8:], "big") > seqs.get(one[:8], -1)]
 
     def end(self, key: bytes, seq: int, now: float) -> None:
         """Whatever it said up to `seq` is over."""

@@ -89,6 +89,15 @@ class Newest(Generic[T]):
         self._remember(key, seq, now)
         return True
 
+    def forgive(self, key: bytes) -> None:
+        """It was taken for over by mistake: its last value may come again."""
+        self._gone.pop(key, None)
+
+    def seqs(self) -> Iterator[tuple[bytes, int]]:
+        """The highest number seen of every key, of those that are over as well."""
+        yield from ((key, gone[0]) for key, gone in self._gone.items())
+        yield from ((key, kept[0]) for key, kept in self._kept.items())
+
     def values(self, now: float) -> Iterator[T]:
         return (value for _, ends, value in self._kept.values() if ends > now)
 
