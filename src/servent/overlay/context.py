@@ -15,6 +15,8 @@ from servent.overlay.settings import OverlaySettings
 if TYPE_CHECKING:
     import random
 
+STRANGER = "a record of somebody who is not in this network"  # its admission may be on its way: a small fault
+
 
 @dataclass(slots=True)
 class Context:
@@ -54,7 +56,7 @@ class Context:
         if record.key == self.me or not self.peers.newer(record.key, record.seq, now):
             return False
         if not self.belongs(record.key):
-            raise Forged("a record of somebody who is not in this network")
+            raise Forged(STRANGER)
         check(self.network, record, self.seal)
         return self.peers.put(record.key, record.seq, record.lifetime, record, now)
 
