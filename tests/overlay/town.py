@@ -6,8 +6,11 @@ know the whole town, so that what goes wrong in a test was done to it on purpose
 
 from __future__ import annotations
 
+import heapq
 import random
 from collections.abc import Callable, Iterable, Sequence
+
+from typing import Any
 
 from servent.errors import BadMessage
 from servent.identity import PeerId
@@ -23,7 +26,7 @@ from servent.overlay.settings import OverlaySettings
 from servent.overlay.terms import keyed_words
 from servent.overlay.watching import Watching
 from servent.overlay.whereabouts import Whereabouts
-from servent.overlay.wire import Message, Posting
+from servent.overlay.wire import Message, Posting, Question
 from servent.testing import cores
 from servent.testing.shelf import Shelf
 from tests.overlay.things import NETWORK, CheapSeal, item, peer, record, sliced
@@ -128,9 +131,12 @@ class Citizen:
         self.faults: list[str] = []
         self.events: list[object] = []
         self.received: dict[type, int] = {}
+        self.heard: dict[bytes, str] = {}
 
     def receive(self, sender: PeerId, message: Message, now: float) -> list[Effect]:
         self.received[type(message)] = self.received.get(type(message), 0) + 1
+        if isinstance(message, Question):
+            self.heard[message.id] = message.text
         try:
             return self.carry_out(self.handlers[type(message)](sender, message, now), now)
         except BadMessage as wrong:
@@ -176,6 +182,28 @@ class Citizen:
         return left
 
 
+class Lanes(cores.CoreNet[PeerId, Message]):
+    """A `CoreNet` in which what one sends to another arrives in order, as on a lane."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._last: dict[tuple[PeerId, PeerId], float] = {}
+
+    def do(self, node: PeerId, effects: Iterable[object]) -> None:
+        before = set(map(id, self._mail))
+        super().do(node, effects)
+        fresh = sorted((mail for mail in self._mail if id(mail) not in before), key=lambda mail: mail[1])
+        for mail in fresh:
+            at, order, sender, send = mail
+            pair = sender, send.to
+            late = max(at, self._last.get(pair, 0.0) + 1e-6)
+            self._last[pair] = late
+            if late != at:
+                self._mail.remove(mail)
+                heapq.heapify(self._mail)
+                heapq.heappush(self._mail, (late, order, sender, send))
+
+
 class Town:
     """Args:
     members: peers 0, 1, ...; the first `supernodes` of them carry the index role.
@@ -201,9 +229,7 @@ class Town:
         self.keys = list(self.citizens)
         for number in range(supernodes):
             self.elect(number)
-        self.net: cores.CoreNet[PeerId, Message] = cores.CoreNet(
-            self.citizens, seed, latency=(0.05, 0.15), loss=loss, sending=self._sending
-        )
+        self.net = Lanes(self.citizens, seed, latency=(0.05, 0.15), loss=loss, sending=self._sending)
         for number in range(members):
             self.settle(number, homes)
             self.share(

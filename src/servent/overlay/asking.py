@@ -24,14 +24,14 @@ from servent.overlay.part import Handler, Part
 from servent.overlay.question import Inquiry, LeafQuestion
 from servent.overlay.records import Item, PeerRecord, Slice
 from servent.overlay.running import SPOT_CHECK, Running
-from servent.overlay.standing import LAPSE, LIE, Standing
+from servent.overlay.standing import LIE, UNSHOWN, Standing
 from servent.overlay.whereabouts import Whereabouts
 from servent.overlay.wire import AskProof, Found, Proof, Question
 from servent.query.language import parse
 
 MOST_OWN = 64  # questions of our own at once
 MOST_RUNNING = 2000  # of all
-MOST_SOURCES = 4096  # of whom we know who told us of them
+MOST_SOURCES = 16_384  # of whom we know who told us of them
 MOST_PROOFS = 1024  # waited for
 MOST_LIMIT = 500
 
@@ -210,7 +210,7 @@ class Asking(Part):
             if shows(self._context, slice, pair):
                 self.standing.showed(peer, now)
             else:
-                effects = self.struck(peer, LAPSE if slice is None else LIE, now)
+                effects = self.struck(peer, UNSHOWN if slice is None else LIE, now)
             return effects + (then(slice, now) if then is not None else [])
 
         return shown

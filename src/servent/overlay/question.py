@@ -133,9 +133,10 @@ class LeafQuestion:
             return []
         if self.ends <= now:
             return self.finish(now)
-        late = [at for at in self._at.values() if not at.over and at.until and at.until <= now]
-        for at in late:
-            at.until = 0.0
+        late = [peer for peer, at in self._at.items() if not at.over and at.until and at.until <= now]
+        for peer in late:
+            self._at[peer].until = 0.0
+            self.standing.silent(peer, now)
         return self._next(now) if late or (self._look_at and self._look_at <= now) else []
 
     def cancel(self, now: float) -> list[Effect]:
@@ -159,7 +160,7 @@ class LeafQuestion:
     def _untried(self, now: float) -> list[PeerId]:
         if len(self._at) >= MOST_HOMES:
             return []
-        return [one for one in self.homes() if one not in self._at and not self.standing.barred(one, now)]
+        return [one for one in self.standing.trusted(self.homes(), now) if one not in self._at]
 
     def _open(self) -> bool:
         return any(not at.over for at in self._at.values())

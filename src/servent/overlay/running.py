@@ -27,6 +27,7 @@ SHOW_AFTER = 0.12  # s that finds wait for the next answer before they are shown
 SIGN_AFTER = (
     0.45  # s until a leaf hears that its question is under way, so that it does not ask its other home
 )
+HEDGE = 0.5  # s until the third is asked, too; an answer takes 0.1 to 0.3
 MARGIN = 0.3  # s kept for the way back to the leaf
 PROBED_AGAIN = 15  # supernodes probed when those that should know agree that there is nothing
 SPOT_CHECK = 20  # one in so many questions asks a supernode of good standing for a proof
@@ -151,7 +152,7 @@ class Running:
         if self.over or waited is None:
             return []
         if answer.reason and not answer.items:
-            return self._on(self._lost(peer, waited, now), now)
+            return self._on(self._lost(waited, now), now)
         self._answered += 1
         self._sampled |= answer.sampled and waited.layer == 2
         said = self._fitting((PeerId(one.publisher), one.item) for one in answer.items)
@@ -187,7 +188,8 @@ class Running:
         waited = self._waited.pop(peer, None)
         if self.over or waited is None:
             return []
-        return self._on(self._lost(peer, waited, now), now)
+        self.standing.silent(peer, now)
+        return self._on(self._lost(waited, now), now)
 
     def next_tick(self) -> float:
         """When something is due."""
@@ -203,13 +205,15 @@ class Running:
         if self.over:
             return []
         effects: list[Effect] = []
-        for waited in list(self._waited.values()):
+        for peer, waited in list(self._waited.items()):
             if waited.late and waited.late <= now:
                 waited.late = 0.0
+                self.standing.silent(peer, now)
                 effects += self._replace(now) if waited.layer == 2 else []
         for peer, doubt in list(self._doubts.items()):
             if doubt.late <= now:
                 del self._doubts[peer]
+                self.standing.silent(peer, now)
         if self.due <= now:
             return effects + self.finish(now)
         if self._show_at is not None and self._show_at <= now:
@@ -292,7 +296,10 @@ class Running:
     def _question(self, peer: PeerId, now: float, keys: tuple[bytes, ...] | None = None) -> list[Effect]:
         keys = keys or self._keys
         message = Question(self.desk.asks(self, peer), keys=list(keys), limit=FETCHED)
-        self._waited[peer] = _Waited(now + self.context.settings.search.hop, keys)
+        late = (
+            min(HEDGE, self.context.settings.search.hop) if self._spare else self.context.settings.search.hop
+        )
+        self._waited[peer] = _Waited(now + late, keys)
         self._asked += 1
         self._messages += 2
         return [Send(peer, message)]
@@ -303,7 +310,7 @@ class Running:
             return []
         return self._question(self._spare.pop(0), now)
 
-    def _lost(self, peer: PeerId, waited: _Waited, now: float) -> list[Effect]:
+    def _lost(self, waited: _Waited, now: float) -> list[Effect]:
         return self._replace(now) if waited.layer == 2 and waited.late else []
 
     def _settle(self, now: float) -> list[Effect]:
@@ -350,7 +357,7 @@ class Running:
         affordable = layer == 3 or self._messages + 2 <= MOST_MESSAGES
         dice = self.context.dice
         if not affordable or (proven and not disagrees and dice.randrange(SPOT_CHECK)):
-            if proven:
+            if proven or not disagrees:
                 self._take(alone, layer)
             return []
         pair = dice.choice(list(alone))

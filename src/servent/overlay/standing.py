@@ -19,6 +19,7 @@ LAPSE = (
     0.36  # it lacks what it must have: one may be bad luck, as when it has just become the nearest to a key
 )
 HALVED = 6 * 3600.0  # s until a strike counts half
+SILENT = 300.0  # s for which one that did not answer is asked after the others
 FORGET = 0.8  # of the average share of what others had and it lacked, per answer
 MOST = 4096  # supernodes remembered; as many as a complete directory has
 
@@ -30,6 +31,7 @@ class _Opinion:
     strikes: float = 0.0
     struck: float = 0.0
     lacked: float = 0.0
+    silent: float = 0.0
 
 
 class Standing:
@@ -66,21 +68,25 @@ class Standing:
         """What it said is so."""
         self._one(peer, now).proven = now + PROVEN
 
+    def silent(self, peer: bytes, now: float) -> None:
+        """It did not answer in time."""
+        self._one(peer, now).silent = now + SILENT
+
     def compared(self, peer: bytes, share: float, now: float) -> None:
         """It lacked that share (0.0 to 1.0) of what was found where it should have had all."""
         one = self._one(peer, now)
         one.lacked = one.lacked * FORGET + share * (1.0 - FORGET)
 
     def trusted(self, peers: Iterable[PeerId], now: float) -> list[PeerId]:
-        """Those that are asked at all, the most complete first; else in the order given."""
+        """Those that are asked at all; who answers, and completely, first; else in the order given."""
         fit = [peer for peer in peers if not self.barred(peer, now)]
         if any(peer in self._of for peer in fit):
-            fit.sort(key=self._often)
+            fit.sort(key=lambda peer: self._doubtful(peer, now))
         return fit
 
-    def _often(self, peer: bytes) -> int:
+    def _doubtful(self, peer: bytes, now: float) -> int:
         one = self._of.get(peer)
-        return 0 if one is None else round(one.lacked * 4)
+        return 0 if one is None else round(one.lacked * 4) + 4 * (one.silent > now)
 
     def _one(self, peer: bytes, now: float) -> _Opinion:
         one = self._of.get(peer)
