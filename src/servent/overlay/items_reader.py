@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 READ = 64 * 1024
 CACHE_BYTES = 24 << 20  # of pages; what is behind it lies in the system's cache
-PATIENCE = 0.002  # s an answer waits for those after it
+PATIENCE = 0.004  # s an answer waits for those after it
 
 
 def answer(db: sqlite3.Connection, ask: Ask, per_key: int) -> Told:

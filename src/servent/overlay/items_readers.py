@@ -17,9 +17,11 @@ from servent.overlay.items_wire import Ask, Frames, Told, frame, tolds
 
 log = logging.getLogger(__name__)
 
-DEPTH = 16  # questions in one process at a time
+FRAMES = 2  # of questions that a process has at a time: one at work, one that waits
+DEPTH = 16  # questions in one frame
 IDLE = 60.0  # s without a question, after which a process is ended
 DEATHS, DEATHS_WITHIN = 5, 60.0  # so many in so short a time, and none is started for as long again
+PATIENCE = 2.0  # s for a process to end by itself
 SLOW = 30.0  # s without an answer to what it was asked: it hangs
 
 
@@ -46,6 +48,7 @@ class _Reader(asyncio.SubprocessProtocol):
         self._process: asyncio.SubprocessTransport | None = None
         self._input: asyncio.WriteTransport | None = None
         self.asked: dict[int, Ask] = {}
+        self._last: deque[int] = deque()  # the last question of each frame
         self.ended = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -59,8 +62,14 @@ class _Reader(asyncio.SubprocessProtocol):
         """None before it began."""
         return self._process.get_pid() if self._process is not None else None
 
+    @property
+    def frames(self) -> int:
+        """That it has not answered yet."""
+        return len(self._last)
+
     def ask(self, some: list[Ask]) -> None:
         assert self._input is not None
+        self._last.append(some[-1].number)
         for one in some:
             self.asked[one.number] = one
         self._input.write(frame(some))
@@ -74,18 +83,27 @@ class _Reader(asyncio.SubprocessProtocol):
             return
         for told in found:
             self.asked.pop(told.number, None)
+            if self._last and told.number == self._last[0]:
+                self._last.popleft()
         self._told(self, found)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         self.end()
 
     def process_exited(self) -> None:
+        if self._process is not None:
+            self._process.close()
         if not self.ended.done():
             self.ended.set_result(None)
             self._lost(self)
 
     def end(self) -> None:
-        """Safe twice. `lost` is told when it has ended."""
+        """It ends when its input does, after what it is at. Safe twice. `lost` is told when it has ended."""
+        if self._input is not None:
+            self._input.close()
+
+    def kill(self) -> None:
+        """It does not end by itself."""
         if self._process is not None and not self.ended.done():
             try:
                 self._process.kill()
@@ -196,17 +214,17 @@ class Readers:
             asyncio.get_running_loop().call_soon(self._dispatch)
 
     def _dispatch(self) -> None:
+        """The more wait, the more go in one frame: each wakes a process, which costs as much as an answer."""
         self._soon = False
-        shares: dict[_Reader, list[Ask]] = {}
-        while self._waiting and self._all:
-            reader = min(self._all, key=lambda one: len(one.asked) + len(shares.get(one, ())))
-            if len(reader.asked) + len(shares.get(reader, ())) >= DEPTH:
-                break
-            ask = self._waiting.popleft()
-            if ask.number in self._answers:  # else nobody waits any more
-                shares.setdefault(reader, []).append(ask)
-        for reader, some in shares.items():
-            reader.ask(some)
+        free = [reader for reader in self._all if reader.frames < FRAMES]
+        while self._waiting and free:
+            share = min(DEPTH, -(-len(self._waiting) // len(free)))
+            reader = min(free, key=lambda one: len(one.asked))
+            free.remove(reader)
+            some = [self._waiting.popleft() for _ in range(share)]
+            some = [ask for ask in some if ask.number in self._answers]  # else nobody waits any more
+            if some:
+                reader.ask(some)
 
     def _told(self, reader: _Reader, found: Sequence[Told]) -> None:
         self._progress = asyncio.get_running_loop().time()
@@ -253,7 +271,7 @@ class Readers:
         now = loop.time()
         if self._answers and now - self._progress >= SLOW:
             for reader in list(self._all):
-                reader.end()
+                reader.kill()
         elif not self._answers and now - self._last >= IDLE:
             self.rest()
             return
@@ -279,5 +297,9 @@ class Readers:
         for reader in ending:
             reader.end()
         if ending:
-            await asyncio.wait([reader.ended for reader in ending])
+            _, late = await asyncio.wait([reader.ended for reader in ending], timeout=PATIENCE)
+            for reader in ending:
+                reader.kill()
+            if late:
+                await asyncio.wait(late)
         self._refuse_waiting()

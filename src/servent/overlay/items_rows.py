@@ -473,18 +473,20 @@ def load(
     ).fetchone()
     if row is None:
         return None, ()
+    batch = _batch(wish.publisher, row)
+    kept: dict[bytes, tuple[int, Item]] = {}
+    for id, place, body in db.execute("SELECT id, place, body FROM items WHERE batch = ?", (row[0],)):
+        kept[batch.hashes[place]] = id, item_of(body)
     items, postings = {}, []
-    for id, place, body in db.execute(
-        "SELECT id, place, body FROM items WHERE batch = ? ORDER BY place", (row[0],)
-    ):
-        items[place] = item_of(body)
-        if wish.keyed:
-            keys = db.execute(
-                "SELECT k.key FROM postings p JOIN keys k ON k.id = p.key WHERE p.item = ? ORDER BY k.key",
-                (id,),
-            )
-            postings += [Posting(key, place) for (key,) in keys]
-    return Slice(_batch(wish.publisher, row), items), postings
+    for place, short in enumerate(batch.hashes):
+        if short in kept:
+            id, items[place] = kept[short]
+            if wish.keyed:
+                question = (
+                    "SELECT k.key FROM postings p JOIN keys k ON k.id = p.key WHERE p.item = ? ORDER BY k.key"
+                )
+                postings += [Posting(key, place) for (key,) in db.execute(question, (id,))]
+    return Slice(batch, items), postings
 
 
 def _load_content(db: sqlite3.Connection, network: bytes, wish: Load) -> Slice | None:

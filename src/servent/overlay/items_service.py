@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from servent.errors import WorldError
 from servent.overlay import items_find, items_rows
@@ -25,6 +24,9 @@ from servent.overlay.records import Slice
 from servent.overlay.settings import HomeSettings
 from servent.overlay.wire import Posting
 from servent.store import Damaged, Store
+
+if TYPE_CHECKING:
+    import sqlite3
 
 log = logging.getLogger(__name__)
 
