@@ -1,8 +1,7 @@
 """Which supernodes there are: whom we believe, and how others hear of it.
 
-A supernode keeps all of them; a leaf keeps a few. A supernode passes what is new to a few others at random, once
-("rumour mongering", Demers and others 1987), and every five minutes compares its list with one of them (`reconcile`), which
-finds what the rumour missed. Who is dead is found by probing (`liveness`); nobody's word for it is taken.
+A supernode keeps all of them; a leaf keeps a few. How they hear of each other is the business of `rumours`. Who is dead is
+found by probing (`liveness`); nobody's word for it is taken.
 """
 
 from __future__ import annotations
@@ -21,23 +20,15 @@ from servent.overlay.liveness import Liveness
 from servent.overlay.moves import Change
 from servent.overlay.part import Handler, Part
 from servent.overlay.placement import Position
-from servent.overlay.reconcile import compare, opening, wanting
 from servent.overlay.records import Forged, SupernodeRecord, check, next_seq, signed, text_of
+from servent.overlay.rumours import SMALL, Rumours, chunks
 from servent.overlay.topology import Topology
 from servent.overlay.vouching import doubts
 from servent.overlay.wire import AskSupernodes, Goodbye, Ranges, Supernodes
 
-SMALL = 8  # supernodes that are all told directly
-FANOUT = 4  # others that hear a rumour from each who hears it: e^-4 = 2 % do not hear it, and find it when comparing
-RUMOUR = 1.0  # s between two rumours: new supernodes, and those about to go
-LOADS = 5.0  # s that another number of leaves waits for company
-LAZY = 30.0  # s that a mere refresh waits
-TO_LEAVES = 60.0  # s between two messages to the same leaf
-CHUNK = 24  # records in one message: at most 1 kB each
+SOON = 0.5  # s that those who wait for changes of the ring wait for more of them
 ASK_AGAIN = (2.0, 60.0)  # s between questions while too few supernodes are known, doubling
-QUIET = 15.0  # s for which what somebody sends answers a question of ours, and is no rumour
 SUSPECTED = 60.0  # s between two records that we sign because others suspect us
-MOST_SENT = 1024  # records sent because two lists differ
 MOST_TOLD = 1_000_000  # supernodes that anybody is believed to know
 
 
@@ -60,14 +51,12 @@ class Directory(Part):
         self.links: set[PeerId] = set()
         self._known = Known(context)
         self._liveness = Liveness(context, self._known, self.links, self._died, self._suspected)
-        self._quiet: dict[PeerId, float] = {}
+        self._rumours = Rumours(context, self._known, self.count, lambda: self.leaves())
         self._seq = 0
         self._refuted = -SUSPECTED
         self._asked: dict[PeerId, float] = {}
         self._ask_wait = ASK_AGAIN[0]
         self._told = 0
-        self._news: dict[bytes, tuple[PeerId | None, bool]] = {}
-        self._for_leaves: dict[bytes, None] = {}
         self._answers = TokenBucket(20.0, 100.0)
         self._due = Due()
 
@@ -143,7 +132,7 @@ class Directory(Part):
             AskSupernodes: self._on_ask,
             Supernodes: self._on_supernodes,
             Goodbye: self._on_goodbye,
-            Ranges: self._on_ranges,
+            Ranges: self._rumours.on_ranges,
             **self._liveness.handlers(),
         }
 
@@ -175,23 +164,11 @@ class Directory(Part):
             self._make_room(now)
         known.put(record, now)
         context.know(record.peer, now)
-        self._spread(record, before, source, now)
+        if before is None or before.block != record.block or before.retiring != record.retiring:
+            self._changed_soon(now)
+        self._rumours.heard(record, before, source, now)
         self._due.soon("expire", now + 60.0)
         return True
-
-    def _spread(
-        self, record: SupernodeRecord, before: SupernodeRecord | None, source: PeerId | None, now: float
-    ) -> None:
-        """Others are to hear of it: soon when it matters to them."""
-        if before is None or before.block != record.block or before.retiring != record.retiring:
-            self._moved(now)
-            wait = RUMOUR
-            self._for_leaves[record.peer.key] = None
-        else:
-            wait = LOADS if before.leaves != record.leaves else LAZY
-        if self.own is not None and (source is None or self._quiet.get(source, EVER) < now):
-            self._news[record.peer.key] = (source, before is None)
-            self._due.soon("rumour", now + wait)
 
     def _echo(self, record: SupernodeRecord, now: float) -> bool:
         """Our own record comes back. A higher number than ours is from before our clock was set back: go on from there."""
@@ -231,12 +208,12 @@ class Directory(Part):
     def drop(self, key: bytes, now: float) -> None:
         """It is a supernode no more; only a newer record brings it back."""
         if self._known.forget(key, now) is not None:
-            self._moved(now)
+            self._changed_soon(now)
 
     def _died(self, key: bytes, now: float) -> None:
         """As we saw ourselves. Should it be heard of, it is back."""
         if self._known.bury(key, now):
-            self._moved(now)
+            self._changed_soon(now)
 
     def _suspected(self, now: float) -> None:
         """Others could not reach us a moment ago: a newer record tells them that we are here."""
@@ -244,9 +221,9 @@ class Directory(Part):
             self._refuted = now
             self._due.soon("refresh", now + 1.0)
 
-    def _moved(self, now: float) -> None:
+    def _changed_soon(self, now: float) -> None:
         if self.changed:
-            self._due.soon("changed", now + 0.5)
+            self._due.soon("changed", now + SOON)
 
     def _on_ask(self, peer: PeerId, message: AskSupernodes, now: float) -> list[Effect]:
         if not self._answers.allow(1.0, now):
@@ -275,10 +252,8 @@ class Directory(Part):
         if not context.seal.holds(key, message.signature, text_of(context.network, message)):
             raise Forged("a forged goodbye")
         known.end(key, message.seq, now)
-        self._moved(now)
-        if self.own is None or len(known) <= SMALL:
-            return []
-        return [Send(other, message) for other in self.random(FANOUT, now, (peer, key))]
+        self._changed_soon(now)
+        return self._rumours.spread(message, (peer, key), now)
 
     # -- links
 
@@ -317,15 +292,9 @@ class Directory(Part):
         if len(self._asked) >= 64:
             del self._asked[next(iter(self._asked))]
         self._asked[peer] = now
-        self._hush(peer, now)
+        self._rumours.hush(peer, now)
         self._due.soon("ask", now + self._ask_wait * self._jitter())
         return [Send(peer, AskSupernodes(self.settings.leaf))]
-
-    def _hush(self, peer: PeerId, now: float) -> None:
-        """What it sends now is an answer."""
-        if len(self._quiet) >= 64:
-            self._quiet = {one: ends for one, ends in self._quiet.items() if ends > now}
-        self._quiet[peer] = now + QUIET
 
     def look(self, now: float) -> list[Effect]:
         """Ask somebody for supernodes: a supernode, a server whose key is known, or a neighbour."""
@@ -341,26 +310,22 @@ class Directory(Part):
     # -- what is due
 
     def next_tick(self) -> float | None:
-        due, probe = self._due.next, self._liveness.due.next
-        return due if probe is None else probe if due is None else min(due, probe)
+        if self.own is None:
+            return self._due.next
+        dues = (self._due.next, self._liveness.due.next, self._rumours.due.next)
+        return min((due for due in dues if due is not None), default=None)
 
     def tick(self, now: float) -> list[Effect]:
-        effects = self._liveness.tick(now)
+        effects = [*self._liveness.tick(now), *self._rumours.tick(now)] if self.own is not None else []
         for name in self._due.take(now):
             match name:
                 case "changed":
                     for tell in self.changed:
                         effects += tell(now)
-                case "rumour":
-                    effects += self._rumour(now)
-                case "leaves":
-                    effects += self._tell_leaves(now)
                 case "refresh":
                     effects += self.state(now)
                 case "ask":
                     effects += self._ask_due(now)
-                case "compare":
-                    effects += self._compare(now)
                 case _:
                     self._expire(now)
         return effects
@@ -382,7 +347,7 @@ class Directory(Part):
 
     def _expire(self, now: float) -> None:
         if self._known.expire(now):
-            self._moved(now)
+            self._changed_soon(now)
         self._drop_strangers(now)
         if len(self._known) or self.own is not None:
             self._due.set("expire", now + 60.0)
@@ -416,11 +381,11 @@ class Directory(Part):
         self._due.soon("expire", now + 60.0)
         if before is None:
             self._due.drop("ask")
-            self._due.set("compare", now + 2 * RUMOUR)
+            self._rumours.start(now)
             self._liveness.start(now)
         if before is None or before.retiring != record.retiring or before.block != record.block:
-            self._moved(now)
-        return self._announce(record, now)
+            self._changed_soon(now)
+        return self._rumours.announce(record, self.links, now)
 
     def state(self, now: float, retiring: bool | None = None) -> list[Effect]:
         """Sign our record anew, with what has changed, and let others know."""
@@ -441,11 +406,10 @@ class Directory(Part):
             return []
         bye = signed(context.network, Goodbye(bytes(context.me), self.next_seq()), context.seal)
         known.serve(None)
-        self._news.clear()
+        self._rumours.stop()
         self._liveness.stop()
         self._due.drop("refresh")
-        self._due.drop("compare")
-        self._moved(now)
+        self._changed_soon(now)
         told: list[Effect] = [Send(peer, bye) for peer in self.random(SMALL, now)]
         keys = known.keys
         for key in context.dice.sample(keys, max(0, len(keys) - self.settings.leaf)):
@@ -460,77 +424,5 @@ class Directory(Part):
         self._ask_wait = ASK_AGAIN[0]
         self._due.soon("ask", now + self._context.dice.uniform(0.0, 2.0))
         self._due.soon("expire", now + self._context.settings.election.hand_over)
-        self._moved(now)
+        self._changed_soon(now)
         return []
-
-    # -- how others hear
-
-    def _announce(self, record: SupernodeRecord, now: float) -> list[Effect]:
-        """Our own record goes out at once: to some others, and to neighbours while supernodes are few."""
-        told = self.random(SMALL, now)
-        if self.alive(now) <= SMALL:
-            told += sorted(self.links - set(told))[:SMALL]
-        message = Supernodes([record], self.count(now))
-        return [Send(peer, message) for peer in told]
-
-    def _rumour(self, now: float) -> list[Effect]:
-        """What came in since the last time goes to a few others, unless all heard it from where it came."""
-        news, self._news = self._news, {}
-        if self.own is None:
-            self._for_leaves.clear()
-            return []
-        if self._for_leaves and "leaves" not in self._due:
-            self._due.set("leaves", now + TO_LEAVES * self._jitter())
-        small = len(self._known) <= SMALL
-        keys = [key for key, (_, fresh) in news.items() if fresh or not small]
-        records = [record for key in keys if (record := self._known.get(key)) is not None]
-        if not records:
-            return []
-        total, sources = self.count(now), {news[key][0] for key in keys}
-        out = [PeerId(key) for key in keys] if len(keys) == 1 else []
-        out += [peer for peer in sources if peer is not None] if len(sources) == 1 else []
-        return [
-            Send(peer, Supernodes(part, total), "bulk")
-            for peer in self.random(SMALL if small else FANOUT, now, out)
-            for part in chunks(records)
-        ]
-
-    # -- comparing lists
-
-    def _compare(self, now: float) -> list[Effect]:
-        """With one other at random: what the rumours missed."""
-        self._due.set("compare", now + self.settings.reconcile_every * self._jitter())
-        if len(self._known) > self.settings.complete:
-            return []
-        ids = self._known.ids()
-        return [self._hushed(peer, opening(ids), now) for peer in self.random(1, now)]
-
-    def _on_ranges(self, peer: PeerId, message: Ranges, now: float) -> list[Effect]:
-        if self.own is None or peer not in self._known or not self._answers.allow(1.0, now):
-            return []
-        found = compare(self._known.ids(), message)
-        missing = self._known.wanted(found.theirs)
-        news = [one for one in self._known.of_ids(found.ours) if one.peer.key != peer][:MOST_SENT]
-        total = self.count(now)
-        answers: list[Effect] = [self._hushed(peer, one, now) for one in [*found.answers, *wanting(missing)]]
-        if news:
-            answers += [Send(peer, Supernodes(part, total), "bulk") for part in chunks(news)]
-        return answers
-
-    def _hushed(self, peer: PeerId, message: Ranges, now: float) -> Send:
-        self._hush(peer, now)
-        return Send(peer, message)
-
-    def _tell_leaves(self, now: float) -> list[Effect]:
-        """Leaves of a small network hear of each new supernode, those of a large one know enough."""
-        news, self._for_leaves = self._for_leaves, {}
-        total = self.count(now)
-        if self.own is None or total > self.settings.leaf:
-            return []
-        records = [record for key in news if (record := self._known.get(key)) is not None][:CHUNK]
-        return [Send(leaf, Supernodes(records, total), "bulk") for leaf in self.leaves()] if records else []
-
-
-def chunks(records: Sequence[SupernodeRecord]) -> list[list[SupernodeRecord]]:
-    """In messages of a size that a frame takes; one empty for none."""
-    return [list(records[i : i + CHUNK]) for i in range(0, len(records), CHUNK)] or [[]]
