@@ -361,11 +361,13 @@ class Housing(Part):
             self._count(-kept.items())
 
     def _proven(self, peer: PeerId, ok: bool | None, now: float) -> list[Effect]:
-        return self._bad(peer, UNPROVEN, now) if ok is False else []
+        if ok is not False:
+            return []
+        self._context.faults.append((peer, "published what it cannot show"))
+        return self._bad(peer, UNPROVEN, now)
 
     def _bad(self, peer: PeerId, weight: float, now: float) -> list[Effect]:
         """It cost `peer` something. Once too often, and all we keep of it goes."""
-        self._context.faults.append((peer, "published what does not hold"))
         if not self._publishers.wrong(peer, weight, now):
             return []
         leaf = self._leaves.get(peer)
