@@ -4,7 +4,7 @@ ARGS ?=
 
 .PHONY: demo test check bench sim install develop lock clean
 
-demo:  ## on this machine: five nodes, a private network, libraries that are searched, folders from several sources
+demo:  ## on this machine: twenty nodes, a private network, folders from several sources, searches in all three modes
 	@$(PYTHON) tools/bootstrap.py demo $(ARGS)
 
 test:  ## lint, types, import contracts and every test this machine can run

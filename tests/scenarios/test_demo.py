@@ -20,4 +20,4 @@ def test_every_step_of_the_demo_holds() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "21 of 21 steps held" in done.stdout
+    assert "32 of 32 steps held" in done.stdout

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from servent.api.client import read_api_file
 from servent.demo import lab
+from servent.demo.networks import CROWD, Networks
 from servent.demo.report import Failed, Report
-from servent.demo.stage import Actor, Stage
+from servent.demo.stage import Actor, Stage, start
 from servent.demo.story import Story
 from servent.errors import ServentError
 
@@ -22,7 +23,7 @@ SPACE = 1_000_000_000  # bytes the demo may need on disk
 
 
 def run(*, exit_after: bool = False, web: bool = True) -> int:
-    """Five nodes, one story. Returns 0 when every step held.
+    """Five nodes, then twenty, one story. Returns 0 when every step held.
 
     Args:
         exit_after: end when the story is told, instead of leaving the page open until Ctrl-C.
@@ -42,15 +43,16 @@ def run(*, exit_after: bool = False, web: bool = True) -> int:
                 labor = end.enter_context(lab.Lab())
                 end.callback(stage.close)  # the actors leave before the houses are torn down
                 report.note("Two of the five nodes sit behind home routers made of network namespaces.")
-                actors = _behind_routers(stage, labor, web)
+                actors, crowd = _behind_routers(stage, labor, web)
             else:
                 labor = None
                 report.note(f"All five nodes share this machine's loopback: {why_not}.")
-                actors = _on_loopback(stage, web)
+                actors, crowd = _on_loopback(stage, web)
             if labor is not None:
                 _windows(end, labor, stage)
-            report.step("five nodes start, each a process of its own", lambda: _start(stage))
+            report.step("five nodes start, each a process of its own", lambda: _start(actors))
             Story(report, *actors).tell(behind_nat=labor is not None)
+            Networks(report, actors, crowd).tell()
         except Failed:
             report.note(f"The nodes' logs: {folder}/*/node.log (gone when this ends)")
         except KeyboardInterrupt:
@@ -62,18 +64,19 @@ def run(*, exit_after: bool = False, web: bool = True) -> int:
         return 1 if report.failed else 0
 
 
-def _start(stage: Stage) -> tuple[None, str]:
-    stage.start()
-    memory = [actor.client.status().memory_bytes / 1e6 for actor in stage.actors]
+def _start(actors: Sequence[Actor]) -> tuple[None, str]:
+    start(actors)
+    memory = [actor.client.status().memory_bytes / 1e6 for actor in actors]
     return None, f"{min(memory):.0f} to {max(memory):.0f} MB of memory each"
 
 
-def _behind_routers(stage: Stage, labor: lab.Lab, web: bool) -> Sequence[Actor]:
+def _behind_routers(stage: Stage, labor: lab.Lab, web: bool) -> tuple[Sequence[Actor], Sequence[Actor]]:
     relay = f"http://{lab.PUBLIC}.1:{RELAY_PORT}"
     common = ["--no-lan", "--relay", relay]
     carries = ["--relay-server", "--relay-port", str(RELAY_PORT)]
     page = ["--web", "--no-open"] if web else ["--no-web"]
     places = {"ann": "pub", "bob": "pub", "cat": "pub", "dan": "home-a", "eve": "home-b"}
+    places |= dict.fromkeys(CROWD, "pub")
     ports = iter(lab.free_ports(len(places) + 1))
     for name, host in places.items():
         options = [
@@ -85,15 +88,17 @@ def _behind_routers(stage: Stage, labor: lab.Lab, web: bool) -> Sequence[Actor]:
         actor = stage.add(name, labor.command(host), options)
         actor.host = host
     stage.actors[0].settings(f"[web]\nport = {next(ports)}\n")
-    return stage.actors
+    return stage.actors[:5], stage.actors[5:]
 
 
-def _on_loopback(stage: Stage, web: bool) -> Sequence[Actor]:
+def _on_loopback(stage: Stage, web: bool) -> tuple[Sequence[Actor], Sequence[Actor]]:
     port = str(lab.free_ports(1)[0])
     common = ["--no-lan", "--relay", f"http://127.0.0.1:{port}", "--api-port", "0"]
     page = "--web" if web else "--no-web"
-    ann = stage.add("ann", (), [*common, page, "--no-open", "--relay-server", "--relay-port", port])
-    return [ann, *(stage.add(name, (), [*common, "--no-web"]) for name in ("bob", "cat", "dan", "eve"))]
+    stage.add("ann", (), [*common, page, "--no-open", "--relay-server", "--relay-port", port])
+    for name in ("bob", "cat", "dan", "eve", *CROWD):
+        stage.add(name, (), [*common, "--no-web"])
+    return stage.actors[:5], stage.actors[5:]
 
 
 def _windows(end: contextlib.ExitStack, labor: lab.Lab, stage: Stage) -> None:
