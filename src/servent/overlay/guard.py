@@ -87,9 +87,12 @@ class Guard:
         self.scores = Scores()
 
     def crowding(
-        self, entries: Iterable[tuple[PeerId, Entry]], place: Place, passive: bool = False
+        self, entries: Iterable[tuple[PeerId, Entry]], place: Place, diverse: bool, passive: bool = False
     ) -> list[PeerId]:
-        """Those of `entries` with whom one more at `place` would be too many; empty when there is room."""
+        """Those of `entries` with whom one more at `place` would be too many; empty when there is room.
+
+        `diverse`: peers of enough wide blocks are known to have one neighbour of each only.
+        """
         blocks, wides = self._ours()
         settings = self._context.settings.view
         if not place.block:
@@ -101,29 +104,40 @@ class Guard:
         listed = list(entries)
         same = [peer for peer, one in listed if one.place.block == place.block]
         crowd = self._over(same, settings.per_block_passive if passive else settings.per_block)
-        if crowd or passive or place.wide in wides:
+        if crowd or place.wide in wides or (passive and not diverse):
             return crowd
-        return self._over([peer for peer, one in listed if one.place.wide == place.wide], settings.per_wide)
+        most = settings.per_wide_passive if passive else 1 if diverse else settings.per_wide
+        return self._over([peer for peer, one in listed if one.place.wide == place.wide], most)
 
-    def in_the_way(self, active: Mapping[PeerId, Entry], place: Place, mine: bool, most: int) -> list[PeerId]:
-        """Neighbours to part from before one more at `place` is taken, chosen at random; empty when there is room.
+    def in_the_way(
+        self, active: Mapping[PeerId, Entry], place: Place, mine: bool, most: int, diverse: bool, now: float
+    ) -> list[PeerId]:
+        """Neighbours to part from before one more at `place` is taken: the least worth of those it can be; empty when there is room.
 
-        `mine`: it is our own choice. At most half of the neighbours, rounded up, are not.
+        `mine`: it is our own choice. At most half of the neighbours, rounded up, are not, and those we chose stay while there
+        are others.
         """
         rest = dict(active)
         leave: list[PeerId] = []
         while True:
-            pool = self.crowding(rest.items(), place)
-            if not pool and not mine:
+            pool = self.crowding(rest.items(), place, diverse)
+            if not pool:
                 others = [peer for peer, one in rest.items() if not one.mine]
-                pool = others if len(others) >= most - most // 2 else []
-            if not pool and len(rest) >= most:
-                pool = ([peer for peer, one in rest.items() if not one.mine] if mine else []) or list(rest)
+                if not mine and len(others) >= most - most // 2:
+                    pool = others
+                elif len(rest) >= most:
+                    pool = others or list(rest)
             if not pool:
                 return leave
-            victim = self._context.dice.choice(pool)
+            victim = min(pool, key=lambda peer: self.scores.of(peer, now, rest[peer].since))
             del rest[victim]
             leave.append(victim)
+
+    def teller(self, peer: PeerId, now: float) -> bytes | str:
+        """Under what the rate of what `peer` tells us counts: its wide block, where that counts."""
+        record = self._context.peers.get(peer, now)
+        place = place_of(record) if record is not None else NOWHERE
+        return place.wide if place.block and self.counts(place) else peer
 
     def counts(self, place: Place) -> bool:
         """Whether limits hold for that place at all."""

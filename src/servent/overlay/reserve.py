@@ -9,6 +9,7 @@ from servent.overlay.context import Context
 from servent.overlay.guard import Entry, Guard, place_of
 from servent.overlay.records import PeerRecord, check
 
+DIVERSE = 8  # wide blocks among the peers known
 UNTRIED = 60.0  # s; who declined is not asked again before
 
 
@@ -17,14 +18,16 @@ class Reserve:
 
     Attributes:
         entries: by peer, never one that is a neighbour.
+        diverse: whether peers of so many wide blocks are known that one neighbour of each is enough.
         most: so many are kept; beyond, a newcomer replaces one at random, those that were just passed on first.
     """
 
-    __slots__ = ("_context", "_guard", "_lost", "_sent", "entries", "most")
+    __slots__ = ("_context", "_guard", "_lost", "_sent", "diverse", "entries", "most")
 
     def __init__(self, context: Context, guard: Guard, most: int) -> None:
         self._context, self._guard, self.most = context, guard, most
         self.entries: dict[PeerId, Entry] = {}
+        self.diverse = False
         self._sent: tuple[PeerId, ...] = ()
         self._lost: dict[PeerId, tuple[Entry, int, float]] = {}  # tries, when next
 
@@ -74,12 +77,13 @@ class Reserve:
         if kept is not None:
             kept.record, kept.place = record, place_of(record)
             return False
+        told = self._context.settings.view.told_per_minute
         if peer == self._context.me or peer in neighbours or self._guard.refuses(record, now):
             return False
-        if source and not self._guard.may("told", source, self._context.settings.view.told_per_minute, now):
+        if source and not self._guard.may("told", self._guard.teller(PeerId(source), now), told, now):
             return False
         place = place_of(record)
-        crowd = self._guard.crowding(self.entries.items(), place, passive=True)
+        crowd = self._guard.crowding(self.entries.items(), place, self.diverse, passive=True)
         if crowd:
             del self.entries[self._context.dice.choice(crowd)]
         elif len(self.entries) >= self.most:
@@ -90,6 +94,12 @@ class Reserve:
 
     def forget(self, peer: PeerId) -> Entry | None:
         return self.entries.pop(peer, None)
+
+    def compare(self, active: Mapping[PeerId, Entry]) -> None:
+        """See how diverse those are whom we know; after some came."""
+        wides = {entry.place.wide for entry in self.entries.values()}
+        wides.update(entry.place.wide for entry in active.values())
+        self.diverse = len(wides - {""}) >= DIVERSE
 
     def shrink(self, most: int) -> None:
         """Another size."""
@@ -120,7 +130,7 @@ class Reserve:
                 continue
             if alone:
                 rank = entry.failures * 1e6 + max(0.0, UNTRIED - (now - entry.tried))
-            elif now - entry.tried < UNTRIED or self._guard.crowding(around, entry.place):
+            elif now - entry.tried < UNTRIED or self._guard.crowding(around, entry.place, self.diverse):
                 continue
             else:
                 rank = 2.0 * entry.failures + (len(sources) == 1 and entry.source in sources)

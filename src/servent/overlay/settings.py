@@ -23,7 +23,9 @@ class ViewSettings:
         few_every: they are asked too while fewer peers are known than there is room for neighbours.
         lost, lost_tries: neighbours that went away are tried again, one each `shuffle_every`: so many, so often.
         told_per_minute: passive entries that one neighbour may add.
-        per_block, per_block_passive, per_wide: entries of one /24 (/48), and of one /16 (/32).
+        per_block, per_block_passive: entries of one /24 (/48).
+        per_wide, per_wide_passive: entries of one /16 (/32); one neighbour, and a limit in the passive view at all, only where
+            many wide blocks are known.
         relayed: neighbours of which only a relay is known.
         anchors: the longest-lived neighbours, written to disk.
         topics: the network's own and rooms, at most.
@@ -51,6 +53,7 @@ class ViewSettings:
     per_block: int = 1
     per_block_passive: int = 3
     per_wide: int = 2
+    per_wide_passive: int = 4
     relayed: int = 2
     anchors: int = 3
     topics: int = 64

@@ -193,7 +193,7 @@ class View:
             place = place_of(record)
             dial = self.pending.get(peer)
             mine = now < self._welcome_until or (dial is not None and dial.entry.mine)
-            if not message.urgent and self._in_the_way(place, mine):
+            if not message.urgent and self._in_the_way(place, mine, now):
                 self.reserve.remember(record, peer, now, self.active, tried=now)
                 return self._end([Send(peer, Decline(self.topic))], now)
             if message.urgent and not self._guard.may("urgent", place.block or peer, 10 * JOINS, now):
@@ -345,7 +345,7 @@ class View:
         )
         self._shuffled_until = now + 30.0
         message = Shuffle(self.topic, self._context.record, records, settings.join_hops)
-        return [*effects, Send(peer, message)]
+        return [*effects, Send(peer, message), *self._spread_out(now)]
 
     def _mix(self, records: Iterable[PeerRecord], source: PeerId, now: float) -> None:
         """Records that `source` gave us go into the passive view."""
@@ -353,6 +353,15 @@ class View:
             taken = self.reserve.take(record, now)
             if taken is not None:
                 self.reserve.remember(taken, source, now, self.active)
+        self.reserve.compare(self.active)
+
+    def _spread_out(self, now: float) -> list[Effect]:
+        """Part from one of those that are too many of one block, which came while few others were known."""
+        for peer, entry in self.active.items():
+            rest = ((other, one) for other, one in self.active.items() if other != peer)
+            if self._guard.crowding(rest, entry.place, self.reserve.diverse):
+                return self._part(peer, now)
+        return []
 
     def _fill(self, now: float, at_once: bool = False) -> list[Effect]:
         """Ask others until enough are asked; after a `Decline` not before its time, unless somebody was lost."""
@@ -406,25 +415,26 @@ class View:
             return []
         place = place_of(record)
         full = len(self.active) + len(self.pending) >= self.most
-        if self._guard.crowding(self.active.items(), place) or (full and not self._others()):
+        alone = len(self.active) <= 1
+        others = len(self._others())
+        room = others > 0 if full else others < self.most - self.most // 2
+        if self._guard.crowding(self.active.items(), place, self.reserve.diverse) or not (room or alone):
             self.reserve.remember(record, source, now, self.active)
             return self._fill(now)
-        effects = self._dial(Entry(record, place, source, now), "walk", len(self.active) <= 1, now)
-        # Whom somebody else chose counts as our own choice where there is room, or once for each who chooses.
-        own = [one.source for one in self.active.values() if one.mine]
-        self.pending[peer].entry.mine = not full or (len(own) < self.most // 2 and source not in own)
+        effects = self._dial(Entry(record, place, source, now), "walk", alone, now)
+        self.pending[peer].entry.mine = alone  # else somebody else chose it
         return effects
 
     def _others(self) -> list[PeerId]:
         """Neighbours that we did not choose ourselves."""
         return [peer for peer, one in self.active.items() if not one.mine]
 
-    def _in_the_way(self, place: Place, mine: bool) -> list[PeerId]:
-        return self._guard.in_the_way(self.active, place, mine, self.most)
+    def _in_the_way(self, place: Place, mine: bool, now: float) -> list[PeerId]:
+        return self._guard.in_the_way(self.active, place, mine, self.most, self.reserve.diverse, now)
 
     def _add(self, record: PeerRecord, place: Place, source: bytes, mine: bool, now: float) -> list[Effect]:
         effects: list[Effect] = []
-        for victim in self._in_the_way(place, mine):
+        for victim in self._in_the_way(place, mine, now):
             effects += self._part(victim, now)
         peer = PeerId(record.key)
         self.pending.pop(peer, None)
