@@ -201,6 +201,10 @@ def memory(store: Items) -> dict[str, float]:
     return {"node_mb": of(os.getpid()), "readers_mb": round(sum(map(of, store.readers.pids)), 1)}
 
 
+def size_of(base: Path) -> int:
+    return sum(one.stat().st_size for one in base.glob(f"{FILE}*"))
+
+
 async def measure(chosen: argparse.Namespace, base: Path) -> dict[str, Any]:
     cores = sorted(os.sched_getaffinity(0))[:2]
     os.sched_setaffinity(0, cores)
@@ -208,7 +212,7 @@ async def measure(chosen: argparse.Namespace, base: Path) -> dict[str, Any]:
     figures: dict[str, Any] = {"records": chosen.records, "publishers": chosen.publishers}
     if not path.exists():
         figures |= await fill(path, chosen.records, chosen.publishers)
-    figures["bytes"] = sum(one.stat().st_size for one in base.glob(f"{FILE}*"))
+    figures["bytes"] = size_of(base)
     step = max(1, chosen.records // 40_000)
     sample = list(islice(items(chosen.records), 0, None, step))
     texts = questions(400_000, sample, random.Random(3))

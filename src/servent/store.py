@@ -326,11 +326,16 @@ class Store:
             raise
 
 
-def reading(path: Path, cache_bytes: int) -> sqlite3.Connection:
-    """A connection that only reads, for a process beside the node. Errors stay sqlite3's own."""
+def reading(path: Path, cache_bytes: int, mapped_bytes: int = 0) -> sqlite3.Connection:
+    """A connection that only reads, for a process beside the node. Errors stay sqlite3's own.
+
+    `mapped_bytes` of the file are mapped into memory: a disk that fails then ends the process, where Python raises otherwise.
+    """
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
     connection.execute("PRAGMA query_only = ON")
     connection.execute(f"PRAGMA cache_size = -{cache_bytes // 1024}")
+    if os.name == "posix":  # Windows cannot make a file shorter that is mapped somewhere
+        connection.execute(f"PRAGMA mmap_size = {mapped_bytes}")
     return connection
 
 

@@ -20,9 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from servent.codec import canonical
-from servent.overlay import items_find, items_readers
+from servent.overlay import items_readers
 from servent.overlay.effects import Counts, Discard, Find, Keep, Load
 from servent.overlay.items_cache import Answers, Kept
+from servent.overlay.items_find import Finder
 from servent.overlay.items_rows import STEPS, Writing, item_of
 from servent.overlay.items_service import FILE, Items
 from servent.overlay.records import Item, Slice
@@ -195,13 +196,13 @@ def test_a_network_knows_nothing_of_another() -> None:
     one = sliced(1, [item("Blue Moon")])
     writing.carry_out(db, [(NETWORK, Keep(one)), (NETWORK, Keep(one, [Posting(key("blue"), 0)]))], 0.0)
     for network, expected in ((NETWORK, 1), (other, 0)):
-        assert len(items_find.find(db, network, 5, parse("blue")).rows) == expected
-        assert len(items_find.find(db, network, 5, keys=[key("blue")]).rows) == expected
-        assert len(items_find.find(db, network, 5, content=item("Blue Moon").content).rows) == expected
-        assert items_find.counts(db, network, ["blue"])[0] == [expected]
+        assert len(Finder(db).find(network, 5, parse("blue")).rows) == expected
+        assert len(Finder(db).find(network, 5, keys=[key("blue")]).rows) == expected
+        assert len(Finder(db).find(network, 5, content=item("Blue Moon").content).rows) == expected
+        assert Finder(db).counts(network, ["blue"])[0] == [expected]
     writing.carry_out(db, [(other, Keep(one)), (NETWORK, Discard(peer(1)))], 0.0)
-    assert len(items_find.find(db, other, 5, parse("blue")).rows) == 1
-    assert items_find.find(db, NETWORK, 5, parse("blue")).rows == []
+    assert len(Finder(db).find(other, 5, parse("blue")).rows) == 1
+    assert Finder(db).find(NETWORK, 5, parse("blue")).rows == []
 
 
 def test_a_lease_counts_from_first_sight_and_ends() -> None:
@@ -215,12 +216,10 @@ def test_a_lease_counts_from_first_sight_and_ends() -> None:
     writing.carry_out(db, both, 50.0)  # the same again makes it no longer
     writing.carry_out(db, [(NETWORK, Keep(sliced(2, [item("Blue Sun")], lifetime=100)))], 50.0)
     writing.sweep(db, 99.0)
-    assert len(items_find.find(db, NETWORK, 5, parse("blue")).rows) == 2
+    assert len(Finder(db).find(NETWORK, 5, parse("blue")).rows) == 2
     writing.sweep(db, 100.0)
-    assert [item_of(body).name for _, body in items_find.find(db, NETWORK, 5, parse("blue")).rows] == [
-        "Blue Sun"
-    ]
-    assert items_find.find(db, NETWORK, 5, keys=[key("blue")]).rows == []
+    assert [item_of(body).name for _, body in Finder(db).find(NETWORK, 5, parse("blue")).rows] == ["Blue Sun"]
+    assert Finder(db).find(NETWORK, 5, keys=[key("blue")]).rows == []
     writing.sweep(db, 150.0)
     for table in ("items", "gone", "words", "keys", "postings", "batches", "publishers"):
         assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
@@ -236,7 +235,7 @@ def test_a_renewed_batch_lives_on_and_is_not_indexed_again() -> None:
     _, words = writing.carry_out(db, [(NETWORK, Keep(newer))], 90.0)
     assert words == set()
     writing.sweep(db, 150.0)
-    assert len(items_find.find(db, NETWORK, 50, parse("blue")).rows) == 20
+    assert len(Finder(db).find(NETWORK, 50, parse("blue")).rows) == 20
 
 
 def test_much_is_taken_out_of_the_index_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,13 +247,13 @@ def test_much_is_taken_out_of_the_index_in_steps(monkeypatch: pytest.MonkeyPatch
     writing.carry_out(db, [(NETWORK, Keep(sliced(1, [item(f"Blue {n}") for n in range(120)])))], 0.0)
     left, _ = writing.carry_out(db, [(NETWORK, Discard(peer(1)))], 0.0)
     assert left
-    assert items_find.find(db, NETWORK, 50, parse("blue")).rows == []  # from the first moment
+    assert Finder(db).find(NETWORK, 50, parse("blue")).rows == []  # from the first moment
     writing.carry_out(
         db, [(NETWORK, Keep(sliced(2, [item("Blue new")])))], 0.0
     )  # its id is none of the old ones
     while writing.sweep(db, 0.0)[0]:
         continue
-    assert items_find.counts(db, NETWORK, ["blue"]) == ([1], 1)
+    assert Finder(db).counts(NETWORK, ["blue"]) == ([1], 1)
     assert db.execute("SELECT count(*) FROM found WHERE found MATCH 'blue'").fetchone() == (1,)
 
 

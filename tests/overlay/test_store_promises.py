@@ -9,8 +9,8 @@ from typing import Protocol
 import pytest
 
 from servent.identity import PeerId
-from servent.overlay import items_find
 from servent.overlay.effects import Counts, Discard, Effect, Find, Keep, Load
+from servent.overlay.items_find import Finder
 from servent.overlay.items_rows import STEPS, Writing, item_of, load
 from servent.overlay.placement import key_of
 from servent.overlay.records import Item, Slice
@@ -41,12 +41,12 @@ class OnDisk:
             case Keep() | Discard():
                 self._writing.carry_out(self._db, [(NETWORK, effect)], 1000.0)
             case Find(_, limit, query, keys, content):
-                rows, more = items_find.find(
-                    self._db, NETWORK, limit, query, keys, content, self._settings.per_key
+                rows, more = Finder(self._db, self._settings.per_key).find(
+                    NETWORK, limit, query, keys, content
                 )
                 return [(PeerId(publisher), item_of(body)) for publisher, body in rows], more
             case Counts(_, terms):
-                return items_find.counts(self._db, NETWORK, terms)
+                return Finder(self._db).counts(NETWORK, terms)
             case Load():
                 return load(self._db, NETWORK, effect)
         return None

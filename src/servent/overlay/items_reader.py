@@ -9,35 +9,32 @@ import os
 import sys
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from msgspec import Raw
 
 from servent import store
-from servent.overlay import items_find
+from servent.overlay.items_find import Finder
 from servent.overlay.items_wire import Ask, Frames, Told, asks, frame, rows_of
 
-if TYPE_CHECKING:
-    import sqlite3
-
 READ = 64 * 1024
-CACHE_BYTES = 24 << 20  # of pages; what is behind it lies in the system's cache
+CACHE_BYTES = 16 << 20  # of pages
+MAPPED_BYTES = 2 << 30  # of the file: its pages are those of the system's cache, shared by all readers
 PATIENCE = 0.004  # s an answer waits for those after it
 
 
-def answer(db: sqlite3.Connection, ask: Ask, per_key: int) -> Told:
+def answer(finder: Finder, ask: Ask) -> Told:
     """What one question finds. What goes wrong goes into the answer."""
     try:
         if ask.terms is not None:
-            counts, total = items_find.counts(db, ask.network, ask.terms)
+            counts, total = finder.counts(ask.network, ask.terms)
             return Told(ask.number, counts=counts, total=total)
-        found = items_find.find(db, ask.network, ask.limit, ask.query, ask.keys, ask.content, per_key)
+        found = finder.find(ask.network, ask.limit, ask.query, ask.keys, ask.content)
         return Told(ask.number, Raw(rows_of(found.rows)), found.more)
     except Exception as wrong:  # noqa: BLE001 - the node asks again by itself, and says what is wrong
         return Told(ask.number, wrong=f"{type(wrong).__name__}: {wrong}")
 
 
-def serve(db: sqlite3.Connection, per_key: int, source: int, sink: int) -> None:
+def serve(finder: Finder, source: int, sink: int) -> None:
     """Answer until the input ends."""
     frames = Frames()
     while data := os.read(source, READ):
@@ -45,7 +42,7 @@ def serve(db: sqlite3.Connection, per_key: int, source: int, sink: int) -> None:
         begun = monotonic()
         for body in frames.feed(data):
             for ask in asks.decode(body):
-                told.append(answer(db, ask, per_key))
+                told.append(answer(finder, ask))
                 if monotonic() - begun > PATIENCE:
                     _write(sink, frame(told))
                     told, begun = [], monotonic()
@@ -66,9 +63,9 @@ def main(arguments: list[str]) -> int:
 
         for stream in (sys.stdin, sys.stdout):
             msvcrt.setmode(stream.fileno(), os.O_BINARY)
-    db = store.reading(path, CACHE_BYTES)
+    db = store.reading(path, CACHE_BYTES, MAPPED_BYTES)
     try:
-        serve(db, per_key, sys.stdin.fileno(), sys.stdout.fileno())
+        serve(Finder(db, per_key), sys.stdin.fileno(), sys.stdout.fileno())
     except (BrokenPipeError, KeyboardInterrupt):
         pass  # the node has ended, and we with it
     finally:

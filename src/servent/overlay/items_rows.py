@@ -47,7 +47,7 @@ STEPS = (
     CREATE INDEX batches_end ON batches (ends);
     CREATE TABLE items (
         id INTEGER PRIMARY KEY, batch INTEGER NOT NULL, place INTEGER NOT NULL, publisher INTEGER NOT NULL,
-        size INTEGER NOT NULL, body BLOB NOT NULL
+        size INTEGER NOT NULL, kind INTEGER NOT NULL, ext TEXT NOT NULL, body BLOB NOT NULL
     );
     CREATE INDEX items_of ON items (batch);
     CREATE INDEX items_content ON items (substr(body, 4, 8));
@@ -68,16 +68,18 @@ STEPS = (
     CREATE INDEX postings_of ON postings (item);
     CREATE VIRTUAL TABLE found USING fts5(
         name, title, artist, album, path, marks,
-        tokenize = 'ascii', prefix = '2 3', content = '', columnsize = 0
+        tokenize = 'ascii', prefix = '2 3 4', content = '', columnsize = 0
     );
     INSERT INTO found (found, rank) VALUES ('automerge', 0);
-    INSERT INTO found (found, rank) VALUES ('usermerge', 8);
+    INSERT INTO found (found, rank) VALUES ('usermerge', 4);
     """,
 )
 COLUMNS = "name, title, artist, album, path, marks"
 TOGETHER = 100  # rows in one statement, which lets go of the interpreter once
 CLEANED = 1_000  # items taken out of the full-text index in one transaction, some 30 us each
 SWEPT = 8  # batches that ended, in one transaction
+PIECES = 12  # of the full-text index, from which on it is made one
+MERGED = 256  # pages in one step of that, some 5 ms
 LEAST_MERGED = 16  # pages of the index merged at each change, about 20 us each; see share.index
 
 NUMBER_BITS, CLASS_BITS = 29, 6
@@ -110,15 +112,31 @@ def item_of(body: bytes) -> Item:
 def texts(item: Item) -> Texts:
     """What the full-text index knows of an item."""
     title, artist, album, more = indexed_tags(item.tags)
+    path = _indexed(item.where) + indexed(more)
+    return indexed(item.name), title, artist, album, path, " ".join(_marks(item))
+
+
+def _marks(item: Item) -> tuple[str, str, str]:
     kind = kind_mark(item.kind) if item.kind < len(KINDS) else ""  # what is no kind is asked for by none
-    marks = f"{kind} {size_mark(item.size)} {ext_mark(ext(item.name))}"
-    return indexed(item.name), title, artist, album, _indexed(item.where) + indexed(more), marks
+    return kind, size_mark(item.size), ext_mark(ext(item.name))
 
 
 def network_row(db: sqlite3.Connection, network: bytes) -> int | None:
     """The row of a network; None: nothing was ever kept for it."""
     row = db.execute("SELECT id FROM networks WHERE key = ?", (network,)).fetchone()
     return row[0] if row is not None else None
+
+
+def spread(db: sqlite3.Connection, network: int) -> tuple[tuple[int, int], ...]:
+    """The classes that a home's items of a network (its row) are in: the first id of each, and about how many there are."""
+    first, end = side(network, False)
+    found = []
+    for start in range(first, end, _CLASS):
+        question = "SELECT max(id) FROM items WHERE id >= ? AND id < ?"
+        (last,) = db.execute(question, (start, start + _CLASS)).fetchone()
+        if last is not None:
+            found.append((start, last - start + 1))
+    return tuple(found)
 
 
 def totals(db: sqlite3.Connection, network: bytes) -> tuple[int, int, int]:
@@ -143,6 +161,7 @@ class Writing:
     def forget(self) -> None:
         """What is in the file counts, nothing else."""
         self._numbers.clear()
+        self._merging = False
         self._new: list[tuple[int, Item]] = []
         self._totals: dict[int, list[int]] = {}
         self._keys: dict[tuple[int, bytes], list[int]] = {}  # row, postings
@@ -173,7 +192,18 @@ class Writing:
         for row in ended:
             self._remove_batch(db, *row)
         left, words = self._finish(db)
-        return left or len(ended) == SWEPT, words
+        return self._merge(db) or left or len(ended) == SWEPT, words
+
+    def _merge(self, db: sqlite3.Connection) -> bool:
+        """Once the index lies in many pieces, make it one, a step at a time; every question looks into each piece."""
+        if not self._merging:
+            (pieces,) = db.execute("SELECT count(DISTINCT segid) FROM found_idx").fetchone()
+            self._merging = pieces > PIECES
+        if self._merging:
+            before = db.total_changes
+            db.execute("INSERT INTO found (found, rank) VALUES ('merge', ?)", (-MERGED,))
+            self._merging = db.total_changes - before >= 2  # as FTS5's documentation tells when it is done
+        return self._merging
 
     # -- batches
 
@@ -278,8 +308,8 @@ class Writing:
         klass = min(named // LETTERS, (1 << CLASS_BITS) - 1)
         id = self._number(db, side(network, keyed).first + klass * _CLASS)
         db.execute(
-            "INSERT INTO items VALUES (?,?,?,?,?,?)",
-            (id, batch, place, publisher, item.size, canonical(item)),
+            "INSERT INTO items VALUES (?,?,?,?,?,?,?,?)",
+            (id, batch, place, publisher, item.size, item.kind, ext(item.name), canonical(item)),
         )
         self._total(network)[keyed] += 1
         if not keyed:
@@ -405,7 +435,7 @@ class Writing:
         for sign, some in ((1, new), (-1, went)):
             for id, item in some:
                 network = id // (2 * _SIDE)
-                for word in words_of(item):
+                for word in (*words_of(item), *_marks(item)):
                     counts[network, word] += sign
         changes = sorted((network, word, count) for (network, word), count in counts.items() if count)
         db.executemany(

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from servent.errors import WorldError
-from servent.overlay import items_find, items_rows
+from servent.overlay import items_rows
 from servent.overlay.effects import Counts, Discard, Find, Keep, Load
 from servent.overlay.items_cache import Answers, Kept, word_of
+from servent.overlay.items_find import Finder
 from servent.overlay.items_readers import ReaderLost, Readers, cores
 from servent.overlay.items_wire import Ask, Findings, findings, rows_of
 from servent.overlay.records import Slice
@@ -73,6 +74,7 @@ class Items:
         self.readers = Readers(path or Path(), self._settings.per_key, most)
         self.answers = Answers()
         self._under_way: dict[Hashable, tuple[int, asyncio.Future[Kept]]] = {}
+        self._found_by: tuple[sqlite3.Connection, Finder] | None = None
         self._asked = 0
         self._second, self._in_second = 0.0, 0
         self._mending: asyncio.Task[None] | None = None
@@ -159,7 +161,7 @@ class Items:
                 log.debug("a reader did not count: %s", lost)
             else:
                 return told.counts, told.total
-        return await self._read(lambda db: items_find.counts(db, network, terms))
+        return await self._read(lambda db: self._finder(db).counts(network, terms))
 
     async def load(self, network: bytes, effect: Load) -> tuple[Slice | None, Sequence[Posting]]:
         """A batch as it is kept, after all that was to be kept before.
@@ -228,12 +230,16 @@ class Items:
                 return Kept(bytes(told.rows), told.more, word)
 
         def job(db: sqlite3.Connection) -> Kept:
-            found = items_find.find(
-                db, network, effect.limit, effect.query, keys, effect.content, self._settings.per_key
-            )
+            found = self._finder(db).find(network, effect.limit, effect.query, keys, effect.content)
             return Kept(rows_of(found.rows), found.more, word)
 
         return await self._read(job)
+
+    def _finder(self, db: sqlite3.Connection) -> Finder:
+        """The one of the thread that reads."""
+        if self._found_by is None or self._found_by[0] is not db:
+            self._found_by = db, Finder(db, self._settings.per_key)
+        return self._found_by[1]
 
     def _note_load(self) -> None:
         """Start processes where they are worth it."""
