@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -255,6 +256,81 @@ def test_much_is_taken_out_of_the_index_in_steps(monkeypatch: pytest.MonkeyPatch
         continue
     assert Finder(db).counts(NETWORK, ["blue"]) == ([1], 1)
     assert db.execute("SELECT count(*) FROM found WHERE found MATCH 'blue'").fetchone() == (1,)
+
+
+def test_an_index_in_many_pieces_becomes_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("servent.overlay.items_rows.PIECES", 1)
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    for step in STEPS:
+        db.executescript(step)
+    writing = Writing()
+    for number in range(40):
+        writing.carry_out(
+            db, [(NETWORK, Keep(sliced(number, [item(f"Blue {number} {n}") for n in range(9)])))], 0.0
+        )
+    pieces = "SELECT count(DISTINCT segid) FROM found_idx"
+    assert db.execute(pieces).fetchone() > (1,)
+    steps = 0
+    while writing.sweep(db, 1.0)[0]:
+        steps += 1
+        assert steps < 50
+    assert db.execute(pieces).fetchone() == (1,)
+    assert len(Finder(db).find(NETWORK, 500, parse("blue")).rows) == 360
+    assert not writing.sweep(db, 1.0)[0]
+
+
+def many(disk: OnDisk) -> list[Item]:
+    """Items with frequent and rare words, in all kinds and sizes."""
+    dice, some = random.Random(5), []
+    for number in range(2560):
+        words = dice.choices(WORDS, (8, 5, 3, 2, 2, 1, 1, 1, 1, 1), k=dice.randint(1, 4))
+        name = f"{' '.join(words)} {number % 97}.{dice.choice(('mp3', 'mkv', 'txt'))}"
+        content = number.to_bytes(32, "big")
+        some.append(
+            Item(content, int(10 ** dice.uniform(1, 9)), dice.randint(0, 6), name, dice.choice(WORDS))
+        )
+    for slot in range(20):
+        disk.do(Keep(sliced(slot % 3, some[slot * 128 : slot * 128 + 128], slot)))
+    return some
+
+
+QUESTIONS = (
+    "blue type:audio", "blue moon size:<2kb", "x7 ext:mkv", "type:image size:>100mb", "bl* -moon type:video",
+    "live size:1kb..2kb", "ext:txt -type:audio", '"blue moon" 7', "älter track", "mo* bl* re* type:other", "-ext:mp3 red",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("cost", [0, 60, 10**9])
+def test_however_a_question_is_planned_the_answers_are_the_same(
+    cost: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("servent.overlay.items_find.ROW_COST", cost)
+    disk = OnDisk(HomeSettings())
+    some = many(disk)
+    for text in QUESTIONS:
+        query = parse(text)
+        right = {
+            one.content for one in some if query.relevance(one.name, one.kind, one.size, one.where, one.tags)
+        }
+        for limit in (500, 10):
+            answer = disk.do(Find(1, limit, query))
+            assert answer is not None
+            found = {one.content for _, one in answer[0]}  # type: ignore[attr-defined]
+            assert found <= right
+            assert len(found) == min(limit, len(right)), text
+            assert answer[1] == (len(right) > limit)
+
+
+def test_a_question_that_would_run_through_too_much_looks_through_a_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    disk = OnDisk(HomeSettings())
+    many(disk)
+    monkeypatch.setattr("servent.overlay.items_find.MOST_ENTRIES", 800)
+    monkeypatch.setattr("servent.overlay.items_find.STEP_ENTRIES", 50)
+    answer = disk.do(Find(1, 500, parse("blue moon")))
+    assert answer is not None and answer[1]
+    assert 0 < len(answer[0]) < 500  # type: ignore[arg-type]
 
 
 # -- answers that are remembered
