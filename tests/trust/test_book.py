@@ -844,3 +844,16 @@ def test_everybody_may_belong_to_an_open_network_who_was_not_removed() -> None:
     assert ann.book.homes.belongs(home.key, bob.id)
     ann.book.homes.remove_member("home", eve.id, T0 + 9)
     assert not ann.book.homes.belongs(home.key, eve.id)
+
+
+def test_every_change_of_the_settings_shows_in_the_digest() -> None:
+    ann, bob = people("ann", "bob")
+    home = ann.founds()
+    bob.joins(ann.invites())
+    sync(ann, bob, home.key)
+    for number, mode in enumerate(("hybrid", "server", "p2p", "hybrid")):
+        before = home.roll.digest
+        ann.book.homes.change_settings("home", T0 + number, mode=mode)
+        assert home.roll.digest != before
+        sync(ann, bob, home.key)
+        assert bob.book.homes.get(home.key).roll.digest == home.roll.digest

@@ -222,7 +222,7 @@ class Keeper:
         for network, digest in records.items():
             if before.get(network) != digest:
                 self._talk.changed(network)
-        if set(records) - set(before):  # we joined one: those we are connected to may be in it
+        if set(records) != set(before):  # we joined one: those we are connected to may be in it; or we left one
             for session in self._roster.sessions():
                 self._house.spawn(self._house.prove(session), f"prove to {session.peer.short}")
         for contact in self._trust.contacts():

@@ -136,6 +136,7 @@ class Links:
         self._settings = settings or LinkSettings()
         self._lanes: dict[tuple[PeerId, LaneName], _Lane] = {}
         self._reading: dict[PeerId, _Reading] = {}
+        self._proven: dict[tuple[PeerId, bytes], None] = {}  # who has spoken in which network
         self.sent = self.received = self.dropped = 0
         peers.serve(wire.SERVICE, self._serve, audience="network", streams=8)
 
@@ -298,11 +299,21 @@ class Links:
         if not self._house.ours(network):  # we may have left it just now
             self._peers.fault(session.peer, "talks of a network we are not in", 0.05)
             return
-        if network not in session.verdict.networks and not await self._proves(session, network):
+        if network in session.verdict.networks:
+            self._note_proven(session.peer, network)
+        elif (session.peer, network) in self._proven:  # it left the network, and this was said before
+            return
+        elif not await self._proves(session, network):
             self._peers.fault(session.peer, "talks of a network it is not in", 1.0)
             return
         self.received += 1
         self._house.take(session, network, message)
+
+    def _note_proven(self, peer: PeerId, network: bytes) -> None:
+        if (peer, network) not in self._proven:
+            if len(self._proven) >= 4096:
+                del self._proven[next(iter(self._proven))]
+            self._proven[peer, network] = None
 
     async def _proves(self, session: Session, network: bytes) -> bool:
         """The proof may be on its way on another stream."""

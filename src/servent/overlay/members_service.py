@@ -100,6 +100,7 @@ class Members:
         self.prover: Prover | None = None
         self._holders: dict[PeerId, set[bytes]] = {}
         self._tasks: asyncio.TaskGroup | None = None
+        self._ending = False
         self._stop, self._stopped = asyncio.Event(), asyncio.Event()
         self._trust_changed = asyncio.Event()
         self._loopback = False  # whether we ourselves are reached on this computer alone
@@ -123,8 +124,11 @@ class Members:
                 self._tasks = tasks
                 tasks.create_task(self._follow_trust(), name="networks")
                 tasks.create_task(self._tend(), name="overlay")
-                await self._stop.wait()
-                await self._say_goodbye()
+                try:
+                    await self._stop.wait()
+                    await self._say_goodbye()
+                finally:
+                    self._ending = True  # a group that ends takes no more tasks
                 raise _Stop
         except* _Stop:
             log.debug("the overlay is closed")
@@ -321,7 +325,7 @@ class Members:
         return await self.dial_backs.dial(peer, addresses)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        if self._tasks is None:
+        if self._tasks is None or self._ending:
             work.close()
             return
         self._tasks.create_task(_guard(work, name), name=name)

@@ -251,9 +251,9 @@ class Roll:
         """16 bytes, equal for two members who hold the same records in whatever order."""
         if self._digest is None:
             mixed = 0
-            for record in (self.settings, *self._journal.values()):
-                if record is self.settings or not isinstance(record, Settings):
-                    mixed ^= int.from_bytes(hashlib.sha256(canonical(record)).digest()[:16], "big")
+            others = (one for one in self._journal.values() if not isinstance(one, Settings))
+            for record in (self.settings, *others):
+                mixed ^= int.from_bytes(hashlib.sha256(canonical(record)).digest()[:16], "big")
             self._digest = mixed.to_bytes(16, "big")
         return self._digest
 
