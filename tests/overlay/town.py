@@ -9,7 +9,6 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable, Iterable, Sequence
-
 from typing import Any
 
 from servent.errors import BadMessage
@@ -225,6 +224,7 @@ class Town:
         self.settings = settings or OverlaySettings()
         self.records: dict[PeerId, SupernodeRecord] = {}
         self.items: dict[PeerId, list[Item]] = {}
+        self._ring: list[tuple[int, bytes]] | None = None
         self.citizens = {peer(number): Citizen(self, number, self.settings) for number in range(members)}
         self.keys = list(self.citizens)
         for number in range(supernodes):
@@ -249,10 +249,12 @@ class Town:
         key = peer(number)
         one = SupernodeRecord(record(number), 1, 3600, room=512)
         self.records[key] = signed(NETWORK, one, CheapSeal(key))
+        self._ring = None
 
     def dismiss(self, number: int) -> None:
         """It lays the role down, and goes on answering."""
         self.records.pop(peer(number), None)
+        self._ring = None
         self.citizens[peer(number)].election.retiring = True
 
     def settle(self, number: int, homes: int) -> None:
@@ -280,10 +282,12 @@ class Town:
             self.keep(home, whole)
         for place, one in enumerate(items):
             keys = [content_key(NETWORK, one.content), *(key_of(NETWORK, word) for word in keyed_words(one))]
-            for near in self.records:
-                under = [Posting(name, place) for name in keys if near in self.nearest(name, 3)]
-                if under:
-                    self.keep(near, Slice(whole.batch, {place: one}), under)
+            under: dict[PeerId, list[Posting]] = {}
+            for name in keys:
+                for near in self.nearest(name, 3):
+                    under.setdefault(near, []).append(Posting(name, place))
+            for near, postings in under.items():
+                self.keep(near, Slice(whole.batch, {place: one}), postings)
 
     def keep(self, at: PeerId, part: Slice, under: Sequence[Posting] = ()) -> None:
         citizen = self.citizens[at]
@@ -293,8 +297,9 @@ class Town:
             self.net.do(at, citizen.carry_out(kept(part, under, now), now))
 
     def nearest(self, key: bytes, count: int) -> list[PeerId]:
-        ring = [(point(bytes(one)[:16]), bytes(one)) for one in self.records]
-        return [PeerId(one) for one in nearest(point(key), ring, count)]
+        if self._ring is None or len(self._ring) != len(self.records):
+            self._ring = [(point(bytes(one)[:16]), one) for one in self.records]
+        return nearest(point(key), self._ring, count)  # type: ignore[return-value]
 
     # -- what happens
 

@@ -14,7 +14,7 @@ from servent.identity import PeerId
 BARRED = 86_400.0  # s; as long as items live
 PROVEN = 3600.0  # s that a proof counts for its supernode
 LIE = 1.0  # weights of strikes; 1.0 bars. It said what its publisher never signed
-UNSHOWN = 0.5  # it does not show what it said
+UNSHOWN = 0.55  # it does not show what it said
 LAPSE = (
     0.36  # it lacks what it must have: one may be bad luck, as when it has just become the nearest to a key
 )
