@@ -24,6 +24,7 @@ from servent.trust.book import Verdict
 from servent.trust.service import TrustService
 
 NEARBY = PeerId(bytes(32))  # stands for the local network among those who tell us of peers
+LAST_WORDS = 0.5  # s for a network that we left to hear it from us, before we are not in it for our peers
 TRIM_EVERY = 10.0  # s between two looks at which connections nobody needs
 
 
@@ -223,12 +224,17 @@ class Keeper:
             if before.get(network) != digest:
                 self._talk.changed(network)
         if set(records) != set(before):  # we joined one: those we are connected to may be in it; or we left one
+            last_words = LAST_WORDS if set(before) - set(records) else 0.0
             for session in self._roster.sessions():
-                self._house.spawn(self._house.prove(session), f"prove to {session.peer.short}")
+                self._house.spawn(self._prove(session, last_words), f"prove to {session.peer.short}")
         for contact in self._trust.contacts():
             if contact.friend and not contact.blocked:
                 self.wish(contact.peer)
         self.wake()
+
+    async def _prove(self, session: Session, after: float) -> None:
+        await asyncio.sleep(after)
+        await self._house.prove(session)
 
     def judged(self, session: Session, verdict: Verdict) -> None:
         if not verdict.known:
