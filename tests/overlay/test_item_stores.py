@@ -25,8 +25,9 @@ from servent.overlay import items_readers
 from servent.overlay.effects import Counts, Discard, Find, Keep, Load
 from servent.overlay.items_cache import Answers, Kept
 from servent.overlay.items_find import Finder
-from servent.overlay.items_rows import STEPS, Writing, item_of
+from servent.overlay.items_rows import STEPS, item_of
 from servent.overlay.items_service import FILE, Items
+from servent.overlay.items_writing import Writing
 from servent.overlay.records import Item, Slice
 from servent.overlay.settings import HomeSettings
 from servent.overlay.wire import Posting
@@ -240,7 +241,7 @@ def test_a_renewed_batch_lives_on_and_is_not_indexed_again() -> None:
 
 
 def test_much_is_taken_out_of_the_index_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("servent.overlay.items_rows.CLEANED", 50)
+    monkeypatch.setattr("servent.overlay.items_writing.CLEANED", 50)
     db = sqlite3.connect(":memory:", isolation_level=None)
     for step in STEPS:
         db.executescript(step)
@@ -259,7 +260,7 @@ def test_much_is_taken_out_of_the_index_in_steps(monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_index_in_many_pieces_becomes_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("servent.overlay.items_rows.PIECES", 1)
+    monkeypatch.setattr("servent.overlay.items_writing.PIECES", 1)
     db = sqlite3.connect(":memory:", isolation_level=None)
     for step in STEPS:
         db.executescript(step)

@@ -11,7 +11,8 @@ import pytest
 from servent.identity import PeerId
 from servent.overlay.effects import Counts, Discard, Effect, Find, Keep, Load
 from servent.overlay.items_find import Finder
-from servent.overlay.items_rows import STEPS, Writing, item_of, load
+from servent.overlay.items_rows import STEPS, item_of, load
+from servent.overlay.items_writing import Writing
 from servent.overlay.placement import key_of
 from servent.overlay.records import Item, Slice
 from servent.overlay.settings import HomeSettings

@@ -21,6 +21,7 @@ from servent.overlay.items_cache import Answers, Kept, word_of
 from servent.overlay.items_find import Finder
 from servent.overlay.items_readers import ReaderLost, Readers, cores
 from servent.overlay.items_wire import Ask, Findings, findings, rows_of
+from servent.overlay.items_writing import Writing
 from servent.overlay.records import Slice
 from servent.overlay.settings import HomeSettings
 from servent.overlay.wire import Posting
@@ -64,7 +65,7 @@ class Items:
         self._settings = settings or HomeSettings()
         self._store = Store(path)
         self._store.migrate(items_rows.ROOM, items_rows.STEPS)
-        self._writing = items_rows.Writing(self._settings)
+        self._writing = Writing(self._settings)
         self._path, self._wall = path, wall
         self._wall_at_start = self._clock_at_start = 0.0
         self._queue: deque[_Wish] = deque()
