@@ -152,6 +152,7 @@ def test_who_goes_on_forging_is_refused_for_a_day() -> None:
     assert stage.names(leaf) == [] and not stage.home.member.housing.leaves()
     answer = stage.attach(leaf)
     assert not answer.accepted and answer.reason
+    stage.world.crash(leaf)
     stage.world.run(stage.now + REFUSED + 1)
     assert stage.attach(leaf).accepted
 
@@ -342,6 +343,8 @@ def test_a_renewal_of_what_is_not_here_is_asked_for_in_full() -> None:
 def test_a_lifetime_counts_from_first_sight_and_a_replay_does_not_prolong_it() -> None:
     stage = Stage(2)
     home, leaf = stage.peers
+    for peer in stage.peers:
+        stage.world.crash(peer)
     early = stage.batch(leaf, [item("Blue")], seq=1 << 61)  # a clock centuries ahead
     stage.say(home, wire.Store([stage.stored(early, "blue")]))
     stage.world.run(stage.now + 80_000.0)

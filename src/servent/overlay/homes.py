@@ -14,7 +14,7 @@ from servent.identity import PeerId
 from servent.overlay.batches import Batches
 from servent.overlay.effects import Discard, Effect, Hold, Keep, Release, Send
 from servent.overlay.part import Handler, Part
-from servent.overlay.records import Batch, Item, Slice, SupernodeRecord
+from servent.overlay.records import ITEM_LIFETIME, Batch, Item, PeerRecord, Slice, SupernodeRecord
 from servent.overlay.vouching import NOWHERE
 from servent.overlay.wire import Attach, Attached, Detach, Publish, WantBatches
 from servent.overlay.wire import Batches as BatchesMessage
@@ -74,13 +74,19 @@ class Homes(Part):
         self.settings = context.settings.home
         self.rtt: Callable[[PeerId], float | None] = lambda peer: None
         self.batches = Batches(
-            context.network, context.me, context.seal, context.wall, lambda: context.dice.uniform(0.9, 1.1)
+            context.network,
+            context.me,
+            context.seal,
+            context.wall,
+            lambda: context.dice.uniform(0.9, 1.1),
+            min(ITEM_LIFETIME, int(self.settings.lease)),
         )
         self._homes: dict[PeerId, _Home] = {}
         self._avoid: dict[PeerId, float] = {}
         self._hints: list[PeerId] = []
         self._to_publish = 0
         self._own = False
+        self._told: PeerRecord | None = None
         self._counted = 0  # of our items as our own home
         self._refusals = 0
         self._wait = AGAIN
@@ -90,7 +96,7 @@ class Homes(Part):
         keying.batches.append(
             lambda: ((context.me, slot) for slot in self.batches.slots()) if self._own else ()
         )
-        keying.records.append(lambda: (context.record,) if self._own else ())
+        keying.records.append(lambda: (context.record,) if self._own and self._incomplete() else ())
 
     def handlers(self) -> Mapping[type, Handler]:
         return {Attached: self._attached, WantBatches: self._wanted}
@@ -133,7 +139,7 @@ class Homes(Part):
     def moved(self, now: float) -> list[Effect]:
         """Our record is another: whoever looks for us finds us at our homes and at keyed supernodes."""
         if self._own:
-            return self._keying.peer(self._context.record, now)
+            return self._tell_own(now)
         effects: list[Effect] = []
         for peer, home in self._homes.items():
             effects += self._attach(peer, home, now)
@@ -408,6 +414,20 @@ class Homes(Part):
         self._look = self._tell = None
         self.batches.retell()
         return [*effects, *self._keep(self.batches.slots(), now), *self.moved(now)]
+
+    def _tell_own(self, now: float) -> list[Effect]:
+        """A supernode's record is in the directory of all others; beside that it is stored where it is news, and where
+
+        directories are no longer complete.
+        """
+        record = self._context.record
+        told, self._told = self._told, record
+        same = told is not None and (told.addresses, told.relays) == (record.addresses, record.relays)
+        return [] if same and not self._incomplete() else self._keying.peer(record, now)
+
+    def _incomplete(self) -> bool:
+        """Whether there are too many supernodes for everyone to know all."""
+        return self._directory.count(0.0) > self._directory.settings.complete
 
     def _be_leaf(self, now: float) -> list[Effect]:
         self._own = False

@@ -65,6 +65,7 @@ class _Leaf:
     listed: dict[int, int] = field(default_factory=dict)  # slot: seq, as it said last
     asked: set[tuple[int, int]] = field(default_factory=set)  # (slot, seq) that were asked for a second time
     items: int = 0
+    told: int = 0  # the number of the record that keyed supernodes heard of last
 
 
 def _unpacked(hashes: bytes) -> set[bytes]:
@@ -190,8 +191,7 @@ class Housing(Part):
             effects += election.leaves_are(len(self._leaves), now)
             if self._sweep is None:
                 self._sweep = now + SWEEP
-        fresh = message.record.seq >= leaf.record.seq
-        if fresh:
+        if message.record.seq >= leaf.record.seq:
             leaf.record = message.record
         leaf.until = now + lifetime
         want = message.digest != digest_of(sorted((slot, kept.seq) for slot, kept in leaf.batches.items()))
@@ -201,8 +201,11 @@ class Housing(Part):
                 Attached(True, want, max(0, self.room - len(self._leaves)), lifetime=lifetime),
             )
         )
-        if new or fresh:
-            effects += [Learn(message.record), *self._keying.peer(message.record, now)]
+        if new:
+            effects.append(Learn(message.record))
+        if leaf.record.seq > leaf.told:
+            leaf.told = leaf.record.seq
+            effects += self._keying.peer(leaf.record, now)
         return effects
 
     def _detach(self, peer: PeerId, message: Detach, now: float) -> list[Effect]:
@@ -272,8 +275,7 @@ class Housing(Part):
             return [Send(peer, Detach(self._others(now, peer)))]
         one, batch = message.slice, message.slice.batch
         if batch.publisher != peer:
-            self._bad(peer, FORGED, now)
-            raise Forged("publishes for somebody else")
+            return self._forged(peer, Forged("publishes for somebody else"), now)
         before = leaf.batches.get(batch.slot)
         if leaf.listed.get(batch.slot) != batch.seq or (before is not None and before.seq == batch.seq):
             return []  # another has been said since, or it came already
@@ -282,11 +284,8 @@ class Housing(Part):
             raise BadMessage("publishes more than it may")
         try:
             check_slice(self._context.network, one, self._context.seal)
-        except Forged:
-            effects = self._bad(peer, FORGED, now)
-            if effects:
-                return effects
-            raise
+        except Forged as wrong:
+            return self._forged(peer, wrong, now)
         had = before.items() if before is not None else 0
         if leaf.items - had + len(batch.hashes) > self._most():
             self._publishers.wrong(peer, GREEDY, now)
@@ -365,6 +364,10 @@ class Housing(Part):
             return []
         self._context.faults.append((peer, "published what it cannot show"))
         return self._bad(peer, UNPROVEN, now)
+
+    def _forged(self, peer: PeerId, wrong: Forged, now: float) -> list[Effect]:
+        self._context.faults.append((peer, str(wrong)))
+        return self._bad(peer, FORGED, now)
 
     def _bad(self, peer: PeerId, weight: float, now: float) -> list[Effect]:
         """It cost `peer` something. Once too often, and all we keep of it goes."""

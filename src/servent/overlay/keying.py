@@ -95,7 +95,7 @@ class Keying(Part):
         self._sweep: float | None = None
         self._change: Change | None = None
         self._swept: Iterator[tuple[PeerId, int]] = iter(())
-        self._sweeping = False
+        self._sweeping = self._alone = False
         self._wants = TokenBucket(WANTS, 10 * WANTS)
         directory.changed.append(self.changed)
 
@@ -134,7 +134,10 @@ class Keying(Part):
         if own is None or own.retiring:
             self._watching = False
             return []
-        change = self._change = self._directory.moved()
+        change = self._directory.moved()
+        if self._alone and self._directory.count(now) > 1:
+            self._alone, change = False, None
+        self._change = change
         if change is not None and not change.joined and not change.left:
             return []
         self._swept = iter([one for source in self.batches for one in source()])
@@ -180,6 +183,9 @@ class Keying(Part):
 
     def _start(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
+        if self._jobs and self._directory.count(now) <= 1:
+            self._jobs.clear()  # whoever asks anybody asks us, and we find it as its home
+            self._alone = True
         while self._reading < READING and self._waiting < AHEAD:
             job = self._jobs.popleft() if self._jobs else self._next_swept()
             if job is None:
