@@ -281,11 +281,18 @@ class FakeShare:
                     peer=str(stranger(place % 7)), name="" if place % 3 else f"carol {place % 7}", path=file.path,
                     network=name, reachable=(True, None, True, False)[place % 4], modified=file.modified,
                 )  # fmt: skip
-                known = sources.get(file.content)
-                if known is None:
-                    known = replace(self._hit(file, str(ANN)), sources=[])
-                sources[file.content] = replace(known, sources=[*known.sources, holder])
-                yield share.SearchEvent(kind="hit", hit=sources[file.content])
+                hit = replace(self._hit(file, str(ANN)), sources=[])
+                if place % 3 == 0:  # what nobody has who is connected
+                    hit = replace(
+                        hit,
+                        name=f"Live {file.name}",
+                        content=_id(name, file.content) * 4,
+                        here=False,
+                        score=0.7,
+                    )
+                known = sources.get(hit.content, hit)
+                sources[hit.content] = replace(known, sources=[*known.sources, holder])
+                yield share.SearchEvent(kind="hit", hit=sources[hit.content])
             await asyncio.sleep(0.3 * self.pace)
             yield share.SearchEvent(
                 kind="network", network=name, asked=2, answered=2, messages=6, over=True, sampled=number == 2

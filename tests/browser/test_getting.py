@@ -20,7 +20,7 @@ SCREENS = {
     "/wishes": ("Wish list", "sv-wishes .wish"),
     "/feeds": ("Feeds", "sv-feeds .feed"),
     "/people": ("People", "sv-peers .peer-row"),
-    "/people?tab=networks": ("People", "text=Start a network of your own"),
+    "/networks": ("Networks", "text=Start a network of your own"),
     "/people?tab=grants": ("People", "text=Fetch what you share"),
     "/people?tab=safety": ("People", "text=setup-crack.exe"),
     "/settings": ("Settings", "text=Your name for others"),

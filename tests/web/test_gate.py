@@ -35,7 +35,7 @@ def test_a_request_of_our_own_scripts_reaches_the_node_and_its_answer_comes_back
 
 @pytest.mark.parametrize(
     "path",
-    ["tokens", "id/backup", "shutdown", "login-link", "web/restart", "config", "networks", "", "/", "library/../tokens",
+    ["tokens", "id/backup", "shutdown", "login-link", "web/restart", "config", "networksx", "", "/", "library/../tokens",
      "library/%2e%2e/tokens", "library//tokens", "library/./x", "library/\\x"],
 )  # fmt: skip
 def test_what_the_pages_scripts_have_no_business_with_does_not_pass(
@@ -43,6 +43,14 @@ def test_what_the_pages_scripts_have_no_business_with_does_not_pass(
 ) -> None:
     answer = page.ask("GET", f"/node/{path}", **OURS)
     assert answer.status == 404 and b"no such request" in answer.body
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE", "PUT", "PATCH"])
+@pytest.mark.parametrize("path", ["networks", "networks/family/mode", "networks/family/members/x", "roles"])
+def test_networks_are_looked_at_and_never_changed_by_scripts(page: WebPage, path: str, method: str) -> None:
+    answer = page.ask(method, f"/node/{path}", **OURS)
+    assert answer.status == 404 and b"no such request" in answer.body
+    assert page.ask("GET", "/node/networks", **OURS).status == 200
 
 
 def test_a_name_with_a_slash_stays_one_part_of_the_path(api: FakeApi, page: WebPage) -> None:

@@ -13,6 +13,7 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +37,8 @@ from servent.web.pages import (
     feeds,
     invite,
     library,
+    network,
+    networks,
     overview,
     people,
     search,
@@ -60,7 +63,7 @@ class Screen(NamedTuple):
     path: str
     title: str
     sign: str
-    draw: Callable[[Desk], None]
+    draw: Callable[..., None]  # with the desk, and the parts of the address that `path` names
     place: str = "main"
     first: bool = False
     badge: str = ""  # what live.js counts for it
@@ -75,6 +78,8 @@ SCREENS = (
     Screen("/wishes", "Wish list", "wish", wishes.draw, badge="wishes"),
     Screen("/feeds", "Feeds", "feed", feeds.draw),
     Screen("/people", "People", "peers", people.draw),
+    Screen("/networks", "Networks", "network", networks.draw),
+    Screen("/networks/{network}", "Network", "network", network.draw, place=""),
     Screen("/settings", "Settings", "settings", settings.draw, place="foot"),
     Screen("/invite", "Invite", "invite", invite.draw, place="foot"),
     Screen("/doctor", "Doctor", "doctor", doctor.draw, place="foot"),
@@ -132,6 +137,7 @@ def root(desk: Desk) -> Callable[[], None]:
         def mark(path: str) -> None:
             here = path.partition("?")[0].partition("#")[0]
             here = FORMER.get(here, here)
+            here = f"/{here.split('/')[1]}"  # what lies below a screen is marked as that screen
             for target, link in links.items():
                 if target == here:
                     link.props["aria-current"] = "page"
@@ -155,8 +161,8 @@ def _link(screen: Screen) -> Element:
     return link
 
 
-def _screen(desk: Desk, show: Callable[[Desk], None]) -> Callable[[], None]:
-    return lambda: show(desk)
+def _screen(desk: Desk, show: Callable[..., None]) -> Callable[..., None]:
+    return partial(show, desk)
 
 
 SPLASH = """<div id="splash" aria-hidden="true"><span class="brand-mark"></span><span>Opening servent…</span></div>"""

@@ -26,11 +26,12 @@ from servent.web.desk import said
 from servent.web.exchange import Exchange, exchange
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-# Never through here: keys, tokens, backups, shutting down, networks. Those go through NiceGUI's forms.
+# Never through here: keys, tokens, backups, shutting down, changes of networks. Those go through NiceGUI's forms.
 OPEN = frozenset(
     ("library", "search", "browse", "recommendations", "gets", "transfers", "downloads", "shares", "history", "queue",
      "limits", "wishes", "feeds", "codes", "blocks", "reports", "filters", "setup", "peers")
 )  # fmt: skip
+LOOKED_AT = frozenset(("networks", "roles", "who-has", "where"))  # to GET, and no more
 PASSED_BACK = (
     "content-type", "content-range", "accept-ranges", "content-length", "content-disposition", "content-security-policy",
     "x-content-type-options",
@@ -70,7 +71,12 @@ class Gate:
         """One request of the API, if it is one that the page's scripts may make."""
         path = request.scope["raw_path"].decode("latin-1").removeprefix("/node")  # as sent: names stay quoted
         parts = path.split("/")[1:]
-        if parts[0] not in OPEN or not PATH.fullmatch(path) or any(unquote(part) in DOTS for part in parts):
+        allowed = OPEN | LOOKED_AT if request.method == "GET" else OPEN
+        if (
+            parts[0] not in allowed
+            or not PATH.fullmatch(path)
+            or any(unquote(part) in DOTS for part in parts)
+        ):
             return refusal(Problem(type="urn:servent:usage", title="no such request", status=404))
         if parts[0] in ("library", "transfers") and unquote(path).endswith("/bytes"):
             return refusal(Problem(type="urn:servent:usage", title="files are below /bytes", status=404))

@@ -8,6 +8,7 @@ from nicegui.element import Element
 from servent.api.schema import Check, PeerWhy
 from servent.errors import ServentError
 from servent.web.desk import Desk
+from servent.web.pages.roles import WORDS
 from servent.web.parts import Answer, Button, Words, card, heading, icon, prose, tag
 
 SIGNS = {"pass": "check", "warn": "warn", "fail": "fail", "skip": "skip"}
@@ -39,6 +40,16 @@ def draw(desk: Desk) -> None:
             with card(classes="checks"):
                 for check in sorted(report.checks, key=lambda check: ORDER.get(check.outcome, 4)):
                     _check(check)
+            if report.networks or report.roles:
+                with card("What this node does for its networks, and why"), tag("div", "whys"):
+                    for network in report.networks:
+                        what = "a supernode" if network.index else "a leaf"
+                        _role(
+                            network.network, f"{what} here, {network.mode}", network.why, active=network.index
+                        )
+                    for role in report.roles:
+                        word = "active" if role.active else "not active"
+                        _role(WORDS[role.name][0], word, role.why, active=role.active)
             if report.peers:
                 with card("Your peers: how, and why so"), tag("div", "whys"):
                     for peer in report.peers:
@@ -71,6 +82,17 @@ def _check(check: Check) -> Element:
             if check.remedy:
                 prose(check.remedy, "remedy")
     return row
+
+
+def _role(name: str, what: str, why: str, *, active: bool) -> None:
+    with tag("div", "why-row"):
+        tag("span", "dot", data_tone="direct" if active else "none")
+        with tag("div"):
+            with tag("p"):
+                Words(name, "strong").props["dir"] = "auto"
+                Words(what, "span", "outcome")
+            if why:
+                Words(why[:1].upper() + why[1:], "p", "muted").props["dir"] = "auto"
 
 
 def _why(peer: PeerWhy) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from nicegui import ui
 from nicegui.element import Element
 
 from servent.api.schema_network import Network
 from servent.errors import ServentError, UsageError
-from servent.web.desk import Desk, lasting
-from servent.web.parts import Answer, Button, Press, Words, card, choice, field, heading, tag, to_pass_on
+from servent.web.desk import Desk
+from servent.web.pages.membership import Lists, good_for
+from servent.web.parts import Answer, Button, Words, card, choice, field, heading, tag, to_pass_on
 
 LIFETIMES: dict[float, str] = {
     3600.0: "an hour",
@@ -18,7 +17,6 @@ LIFETIMES: dict[float, str] = {
     7 * 86400.0: "a week",
     30 * 86400.0: "a month",
 }
-MOST_LISTED = 200  # members, and invitations
 USES: dict[int, str] = {1: "one person", 5: "five people", 0: "any number of people"}
 
 
@@ -31,12 +29,6 @@ def draw(desk: Desk) -> None:
             _join(desk)
         with card("Invite into a network", "wide"):
             _network(desk)
-
-
-def _until(desk: Desk, expires: float | None) -> str:
-    if expires is None:
-        return "good until you take it back"
-    return f"good for {lasting(max(0.0, expires - desk.wall_clock()))}"
 
 
 def _ticket(desk: Desk) -> None:
@@ -58,7 +50,7 @@ def _ticket(desk: Desk) -> None:
             answer.problem(error)
             return
         with answer:
-            note = _until(desk, ticket.expires) + (", for one person" if once.value else "")
+            note = good_for(desk, ticket.expires) + (", for one person" if once.value else "")
             to_pass_on(ticket.ticket, svg=ticket.qr_svg, note=note)
 
     with tag("div", "form-foot"):
@@ -139,7 +131,7 @@ def _invitation(desk: Desk, networks: list[Network], answer: Answer) -> None:
             to_pass_on(
                 invitation.invitation,
                 svg=invitation.qr_svg,
-                note=f"{_until(desk, invitation.expires)}, for {USES.get(invitation.uses or 0, f'{invitation.uses} people')}",
+                note=f"{good_for(desk, invitation.expires)}, for {USES.get(invitation.uses or 0, f'{invitation.uses} people')}",
             )
 
     with tag("div", "form-foot"):
@@ -150,55 +142,8 @@ def _who_is_in(desk: Desk, network: Network) -> None:
     """Its members and the invitations that still let somebody in, each with the way to end it. Read when opened."""
     with tag("details", "fold") as fold:
         Words(f"Members and invitations of {network.name}", "summary")
-        answer = Answer()
-        room = tag("div", "endings")
-
-    async def refresh() -> None:
-        try:
-            members = await desk.ask(desk.client.members, network.id)
-            invitations = await desk.ask(desk.client.invitations, network.id)
-        except ServentError as error:
-            answer.problem(error)
-            return
-        if room.is_deleted:
-            return
-        room.clear()
-        with room:
-            for member in members[:MOST_LISTED]:
-                about = "you" if member.admin else "connected" if member.connected else "away"
-                press = None if member.admin else ending(desk.client.revoke_member, member.id)
-                _ending(member.name or member.short_id, about, "Remove", press)
-            for one in [one for one in invitations if not one.revoked][:MOST_LISTED]:
-                used = (
-                    f"{one.used} of {one.uses} used" if one.uses else f"used {one.used} times, for any number"
-                )
-                about = f"{used}; {_until(desk, one.expires)}"
-                _ending(
-                    f"Invitation {one.id[:8]}", about, "Revoke", ending(desk.client.revoke_invitation, one.id)
-                )
-
-    def ending(end: Callable[[str, str], None], which: str) -> Press:
-        async def press() -> None:
-            answer.nothing()
-            try:
-                await desk.ask(end, network.id, which)
-            except ServentError as error:
-                answer.problem(error)
-                return
-            await refresh()
-
-        return press
-
-    fold.on("toggle", refresh, [])
-
-
-def _ending(name: str, about: str, word: str, press: Press | None) -> None:
-    with tag("div", "ending"):
-        with tag("div", "what"):
-            Words(name, "span", "name").props["dir"] = "auto"
-            Words(about, "span", "why")
-        if press is not None:
-            Button(word, press, kind="danger", doing="Ending it…")
+        lists = Lists(desk, network)
+    fold.on("toggle", lists.refresh, [])
 
 
 def _new_network(desk: Desk, refresh: object, answer: Answer, *, first: bool) -> Element:

@@ -1,4 +1,4 @@
-"""People: who this node knows, how they are reached, the networks they share with it, and what they may do."""
+"""People: who this node knows, how they are reached, and what they may do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from servent.api.schema import Peer
 from servent.errors import NotFound, ServentError
 from servent.web.desk import Desk
 from servent.web.pages.grants import draw_grants
-from servent.web.pages.networks import draw_networks
 from servent.web.pages.person import person
 from servent.web.pages.tabbed import tabs
 from servent.web.parts import Answer, Words, chosen, heading, icon, tag
@@ -23,7 +22,6 @@ def draw(desk: Desk) -> None:
         "People",
         (
             ("everyone", "Everyone", lambda: _everyone(desk)),
-            ("networks", "Networks", lambda: draw_networks(desk)),
             ("grants", "What they may do", lambda: draw_grants(desk)),
             ("safety", "Blocked and reported", lambda: _safety()),
         ),

@@ -111,9 +111,11 @@ export function reportIt(hit, after = () => {}) {
 
 function source(one) {
   const where = parent(one.path ?? "");
-  const state = one.mine ? "here" : one.free ? "free now" : one.queue ? `${one.queue} wait there` : "busy now";
+  const direct = one.free ? "free now" : one.queue ? `${one.queue} wait there` : "busy now";
+  const told = one.reachable ? "reachable" : one.reachable === false ? "away now" : "not known whether it is there";
+  const state = one.mine ? "here" : one.network ? told : direct;
   const target = one.mine ? `/library?${new URLSearchParams({ path: where })}` : `/browse?${new URLSearchParams({ peer: one.peer, path: where })}`;
-  return el("li", {}, el("span", { class: "dot", "data-tone": one.mine || one.free ? "direct" : "waiting" }),
+  return el("li", {}, el("span", { class: "dot", "data-tone": one.mine || one.free || (one.network && one.reachable) ? "direct" : one.network ? "none" : "waiting" }),
     el("span", { class: "name", dir: "auto" }, one.mine ? "This node" : clean(one.name || one.peer.slice(0, 8))), el("span", { class: "small" }, state),
-    el("span", { class: "why", dir: "auto" }, el("a", { href: target }, clean(where || "the top of what they share")), one.modified ? ` · ${date(one.modified)}` : ""));
+    el("span", { class: "why", dir: "auto" }, el("a", { href: target }, clean(where || "the top of what they share")), one.network ? ` · in ${clean(one.network)}` : "", one.modified ? ` · ${date(one.modified)}` : ""));
 }

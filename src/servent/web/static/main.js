@@ -11,6 +11,7 @@ import "./library.js";
 import "./transfers.js";
 import "./shares.js";
 import "./peers.js";
+import "./network.js";
 import "./limits.js";
 import "./codes.js";
 import "./history.js";

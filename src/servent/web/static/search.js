@@ -1,11 +1,12 @@
-// <sv-search>: a query, its hits as they stream in, folded by content, narrowed by kind, size and peer.
+// <sv-search>: a query, its hits as they stream in from peers and networks, folded by content, narrowed by facets.
 
 import { follow, note, wanted } from "./address.js";
+import { Facets, isThere } from "./facets.js";
 import { attribute, bytes, clean, el, rate, write } from "./format.js";
 import { fileOf, getFile, progressOf } from "./getting.js";
 import { HitDetails } from "./hit.js";
 import { icon } from "./icons.js";
-import { KINDS, SIZES, count, grouped, sizeClass, tagLine } from "./kinds.js";
+import { KINDS, count, grouped, tagLine } from "./kinds.js";
 import { live } from "./live.js";
 import { aborted, ask, lines, query } from "./net.js";
 import { preview, previewable } from "./preview.js";
@@ -15,7 +16,8 @@ import { complain, toast } from "./toast.js";
 const PAINT_EVERY = 200; // ms while hits stream in: five times a second is as fast as a list can be read
 const MOST = 5000; // hits; the API gives no more
 const PAST = "servent-searches";
-const SCOPES = [["all", "Everywhere"], ["peers", "Peers only"], ["library", "My library"]];
+const SCOPES = [["all", "Everywhere"], ["peers", "Others only"], ["library", "My library"]];
+const IN = "network:"; // and its id: a scope, too
 const SORTS = {
   best: ["Best first", (a, b) => b.score - a.score],
   name: ["By name", (a, b) => a.name.localeCompare(b.name)],
@@ -39,13 +41,13 @@ class Search extends HTMLElement {
   connectedCallback() {
     this.hits = new Map(); // content -> hit
     this.order = []; // contents, as the list shows them
-    this.chosen = { kind: "", size: "", peer: "" };
     this.sort = "best";
     this.asked = new Map(); // peer -> { name, answered }
+    this.networks = new Map(); // name -> how far it was asked
     this.phase = "idle"; // idle | searching | done | failed
     this.painted = 0;
     this._build();
-    this._stop = [live.watch(["transfers", "peers"], () => this._progress(), 1000), follow("/search", (values) => this._address(values))];
+    this._stop = [live.watch(["transfers", "peers"], () => this._progress(), 1000), live.watch(["networks"], () => this._scopes(), 1000), follow("/search", (values) => this._address(values))];
     this._address(wanted(), true);
   }
 
@@ -76,16 +78,12 @@ class Search extends HTMLElement {
       this.rows.focus(0);
     });
 
-    this.facets = Object.fromEntries([["kind", "Kind"], ["size", "Size"], ["peer", "From"]].map(([facet, word]) => {
-      const chips = el("div", { class: "facet-chips", role: "group", "aria-label": word });
-      return [facet, { chips, node: el("section", { class: "facet" }, el("h3", {}, word), chips), known: new Map() }];
-    }));
-    this.filters = el("button", { class: "text-button more-filters", type: "button", "aria-expanded": "false", onclick: () => {
-      const all = this.side.classList.toggle("all");
-      write(this.filters, all ? "Fewer" : "Filters");
-      this.filters.setAttribute("aria-expanded", all);
-    } }, "Filters");
-    this.side = el("div", { class: "facets", hidden: true }, this.filters, ...Object.values(this.facets).map(({ node }) => node));
+    this.facets = new Facets(() => {
+      this._resort();
+      this._counts();
+      this._say();
+    });
+    this.side = this.facets.node;
     this.status = el("p", { class: "search-status", role: "status" });
     this.again = el("button", { class: "text-button", type: "button", hidden: true, onclick: () => this._resort() }, "Sort again");
     this.sorts = el("select", { class: "pick small-pick", "aria-label": "Order" }, ...Object.entries(SORTS).map(([value, [word]]) => el("option", { value }, word)));
@@ -112,13 +110,26 @@ class Search extends HTMLElement {
 
   _address(values, first = false) {
     const q = (values.q ?? "").trim();
-    if (SCOPES.some(([scope]) => scope === values.scope)) this.scope.value = values.scope;
+    const scope = String(values.scope ?? "all");
+    if (scope.startsWith(IN) && ![...this.scope.options].some((option) => option.value === scope)) this.scope.append(el("option", { value: scope }, "In one network"));
+    if (scope.startsWith(IN) || SCOPES.some(([known]) => known === scope)) this.scope.value = scope;
     if (q !== this.q || first) {
       this.field.value = q;
       if (q) this._search(q, this.scope.value);
       else this._beginning();
     }
     if (!q && (values.focus || first) && matchMedia("(hover: hover)").matches) this.focusField();
+  }
+
+  // The networks of this node are scopes, too.
+  _scopes() {
+    const now = this.scope.value;
+    const wanted = [...live.networks.values()].map((network) => [IN + network.id, `In ${clean(network.name)}`]);
+    if (now.startsWith(IN) && !wanted.some(([value]) => value === now)) wanted.push([now, "In one network"]);
+    if (JSON.stringify(wanted) === this._known) return;
+    this._known = JSON.stringify(wanted);
+    this.scope.replaceChildren(...[...SCOPES, ...wanted].map(([value, word]) => el("option", { value }, word)));
+    this.scope.value = now;
   }
 
   _go(q, scope) {
@@ -182,9 +193,9 @@ class Search extends HTMLElement {
     this.hits.clear();
     this.order = [];
     this.asked.clear();
+    this.networks.clear();
     this.done = null;
-    this.chosen = { kind: "", size: "", peer: "" };
-    for (const facet of Object.values(this.facets)) facet.known.clear(), facet.chips.replaceChildren();
+    this.facets.clear();
     this.phase = "searching";
     this.details.close();
     this.start.hidden = true;
@@ -193,7 +204,8 @@ class Search extends HTMLElement {
     this.rows.current = 0;
     this.paint();
     try {
-      await lines(`/search${query({ q, scope, limit: MOST })}`, control.signal, (event) => this._take(event));
+      const where = scope.startsWith(IN) ? { network: scope.slice(IN.length) } : { scope };
+      await lines(`/search${query({ q, ...where, limit: MOST })}`, control.signal, (event) => this._take(event));
       if (this.phase === "searching") this._ended({ reason: "The answer broke off. Search again." });
     } catch (wrong) {
       if (control.signal.aborted || aborted(wrong)) return;
@@ -207,7 +219,8 @@ class Search extends HTMLElement {
     if (event.kind === "hit" && event.hit) this.hits.set(event.hit.content, whole(event.hit));
     else if (event.kind === "peer") {
       this.asked.set(event.peer, { name: event.name || event.peer.slice(0, 8), answered: event.answered > 0, hits: event.hits ?? 0, reason: event.reason ?? "" });
-    } else if (event.kind === "done") return this._ended(event);
+    } else if (event.kind === "network") this.networks.set(event.network ?? "", { asked: 0, answered: 0, messages: 0, ...event });
+    else if (event.kind === "done") return this._ended(event);
     this._soon();
   }
 
@@ -223,12 +236,6 @@ class Search extends HTMLElement {
 
   // drawing
 
-  _passes(hit, but = "") {
-    const { kind, size, peer } = this.chosen;
-    return (but === "kind" || !kind || hit.kind === kind) && (but === "size" || !size || sizeClass(hit.size_bytes) === size)
-      && (but === "peer" || !peer || hit.sources.some((source) => place(source) === peer));
-  }
-
   _sorted(contents) {
     const by = SORTS[this.sort][1];
     return contents.sort((a, b) => by(this.hits.get(a), this.hits.get(b)) || ties(this.hits.get(a), this.hits.get(b)));
@@ -238,7 +245,7 @@ class Search extends HTMLElement {
   // after them: nothing jumps away under the hand. `Sort again` appears where that left a better order.
   _ordered() {
     const busy = this.rows.node.matches(":hover") || this.rows.node.contains(document.activeElement) || this.rows.node.scrollTop > 0 || !this.details.node.hidden;
-    const shown = [...this.hits.keys()].filter((content) => this._passes(this.hits.get(content)));
+    const shown = [...this.hits.keys()].filter((content) => this.facets.passes(this.hits.get(content)));
     const best = this._sorted([...shown]);
     if (!busy || !this.order.length) {
       this.again.hidden = true;
@@ -253,7 +260,7 @@ class Search extends HTMLElement {
   }
 
   _resort() {
-    this.order = this._sorted([...this.hits.keys()].filter((content) => this._passes(this.hits.get(content))));
+    this.order = this._sorted([...this.hits.keys()].filter((content) => this.facets.passes(this.hits.get(content))));
     this.again.hidden = true;
     this.rows.node.scrollTop = 0;
     this.rows.current = 0;
@@ -283,47 +290,7 @@ class Search extends HTMLElement {
   }
 
   _counts() {
-    const counts = { kind: new Map(), size: new Map(), peer: new Map() };
-    const add = (map, key) => map.set(key, (map.get(key) ?? 0) + 1);
-    const names = new Map();
-    for (const hit of this.hits.values()) {
-      if (this._passes(hit, "kind")) add(counts.kind, hit.kind);
-      if (this._passes(hit, "size")) add(counts.size, sizeClass(hit.size_bytes));
-      const peers = new Set(hit.sources.map(place));
-      hit.sources.forEach((source) => names.set(place(source), source.mine ? "This node" : source.name || source.peer.slice(0, 8)));
-      if (this._passes(hit, "peer")) for (const peer of peers) add(counts.peer, peer);
-    }
-    this._facet("kind", Object.entries(KINDS).map(([kind, { word, sign }]) => [kind, word, sign]), counts.kind);
-    this._facet("size", SIZES.map(([size, word]) => [size, word]), counts.size);
-    const peers = [...names].sort(([a], [b]) => (counts.peer.get(b) ?? 0) - (counts.peer.get(a) ?? 0)).slice(0, 40);
-    this._facet("peer", peers.map(([peer, name]) => [peer, name]), counts.peer, true);
-  }
-
-  // Chips are added and never moved: one that is about to be pressed stays where it is.
-  _facet(facet, all, counts) {
-    const { chips, known } = this.facets[facet];
-    for (const [value, word, sign] of all) {
-      let chip = known.get(value);
-      const number = counts.get(value) ?? 0;
-      if (!chip) {
-        if (!number) continue;
-        const amount = el("span", { class: "chip-count" });
-        const node = el("button", { class: "chip facet-chip", type: "button", "aria-pressed": "false", onclick: () => this._choose(facet, value) }, ...(sign ? [icon(sign)] : []), el("span", { class: "chip-word", dir: "auto" }, clean(word)), amount);
-        known.set(value, (chip = { node, amount }));
-        chips.append(node);
-      }
-      write(chip.amount, grouped(number));
-      attribute(chip.node, "aria-pressed", this.chosen[facet] === value);
-      chip.node.classList.toggle("none", !number && this.chosen[facet] !== value);
-    }
-    this.facets[facet].node.hidden = !known.size;
-  }
-
-  _choose(facet, value) {
-    this.chosen[facet] = this.chosen[facet] === value ? "" : value;
-    this._resort();
-    this._counts();
-    this._say();
+    this.facets.count(this.hits.values());
   }
 
   _say() {
@@ -333,16 +300,25 @@ class Search extends HTMLElement {
     const all = this.hits.size;
     const found = shown === all ? count(all, "hit") : `${grouped(shown)} of ${count(all, "hit")}`;
     const total = this.done?.asked || asked.length;
+    const far = { asked: 0, answered: 0, messages: 0 };
+    for (const network of this.networks.values()) for (const key of Object.keys(far)) far[key] += network[key];
+    const nobody = this.scope.value === "library" ? "in your library" : this.networks.size ? "answered by this node alone" : "no peer is connected";
     let who = "";
-    if (this.phase === "searching") who = total ? `asking ${count(total, "peer")}, ${asked.length - silent.length} answered so far` : "asking…";
-    else if (this.phase === "done") {
-      who = total ? `${this.done.answered ?? asked.length - silent.length} of ${count(total, "peer")} answered` : this.scope.value === "library" ? "in your library" : "no peer is connected";
+    if (this.phase === "searching") {
+      who = [total ? `asking ${count(total, "peer")}, ${asked.length - silent.length} answered so far` : "",
+        far.asked ? `${far.answered} of ${count(far.asked, "supernode")} answered, ${count(far.messages, "message")}` : ""].filter(Boolean).join("; ") || "asking…";
+    } else if (this.phase === "done") {
+      const answered = [total ? `${this.done.answered ?? asked.length - silent.length} of ${count(total, "peer")}` : "", far.asked ? `${far.answered} of ${count(far.asked, "supernode")}` : ""].filter(Boolean).join(" and ");
+      who = answered ? `${answered} answered` : nobody;
       if (this.done.took_ms) who += this.done.took_ms < 1000 ? ` in ${Math.max(1, Math.round(this.done.took_ms))} ms` : ` in ${(this.done.took_ms / 1000).toFixed(1)} s`;
+      if (far.messages) who += `, ${count(far.messages, "message")}`;
       if (this.done.more) who += "; there are more: narrow it with another word";
       if (this.done.reason) who += `; ${clean(this.done.reason)}`;
     }
     write(this.status, this.phase === "failed" ? "" : [found, who].filter(Boolean).join(" · "));
-    attribute(this.status, "title", silent.length && this.phase === "done" ? `No answer from ${silent.map((peer) => clean(peer.name)).slice(0, 12).join(", ")}` : null);
+    const notes = [...this.networks.values()].map((one) => clean(`${one.network}: ${one.answered} of ${count(one.asked, "supernode")}, ${count(one.messages, "message")}${one.sampled ? ", a sample of what there is" : ""}${one.reason ? `, ${one.reason}` : ""}`));
+    if (silent.length && this.phase === "done") notes.push(`No answer from ${silent.map((peer) => clean(peer.name)).slice(0, 12).join(", ")}`);
+    attribute(this.status, "title", notes.join("\n") || null);
     this.bar.classList.toggle("working", this.phase === "searching");
     this.sorts.hidden = !all;
     this.watch.hidden = this.phase === "failed" || this.phase === "idle";
@@ -359,8 +335,8 @@ class Search extends HTMLElement {
       say(clean(this.problem.message), clean(this.problem.advice ?? ""), el("button", { class: "quiet-button", type: "button", onclick: () => this._search(this.q, this.scope.value) }, "Search again"));
     } else if (this.phase === "searching") say("Asking…", "Hits appear as they come.");
     else if (this.hits.size) say("Nothing passes these filters", "Press a chosen filter again to lift it.");
-    else if (!live.status?.peers?.total && this.scope.value !== "library")
-      say("No peer is connected, so nobody could be asked", "Search covers your own library and the peers you are connected to.", el("a", { class: "quiet-button", href: "/invite" }, "Invite somebody"));
+    else if (!live.status?.peers?.total && !this.networks.size && this.scope.value !== "library")
+      say("No peer is connected, so nobody could be asked", "Search covers your own library, the peers you are connected to, and your networks.", el("a", { class: "quiet-button", href: "/invite" }, "Invite somebody"));
     else say("Nobody here has it now", "Fewer words find more; an ending is found with *, as in record*. Keep watching puts it on your wish list: you are told when somebody shares it.");
   }
 
@@ -448,7 +424,6 @@ class Search extends HTMLElement {
 
 // The API leaves out what is empty.
 const whole = (hit) => ({ tags: {}, sources: [], score: 0, here: false, ext: "", ...hit });
-const place = (source) => (source.mine ? "me" : source.peer);
 const folderOf = (hit) => {
   const path = hit.sources[0]?.path ?? "";
   return path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "";
@@ -467,8 +442,13 @@ function sourceWords(hit) {
   const others = hit.sources.filter((source) => !source.mine);
   if (hit.here) return ["You have it", others.length ? `and ${count(others.length, "peer")}` : "in your library", "direct"];
   const who = others.length === 1 ? clean(others[0].name || others[0].peer.slice(0, 8)) : count(others.length, "source");
-  const free = others.some((source) => source.free);
-  const shortest = Math.min(...others.map((source) => source.queue ?? 0));
+  const direct = others.filter((source) => !source.network);
+  if (!direct.length && others.length) { // somebody's network says that they have it
+    const there = others.some(isThere);
+    return [who, there ? `reachable, in ${clean(others.find(isThere).network)}` : others.every((source) => source.reachable === false) ? "away now" : `in ${clean(others[0].network)}`, there ? "plain" : "waiting"];
+  }
+  const free = direct.some((source) => source.free);
+  const shortest = Math.min(...direct.map((source) => source.queue ?? 0));
   return [who, free ? "free now" : shortest > 0 ? `${shortest} wait there before you` : "busy now", free ? "plain" : "waiting"];
 }
 
