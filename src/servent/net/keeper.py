@@ -215,26 +215,33 @@ class Keeper:
 
     async def _follow_trust(self) -> None:
         """Contacts, blocks or memberships changed: who may stay, who is told what."""
-        for session in self._roster.sessions():
-            self.judged(session, self._trust.verdict(session.peer))
         records, before = self._records(), self._digests
         self._digests = records
-        self._crowd.left(set(before) - set(records))
+        left = set(before) - set(records)
+        self._crowd.left(left)
+        for session in self._roster.sessions():
+            if left & session.verdict.networks:
+                self._house.spawn(self._part(session), f"leave a network of {session.peer.short}")
+            else:
+                self.judged(session, self._trust.verdict(session.peer))
         for network, digest in records.items():
             if before.get(network) != digest:
                 self._talk.changed(network)
-        if set(records) != set(before):  # we joined one: those we are connected to may be in it; or we left one
-            last_words = LAST_WORDS if set(before) - set(records) else 0.0
+        if set(records) - set(before):  # we joined one: those we are connected to may be in it
             for session in self._roster.sessions():
-                self._house.spawn(self._prove(session, last_words), f"prove to {session.peer.short}")
+                self._house.spawn(self._house.prove(session), f"prove to {session.peer.short}")
         for contact in self._trust.contacts():
             if contact.friend and not contact.blocked:
                 self.wish(contact.peer)
         self.wake()
 
-    async def _prove(self, session: Session, after: float) -> None:
-        await asyncio.sleep(after)
-        await self._house.prove(session)
+    async def _part(self, session: Session) -> None:
+        """We left a network that we shared with it: it is told when our last words there have reached it."""
+        await asyncio.sleep(LAST_WORDS)
+        verdict = self._trust.verdict(session.peer)
+        self.judged(session, verdict)
+        if verdict.known and session.connected:
+            await self._house.prove(session)
 
     def judged(self, session: Session, verdict: Verdict) -> None:
         if not verdict.known:
