@@ -24,11 +24,12 @@ from servent.overlay.records import Forged, SupernodeRecord, check, next_seq, si
 from servent.overlay.rumours import SMALL, Rumours, chunks
 from servent.overlay.topology import Topology
 from servent.overlay.vouching import doubts
-from servent.overlay.wire import AskSupernodes, Goodbye, Ranges, Supernodes
+from servent.overlay.wire import AskSupernodes, Goodbye, Probe, Ranges, Supernodes
 
 SOON = 0.5  # s that those who wait for changes of the ring wait for more of them
 ASK_AGAIN = (2.0, 60.0)  # s between questions while too few supernodes are known, doubling
 SUSPECTED = 60.0  # s between two records that we sign because others suspect us
+LAST_LOOK = 0.8  # of the hand-over, until we compare lists a last time
 MOST_TOLD = 1_000_000  # supernodes that anybody is believed to know
 
 
@@ -54,6 +55,7 @@ class Directory(Part):
         self._rumours = Rumours(context, self._known, self.count, lambda: self.leaves())
         self._seq = 0
         self._refuted = -SUSPECTED
+        self._bye: Goodbye | None = None
         self._asked: dict[PeerId, float] = {}
         self._ask_wait = ASK_AGAIN[0]
         self._told = 0
@@ -134,6 +136,7 @@ class Directory(Part):
             Goodbye: self._on_goodbye,
             Ranges: self._rumours.on_ranges,
             **self._liveness.handlers(),
+            Probe: self._on_probe,
         }
 
     def put(self, record: SupernodeRecord, now: float, source: PeerId | None = None) -> bool:
@@ -151,7 +154,8 @@ class Directory(Part):
             raise Forged("a supernode that is not in this network")
         check(context.network, record, context.seal)
         before = known.get(key)
-        if doubts(
+        going = record.retiring and before is not None
+        if not going and doubts(
             context,
             self.topology,
             record,
@@ -232,7 +236,15 @@ class Directory(Part):
         told = [record for key in chosen if (record := self._known.get(key)) is not None]
         if self.own is not None:
             told.insert(0, self.own)
-        return [Send(peer, Supernodes(part, self.count(now))) for part in chunks(told)]
+        answers: list[Effect] = [Send(peer, Supernodes(part, self.count(now))) for part in chunks(told)]
+        return [*answers, *self._no_more(peer)]
+
+    def _no_more(self, peer: PeerId) -> list[Effect]:
+        """Who takes us for a supernode, which we were, is told."""
+        return [Send(peer, self._bye)] if self._bye is not None and self.own is None else []
+
+    def _on_probe(self, peer: PeerId, message: Probe, now: float) -> list[Effect]:
+        return self._no_more(peer) if self.own is None else self._liveness.on_probe(peer, message, now)
 
     def _on_supernodes(self, peer: PeerId, message: Supernodes, now: float) -> list[Effect]:
         none_before = not self.alive(now)
@@ -251,8 +263,11 @@ class Directory(Part):
             return []
         if not context.seal.holds(key, message.signature, text_of(context.network, message)):
             raise Forged("a forged goodbye")
+        announced = known.retires(key)
         known.end(key, message.seq, now)
         self._changed_soon(now)
+        if announced:
+            return []  # all have heard that it is going, and forget it by themselves
         return self._rumours.spread(message, (peer, key), now)
 
     # -- links
@@ -385,6 +400,8 @@ class Directory(Part):
             self._liveness.start(now)
         if before is None or before.retiring != record.retiring or before.block != record.block:
             self._changed_soon(now)
+        if record.retiring and (before is None or not before.retiring):
+            self._rumours.leaving(now + LAST_LOOK * self._context.settings.election.hand_over)
         return self._rumours.announce(record, self.links, now)
 
     def state(self, now: float, retiring: bool | None = None) -> list[Effect]:
@@ -404,17 +421,16 @@ class Directory(Part):
         context, known = self._context, self._known
         if self.own is None:
             return []
-        bye = signed(context.network, Goodbye(bytes(context.me), self.next_seq()), context.seal)
+        bye = Goodbye(bytes(context.me), self.next_seq())
+        self._bye = bye = signed(context.network, bye, context.seal)
         known.serve(None)
         self._rumours.stop()
         self._liveness.stop()
         self._due.drop("refresh")
         self._changed_soon(now)
         told: list[Effect] = [Send(peer, bye) for peer in self.random(SMALL, now)]
-        keys = known.keys
-        for key in context.dice.sample(keys, max(0, len(keys) - self.settings.leaf)):
-            known.forget(key, now)
-        self._told = len(keys)
+        known.trim(self.settings.leaf, now)
+        self._told = known.alive(now)
         self._due.soon("ask", now + self.settings.refresh * self._jitter())
         return told
 

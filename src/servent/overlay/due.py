@@ -25,6 +25,11 @@ class Due:
         if at < self._at.get(name, at + 1):
             self.set(name, at)
 
+    def keep(self, name: str, at: float) -> None:
+        """`name` is due at `at`, unless it is due at some time already."""
+        if name not in self._at:
+            self.set(name, at)
+
     def drop(self, name: str) -> None:
         if self._at.pop(name, None) is not None:
             self.next = min(self._at.values(), default=None)

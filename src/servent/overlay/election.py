@@ -16,14 +16,14 @@ from msgspec import structs
 from servent.identity import PeerId
 from servent.overlay.context import Context
 from servent.overlay.demand import STARVING, Grants, Samples, floor_of, free_share, lacking, wanted_of
-from servent.overlay.dialback import Seeker, Witness
+from servent.overlay.dialback import Witness
 from servent.overlay.directory import Directory
 from servent.overlay.due import Due
 from servent.overlay.effects import Effect, RoleChanged, Send, Tell
 from servent.overlay.eligible import Abilities, hindrances, lasting, score, sentence, span
 from servent.overlay.part import Handler, Part
-from servent.overlay.placement import wide_block
-from servent.overlay.records import Receipt, SupernodeRecord, signed
+from servent.overlay.reached import Reached
+from servent.overlay.records import SupernodeRecord, signed
 from servent.overlay.topology import Topology, Wish
 from servent.overlay.vouching import own_block
 from servent.overlay.wire import AskDialBack, AskSupernodes, DialledBack, Stand, Stood
@@ -43,9 +43,6 @@ STAND_AGAIN = 30.0  # s until we ask that again
 STATE_EVERY = 15.0  # s between two records of ours that only tell another number of leaves
 STATE_STEP = 25  # leaves more or fewer that others are told soon
 LEAVE_WAIT = 300.0  # the longest that one with nothing to do waits before it lays the role down, so that not all do at once
-NO_RECEIPT = (
-    "no other peer could reach it from outside, as it takes: a public address or a port mapping would help"
-)
 
 
 class Election(Part):
@@ -63,7 +60,8 @@ class Election(Part):
         self._topology, self._wish = topology, wish
         self._abilities = Abilities()
         self._witness = Witness(context)
-        self._seeker = Seeker(context, self.settings.receipt_lifetime)
+        self._reached = Reached(context, directory)
+        self._seeker = self._reached.seeker
         self._grants = Grants()
         self._samples: Samples | None = None
         self._target: PeerId | None = None
@@ -71,7 +69,7 @@ class Election(Part):
         self._stood_at = -STAND_AGAIN
         self._alone_since: float | None = None
         self._since = 0.0
-        self._hasty_until = 0.0
+        self._hasty_until = self._settled_at = 0.0
         self._idle_since: float | None = None
         self._stated_at = -STATE_EVERY
         self._leaves = 0
@@ -172,7 +170,9 @@ class Election(Part):
         role = self._topology.role(self._context.me, self._wish)
         elected = self._topology.elected
         if elected and role is not False:
-            self._due.soon("judge", now + (SERVING if self.index else JUDGE))
+            self._due.keep("judge", now + (SERVING if self.index else JUDGE))
+            if now < self._settled_at:
+                self._due.soon("judge", self._settled_at)
         if role is False:
             return self._without(now)
         if self.index and not self.retiring:
@@ -224,7 +224,7 @@ class Election(Part):
             reasons = hindrances(self._abilities, self.settings, relaxed=short or starving, urgent=alone)
         effects: list[Effect] = []
         if not reasons and not (role and short):
-            effects, lack = self._reached(now, alone)
+            effects, lack = self._reached.seek(now, alone)
             if lack and not (alone and self._last_resort(now)):
                 reasons.append(lack)
         if alone:
@@ -261,45 +261,6 @@ class Election(Part):
             and self._alone_since is not None
             and now - self._alone_since >= LAST_RESORT
         )
-
-    def _reached(self, now: float, alone: bool) -> tuple[list[Effect], str]:
-        """Whether enough others have reached us from outside; else ask some. A reason is none when they have."""
-        directory, record = self._directory, self._context.record
-        block = own_block(record.addresses)
-        have = self._receipts(now)
-        others = [one for one in directory.records(now) if one.peer.key != self._context.me]
-        wides = {wide_block(one.block) for one in others}
-        need = 1 if alone else max(1, min(self.settings.receipts, len(wides)))
-        if len(have) >= need and self._seeker.fresh(block, now) >= need:
-            return [], ""
-        if alone or not others:
-            witnesses = sorted(directory.links)
-            self._context.dice.shuffle(witnesses)
-        else:
-            witnessed = {self._wide(one.by, now) for one in have}
-            keys = directory.random(len(others), now)
-            witnesses = sorted(keys, key=lambda key: self._wide(key, now) in witnessed)
-        effects = self._seeker.ask(witnesses, record.addresses or self._abilities.addresses, now)
-        if len(have) >= need:
-            return effects, ""
-        if self._seeker.waiting(now):
-            return effects, "other peers are just trying whether they reach it from outside"
-        if not record.addresses and not self._abilities.addresses:
-            return effects, "it has no address of its own at which others could reach it"
-        if self._seeker.unreached or not have:
-            return effects, NO_RECEIPT
-        return effects, f"{len(have)} of the {need} peers that it takes have reached it from outside"
-
-    def _receipts(self, now: float) -> list[Receipt]:
-        """Two at most, of witnesses in different wide blocks where that is known."""
-        found: dict[str, Receipt] = {}
-        for one in self._seeker.receipts(own_block(self._context.record.addresses), now):
-            found.setdefault(self._wide(one.by, now), one)
-        return list(found.values())[:2]
-
-    def _wide(self, key: bytes, now: float) -> str:
-        record = self._directory.get(key, now)
-        return wide_block(record.block) if record is not None and record.block else key.hex()
 
     def _on_dialled(self, peer: PeerId, message: DialledBack, now: float) -> list[Effect]:
         if self._seeker.answered(peer, message, now):
@@ -401,11 +362,11 @@ class Election(Part):
     def _stay(self, now: float, role: bool | None) -> list[Effect]:
         """Are we still needed, and fit for it?"""
         directory = self._directory
-        effects, lack = self._reached(now, False)
+        effects, lack = self._reached.seek(now, False)
         others = directory.alive(now) - 1
         if role or others < 1:
             return effects
-        if self._hasty_until and now - self._since >= SETTLE:
+        if self._hasty_until and now >= self._settled_at:
             if self._surplus(now):
                 return [
                     *effects,
@@ -472,14 +433,15 @@ class Election(Part):
             return [Tell(RoleChanged(True, why)), *self._directory.state(now, retiring=False)]
         self.index, self._since = True, now
         self._stated_at = now
-        self._due.soon("judge", now + SERVING)
+        self._due.keep("judge", now + SERVING)
         return [Tell(RoleChanged(True, why)), *self._directory.serve(self._record(now), now)]
 
     def _hurry(self, now: float) -> None:
         """See soon whether we are too many."""
         self._since = now
         self._hasty_until = now + HASTY
-        self._due.set("judge", now + SETTLE * self._context.dice.uniform(1.0, 1.5))
+        self._settled_at = now + SETTLE * self._context.dice.uniform(1.0, 2.0)
+        self._due.set("judge", self._settled_at)
 
     def _retire(self, now: float, why: str) -> list[Effect]:
         self.why = why
@@ -519,7 +481,7 @@ class Election(Part):
             uptime=min(100_000, int(self._abilities.average_session // 3600)),
             up=int(self._abilities.up * 8 / 1000),
             block=own_block(peer.addresses),
-            receipts=self._receipts(now),
+            receipts=self._reached.receipts(now),
         )
 
 

@@ -47,6 +47,7 @@ class Known:
         self.moves = Moves()
         self._context = context
         self._most = context.settings.directory
+        self._leaving = 2 * context.settings.election.hand_over
         self._table: Newest[Entry] = Newest(2 * self._most.complete)
         self._ring = Ring()
         self._near: dict[tuple[bytes, int, bool], list[PeerId]] = {}
@@ -106,7 +107,8 @@ class Known:
         if before is not None:
             self._leave(key, before)
         entry = Entry(record, self._place(record))
-        self._table.put(key, record.seq, record.lifetime, entry, now)
+        lifetime = min(record.lifetime, self._leaving) if record.retiring else record.lifetime
+        self._table.put(key, record.seq, lifetime, entry, now)
         self._join(key, entry)
         if _stand(before) != _stand(entry):
             self.moves.note(key, _stand(before))
@@ -134,6 +136,14 @@ class Known:
         self._table.remove(key, now)
         self._suspended.pop(key, None)
         return entry.record
+
+    def trim(self, most: int, now: float) -> None:
+        """Keep so many at random, rather those that stay."""
+        keys = self.keys
+        self._context.dice.shuffle(keys)
+        keys.sort(key=lambda key: key not in self._retiring)
+        for key in keys[: max(0, len(keys) - most)]:
+            self.forget(key, now)
 
     def bury(self, key: bytes, now: float) -> bool:
         """It is dead, as far as we can see. Should it be heard of, `unbury` it."""
@@ -252,6 +262,10 @@ class Known:
     def suspended(self, key: bytes, now: float) -> bool:
         """Whether it could not be reached a moment ago."""
         return bool(self._suspended) and self._suspended.get(key, EVER) > now
+
+    def retires(self, key: bytes) -> bool:
+        """Whether it is about to lay the role down."""
+        return key in self._retiring
 
     def alive(self, now: float) -> int:
         """Those that are not suspended or about to go, ourselves included."""

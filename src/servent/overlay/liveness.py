@@ -76,7 +76,7 @@ class Liveness:
         self.due.drop("check")
 
     def handlers(self) -> Mapping[type, Handler]:
-        return {Probe: self._on_probe, Alive: self._on_alive, Suspect: self._on_suspect}
+        return {Probe: self.on_probe, Alive: self._on_alive, Suspect: self._on_suspect}
 
     def tick(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
@@ -159,15 +159,18 @@ class Liveness:
 
     # -- what comes in
 
-    def _on_probe(self, peer: PeerId, message: Probe, now: float) -> list[Effect]:
+    def on_probe(self, peer: PeerId, message: Probe, now: float) -> list[Effect]:
+        """Say that we are here, or ask another for whoever asks us."""
         if self._known.own is None or not self._rate.allow(1.0, now):
             return []
         self._known.unbury(peer, now)
         about = message.about
         if about is None or about == self._context.me:
             return [Send(peer, Alive(message.number, about))]
-        if about not in self._known or peer not in self._known:
+        if peer not in self._known:
             return []
+        if about not in self._known:
+            return [Send(peer, Alive(message.number))]
         self._helping = {number: one for number, one in self._helping.items() if one[3] > now}
         if len(self._helping) >= CHECKS:
             return []

@@ -58,6 +58,10 @@ class Rumours:
         self._looks = 0
         self.due.set("compare", now + FIRST_LOOKS[0] * self._jitter())
 
+    def leaving(self, at: float) -> None:
+        """We lay the role down at about that time: see before who else does."""
+        self.due.soon("compare", at)
+
     def stop(self) -> None:
         self._news.clear()
         self._for_leaves.clear()
@@ -152,7 +156,8 @@ class Rumours:
     def _compare(self, now: float) -> list[Effect]:
         """With one other at random. Who is new does so more often at first, and says who it is."""
         known, looks = self._known, self._looks
-        others = known.random(1, now, ())
+        staying = [peer for peer in known.random(8, now, ()) if not known.retires(peer)]
+        others = staying[:1] or known.random(1, now, ())
         self._looks = looks + bool(others)
         wait = FIRST_LOOKS[looks] if looks < len(FIRST_LOOKS) else self._settings.reconcile_every
         self.due.set("compare", now + wait * self._jitter())
