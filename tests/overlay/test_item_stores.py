@@ -79,7 +79,7 @@ def named(found: list[tuple[bytes, Item]]) -> list[tuple[bytes, bytes]]:
     return sorted((bytes(who), canonical(one)) for who, one in found)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(wishes, st.lists(asked, min_size=1, max_size=4))
 def test_on_disk_as_in_memory(steps: list[tuple[str, int, int, list[Item]]], queries: list[str]) -> None:
     disk, shelf = OnDisk(SETTINGS), Shelf(SETTINGS)
@@ -413,6 +413,28 @@ async def test_what_is_kept_is_found_at_once_also_when_it_was_asked_before(tmp_p
         loaded, _ = await items.load(NETWORK, Load(1, peer(8), 0))
         assert loaded == sliced(8, [item("Blue 8")])
     assert not list(tmp_path.glob("*.damaged*"))
+
+
+@alive
+async def test_many_ask_the_same_at_once_and_the_first_goes_away(tmp_path: Path) -> None:
+    async with running(tmp_path / FILE) as items:
+        await items.keep(NETWORK, Keep(sliced(1, [item("Blue")])))
+        asking = [asyncio.create_task(names(items, "blue")) for _ in range(5)]
+        await asyncio.sleep(0)
+        asking[0].cancel()
+        assert await asyncio.gather(*asking[1:]) == [["Blue"]] * 4
+
+
+@alive
+async def test_a_batch_is_read_back_after_all_that_was_to_be_kept_before(tmp_path: Path) -> None:
+    async with running(tmp_path / FILE) as items:
+        for seq in range(30):
+            one = sliced(1, [item(f"Blue {seq}")], seq=seq)
+            keeping = asyncio.create_task(items.keep(NETWORK, Keep(one)))
+            await asyncio.sleep(0)
+            loaded, _ = await items.load(NETWORK, Load(1, peer(1), 0))
+            assert loaded == one
+            await keeping
 
 
 @alive

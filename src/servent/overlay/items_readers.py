@@ -175,7 +175,7 @@ class Readers:
             self._last = self._progress = loop.time()
             self._watch()
             self._dispatch_soon()
-        except OSError as wrong:
+        except (OSError, NotImplementedError) as wrong:
             log.warning("no process to read the store of items could be started: %s", wrong)
             self.most = self.wanted = 0
         finally:

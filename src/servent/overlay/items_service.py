@@ -69,6 +69,7 @@ class Items:
         self._path, self._wall = path, wall
         self._wall_at_start = self._clock_at_start = 0.0
         self._queue: deque[_Wish] = deque()
+        self._last_wish: asyncio.Future[None] | None = None
         self._places = asyncio.Semaphore(MOST_WAITING)
         self._wake = asyncio.Event()
         most = 0 if path is None else min(2, cores()) if readers is None else readers
@@ -170,8 +171,8 @@ class Items:
         Raises:
             StoreTrouble, DiskTrouble: the file cannot be read.
         """
-        if self._queue:
-            await asyncio.wait([self._queue[-1][2]])
+        if self._last_wish is not None and not self._last_wish.done():
+            await asyncio.wait([self._last_wish])
         return await self._read(lambda db: items_rows.load(db, network, effect))
 
     async def totals(self, network: bytes) -> tuple[int, int, int]:
@@ -190,28 +191,27 @@ class Items:
         if cached and (kept := self.answers.get(key)) is not None:
             return kept
         self._note_load()
-        moment = self.answers.moment
-        waiting = self._under_way.get(key)
-        if waiting is not None and waiting[0] == moment:
-            return await asyncio.shield(waiting[1])
+        while (waiting := self._under_way.get(key)) is not None and waiting[0] == self.answers.moment:
+            await asyncio.wait([waiting[1]])
+            if not waiting[1].cancelled():  # who asked first may have gone away
+                return waiting[1].result()
         if self._asked >= MOST_ASKED:
             return Kept(b"\x90", True, "")
-        self._asked += 1
+        moment = self.answers.moment
         future: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
         entry = self._under_way[key] = (moment, future)
+        self._asked += 1
         try:
             kept = await self._look(network, effect)
-        except BaseException as wrong:
-            if isinstance(wrong, WorldError):
-                future.set_exception(wrong)
-                future.exception()  # somebody may wait for it, or nobody
-            else:
-                future.set_result(Kept(b"\x90", True, ""))
+        except Exception as wrong:
+            future.set_exception(wrong)
+            future.exception()  # somebody may wait for it, or nobody
             raise
         else:
             future.set_result(kept)
         finally:
             self._asked -= 1
+            future.cancel()
             if self._under_way.get(key) is entry:
                 del self._under_way[key]
         if cached:
@@ -268,6 +268,7 @@ class Items:
         await self._places.acquire()
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append((network, effect, done))
+        self._last_wish = done
         self._wake.set()
         await asyncio.shield(done)
 
