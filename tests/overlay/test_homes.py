@@ -155,6 +155,48 @@ def test_a_home_that_dies_is_replaced_within_seconds_of_its_silence() -> None:
         assert all(kept(home, leaf) == names(leaf) for home in world.homes(leaf))
 
 
+def test_a_home_that_says_goodbye_is_replaced_at_once() -> None:
+    world = Estate(6, leaves=10, items=5)
+    world.run(world.now + 30.0)
+    goes = world.homes(world.leaves[0])[0]
+    world.leave(goes)
+    world.run(world.now + 2.0)
+    for leaf in world.leaves:
+        assert len(world.homes(leaf)) == 2 and goes not in world.homes(leaf)
+
+
+def test_a_new_mode_finds_everything_again_within_seconds() -> None:
+    world = Estate(6, leaves=20, items=10)
+    world.run(world.now + 30.0)
+    server = world.top[0]
+    world.shape(Topology("server", frozenset([server.key])))
+    world.run(world.now + 10.0)
+    for leaf in world.leaves:
+        assert world.homes(leaf)[0] is server and kept(server, leaf) == names(leaf)
+    world.shape(Topology("p2p"))
+    world.run(world.now + 30.0)
+    for leaf in world.leaves:
+        leaf.member.wish = "auto"
+        world.act(leaf, leaf.member.shape(world.topology, "auto", world.now))
+    world.run(world.now + 60.0)
+    for leaf in world.leaves:
+        assert world.homes(leaf) == [] and leaf.member.homes.published == 10
+        assert kept(leaf, leaf) == names(leaf)
+        key = content_key(world.network, leaf.items[0].content)
+        assert all(under(host, key) for host in world.keyed(key))
+
+
+def test_standing_queries_hear_of_a_supernode_s_own_news() -> None:
+    world = Estate(2)
+    told: list[str] = []
+    world.top[0].member.housing.kept.append(
+        lambda one, postings, now: told.extend(found.name for found in one.items.values()) or []
+    )
+    publish(world, world.top[0], things(1, 1))
+    publish(world, world.top[0], things(1, 2))
+    assert told == [one.name for one in things(1, 2)]
+
+
 def test_who_retires_is_still_asked_until_another_home_has_everything() -> None:
     world = Estate(5, leaves=8, items=5)
     world.run(world.now + 30.0)

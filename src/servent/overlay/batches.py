@@ -19,7 +19,7 @@ from servent.overlay.records import (
     Item,
     Seal,
     Slice,
-    item_hash,
+    hash_of,
     next_seq,
     signed,
 )
@@ -80,8 +80,8 @@ class Batches:
         for item in items:
             if len(wanted) >= most:
                 break
-            size = len(canonical(item)) + PLACE_BYTES
-            wanted[item_hash(item)] = (item, size)
+            body = canonical(item)
+            wanted[hash_of(body)] = (item, len(body) + PLACE_BYTES)
         touched = {self._remove(short) for short in [one for one in self._where if one not in wanted]}
         new = {short: one for short, one in wanted.items() if short not in self._where}
         touched |= self._dissolve(new)

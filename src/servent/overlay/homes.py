@@ -308,7 +308,9 @@ class Homes(Part):
     def _attached(self, peer: PeerId, message: Attached, now: float) -> list[Effect]:
         """The answer to `Attach`."""
         home = self._homes.get(peer)
-        if home is None or home.answer is None:
+        if home is None:  # too late: another has been asked
+            return [Send(peer, Detach())] if message.accepted else []
+        if home.answer is None:
             return []
         self._hear_of(message.others, now)
         home.answer = None
@@ -446,6 +448,13 @@ class Homes(Part):
                 continue
             new, gone = self.batches.difference(slot)
             effects += [Keep(one), *self._keying.put(one.batch, now, new, gone)]
+            fresh = {
+                place: item
+                for place, item in one.items.items()
+                if new is None or one.batch.hashes[place] in new
+            }
+            for tell in self._keying.kept if fresh else ():
+                effects += tell(Slice(one.batch, fresh), (), now)
         self._keying.items += len(self.batches) - self._counted
         self._counted = len(self.batches)
         return effects

@@ -153,6 +153,10 @@ class Housing(Part):
         self._retired = True
         return [Send(peer, Detach(self._others(now, peer), retiring=True)) for peer in self._leaves]
 
+    def close(self, now: float) -> list[Effect]:
+        """We leave: our leaves need not wait until they notice."""
+        return [Send(peer, Detach(self._others(now, peer))) for peer in self._leaves]
+
     def _over(self, now: float) -> list[Effect]:
         """We carry the role no more."""
         effects: list[Effect] = []

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from servent.overlay.directory import Directory
 
 RATE, BURST = 250_000.0, 2_000_000.0  # bytes a second: the least uplink of a supernode (overlay.md 2.4)
+SHARE = 0.25  # of a larger one
 FRAME = 48 * 1024  # bytes of a Store; one frame has 64
 PARTS = 64
 POSTINGS = 1024
@@ -46,7 +47,7 @@ class _Job:
     """A batch whose turn comes.
 
     Attributes:
-        batch: as it was when this was ordered; None when that is not known here.
+        batch: when it was withdrawn and cannot be read back.
         new: hashes of the items that the keyed supernodes do not have yet; None for all.
         renew: who has the other items is told that the batch is a newer one.
         gone: items that were in the batch: who has them is told.
@@ -66,9 +67,9 @@ class _Job:
 
 @dataclass(slots=True)
 class _Box:
-    """What waits for one supernode."""
+    """What waits for one supernode: parts, each with about its bytes in a frame."""
 
-    parts: list[Stored] = field(default_factory=list)
+    parts: list[tuple[Stored, int]] = field(default_factory=list)
     bytes: int = 0
 
 
@@ -77,11 +78,13 @@ class Keying(Part):
 
     Attributes:
         items: how many items are kept here as a home; `Homes` and `Housing` say it.
+        kept: called with what is new here, for standing queries.
         batches, records: what we are a home of: (publisher, slot), and the records of leaves and of ourselves.
     """
 
     def __init__(self, context: Context, directory: Directory, storing: Storing) -> None:
         self._context, self._directory, self._storing = context, directory, storing
+        self.kept = storing.kept
         self.items = 0
         self._jobs: deque[_Job] = deque()
         self._reading = 0
@@ -164,7 +167,9 @@ class Keying(Part):
             self._directory.moved()
         if len(self._jobs) < JOBS:
             renew = renew or (new is not None and not new and not gone)
-            self._jobs.append(_Job(PeerId(batch.publisher), batch.slot, batch, new, renew, list(gone)))
+            withdrawn = batch if not batch.hashes else None
+            new = None if new is not None and batch.hashes and len(new) == len(batch.hashes) else new
+            self._jobs.append(_Job(PeerId(batch.publisher), batch.slot, withdrawn, new, renew, list(gone)))
         self._wake(now)
         return []
 
@@ -204,8 +209,8 @@ class Keying(Part):
 
     def loaded(self, job: _Job, one: Slice | None, now: float) -> list[Effect]:
         """The store has read a batch."""
-        if one is None and job.batch is not None and not job.batch.hashes:
-            one = Slice(job.batch, {})  # withdrawn
+        if one is None and job.batch is not None:
+            one = Slice(job.batch, {})
         if one is None:
             self._reading -= 1
             return []
@@ -228,10 +233,12 @@ class Keying(Part):
         common = self._context.settings.home.common
         network = self._context.network
         found: dict[PeerId, dict[int, list[bytes]]] = {}
+        sizes: dict[int, int] = {}
         for place, item in one.items.items():
             moves = self._moves(job, one.batch, place)
             if not moves and not job.renew:
                 continue
+            sizes[place] = len(canonical(item)) + 2
             for key in keys_of(network, item, counts, total, common):
                 for target in self._targets(key, job, now):
                     places = found.setdefault(target, {})
@@ -242,8 +249,8 @@ class Keying(Part):
                 for target in self._targets(key, job, now):
                     found.setdefault(target, {})
         for target, places in found.items():
-            for part in _parts(one, places):
-                self._box(target, part)
+            for part, size in _parts(one, places, sizes):
+                self._box(target, part, size)
         self._wake(now)
         return []
 
@@ -263,21 +270,22 @@ class Keying(Part):
 
     # -- boxes
 
-    def _box(self, target: PeerId, part: Stored) -> None:
+    def _box(self, target: PeerId, part: Stored, size: int) -> None:
         box = self._boxes.setdefault(target, _Box())
-        size = _size(part)
-        box.parts.append(part)
+        box.parts.append((part, size))
         box.bytes += size
         self._waiting += size
 
     def _flush(self, now: float) -> list[Effect]:
         if self._bucket is None:
-            self._bucket = TokenBucket(RATE, BURST)
+            own = self._directory.own
+            up = own.up * 125.0 if own is not None else 0.0  # kbit/s
+            self._bucket = TokenBucket(max(RATE, up * SHARE), BURST)
         effects: list[Effect] = []
         for target in list(self._boxes):
             box = self._boxes[target]
             if target == self._context.me:
-                for part in box.parts:
+                for part, _ in box.parts:
                     effects += self._store_here(part, now)
             elif not self._bucket.allow(min(box.bytes, BURST), now):
                 break
@@ -327,45 +335,34 @@ class _Loaded:
         return self.keying.loaded(self.job, one, now)
 
 
-def _parts(one: Slice, places: Mapping[int, Sequence[bytes]]) -> list[Stored]:
-    """The items at `places` with their keys, in parts that fit a frame each."""
+def _parts(
+    one: Slice, places: Mapping[int, Sequence[bytes]], sizes: Mapping[int, int]
+) -> list[tuple[Stored, int]]:
+    """The items at `places` with their keys, in parts that fit a frame each, with their sizes."""
+    head = BATCH_HEAD + (HASH_BYTES + 2) * len(one.batch.hashes)
     if not places:
-        return [Stored(Slice(one.batch, {}), [])]
-    parts: list[Stored] = []
-    head = BATCH_HEAD + HASH_BYTES * len(one.batch.hashes)
+        return [(Stored(Slice(one.batch, {}), []), head)]
+    parts: list[tuple[Stored, int]] = []
     items: dict[int, Item] = {}
     postings: list[Posting] = []
     size = head
     for place, keys in places.items():
-        item = one.items[place]
-        more = len(canonical(item)) + POSTING_BYTES * len(keys)
+        more = sizes[place] + POSTING_BYTES * len(keys)
         if items and (size + more > FRAME or len(postings) + len(keys) > POSTINGS):
-            parts.append(Stored(Slice(one.batch, items), postings))
+            parts.append((Stored(Slice(one.batch, items), postings), size))
             items, postings, size = {}, [], head
-        items[place] = item
+        items[place] = one.items[place]
         postings += [Posting(key, place) for key in keys]
         size += more
-    parts.append(Stored(Slice(one.batch, items), postings))
+    parts.append((Stored(Slice(one.batch, items), postings), size))
     return parts
 
 
-def _size(part: Stored) -> int:
-    """About its bytes in a frame."""
-    items = sum(len(canonical(item)) + 2 for item in part.slice.items.values())
-    return (
-        BATCH_HEAD
-        + (HASH_BYTES + 2) * len(part.slice.batch.hashes)
-        + items
-        + POSTING_BYTES * len(part.postings)
-    )
-
-
-def _frames(parts: Sequence[Stored]) -> list[list[Stored]]:
+def _frames(parts: Sequence[tuple[Stored, int]]) -> list[list[Stored]]:
     """Parts in the order given, as many together as a frame takes."""
     frames: list[list[Stored]] = [[]]
     size = 0
-    for part in parts:
-        more = _size(part)
+    for part, more in parts:
         if frames[-1] and (size + more > FRAME or len(frames[-1]) >= PARTS):
             frames.append([])
             size = 0

@@ -156,7 +156,8 @@ class Member:
 
     def close(self, now: float) -> Sequence[Effect]:
         """Say goodbye. Nothing is called after it."""
-        return [*self.election.close(now), *self.homes.close(now), *self.topics.close(now)]
+        parts = self.housing, self.election, self.homes, self.topics
+        return [effect for part in parts for effect in part.close(now)]
 
     def _settled(self, effects: list[Effect], now: float) -> list[Effect]:
         """A supernode has more neighbours than a leaf."""

@@ -170,7 +170,12 @@ supernode_records: Decoder[SupernodeRecord] = Decoder(SupernodeRecord, SUPERNODE
 
 def item_hash(item: Item) -> bytes:
     """What stands for an item in its batch: the first 16 bytes of its SHA-256."""
-    return hashlib.sha256(b"servent/item/1\0" + canonical(item)).digest()[:HASH_BYTES]
+    return hash_of(canonical(item))
+
+
+def hash_of(body: bytes) -> bytes:
+    """The same, of an item that is in its canonical form already."""
+    return hashlib.sha256(b"servent/item/1\0" + body).digest()[:HASH_BYTES]
 
 
 def text_of(network: bytes, record: Any) -> bytes:
