@@ -28,7 +28,7 @@ HEARSAY = 60.0  # s until another suspicion of the same one is looked into
 
 @dataclass(slots=True)
 class Check:
-    """A supernode that is being probed. `stage` 0: by us; 1: by helpers, or by us again. `heard`: a helper has our question."""
+    """A supernode that is being probed. `stage` 0: by us; 1: by helpers, or on hearsay by us again. `heard`: a helper has our question."""
 
     number: int
     until: float
@@ -136,7 +136,11 @@ class Liveness:
         if key not in self._known:
             del self._checks[key]
             return []
-        if check.stage == 0 and not check.hearsay:
+        if check.stage == 0 and check.hearsay:
+            check.stage, check.until = 1, now + self._wait()
+            self.due.soon("check", check.until)
+            return [Send(PeerId(key), Probe(check.number))]
+        if check.stage == 0:
             self.health = min(SICKEST, self.health + 1)
             check.stage, check.until = 1, now + 2 * self._wait()
             self.due.soon("check", check.until)
