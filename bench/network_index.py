@@ -122,16 +122,23 @@ class Meter:
         self.took: list[float] = []
         self.rows = 0
         self.empty = 0
+        self.refused = 0
 
     async def ask(self, store: Items, query: Query, since: float | None = None) -> None:
         begun = time.perf_counter() if since is None else since
-        found, _ = await store.find(NETWORK, Find(1, LIMIT, query))
+        found, more = await store.find(NETWORK, Find(1, LIMIT, query))
+        if more and not found:  # too many wait already
+            self.refused += 1
+            return
         self.took.append(time.perf_counter() - begun)
         self.rows += len(found)
         self.empty += not found
 
-    def figures(self, seconds: float, cpu: float) -> dict[str, Any]:
+    def figures(
+        self, seconds: float, before: tuple[float, float], after: tuple[float, float]
+    ) -> dict[str, Any]:
         took = sorted(self.took)
+        node, readers = after[0] - before[0], after[1] - before[1]
         return {
             "queries_per_s": round(len(took) / seconds),
             "p50_ms": round(statistics.median(took) * 1000, 2),
@@ -139,18 +146,21 @@ class Meter:
             "max_ms": round(took[-1] * 1000, 1),
             "items_per_answer": round(self.rows / len(took), 1),
             "empty": self.empty,
-            "cores_used": round(cpu / seconds, 2),
+            "refused": self.refused,
+            "cores_used": round((node + readers) / seconds, 2),
+            "node_cpu_us": round(1e6 * node / len(took)),
+            "readers_cpu_us": round(1e6 * readers / len(took)),
         }
 
 
-def spent(store: Items) -> float:
-    """Seconds of the processor: of this process and of those that read."""
-    total = 0.0
+def spent(store: Items) -> tuple[float, float]:
+    """Seconds of the processor: of this process, askers and all, and of those that read."""
+    total = [0.0, 0.0]
     for pid in (os.getpid(), *store.readers.pids):
         with contextlib.suppress(psutil.NoSuchProcess):
             times = psutil.Process(pid).cpu_times()
-            total += times.user + times.system
-    return total
+            total[pid != os.getpid()] += times.user + times.system
+    return total[0], total[1]
 
 
 async def as_fast(store: Items, asked: Iterator[Query]) -> dict[str, Any]:
@@ -164,7 +174,7 @@ async def as_fast(store: Items, asked: Iterator[Query]) -> dict[str, Any]:
     async with asyncio.TaskGroup() as tasks:
         for _ in range(ASKERS):
             tasks.create_task(asker())
-    return meter.figures(time.perf_counter() - begun, spent(store) - cpu)
+    return meter.figures(time.perf_counter() - begun, cpu, spent(store))
 
 
 async def at_rate(store: Items, asked: Iterator[Query], rate: int) -> dict[str, Any]:
@@ -178,7 +188,7 @@ async def at_rate(store: Items, asked: Iterator[Query], rate: int) -> dict[str, 
             while due <= time.perf_counter():
                 tasks.create_task(meter.ask(store, next(asked), due))
                 due += dice.expovariate(rate)
-    return meter.figures(time.perf_counter() - begun, spent(store) - cpu)
+    return meter.figures(time.perf_counter() - begun, cpu, spent(store))
 
 
 async def changing(store: Items, count: int) -> None:
@@ -231,7 +241,9 @@ async def measure(chosen: argparse.Namespace, base: Path) -> dict[str, Any]:
             hits = store.answers.hits
             figures[f"{chosen.rate} a second, {name}"] = rated = await at_rate(store, stream, chosen.rate)
             if remember:
-                rated["remembered"] = round((store.answers.hits - hits) / (chosen.rate * SECONDS), 2)
+                rated["remembered"] = round(
+                    (store.answers.hits - hits) / max(1, rated["queries_per_s"] * SECONDS), 2
+                )
                 async with asyncio.TaskGroup() as tasks:
                     task = tasks.create_task(changing(store, chosen.records))
                     figures[f"{chosen.rate} a second, while publishers change things"] = await at_rate(
@@ -254,7 +266,7 @@ def show(figures: dict[str, Any]) -> None:
         if isinstance(one, dict) and "p99_ms" in one:
             print(
                 f"  {name:50} {one['queries_per_s']:6,}/s  p50 {one['p50_ms']:7.2f}  p99 {one['p99_ms']:7.2f}  "
-                f"max {one['max_ms']:6.1f} ms, {one['items_per_answer']} items, {one['cores_used']} cores"
+                f"max {one['max_ms']:6.1f} ms, {one['items_per_answer']} items, {one['cores_used']} cores ({one['node_cpu_us']} + {one['readers_cpu_us']} us each)"
             )
         elif isinstance(one, dict):
             print(f"  {name:50} node {one['node_mb']} MB, readers {one['readers_mb']} MB")

@@ -9,6 +9,7 @@ cheaper, and a step that would have to run through too much of the index looks t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from servent.overlay.items_rows import Side, item_of, network_row, side, spread
@@ -25,6 +26,7 @@ STEP_ENTRIES = 30_000  # that are worth it to put better answers first
 ROW_COST = 60  # entries that cost as much as one row
 REFRESH = 512  # questions after which the number of items is looked up again
 PREFIX_WORDS = 2_000  # words counted that begin so
+_MANY = 8  # times as many answers expected as are wanted: the names alone may have enough of them
 MOST_KNOWN = 50_000  # publishers whose keys are remembered
 Row = tuple[bytes, bytes]  # publisher, item as stored
 
@@ -43,11 +45,13 @@ class Plan(NamedTuple):
         nothing: no item can answer it.
         filters: are put to the index.
         entries: of the index that it may run through, at most.
+        expected: answers, were its words independent of each other.
     """
 
     nothing: bool
     filters: bool
     entries: int
+    expected: float = 0.0
 
 
 class Network(NamedTuple):
@@ -143,14 +147,21 @@ class Finder:
             return Answer([], False)
         whole = plan.entries <= MOST_ENTRIES
         within = where.within if whole else where.part(MOST_ENTRIES / plan.entries)
-        found, more = self._matching(query, within, "", limit, plan.filters)
-        if more and query.terms and not all(term.field for term in query.terms):
-            first = where.part(STEP_ENTRIES / plan.entries) if plan.entries > STEP_ENTRIES else within
-            named, many = self._matching(query, first, "name", limit, plan.filters)
-            if many and sum(len(term.words) for term in query.terms) > 1:
-                row, _ = self._matching(query, first, "name", limit, plan.filters, in_a_row=True)
-                named = row | named
-            found = named | found
+        by_name = any(not term.field for term in query.terms)
+        first = where.part(STEP_ENTRIES / plan.entries) if plan.entries > STEP_ENTRIES else within
+        found: dict[int, tuple[int, bytes]] = {}
+        more = False
+        if by_name and plan.expected > _MANY * limit:
+            found, more = self._matching(query, first, "name", limit, plan.filters)
+        if not more:
+            found, more = self._matching(query, within, "", limit, plan.filters)
+            if more and by_name:
+                named, many = self._matching(query, first, "name", limit, plan.filters)
+                found = named | found
+                by_name = many
+        if more and by_name and sum(len(term.words) for term in query.terms) > 1:
+            row, _ = self._matching(query, first, "name", limit, plan.filters, in_a_row=True)
+            found = row | found
         rows = [(self._publisher(publisher), body) for publisher, body in found.values()]
         if content is not None:
             rows = [row for row in rows if item_of(row[1]).content == content]
@@ -172,11 +183,10 @@ class Finder:
             return Plan(True, True, 0)
         entries, total = max(1, sum(counted)), max(1, where.items)
         marks = [sum(self._count(where.row, mark) for mark in some) for some in marks_of(query)]
+        share = prod(count / total for count in marks)
+        expected = total * prod(count / total for count in counted) * share
         if not counted or not marks:
-            return Plan(bool(marks) and not min(marks), True, entries + sum(marks))
-        share = 1.0
-        for count in marks:
-            share *= count / total
+            return Plan(bool(marks) and not min(marks), True, entries + sum(marks), expected)
         if not share:
             return Plan(True, True, 0)
         # rows read until enough pass; entries run through until enough have all the marks, too
@@ -184,8 +194,8 @@ class Finder:
         through = min(1.0, limit / (share * min(counted)))
         by_index = through * (entries + sum(marks))
         if rows * ROW_COST < by_index:
-            return Plan(False, False, entries)
-        return Plan(False, True, entries + sum(marks))
+            return Plan(False, False, entries, expected)
+        return Plan(False, True, entries + sum(marks), expected)
 
     def _count_prefix(self, network: int, start: str) -> int:
         question = "SELECT sum(items) FROM (SELECT items FROM words WHERE network = ? AND word >= ? AND word < ? LIMIT ?)"

@@ -48,6 +48,9 @@ CACHE_BYTES = 8 << 20  # of pages, of each of the two connections in this proces
 class Items:
     """`open`, then `run` until cancelled, then `close`. On one loop; networks are named by their keys.
 
+    Attributes:
+        tidy: there is nothing to forget, to clean or to merge, as far as was looked.
+
     Args:
         path: of the file; None keeps everything in memory: for tests and simulations.
         wall: the clock that leases are counted by; its jumps while this runs do not matter.
@@ -78,6 +81,7 @@ class Items:
         self._under_way: dict[Hashable, tuple[int, asyncio.Future[Kept]]] = {}
         self._found_by: tuple[sqlite3.Connection, Finder] | None = None
         self._asked = 0
+        self.tidy = False
         self._second, self._in_second = 0.0, 0
         self._mending: asyncio.Task[None] | None = None
 
@@ -332,6 +336,7 @@ class Items:
                 more = await self._write(lambda db, now=now: self._writing.sweep(db, now))  # type: ignore[misc]
             except WorldError as wrong:
                 log.warning("what has ended is not forgotten: %s", wrong)
+            self.tidy = not more
             await asyncio.sleep(SWEEP_STEP if more else SWEEP_EVERY)
 
     def _now(self) -> float:

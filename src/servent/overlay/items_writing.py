@@ -25,7 +25,10 @@ COLUMNS = "name, title, artist, album, path, marks"
 TOGETHER = 100  # rows in one statement, which lets go of the interpreter once
 CLEANED = 1_000  # items taken out of the full-text index in one transaction, some 30 us each
 SWEPT = 8  # batches that ended, in one transaction
-PIECES = 12  # of the full-text index, from which on it is made one
+PIECES = 4  # large ones of the full-text index: when there are more it is made one
+_LARGE_PIECES = (  # each at least a 32nd of it, so that it is not made anew before it has changed as much
+    "SELECT count(*) FROM (SELECT 1 FROM found_idx GROUP BY segid HAVING 32 * count(*) >= (SELECT count(*) FROM found_idx))"
+)
 MERGED = 256  # pages in one step of that, some 5 ms
 LEAST_MERGED = 16  # pages of the index merged at each change, about 20 us each; see share.index
 
@@ -80,7 +83,7 @@ class Writing:
     def _merge(self, db: sqlite3.Connection) -> bool:
         """Once the index lies in many pieces, make it one, a step at a time; every question looks into each piece."""
         if not self._merging:
-            (pieces,) = db.execute("SELECT count(DISTINCT segid) FROM found_idx").fetchone()
+            (pieces,) = db.execute(_LARGE_PIECES).fetchone()
             self._merging = pieces > PIECES
         if self._merging:
             before = db.total_changes
