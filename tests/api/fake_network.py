@@ -112,9 +112,9 @@ class FakeNetworks:
     def networks(self) -> list[network.Network]:
         return list(self._networks.values())
 
-    def network_names(self) -> list[str]:
+    def network_names(self) -> dict[str, str]:
         """Those that a search asks: none unless there are several, so that other tests see peers alone."""
-        return list(self._networks) if self._several else []
+        return {row.name: row.id for row in self._networks.values()} if self._several else {}
 
     async def create_network(
         self, name: str, *, open: bool, mode: schema.NetworkMode | None = None

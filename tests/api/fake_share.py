@@ -229,7 +229,7 @@ class FakeShare:
         wanted = self._resolve(query.peer) if query.peer else ""
         asked = [peer for peer in (str(ANN), str(BOB)) if query.scope != "library" and wanted in ("", peer)]
         sources: dict[str, share.Hit] = {}
-        networks = [name for name in self.network_names() if query.network in ("", name)]
+        networks = [name for name, id in self.network_names().items() if query.network in ("", name, id)]
         if query.scope == "library" or wanted:
             networks = []
         if query.network and not networks:
@@ -298,9 +298,9 @@ class FakeShare:
                 kind="network", network=name, asked=2, answered=2, messages=6, over=True, sampled=number == 2
             )
 
-    def network_names(self) -> list[str]:
-        """`FakeNetworks` has them."""
-        return []
+    def network_names(self) -> dict[str, str]:
+        """Names and ids; `FakeNetworks` has them."""
+        return {}
 
     def _matching(self, q: str, peers: list[str] | None = None) -> list[File]:
         words = q.lower().replace('"', "").split()
