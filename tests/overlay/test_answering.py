@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from servent.codec import encode
 from servent.overlay.answering import BUSY, NO_INDEX, PER_PEER
 from servent.overlay.effects import Send
@@ -67,6 +69,18 @@ def test_a_flood_of_questions_is_refused_after_the_burst() -> None:
     assert all(busy[int(search.burst) + 1 :])
     later = answers(place, 0, 2, question(1000, keys=[key_of(NETWORK, "word1")]), now=10.0)
     assert later[0].message.reason == ""  # type: ignore[union-attr]
+
+
+def test_a_supernode_may_ask_for_its_leaves() -> None:
+    place = Town(5, 2, per_peer=0)
+    key = peer(1)
+    place.records[key] = structs.replace(place.records[key], leaves=200)
+    fine = sum(
+        sent.message.reason == ""  # type: ignore[union-attr]
+        for number in range(300)
+        for sent in answers(place, 0, 1, question(number, keys=[key_of(NETWORK, "word1")]))
+    )
+    assert fine == 300
 
 
 def test_probes_cost_more() -> None:

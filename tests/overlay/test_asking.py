@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from servent.overlay.effects import Asked, Finding
+from servent.overlay.placement import key_of
 from servent.overlay.records import Item
-from servent.overlay.settings import SearchSettings
+from servent.overlay.settings import HomeSettings, OverlaySettings, SearchSettings
 from servent.overlay.wire import Found, Question
 from servent.query.language import QueryError
 from tests.overlay.lies import LIES
-from tests.overlay.things import item, peer
+from tests.overlay.things import NETWORK, item, peer
 from tests.overlay.town import Town
 
 MODES = {"server": (40, 1), "hybrid": (70, 20), "p2p": (30, 30)}
@@ -185,6 +186,24 @@ def test_a_leaf_that_becomes_a_supernode_takes_its_question_over() -> None:
     place.elect(50)
     place.net.run(6.0)
     assert place.found(50, search) == place.truth(text)
+
+
+def test_where_the_first_word_is_too_hot_the_second_is_asked_for() -> None:
+    """Both words are in more items than one supernode keeps of a key."""
+    settings = OverlaySettings(home=HomeSettings(per_key=15, per_publisher_key=15))
+    place = Town(60, 20, per_peer=0, settings=settings)
+    for number in range(20, 60):
+        place.share(number, [item(f"summertime {number}.mp3"), item(f"lovely {number}.mp3")])
+    both = [item(f"lovely summertime number{n}.mp3") for n in range(3)]
+    place.share(25, both, slot=1)
+    found, end = place.ask(45, "lovely summertime", budget=0)
+    place.items[peer(25)] += both
+    assert end.sampled
+    assert end.messages <= MOST_MESSAGES
+    asked = [peer_ for peer_ in place.keys[:20] if Question in place.citizens[peer_].received]
+    near = {one for word in ("lovely", "summertime") for one in place.nearest(key_of(NETWORK, word), 3)}
+    assert len(near & set(asked)) >= 3
+    assert found <= place.truth("lovely summertime")
 
 
 def test_without_any_supernode_a_question_ends_and_says_why() -> None:

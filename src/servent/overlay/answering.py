@@ -112,7 +112,7 @@ class Answering(Part):
         if self._per_peer.get(peer, 0) >= PER_PEER:
             self.refused += 1
             return [Send(peer, Found(message.id, over=True, reason=BUSY))]
-        goal = Goal(query, message.content, message.limit, message.budget)
+        goal = Goal(query, message.content, message.limit, message.budget, self._asking.total(now))
         self._per_peer[peer] = self._per_peer.get(peer, 0) + 1
         ended = [False]
         running, effects = self._asking.run(goal, self._teller(peer, message.id, ended), now)
@@ -228,16 +228,17 @@ class Answering(Part):
         )  # fmt: skip
 
     def _allowed(self, peer: PeerId, cost: float, now: float) -> bool:
+        settings = self._context.settings.search
+        record = self._directory.get(peer, now)
+        leaves = record.leaves if record is not None else 0
+        each, burst = settings.rate + PER_LEAF * leaves, settings.burst + leaves * settings.probe_cost
         rate = self._rates.get(peer)
         if rate is None:
-            settings = self._context.settings.search
-            record = self._directory.get(peer, now)
-            leaves = record.leaves if record is not None else 0
             if len(self._rates) >= MOST_RATES:
                 self._rates.popitem(last=False)
-            rate = self._rates[peer] = TokenBucket(
-                settings.rate + PER_LEAF * leaves, settings.burst + leaves * settings.probe_cost
-            )
+            rate = self._rates[peer] = TokenBucket(each, burst)
         else:
             self._rates.move_to_end(peer)
+            if rate.rate != each:
+                rate.set_rate(each, burst)
         return rate.allow(cost, now)

@@ -34,6 +34,8 @@ MOST_RUNNING = 2000  # of all
 MOST_SOURCES = 16_384  # of whom we know who told us of them
 MOST_PROOFS = 1024  # waited for
 MOST_LIMIT = 500
+LARGE = 100_000  # members from which on questions may take longer
+COUNTED = 60.0  # s for which members are not counted again
 
 UnderWay: TypeAlias = LeafQuestion | Running | Inquiry
 Shown: TypeAlias = Callable[[Slice | None, float], list[Effect]]
@@ -59,6 +61,7 @@ class Asking(Part):
         self._proofs: OrderedDict[int, tuple[PeerId, Shown]] = OrderedDict()
         self._sources: OrderedDict[Pair, PeerId] = OrderedDict()
         self._heap: list[tuple[float, int, UnderWay]] = []
+        self._total, self._counted_at = 0.0, -inf
         self._order = count()
         self._numbers = count(1)
 
@@ -76,11 +79,11 @@ class Asking(Part):
             QueryError: the text cannot be understood.
         """
         query = parse(text)
-        return self._begin(Goal(query, None, *self._bounds(limit, budget)), now)
+        return self._begin(Goal(query, None, *self._bounds(limit, budget), self.total(now)), now)
 
     def who_has(self, content: bytes, now: float, *, limit: int = 50) -> tuple[int, list[Effect]]:
         """Ask who offers a content, by its hash."""
-        return self._begin(Goal(None, content, *self._bounds(limit, None)), now)
+        return self._begin(Goal(None, content, *self._bounds(limit, None), self.total(now)), now)
 
     def cancel(self, search: int, now: float) -> list[Effect]:
         """Nothing comes for that search after this."""
@@ -96,6 +99,15 @@ class Asking(Part):
         return self._whereabouts.where(peer, now)
 
     # -- for those who answer others
+
+    def total(self, now: float) -> float:
+        """Seconds that a question may take in a network as large as this."""
+        if self._counted_at <= now:
+            settings = self._context.settings.search
+            self._counted_at = now + COUNTED
+            large = self._directory.members(now) > LARGE
+            self._total = settings.total_large if large else settings.total
+        return self._total
 
     def run(self, goal: Goal, sink: Sink, now: float) -> tuple[Running | None, list[Effect]]:
         """Run a question for somebody else. None when there are too many."""

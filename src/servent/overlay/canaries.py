@@ -31,7 +31,7 @@ WORDS = 2  # in a question for an item
 
 
 class Canaries(Part):
-    """Asks nothing on a peer that has published nothing and keeps nothing."""
+    """Asks nothing on a peer that has published nothing and keeps nothing, nor where `canary_every` is 0."""
 
     def __init__(
         self, context: Context, directory: Directory, homes: Homes, housing: Housing, asking: Asking
@@ -59,8 +59,8 @@ class Canaries(Part):
         return min((at for at in (self._next, self._keyed_at) if at is not None), default=None)
 
     def up(self, peer: PeerId, now: float) -> list[Effect]:
-        if self._next is None:
-            self._next = now + FIRST
+        if peer not in self._at and self._directory.own is None:
+            self._next = min(self._next or now + FIRST, now + FIRST)
         return []
 
     # -- homes
@@ -118,7 +118,7 @@ class Canaries(Part):
 
     def _new(self, slice: Slice, postings: Sequence[Posting], now: float) -> list[Effect]:
         """A fair sample of what leaves publish here (Vitter's algorithm R)."""
-        if postings:
+        if postings or self._context.settings.search.canary_every <= 0:
             return []
         publisher = slice.batch.publisher
         for item in slice.items.values():

@@ -36,12 +36,13 @@ Sink = Callable[[Report, float], list[Effect]]
 
 @dataclass(slots=True)
 class Goal:
-    """What is asked: words and filters, or who has a content; at most so many finds, and probes."""
+    """What is asked: words and filters, or who has a content; at most so many finds, probes and seconds."""
 
     query: Query | None
     content: bytes | None
     limit: int
     budget: int
+    total: float
 
     def fits(self, item: Item) -> bool:
         """Whether that item answers it."""

@@ -40,7 +40,7 @@ class _At:
 
 @dataclass(slots=True)
 class LeafQuestion:
-    """Inputs are methods, outputs effects and reports to `sink`; it ends within `SearchSettings.total`.
+    """Inputs are methods, outputs effects and reports to `sink`; it ends within `goal.total`.
 
     Attributes:
         homes: those to ask, best first, as of now.
@@ -71,7 +71,7 @@ class LeafQuestion:
 
     @property
     def ends(self) -> float:
-        return self.started + self.context.settings.search.total
+        return self.started + self.goal.total
 
     def start(self, now: float) -> list[Effect]:
         return self._next(now)
@@ -104,7 +104,8 @@ class LeafQuestion:
                 return effects + self._next(now)
             self._choose_audit(peer, fresh, now)
             poor = len(self._kept) < self.context.settings.search.wanted
-            if poor and not self.standing.proven(peer, now) and self._untried(now):
+            doubtful = poor and self.goal.budget > 0 and not self.standing.proven(peer, now)
+            if doubtful and self._untried(now):
                 return effects + self._next(now)
             if len(self._kept) or not self._open():
                 return effects + self.finish(now)

@@ -77,7 +77,7 @@ class _Doubt:
 
 @dataclass(slots=True)
 class Running:
-    """Inputs are methods, outputs effects and reports to `sink`; it ends within `SearchSettings.total`.
+    """Inputs are methods, outputs effects and reports to `sink`; it ends within `goal.total`.
 
     Attributes:
         remote: whether every report costs a message to whoever asked.
@@ -99,6 +99,7 @@ class Running:
     _kept: dict[Pair, Item] = field(default_factory=dict)
     _fresh: dict[Pair, Item] = field(default_factory=dict)
     _records: dict[bytes, PeerRecord] = field(default_factory=dict)
+    _fit: dict[Pair, Item] = field(default_factory=dict)  # of which it is known
     _own: set[Pair] = field(default_factory=set)  # of what is kept here
     _said: dict[PeerId, dict[Pair, Item]] = field(
         default_factory=dict
@@ -121,13 +122,15 @@ class Running:
     _sampled: bool = False
     _compared: bool = False
     _keyed_over: bool = False
+    _alone: bool = (
+        False  # the only supernode: what is kept under keys is kept as a home, too, but just after a switch
+    )
 
     # -- from outside
 
     def start(self, now: float) -> list[Effect]:
         """Layers 1 and 2."""
-        settings = self.context.settings.search
-        self.due = now + settings.total - (MARGIN if self.remote else 0.0)
+        self.due = now + self.goal.total - (MARGIN if self.remote else 0.0)
         self._messages = 2 if self.remote else 0  # the question, and the last of what answers it
         self._budget = self.goal.budget
         self._show_at = now + SIGN_AFTER if self.remote else None
@@ -251,7 +254,7 @@ class Running:
             self._local -= 1
             if self.over:
                 return []
-            fitting = self._fitting(found)
+            fitting = self._fitting(found, exact=layer == 1)
             if layer == 2:
                 self._said[self.context.me] = fitting
                 self._sampled |= more
@@ -284,7 +287,8 @@ class Running:
         near = self.directory.nearest(keys[0], STORED, now)
         fit = self.standing.trusted((peer for peer in near if peer != self.context.me), now)
         here = self.context.me in near
-        effects = self._look(2, now) if here else []
+        self._alone = here and not fit
+        effects = self._look(2, now) if here and fit else []
         count = ASKED - here
         self._spare = fit[count:]
         for peer in fit[:count]:
@@ -423,6 +427,12 @@ class Running:
                 return effects + self.finish(now)
             if self._local or self._doubts or any(one.late for one in self._waited.values()):
                 break
+            if self._alone:
+                self._alone = False
+                if not self._enough():
+                    effects += self._look(2, now)
+                    continue
+                self._keyed_over = True
             if not self._keyed_over:
                 more = self._settle(now)
                 effects += more
@@ -442,13 +452,15 @@ class Running:
         wanted = self.context.settings.search.wanted if self._keys else self.goal.limit
         return len(self._kept) >= wanted
 
-    def _fitting(self, found: Iterable[tuple[PeerId, Item]]) -> dict[Pair, Item]:
-        belongs = self.context.belongs
-        return {
-            (bytes(publisher), item.content): item
-            for publisher, item in found
-            if self.goal.fits(item) and belongs(publisher)
-        }
+    def _fitting(self, found: Iterable[tuple[PeerId, Item]], exact: bool = False) -> dict[Pair, Item]:
+        """Those that answer. `exact`: our own store has looked for the very query."""
+        belongs, fits, known = self.context.belongs, self.goal.fits, self._fit
+        fitting: dict[Pair, Item] = {}
+        for publisher, item in found:
+            pair = bytes(publisher), item.content
+            if exact or known.get(pair) == item or (fits(item) and belongs(publisher)):
+                fitting[pair] = known[pair] = item
+        return fitting
 
     def _take(self, found: dict[Pair, Item], layer: int) -> None:
         for pair, item in found.items():
