@@ -137,7 +137,10 @@ class Hit(Struct, frozen=True, kw_only=True):
 
 
 class SearchQuery(Struct, frozen=True, kw_only=True):
-    """`scope`: own library, others, or both. `network`: ask in this one only. `wait`: seconds for peers to answer."""
+    """`scope`: own library, others, all of them, or only what the supernodes of networks know.
+
+    `network`: of others, only members of this one. `wait`: seconds for peers to answer.
+    """
 
     q: QueryText
     scope: Literal["all", "library", "peers", "networks"] = "all"

@@ -37,7 +37,11 @@ from servent.errors import UsageError
 @pass_session
 @click.pass_context
 def wish(ctx: click.Context, session: Session) -> None:
-    """The wish list: queries that keep watching, and may fetch by themselves."""
+    """The wish list: queries that keep watching, and may fetch by themselves.
+
+    Each is watched for in the own library, by connected peers, and as a standing question with the supernodes of your
+    networks, who tell at once when somebody offers something new; the note says where.
+    """
     if ctx.invoked_subcommand is None:
         _list(session)
 

@@ -6,7 +6,7 @@ import { fileOf, getFile } from "./getting.js";
 import { icon } from "./icons.js";
 import { KINDS, count, date, parent } from "./kinds.js";
 import { live } from "./live.js";
-import { ask } from "./net.js";
+import { aborted, ask, lines, query } from "./net.js";
 import { preview, previewable } from "./preview.js";
 import { complain, toast } from "./toast.js";
 
@@ -51,6 +51,7 @@ export class HitDetails {
       ...(tags.length ? [el("p", { class: "muted small-text" }, "Length, artist and the like are what the file says of itself.")] : []),
       el("h3", {}, `${count(hit.sources.length, "place")} where it is`),
       el("ul", { class: "sources" }, ...hit.sources.slice(0, MOST_SOURCES).map(source)),
+      ...whoElse(hit),
       ...(hit.blocked ? [el("p", { class: "muted" }, clean(hit.blocked))] : []),
       el("div", { class: "drawer-buttons" }, button("Block it…", () => blockIt(hit, () => this.close())), button("Report it…", () => reportIt(hit, () => this.close()))));
     this.node.hidden = false;
@@ -109,6 +110,35 @@ export function reportIt(hit, after = () => {}) {
   }, { kind: "danger" }));
 }
 
+// Asks the networks who has this very content; answers come as they are given.
+function whoElse(hit) {
+  if (!live.networks.size) return [];
+  const list = el("ul", { class: "sources" });
+  const said = el("p", { class: "muted small-text", role: "status" });
+  const known = new Set(hit.sources.map((one) => one.peer));
+  const ask_ = button("Who else has it?", async () => {
+    ask_.disabled = true;
+    list.replaceChildren();
+    said.textContent = "Asking your networks…";
+    const control = new AbortController();
+    try {
+      await lines(`/who-has${query({ link: hit.content })}`, control.signal, (event) => {
+        if (!list.isConnected) return control.abort(); // the drawer shows something else: nobody waits for it
+        const { holder } = event;
+        if (holder && !holder.mine && !known.has(holder.peer) && list.children.length < MOST_SOURCES) {
+          known.add(holder.peer);
+          list.append(source({ path: "", ...holder }));
+        }
+        if (event.kind === "done") said.textContent = `${list.children.length ? "" : "Nobody else is known to have it. "}${event.answered ?? 0} of ${count(event.asked ?? 0, "supernode")} answered, ${count(event.messages ?? 0, "message")}.${event.reason ? ` ${clean(event.reason)}` : ""}`;
+      });
+    } catch (wrong) {
+      if (!aborted(wrong)) said.textContent = clean(`${wrong.message}. ${wrong.advice ?? ""}`);
+    }
+    ask_.disabled = false;
+  });
+  return [list, el("div", { class: "drawer-buttons" }, ask_), said];
+}
+
 function source(one) {
   const where = parent(one.path ?? "");
   const direct = one.free ? "free now" : one.queue ? `${one.queue} wait there` : "busy now";
@@ -117,5 +147,5 @@ function source(one) {
   const target = one.mine ? `/library?${new URLSearchParams({ path: where })}` : `/browse?${new URLSearchParams({ peer: one.peer, path: where })}`;
   return el("li", {}, el("span", { class: "dot", "data-tone": one.mine || one.free || (one.network && one.reachable) ? "direct" : one.network ? "none" : "waiting" }),
     el("span", { class: "name", dir: "auto" }, one.mine ? "This node" : clean(one.name || one.peer.slice(0, 8))), el("span", { class: "small" }, state),
-    el("span", { class: "why", dir: "auto" }, el("a", { href: target }, clean(where || "the top of what they share")), one.network ? ` · in ${clean(one.network)}` : "", one.modified ? ` · ${date(one.modified)}` : ""));
+    el("span", { class: "why", dir: "auto" }, el("a", { href: target }, clean(where || "what they share")), one.network ? ` · in ${clean(one.network)}` : "", one.modified ? ` · ${date(one.modified)}` : ""));
 }
