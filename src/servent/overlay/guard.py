@@ -112,8 +112,9 @@ class Guard:
     def in_the_way(
         self, active: Mapping[PeerId, Entry], place: Place, mine: bool, most: int, diverse: bool, now: float
     ) -> list[PeerId]:
-        """Neighbours to part from before one more at `place` is taken: the least worth of those it can be; empty when there is room.
+        """Neighbours to part from before one more at `place` is taken; empty when there is room.
 
+        Of two at random the one worth less: always the least would be the newest, and newcomers would only know each other.
         `mine`: it is our own choice. At most half of the neighbours, rounded up, are not, and those we chose stay while there
         are others.
         """
@@ -129,9 +130,18 @@ class Guard:
                     pool = others or list(rest)
             if not pool:
                 return leave
-            victim = min(pool, key=lambda peer: self.scores.of(peer, now, rest[peer].since))
+            two = self._context.dice.sample(pool, min(2, len(pool)))
+            victim = min(two, key=lambda peer: self.scores.of(peer, now, rest[peer].since))
             del rest[victim]
             leave.append(victim)
+
+    def too_many(self, active: Mapping[PeerId, Entry], diverse: bool) -> PeerId | None:
+        """A neighbour that is one too many of its block: it came while few others were known."""
+        for peer, entry in active.items():
+            rest = ((other, one) for other, one in active.items() if other != peer)
+            if self.crowding(rest, entry.place, diverse):
+                return peer
+        return None
 
     def teller(self, peer: PeerId, now: float) -> bytes | str:
         """Under what the rate of what `peer` tells us counts: its wide block, where that counts."""

@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 from servent.identity import PeerId
 from servent.overlay.context import Context
 from servent.overlay.guard import Entry, Guard, place_of
 from servent.overlay.records import PeerRecord, check
 
+Reason = Literal["fill", "walk", "stir"]
+
 DIVERSE = 8  # wide blocks among the peers known
 UNTRIED = 60.0  # s; who declined is not asked again before
+
+
+@dataclass(slots=True)
+class Dial:
+    """Somebody was asked to be a neighbour.
+
+    Attributes:
+        until: for the answer.
+        why: to fill the view; at the end of a newcomer's walk; or to stir it: an island of peers with full views finds out only
+            so, through neighbours of before or by chance, that there are others.
+    """
+
+    entry: Entry
+    until: float
+    why: Reason
 
 
 class Reserve:

@@ -17,6 +17,7 @@ class ViewSettings:
         passive, passive_super: others kept in mind.
         join_hops, keep_hops: a newcomer's walk, and how many hops before its end it is kept in mind.
         shuffle_every: +-20 %; `shuffle_own` active and `shuffle_passive` passive records go along.
+        stir: share of shuffles with which a neighbour is taken from the passive view even where there is no room.
         answer: for `Accept` or `Decline`; `dial`: before it, while there is no connection.
         again, again_most: until another peer is asked after a `Decline`, doubled each time.
         alarm, alarm_most: until the providers are asked again while nobody is known, doubled each time.
@@ -36,6 +37,7 @@ class ViewSettings:
     passive: int = 32
     passive_super: int = 64
     join_hops: int = 6
+    stir: float = 0.1
     keep_hops: int = 3
     shuffle_every: float = 60.0
     shuffle_own: int = 3

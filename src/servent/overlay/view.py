@@ -8,8 +8,6 @@ blocks and rates bound what others can put into either view; whoever takes us fo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Literal
 
 from servent.errors import BadMessage
 from servent.identity import PeerId
@@ -17,29 +15,16 @@ from servent.overlay.context import Context
 from servent.overlay.effects import Bootstrap, Effect, Hold, Learn, Neighbour, Release, Send, Tell
 from servent.overlay.guard import Entry, Guard, Place, place_of
 from servent.overlay.records import PeerRecord
-from servent.overlay.reserve import Reserve
+from servent.overlay.reserve import Dial, Reason, Reserve
 from servent.overlay.score import RATE
 from servent.overlay.wire import Accept, Ask, Decline, Join, Leave, Shuffle, Shuffled, Walk
 
 JOINS = 6.0  # a minute from one address block; 600 from where blocks do not count
 WALKS = 1200.0  # a minute through one neighbour: a crowd may be coming in
 SHUFFLES = 60.0  # a minute through one neighbour; ten times what a network at rest has
+NEW = 240.0  # s; whose neighbours are all newer stirs more
 WELCOME = 10.0  # s after our Join, in which those who ask us do so because we wanted it
 EVER = float("inf")
-
-
-@dataclass(slots=True)
-class Dial:
-    """Somebody was asked to be a neighbour.
-
-    Attributes:
-        until: for the answer.
-        why: to fill the view; at the end of a newcomer's walk; or because it was a neighbour once and may be cut off from us.
-    """
-
-    entry: Entry
-    until: float
-    why: Literal["fill", "walk", "lost"]
 
 
 class View:
@@ -158,10 +143,9 @@ class View:
             return [Send(peer, Decline(self.topic))]
         effects: list[Effect] = []
         if peer not in self.active:
-            others = list(self.active)
             walk = Walk(self.topic, record, self._context.settings.view.join_hops)
             effects += self._add(record, place, b"", False, now)
-            effects += [Send(other, walk) for other in others]
+            effects += [Send(other, walk) for other in self.active if other != peer]
         effects.append(Send(peer, Accept(self.topic, self._context.record)))
         return self._end(effects, now)
 
@@ -333,7 +317,7 @@ class View:
         effects: list[Effect] = []
         lost = self.reserve.retry(now, self.active, not self.active) if self.reserve.losing else None
         if lost is not None and lost.key not in self.pending:
-            effects += self._dial(lost, "lost", True, now)
+            effects += self._dial(lost, "stir", True, now)
         if not self.active:
             return effects
         settings = self._context.settings.view
@@ -345,7 +329,14 @@ class View:
         )
         self._shuffled_until = now + 30.0
         message = Shuffle(self.topic, self._context.record, records, settings.join_hops)
-        return [*effects, Send(peer, message), *self._spread_out(now)]
+        new = now - min(one.since for one in self.active.values()) < NEW
+        if self._context.dice.random() < (5 * settings.stir if new else settings.stir):
+            asked = {one: dial.entry for one, dial in self.pending.items()}
+            entry = self.reserve.choose(now, self.active, asked, False)
+            effects += self._dial(entry, "stir", True, now) if entry is not None else []
+        effects.append(Send(peer, message))
+        many = self._guard.too_many(self.active, self.reserve.diverse)
+        return effects if many is None else effects + self._part(many, now)
 
     def _mix(self, records: Iterable[PeerRecord], source: PeerId, now: float) -> None:
         """Records that `source` gave us go into the passive view."""
@@ -354,14 +345,6 @@ class View:
             if taken is not None:
                 self.reserve.remember(taken, source, now, self.active)
         self.reserve.compare(self.active)
-
-    def _spread_out(self, now: float) -> list[Effect]:
-        """Part from one of those that are too many of one block, which came while few others were known."""
-        for peer, entry in self.active.items():
-            rest = ((other, one) for other, one in self.active.items() if other != peer)
-            if self._guard.crowding(rest, entry.place, self.reserve.diverse):
-                return self._part(peer, now)
-        return []
 
     def _fill(self, now: float, at_once: bool = False) -> list[Effect]:
         """Ask others until enough are asked; after a `Decline` not before its time, unless somebody was lost."""
@@ -382,9 +365,7 @@ class View:
             self._alarm_at = EVER
         return effects
 
-    def _dial(
-        self, entry: Entry, why: Literal["fill", "walk", "lost"], urgent: bool, now: float
-    ) -> list[Effect]:
+    def _dial(self, entry: Entry, why: Reason, urgent: bool, now: float) -> list[Effect]:
         settings = self._context.settings.view
         wait = settings.answer if entry.key in self._guard.links else settings.dial + settings.answer
         entry.mine = True
@@ -406,7 +387,7 @@ class View:
         self._alarm_at = self._quiet_until = now + self._alarm * (0.75 + 0.5 * self._context.dice.random())
         self._alarm = min(settings.alarm_most, 2 * self._alarm)
         lost = self.reserve.retry(now, self.active, True)
-        return [Bootstrap(), *(self._dial(lost, "lost", True, now) if lost is not None else [])]
+        return [Bootstrap(), *(self._dial(lost, "stir", True, now) if lost is not None else [])]
 
     def _invite(self, record: PeerRecord, source: bytes, now: float) -> list[Effect]:
         """A newcomer's walk ended here: ask it to be our neighbour."""
@@ -417,8 +398,10 @@ class View:
         full = len(self.active) + len(self.pending) >= self.most
         alone = len(self.active) <= 1
         others = len(self._others())
-        room = others > 0 if full else others < self.most - self.most // 2
-        if self._guard.crowding(self.active.items(), place, self.reserve.diverse) or not (room or alone):
+        room = len(self.pending) < self.most and (others > 0 if full else others < self.most - self.most // 2)
+        if self._guard.crowding(self.active.items(), place, self.reserve.diverse) or not (
+            room or (alone and not full)
+        ):
             self.reserve.remember(record, source, now, self.active)
             return self._fill(now)
         effects = self._dial(Entry(record, place, source, now), "walk", alone, now)
@@ -435,7 +418,8 @@ class View:
     def _add(self, record: PeerRecord, place: Place, source: bytes, mine: bool, now: float) -> list[Effect]:
         effects: list[Effect] = []
         for victim in self._in_the_way(place, mine, now):
-            effects += self._part(victim, now)
+            # The newcomer comes between us and it, so that nobody is cut off.
+            effects += [Send(victim, Walk(self.topic, record, 0)), *self._part(victim, now)]
         peer = PeerId(record.key)
         self.pending.pop(peer, None)
         self.reserve.forget(peer)

@@ -77,7 +77,7 @@ class Walk(Struct, frozen=True, tag="walk"):
 
 
 class Ask(Struct, frozen=True, tag="neighbour"):
-    """Be my neighbour. `urgent`: I have none, so do not refuse. Answered by `Accept` or `Decline`."""
+    """Be my neighbour. `urgent`: I have none, or may be cut off, so do not refuse. Answered by `Accept` or `Decline`."""
 
     topic: Topic
     record: PeerRecord
