@@ -334,6 +334,28 @@ def test_a_question_that_would_run_through_too_much_looks_through_a_part(
     assert 0 < len(answer[0]) < 500  # type: ignore[arg-type]
 
 
+def test_words_in_names_are_counted_apart() -> None:
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    for step in STEPS:
+        db.executescript(step)
+    writing = Writing()
+    some = [item("Blue Moon", where="blue/red"), item("Red Sun", where="blue")]
+    writing.carry_out(db, [(NETWORK, Keep(sliced(1, some)))], 0.0)
+    counted = "SELECT word, items, named FROM words WHERE word IN ('blue', 'red') ORDER BY word"
+    assert db.execute(counted).fetchall() == [("blue", 2, 1), ("red", 2, 1)]
+    writing.carry_out(db, [(NETWORK, Keep(sliced(1, some[1:], seq=2)))], 0.0)
+    assert db.execute(counted).fetchall() == [("blue", 1, 0), ("red", 1, 1)]
+
+
+def test_a_word_that_is_in_every_directory_and_in_hardly_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("servent.overlay.items_find.STEP_ENTRIES", 10)
+    disk = OnDisk(HomeSettings())
+    disk.do(Keep(sliced(1, [item(f"Moon {n}", where="music") for n in range(120)])))
+    disk.do(Keep(sliced(2, [item("Moon music", where="music")])))
+    answer = disk.do(Find(1, 10, parse("music moon music")))
+    assert answer is not None and len(answer[0]) == 10 and answer[1]  # type: ignore[arg-type]
+
+
 # -- answers that are remembered
 
 

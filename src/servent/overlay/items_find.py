@@ -13,7 +13,7 @@ from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from servent.overlay.items_rows import Side, item_of, network_row, side, spread
-from servent.overlay.terms import indexable
+from servent.overlay.terms import LONGEST, indexable
 from servent.query.language import MOST_BYTES, Query
 from servent.query.matching import expression, marks_of
 
@@ -26,6 +26,7 @@ STEP_ENTRIES = 30_000  # that are worth it to put better answers first
 ROW_COST = 60  # entries that cost as much as one row
 REFRESH = 512  # questions after which the number of items is looked up again
 PREFIX_WORDS = 2_000  # words counted that begin so
+_SELDOM = 20  # times as often in all as in names: names are not looked through for such a word, were it a frequent one
 _MANY = 8  # times as many answers expected as are wanted: the names alone may have enough of them
 MOST_KNOWN = 50_000  # publishers whose keys are remembered
 Row = tuple[bytes, bytes]  # publisher, item as stored
@@ -45,7 +46,7 @@ class Plan(NamedTuple):
         nothing: no item can answer it.
         filters: are put to the index.
         entries: of the index that it may run through, at most.
-        expected: answers, were its words independent of each other.
+        expected: answers by their names, were words independent of each other; below 0: do not look for them.
     """
 
     nothing: bool
@@ -123,11 +124,14 @@ class Finder:
                 self._networks[network] = known
         return known
 
+    def _counts(self, network: int, word: str) -> tuple[int, int]:
+        """How many items have a word, and how many in their name."""
+        question = "SELECT items, named FROM words WHERE network = ? AND word = ?"
+        found = self._db.execute(question, (network, word)).fetchone()
+        return (found[0], found[1]) if found is not None else (0, 0)
+
     def _count(self, network: int, word: str) -> int:
-        found = self._db.execute(
-            "SELECT items FROM words WHERE network = ? AND word = ?", (network, word)
-        ).fetchone()
-        return found[0] if found is not None else 0
+        return self._counts(network, word)[0]
 
     def _publisher(self, row: int) -> bytes:
         key = self._publishers.get(row)
@@ -147,7 +151,7 @@ class Finder:
             return Answer([], False)
         whole = plan.entries <= MOST_ENTRIES
         within = where.within if whole else where.part(MOST_ENTRIES / plan.entries)
-        by_name = any(not term.field for term in query.terms)
+        by_name = any(not term.field for term in query.terms) and plan.expected >= 0.0
         first = where.part(STEP_ENTRIES / plan.entries) if plan.entries > STEP_ENTRIES else within
         found: dict[int, tuple[int, bytes]] = {}
         more = False
@@ -170,21 +174,28 @@ class Finder:
         return Answer(rows[:limit], more or not whole)
 
     def _plan(self, where: Network, query: Query, limit: int) -> Plan:
-        counted = []
+        counted, named = [], []
         for term in query.terms:
             for number, word in enumerate(term.words, 1):
                 if term.prefix and number == len(term.words):
-                    counted.append(self._count_prefix(where.row, word))
+                    count, in_name = self._count_prefix(where.row, word)
                 elif indexable(word):
-                    counted.append(self._count(where.row, word))
+                    count, in_name = self._counts(where.row, word)
                 else:
-                    counted.append(where.items)
+                    count = in_name = where.items
+                counted.append(count)
+                if not term.field:
+                    named.append((count, in_name))
         if counted and not min(counted):
             return Plan(True, True, 0)
         entries, total = max(1, sum(counted)), max(1, where.items)
         marks = [sum(self._count(where.row, mark) for mark in some) for some in marks_of(query)]
         share = prod(count / total for count in marks)
-        expected = total * prod(count / total for count in counted) * share
+        # FTS5 runs through all that has the word elsewhere until one has it in its name
+        if all(count <= STEP_ENTRIES or count <= _SELDOM * in_name for count, in_name in named):
+            expected = total * share * prod((in_name or 0.1) / total for _, in_name in named)
+        else:
+            expected = -1.0
         if not counted or not marks:
             return Plan(bool(marks) and not min(marks), True, entries + sum(marks), expected)
         if not share:
@@ -197,10 +208,13 @@ class Finder:
             return Plan(False, False, entries, expected)
         return Plan(False, True, entries + sum(marks), expected)
 
-    def _count_prefix(self, network: int, start: str) -> int:
-        question = "SELECT sum(items) FROM (SELECT items FROM words WHERE network = ? AND word >= ? AND word < ? LIMIT ?)"
+    def _count_prefix(self, network: int, start: str) -> tuple[int, int]:
+        question = (
+            "SELECT sum(items), sum(named) FROM "
+            "(SELECT items, named FROM words WHERE network = ? AND word >= ? AND word < ? LIMIT ?)"
+        )
         found = self._db.execute(question, (network, start, start + "\U0010ffff", PREFIX_WORDS)).fetchone()
-        return found[0] or (0 if len(start) < 32 else 1)
+        return (found[0], found[1]) if found[0] else (0 if len(start) < LONGEST else 1, 1)
 
     def _matching(
         self, query: Query, within: Side, where: str, limit: int, filters: bool, in_a_row: bool = False

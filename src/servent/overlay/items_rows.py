@@ -47,7 +47,8 @@ STEPS = (
     CREATE INDEX items_content ON items (substr(body, 4, 8));
     CREATE TABLE gone (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
     CREATE TABLE words (
-        network INTEGER NOT NULL, word TEXT NOT NULL, items INTEGER NOT NULL, PRIMARY KEY (network, word)
+        network INTEGER NOT NULL, word TEXT NOT NULL, items INTEGER NOT NULL, named INTEGER NOT NULL,
+        PRIMARY KEY (network, word)
     ) WITHOUT ROWID;
     CREATE TABLE totals (
         network INTEGER PRIMARY KEY, home INTEGER NOT NULL, keyed INTEGER NOT NULL, postings INTEGER NOT NULL

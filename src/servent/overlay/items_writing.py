@@ -17,6 +17,7 @@ from servent.overlay.records import HASH_BYTES, Batch, Item
 from servent.overlay.settings import HomeSettings
 from servent.overlay.terms import words_of
 from servent.query.texts import ext
+from servent.query.words import indexed
 
 if TYPE_CHECKING:
     import sqlite3
@@ -317,25 +318,32 @@ class Writing:
             for id, body in db.execute("SELECT id, body FROM gone ORDER BY id LIMIT ?", (CLEANED,))
         ]
         words = _index(db, "found", new) | _index(db, "found, 'delete'", went)
-        counts: Counter[tuple[int, str]] = Counter()
-        for sign, some in ((1, new), (-1, went)):
-            for id, item in some:
-                network = id // (2 * SIDE)
-                for word in (*words_of(item), *marks(item)):
-                    counts[network, word] += sign
-        changes = sorted((network, word, count) for (network, word), count in counts.items() if count)
-        db.executemany(
-            "INSERT INTO words VALUES (?,?,?) ON CONFLICT (network, word) DO UPDATE SET items = items + excluded.items",
-            changes,
-        )
-        db.executemany(
-            "DELETE FROM words WHERE network = ? AND word = ? AND items <= 0",
-            [(network, word) for network, word, count in changes if count < 0],
-        )
+        self._count(db, [(1, *one) for one in new] + [(-1, *one) for one in went])
         db.executemany("DELETE FROM gone WHERE id = ?", [(id,) for id, _ in went])
         if changed := len(new) + len(went):
             db.execute("INSERT INTO found (found, rank) VALUES ('merge', ?)", (LEAST_MERGED + changed // 4,))
         return len(went) == CLEANED, words
+
+    def _count(self, db: sqlite3.Connection, some: list[tuple[int, int, Item]]) -> None:
+        """How many items have each word and each mark, and how many have it in their name: some more, or fewer (-1)."""
+        items: Counter[tuple[int, str]] = Counter()
+        named: Counter[tuple[int, str]] = Counter()
+        for sign, id, item in some:
+            network = id // (2 * SIDE)
+            for word in (*words_of(item), *marks(item)):
+                items[network, word] += sign
+            for word in set(indexed(item.name).split()):
+                named[network, word] += sign
+        changes = sorted((*word, count, named[word]) for word, count in items.items() if count or named[word])
+        db.executemany(
+            "INSERT INTO words VALUES (?,?,?,?) ON CONFLICT (network, word) DO UPDATE SET "
+            "items = items + excluded.items, named = named + excluded.named",
+            changes,
+        )
+        db.executemany(
+            "DELETE FROM words WHERE network = ? AND word = ? AND items <= 0",
+            [(network, word) for network, word, count, _ in changes if count < 0],
+        )
 
 
 def _index(db: sqlite3.Connection, what: str, some: list[tuple[int, Item]]) -> set[str]:

@@ -31,7 +31,7 @@ def expression(query: Query, where: str = "", more: Sequence[str] = (), *, filte
         more: further conditions.
         filters: whether those of the query go into it; without them there must be a term, and an exact check afterwards.
     """
-    wanted = [_term(term, term.field or where) for term in query.terms]
+    wanted = list(dict.fromkeys(_term(term, term.field or where) for term in query.terms))
     without = [_term(term, term.field) for term in query.without]
     if filters or not query.terms:
         _filter(query, wanted, without)
