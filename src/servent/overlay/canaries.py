@@ -59,7 +59,8 @@ class Canaries(Part):
         return min((at for at in (self._next, self._keyed_at) if at is not None), default=None)
 
     def up(self, peer: PeerId, now: float) -> list[Effect]:
-        if peer not in self._at and self._directory.own is None:
+        wanted = self._context.settings.search.canary_every > 0
+        if wanted and peer not in self._at and self._directory.own is None:
             self._next = min(self._next or now + FIRST, now + FIRST)
         return []
 

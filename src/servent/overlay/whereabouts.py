@@ -114,6 +114,8 @@ class Whereabouts(Part):
         return effects
 
     def next_tick(self) -> float | None:
+        if not self._sought:
+            return None
         return min((sought.ends for sought in self._sought.values()), default=None)
 
     # -- inside
