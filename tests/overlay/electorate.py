@@ -50,6 +50,7 @@ class One:
         self.homes: set[PeerId] = set()
         self.directory.leaves = lambda: self.leaves
         self.alive = True
+        self.looking = True
         self.wanted = float("inf")
         self.changes: list[tuple[float, bool]] = []
 
@@ -130,8 +131,7 @@ class Crowd:
             self._links[key].discard(one.key)
             self._at(self.dice.uniform(10.0, 15.0), lambda other=other: self._down(other, one.key))  # type: ignore[misc]
         for key in one.leaves:
-            leaf = self.peers[key]
-            leaf.homes.discard(one.key)
+            self._lost(self.peers[key], one.key)
 
     def _down(self, other: One, key: PeerId) -> None:
         for part in other.parts:
@@ -236,19 +236,25 @@ class Crowd:
         if one.election.index:
             self._at(5.0, lambda: self._home(one))
             return
-        if len(one.homes) < HOMES:
-            known = [
-                record
-                for record in one.directory.records(self.now)
-                if record.key not in one.homes and not one.directory.suspended(record.key, self.now)
-            ]
-            roomy = [
-                record for record in known if record.leaves < record.room and not record.retiring
-            ] or known
-            if roomy:
-                target = self.peers[self.dice.choice(roomy).key]
-                self._at(0.1, lambda: self._attach(one, target))
+        one.looking = len(one.homes) < HOMES
+        if not one.looking:
+            return
+        known = [
+            record
+            for record in one.directory.records(self.now)
+            if record.key not in one.homes and not one.directory.suspended(record.key, self.now)
+        ]
+        roomy = [record for record in known if record.leaves < record.room and not record.retiring] or known
+        if roomy:
+            target = self.peers[self.dice.choice(roomy).key]
+            self._at(0.1, lambda: self._attach(one, target))
         self._at(self.dice.uniform(2.0, 4.0), lambda: self._home(one))
+
+    def _lost(self, one: One, home: PeerId) -> None:
+        one.homes.discard(home)
+        if not one.looking:
+            one.looking = True
+            self._at(self.dice.uniform(0.5, 2.0), lambda: self._home(one))
 
     def _attach(self, one: One, home: One) -> None:
         if not home.alive:
@@ -271,7 +277,7 @@ class Crowd:
         others = [r for key in one.directory.random(8, self.now) if (r := one.directory.get(key, self.now))]
         for key in one.leaves:
             leaf = self.peers[key]
-            leaf.homes.discard(one.key)
+            self._lost(leaf, one.key)
             for record in others:
                 leaf.directory.put(record, self.now)
             if one.directory.own is not None:

@@ -30,6 +30,7 @@ SOON = 0.5  # s that those who wait for changes of the ring wait for more of the
 ASK_AGAIN = (2.0, 60.0)  # s between questions while too few supernodes are known, doubling
 SUSPECTED = 60.0  # s between two records that we sign because others suspect us
 LAST_LOOK = 0.8  # of the hand-over, until we compare lists a last time
+YOUNG = 8  # supernodes below which one witness is enough: they do not all know each other's witnesses yet
 MOST_TOLD = 1_000_000  # supernodes that anybody is believed to know
 
 
@@ -104,9 +105,9 @@ class Directory(Part):
         return self._known.suspended(key, now)
 
     def count(self, now: float) -> int:
-        """Supernodes in the network: those known here, or for a leaf as many as others said, whichever is more."""
+        """Supernodes in the network: those known here, or for a leaf as many as one of them said lately."""
         known = len(self._known)
-        return known + 1 if self.own is not None else max(known, self._told)
+        return known + 1 if self.own is not None else self._told or known
 
     def alive(self, now: float) -> int:
         """Supernodes known here that could be reached and stay; ourselves included."""
@@ -200,7 +201,7 @@ class Directory(Part):
             return 0
         if not self._context.open or self.own is None:
             return 1
-        return max(1, min(election.receipts, len(known.wides())))
+        return 1 if others < YOUNG else max(1, min(election.receipts, len(known.wides())))
 
     def _block(self, key: bytes, now: float) -> str | None:
         """The block of a supernode or neighbour that is known here; None of others. A leaf knows too few to judge."""
@@ -251,7 +252,7 @@ class Directory(Part):
         learnt: list[Effect] = [
             Learn(record.peer) for record in message.records if self.put(record, now, peer)
         ]
-        if message.total >= len(message.records):
+        if message.total >= len(message.records) and peer in self._known:
             self._told = min(message.total, MOST_TOLD)
         if learnt and none_before and self.own is None:
             learnt += [Send(other, message) for other in sorted(self.links - {peer})[:SMALL]]
@@ -296,7 +297,7 @@ class Directory(Part):
 
     def _thin(self) -> bool:
         """Whether a leaf knows too few."""
-        return self.own is None and len(self._known) < min(self.settings.leaf // 2, max(1, self._told))
+        return self.own is None and len(self._known) < min(self.settings.leaf // 2, self._told or 1)
 
     def _lonely(self, now: float) -> bool:
         """Whether a supernode knows so few others that it introduces itself to whoever it meets."""

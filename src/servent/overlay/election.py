@@ -43,6 +43,7 @@ STAND_AGAIN = 30.0  # s until we ask that again
 STATE_EVERY = 15.0  # s between two records of ours that only tell another number of leaves
 STATE_STEP = 25  # leaves more or fewer that others are told soon
 LEAVE_WAIT = 300.0  # the longest that one with nothing to do waits before it lays the role down, so that not all do at once
+NO_MORE = "This node does not keep the index any more"
 
 
 class Election(Part):
@@ -250,9 +251,9 @@ class Election(Part):
         return effects
 
     def _population(self, now: float) -> int:
-        """Supernodes there are, less those that could not be reached."""
+        """Supernodes there are, less those that could not be reached while we know them all."""
         alive, total = self._directory.alive(now), self._directory.count(now)
-        return alive if total <= self._directory.settings.leaf else max(alive, total)
+        return min(alive, total) if total <= self._directory.settings.leaf else total
 
     def _last_resort(self, now: float) -> bool:
         """Nobody can be reached from outside, and peers have come to us at least: better one like us than none."""
@@ -364,6 +365,8 @@ class Election(Part):
         directory = self._directory
         effects, lack = self._reached.seek(now, False)
         others = directory.alive(now) - 1
+        if self._unproven(now, others):
+    X
         if role or others < 1:
             return effects
         if self._hasty_until and now >= self._settled_at:
@@ -380,11 +383,18 @@ class Election(Part):
         if reasons and others >= floor_of(directory.members(now), self.settings):
             return [
                 *effects,
-                *self._retire(now, sentence("This node does not keep the index any more", reasons)),
+                *self._retire(now, sentence(NO_MORE, reasons)),
             ]
         if self._idle(now) and "lay down" not in self._due:
             self._due.set("lay down", now + self._context.dice.uniform(0.0, LEAVE_WAIT))
         return effects
+
+    def _unproven(self, now: float, others: int) -> bool:
+        """Whether nobody reaches us from outside, while somebody is there whom others reach: our record is not believed."""
+        if now - self._since < SETTLE or not self._seeker.unreached or self._reached.receipts(now):
+            return False
+        proven = any(one.receipts and not one.retiring for one in self._directory.records(now))
+        return not self._seeker.waiting(now) and (proven or others >= self.settings.floor)
 
     def _surplus(self, now: float) -> bool:
         """Whether we are one of those too many, who took the role in haste or had it before the mode changed."""

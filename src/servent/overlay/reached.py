@@ -26,10 +26,15 @@ class Reached:
         self.seeker = Seeker(context, self._settings.receipt_lifetime)
 
     def receipts(self, now: float) -> list[Receipt]:
-        """Two at most, of witnesses in different wide blocks where that is known."""
-        found: dict[str, Receipt] = {}
+        """Two at most, of witnesses in different wide blocks where that is known.
+
+        In an open network, of supernodes only as soon as there are others: nobody believes a stranger.
+        """
+        directory, found = self._directory, dict[str, Receipt]()
+        strict = self._context.open and directory.alive(now) > (directory.own is not None)
         for one in self.seeker.receipts(own_block(self._context.record.addresses), now):
-            found.setdefault(self._wide(one.by, now), one)
+            if not strict or directory.get(one.by, now) is not None:
+                found.setdefault(self._wide(one.by, now), one)
         return list(found.values())[:2]
 
     def _wide(self, key: bytes, now: float) -> str:
@@ -49,7 +54,7 @@ class Reached:
         wides = {wide_block(one.block) for one in others}
         need = 1 if alone else max(1, min(self._settings.receipts, len(wides)))
         if len(have) >= need and seeker.fresh(block, now) >= need:
-            return [], ""
+            return [], ""  # enough, and for long enough
         if alone or not others:
             witnesses = sorted(directory.links)
             self._context.dice.shuffle(witnesses)
