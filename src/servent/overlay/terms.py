@@ -7,6 +7,7 @@ into the same words, and so knows whether a key belongs to it. A question is ask
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from servent.overlay.placement import MOST_TERMS, content_key, key_of
 from servent.overlay.records import Item
@@ -14,6 +15,7 @@ from servent.query.texts import ext, indexed_tags
 from servent.query.words import parts, unspaced, words
 
 SHORTEST, LONGEST = 2, 32  # letters of a word that is keyed (overlay.md section 8)
+CUT = 4096  # items whose words are remembered: 3 MB; two homes bring each
 KNOWN = 1000  # items that must be counted before their counts say what is rare in the whole network
 
 
@@ -24,13 +26,18 @@ def indexable(word: str) -> bool:
 
 def words_of(item: Item) -> tuple[str, ...]:
     """The words of its name, its tags and its directory, each once, those of the name first."""
-    title, artist, album, more = indexed_tags(item.tags)
-    found = dict.fromkeys(words(item.name))
-    found.update(dict.fromkeys(parts(item.name)))
+    return _cut(item.name, item.where, tuple(item.tags.items()))
+
+
+@lru_cache(CUT)
+def _cut(name: str, where: str, tags: tuple[tuple[str, str | int], ...]) -> tuple[str, ...]:
+    title, artist, album, more = indexed_tags(dict(tags))
+    found = dict.fromkeys(words(name))
+    found.update(dict.fromkeys(parts(name)))
     for text in (title, artist, album):
         if text:
             found.update(dict.fromkeys(text.split()))
-    for text in (more, item.where):
+    for text in (more, where):
         if text:
             found.update(dict.fromkeys(words(text)))
             found.update(dict.fromkeys(parts(text)))

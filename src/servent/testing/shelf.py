@@ -31,9 +31,9 @@ class _Kept:
 
 
 class Shelf:
-    """What one member keeps. Words are indexed once the first question about words comes."""
+    """What one member keeps. Words and contents are indexed once the first question about them comes."""
 
-    __slots__ = ("_by_key", "_by_word", "_home", "_keyed", "_settings", "_under")
+    __slots__ = ("_by_content", "_by_key", "_by_word", "_home", "_keyed", "_settings", "_under")
 
     def __init__(self, settings: HomeSettings | None = None) -> None:
         self._settings = settings or HomeSettings()
@@ -42,6 +42,7 @@ class Shelf:
         self._by_key: dict[bytes, dict[Name, Item]] = {}
         self._under: dict[tuple[bytes, bytes], int] = {}  # (key, publisher): postings, above one only
         self._by_word: dict[str, dict[Name, Item]] | None = None
+        self._by_content: dict[bytes, set[bytes]] | None = None  # publishers that had it on either side
 
     # -- what there is
 
@@ -89,6 +90,9 @@ class Shelf:
         if kept is None:
             kept = slots[batch.slot] = _Kept(batch)
         kept.batch = batch
+        if self._by_content is not None:
+            for item in effect.slice.items.values():
+                self._by_content.setdefault(item.content, set()).add(batch.publisher)
         for short in kept.items.keys() - set(batch.hashes):
             self._drop(kept, short, keyed)
         added: dict[bytes, set[bytes]] = {}
@@ -162,10 +166,12 @@ class Shelf:
             full = any(len(one) >= self._settings.per_key for one in some)
             return found[: effect.limit], full or len(found) > effect.limit
         both = {
-            (kept.batch.publisher, item.content): item
-            for kept in self._all()
+            (publisher, item.content): item
+            for publisher in sorted(self._contents().get(effect.content or b"", ()))
+            for side in (self._home, self._keyed)
+            for kept in side.get(publisher, {}).values()
             for item in kept.items.values()
-            if effect.content is not None and item.content == effect.content
+            if item.content == effect.content
         }
         found = [(PeerId(name[0]), item) for name, item in both.items()]
         return found[: effect.limit], len(found) > effect.limit
@@ -213,6 +219,14 @@ class Shelf:
             for key in sorted(found.keys.get(short, ()))
         ]
         return Slice(found.batch, items), postings
+
+    def _contents(self) -> dict[bytes, set[bytes]]:
+        if self._by_content is None:
+            self._by_content = {}
+            for kept in self._all():
+                for item in kept.items.values():
+                    self._by_content.setdefault(item.content, set()).add(kept.batch.publisher)
+        return self._by_content
 
     # -- words
 
