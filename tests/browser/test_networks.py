@@ -191,4 +191,7 @@ def test_details_of_a_hit_say_in_which_network_and_whether_they_are_there(visit:
     )
     state = tab.inner_text("sv-search .drawer .sources li .small >> nth=0")
     assert state in ("away now", "not known whether it is there")
+    tab.click("sv-search .drawer button:has-text('Who else has it?')")
+    tab.wait_for_selector("sv-search .drawer p:has-text('6 of 6 supernodes answered, 12 messages')")
+    assert tab.locator("sv-search .drawer .sources li .name:has-text('ann')").count() == 1
     assert visit.complaints == []

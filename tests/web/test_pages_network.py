@@ -129,6 +129,7 @@ def test_servers_are_chosen_among_the_members(folder: Path) -> None:
         boxes["ann"].set_value(True)
         press(user, "Switch")
         await see(user, "Switch home to server?")
+        await see(user, "The index is kept by ann.")
         press(user, "Switch it")
         await until(lambda: node.shape("home").network.servers == [str(ANN)])
         node.set_mode("home", "server", [str(ME)])

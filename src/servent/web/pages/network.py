@@ -87,6 +87,7 @@ class _Switch:
     def __init__(self, desk: Desk, network: Network, members: list[Member], refresh: object) -> None:
         self._desk, self._network, self._refresh = desk, network, refresh
         self._named = set(network.servers)
+        self._names = {one.id: one.name or one.short_id for one in members}
         with card("How it is organised"):
             self._answer = Answer()
             self._mode = ModeChoice(network.mode, self._chosen)
@@ -140,6 +141,9 @@ class _Switch:
         self._dialogs.clear()
         with self._dialogs, dialog(f"Switch {self._network.name} to {TITLES[mode].lower()}?") as box:
             Words(MEANINGS[mode], "p")
+            if mode == "server":
+                names = sorted(self._names.get(one, one[:8]) for one in self._named)
+                Words(f"The index is kept by {', '.join(names)}.", "p").props["dir"] = "auto"
             Words(
                 f"{HAPPENS[mode]} Searches that run now end as they began, and nothing that is shared is lost. Members who "
                 "are away follow once they are back.",

@@ -15,7 +15,7 @@ export const isThere = (source) => Boolean(source.mine || !source.network || sou
 const FACETS = {
   kind: { word: "Kind", of: (hit) => [hit.kind], order: Object.keys(KINDS), words: Object.fromEntries(Object.entries(KINDS).map(([kind, { word }]) => [kind, word])), signs: Object.fromEntries(Object.entries(KINDS).map(([kind, { sign }]) => [kind, sign])) },
   size: { word: "Size", of: (hit) => [sizeClass(hit.size_bytes)], order: SIZES.map(([size]) => size), words: Object.fromEntries(SIZES) },
-  there: { word: "There", of: (hit) => [hit.sources.some(isThere) ? "now" : "later"], order: ["now", "later"], words: { now: "Reachable now", later: "Away, or not known" }, least: 2 },
+  there: { word: "Availability", of: (hit) => [hit.sources.some(isThere) ? "now" : "later"], order: ["now", "later"], words: { now: "Reachable now", later: "Away, or not known" }, least: 2 },
   network: { word: "Found in", of: (hit) => [...new Set(hit.sources.map((source) => (source.mine ? "me" : source.network ? `in ${source.network}` : "asked")))], words: { me: "Your library", asked: "Connected peers" }, least: 2 },
   ext: { word: "Ending", of: (hit) => [extension(hit.name)].filter(Boolean) },
   peer: { word: "From", of: (hit) => [...new Set(hit.sources.map(place))], least: 1 },
