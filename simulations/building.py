@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from servent.identity import PeerId
 from servent.overlay.settings import OverlaySettings
-from servent.overlay.topology import Topology
+from servent.overlay.topology import Topology, Wish
 from servent.testing.ether import Delays
 from servent.testing.hosts import Host
 from servent.testing.liars import Forger, LyingSupernode
 from servent.testing.world import World
 from simulations.corpus import Corpus
+from simulations.memo import remember
 from simulations.scenario import Scenario
 
 COMING = 60.0  # s in which all come
@@ -40,42 +41,67 @@ def topology_of(mode: str) -> Topology:
 
 
 def build(scenario: Scenario, seed: int, *, items: bool = False, canaries: bool = False) -> Built:
-    """All peers come within a minute, then `settle` seconds pass.
+    """All peers come within a minute, then `settle` seconds pass; a network that was built before in this process is used up.
 
     Where the scenario gives a ratio, one of so many peers is a supernode by its own wish and all others are none.
-    Questions about own items (canaries) are left out unless asked for, so that messages belong to questions.
+    Questions about own items (canaries) are left out unless asked for, so that messages belong to questions. Those who
+    lie begin to at the end: until then nobody asked anything.
     """
+    built = _BUILT.pop(key_of(scenario, seed, items, canaries), None) or _build(
+        scenario, seed, items, canaries
+    )
+    supernodes = [host for host in built.published if host.alive and host.index]
+    for host in built.dice.sample(supernodes, round(len(supernodes) * scenario.liars.supernodes)):
+        host.liar = LyingSupernode(LIES[len(built.liars) % len(LIES)])  # type: ignore[arg-type]
+        built.liars.append(host)
+    for _ in range(scenario.liars.forgers):
+        forger = Forger(built.world.living)
+        forger.begin(built.world, built.world.add(nat="public", wish="off", liar=forger))
+    return built
+
+
+def prepare(scenario: Scenario, seed: int, *, items: bool) -> None:
+    """Build a network for later: for children of this process."""
+    _BUILT[key_of(scenario, seed, items, False)] = _build(scenario, seed, items, False)
+
+
+def key_of(scenario: Scenario, seed: int, items: bool, canaries: bool) -> tuple[object, ...]:
+    """Scenarios with the same key begin with the same network."""
+    shares = scenario.items if items else 0
+    delays = scenario.delays
+    return (
+        scenario.mode, scenario.peers, scenario.ratio, scenario.settle, shares, canaries, seed,
+        delays.least, delays.most, delays.loss,
+    )  # fmt: skip
+
+
+def _build(scenario: Scenario, seed: int, items: bool, canaries: bool) -> Built:
+    remember()
     settings = OverlaySettings()
     if not canaries:
-        settings = replace(settings, search=replace(settings.search, canary_every=1e9))
+        settings = replace(settings, search=replace(settings.search, canary_every=0.0))
     delays = Delays(scenario.delays.least, scenario.delays.most, scenario.delays.loss)
     world = World(seed, topology_of(scenario.mode), settings=settings, delays=delays)
     dice = random.Random(seed * 101 + 3)
     corpus = Corpus(seed, scenario.peers, scenario.items) if items else None
     built = Built(world, dice, corpus)
     supernodes = supernodes_of(scenario)
-    lying = set(dice.sample(range(supernodes), round(supernodes * scenario.liars.supernodes)))
     for number in range(scenario.peers):
         shares = corpus.items_of(number) if corpus is not None else []
         if scenario.mode == "server" and number == 0:
             host = world.add(nat="public", key=SERVER, items=shares, uptime=LONG)
         elif number < supernodes:
-            liar = LyingSupernode(LIES[len(built.liars) % len(LIES)]) if number in lying else None  # type: ignore[arg-type]
-            host = world.add(nat="public", wish="on", items=shares, uptime=LONG, liar=liar)
-            if liar is not None:
-                built.liars.append(host)
+            host = world.add(nat="public", wish="on", items=shares, uptime=LONG)
         else:
-            host = world.add(
-                wish="off" if supernodes else "auto", items=shares, uptime=dice.expovariate(1 / LONG)
-            )
+            wish: Wish = "off" if supernodes else "auto"
+            host = world.add(wish=wish, items=shares, uptime=dice.expovariate(1 / LONG))
         built.published.append(host)
         world.run(world.now + COMING / scenario.peers)
-    for _ in range(scenario.liars.forgers):
-        forger = Forger(world.living)
-        host = world.add(nat="public", wish="off", liar=forger)
-        forger.begin(world, host)
     world.run(COMING + scenario.settle)
     return built
+
+
+_BUILT: dict[tuple[object, ...], Built] = {}
 
 
 def supernodes_of(scenario: Scenario) -> int:

@@ -9,7 +9,8 @@ from servent.testing.ether import ITEMS, SEARCHING
 from servent.testing.hosts import Host
 from servent.testing.liars import Eclipse
 from servent.testing.measures import connected, quantile
-from simulations.building import LONG, Built, build
+from simulations.building import LONG, Built, build, prepare
+from simulations.forking import apart
 from simulations.scenario import Scenario
 from simulations.searching import Numbers, questions, told
 
@@ -21,27 +22,35 @@ ATTACKERS, ATTACK_BLOCKS = 200, 4  # hosts, and the /24 they are in
 
 def crash(scenario: Scenario, seed: int) -> Numbers:
     """Shares of the peers crash at once: how long until the living are one component again?"""
+    prepare(scenario, seed, items=False)
     numbers: Numbers = {}
     for share in scenario.crash:
-        built = build(scenario, seed)
-        world = built.world
-        gone = built.dice.sample(world.hosts, round(share * len(world.hosts)))
-        sent = sum(world.sent.values())
-        for host in gone:
-            world.crash(host)
-        begun = world.now
-        least, whole = 1.0, 0.0
-        while world.now < begun + scenario.seconds:
-            world.run(world.now + 1.0)
-            now = connected(world)
-            least = min(least, now)
-            if now < 1.0:
-                whole = world.now + 1.0 - begun
-        name = f"{share * 100:.0f}"
-        numbers[f"whole_after_{name}"] = whole
-        numbers[f"least_{name}"] = least
-        numbers[f"messages_{name}"] = (sum(world.sent.values()) - sent) / max(1, len(world.living()))
+        numbers |= apart(lambda share=share: _crash(scenario, seed, share))  # type: ignore[misc]
     return numbers
+
+
+def _crash(scenario: Scenario, seed: int, share: float) -> Numbers:
+    built = build(scenario, seed)
+    world = built.world
+    before = connected(world)
+    sent = sum(world.sent.values())
+    for host in built.dice.sample(world.hosts, round(share * len(world.hosts))):
+        world.crash(host)
+    begun, least, whole = world.now, 1.0, 0.0
+    while world.now < begun + scenario.seconds:
+        world.run(world.now + 1.0)
+        now = connected(world)
+        least = min(least, now)
+        if now < 1.0:
+            whole = world.now + 1.0 - begun
+    name = f"{share * 100:.0f}"
+    return {
+        f"before_{name}": before,
+        f"whole_after_{name}": whole,
+        f"least_{name}": least,
+        f"end_{name}": connected(world),
+        f"messages_{name}": (sum(world.sent.values()) - sent) / max(1, len(world.living())),
+    }
 
 
 def churn(scenario: Scenario, seed: int) -> Numbers:
@@ -142,13 +151,14 @@ def partition(scenario: Scenario, seed: int) -> Numbers:
     world.partition([host for host in world.hosts if host not in set(cut)], cut)
     world.run(world.now + APART)
     inside = min(connected(world, cut), connected(world, [host for host in world.hosts if host.side == 0]))
+    apart_by = 1.0 - connected(world)
     world.heal()
     begun, whole = world.now, 0.0
     while world.now < begun + scenario.seconds:
         world.run(world.now + LOOK)
         if connected(world) < 1.0:
             whole = world.now + LOOK - begun
-    numbers = {"each_side": inside, "whole_after": whole}
+    numbers = {"each_side": inside, "cut_off": apart_by, "whole_after": whole}
     if built.corpus is not None and scenario.questions:
         numbers["recall"] = told(built, questions(built, built.corpus.targets(scenario.questions), 30.0))[
             "recall"

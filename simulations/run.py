@@ -18,6 +18,8 @@ from pathlib import Path
 
 from servent.errors import UsageError
 from simulations import fairness, health, searching
+from simulations.building import key_of, prepare
+from simulations.forking import apart
 from simulations.scenario import HERE, Mark, Scenario, ScenarioError, read_all
 
 KEPT = HERE / "kept.json"
@@ -37,6 +39,9 @@ PROGRAMS: Mapping[str, Callable[[Scenario, int], Numbers]] = {
     "eclipse": health.eclipse,
     "fairness": lambda scenario, seed: fairness.numbers(minutes=scenario.seconds / 60.0, seed=seed),
 }
+
+
+SHARING = ("search", "hot")  # programs that begin with a network that publishes and has no canaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +130,43 @@ def printed(table: Sequence[Row], seconds: float) -> str:
     return "\n".join(lines)
 
 
-def one_apart(scenario: Scenario) -> tuple[Numbers, float]:
-    """Run it in a process of its own: the same order of hashes for all, memory given back. No numbers if it broke."""
+def group_apart(group: Sequence[Scenario]) -> tuple[Kept, float]:
+    """Run these in a process of its own: the same order of hashes for all, memory given back.
+
+    They begin with the same network, which is built once. What broke has no numbers.
+    """
     environment = dict(os.environ, PYTHONHASHSEED="0")
     begun = time.perf_counter()
-    command = [sys.executable, "-m", "simulations", scenario.name, "--alone", "--peers", str(scenario.peers)]
-    for seed in scenario.seeds:
+    names = [scenario.name for scenario in group]
+    command = [sys.executable, "-m", "simulations", *names, "--alone", "--peers", str(group[0].peers)]
+    for seed in group[0].seeds:
         command += ["--seed", str(seed)]
     done = subprocess.run(
         command, env=environment, cwd=HERE.parent, capture_output=True, text=True, check=False
     )
+    seconds = time.perf_counter() - begun
     if done.returncode:
-        print(f"{scenario.name} broke:\n{done.stderr[-4000:]}", file=sys.stderr)
-        return {}, time.perf_counter() - begun
-    numbers: Numbers = json.loads(done.stdout)
-    return numbers, time.perf_counter() - begun
+        print(f"{', '.join(names)} broke:\n{done.stderr[-4000:]}", file=sys.stderr)
+        return {}, seconds
+    found: Kept = json.loads(done.stdout)
+    return found, seconds
+
+
+def groups(scenarios: Sequence[Scenario]) -> list[list[Scenario]]:
+    """Those that can share a network together, the longest first."""
+    shared: dict[object, list[Scenario]] = {}
+    for one in scenarios:
+        key = (tuple(one.seeds), key_of(one, 0, True, False)) if one.measure in SHARING else one.name
+        shared.setdefault(key, []).append(one)
+    return sorted(shared.values(), key=lambda group: -group[0].peers * len(group))
+
+
+def alone(scenarios: Sequence[Scenario]) -> Kept:
+    """All of a group, here."""
+    if len(scenarios) == 1 or len(scenarios[0].seeds) > 1 or scenarios[0].measure not in SHARING:
+        return {one.name: run(one) for one in scenarios}
+    prepare(scenarios[0], scenarios[0].seeds[0], items=True)
+    return {one.name: apart(lambda one=one: run(one)) for one in scenarios}  # type: ignore[misc]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -176,20 +203,23 @@ def _main(given: argparse.Namespace) -> int:
     if given.seed:
         chosen = [one.with_seeds(given.seed) for one in chosen]
     if given.alone:
-        print(json.dumps(run(chosen[0])))
+        print(json.dumps(alone(chosen)))
         return 0
     kept, missed = read_kept(), 0
     found: Kept = {}
+    parts = groups(chosen)
     with ThreadPoolExecutor(max(1, given.jobs)) as pool:
-        for scenario, (numbers, seconds) in zip(chosen, pool.map(one_apart, chosen), strict=True):
-            if not numbers:
-                missed += 1
-                continue
-            table = rows(scenario, numbers, kept)
-            missed += sum(not row.holds or row.worse for row in table)
-            found[f"{scenario.name}@{scenario.peers}"] = numbers
-            if not given.json:
-                print(printed(table, seconds), flush=True)
+        for group, (every, seconds) in zip(parts, pool.map(group_apart, parts), strict=True):
+            for scenario in group:
+                numbers = every.get(scenario.name, {})
+                if not numbers:
+                    missed += 1
+                    continue
+                table = rows(scenario, numbers, kept)
+                missed += sum(not row.holds or row.worse for row in table)
+                found[f"{scenario.name}@{scenario.peers}"] = numbers
+                if not given.json:
+                    print(printed(table, seconds), flush=True)
     if given.json:
         print(json.dumps(found, indent=1))
     if given.keep:

@@ -132,7 +132,7 @@ def test_kept_numbers_are_written_and_compared(
     monkeypatch.setattr(runner, "KEPT", tmp_path / "kept.json")
     monkeypatch.setattr(runner, "read_kept", lambda: read_kept(tmp_path / "kept.json"))
     value = {"givers_share": 0.8, "used": 1.0}
-    monkeypatch.setattr(runner, "one_apart", lambda scenario: (dict(value), 1.0))
+    monkeypatch.setattr(runner, "group_apart", lambda group: ({"fairness": dict(value)}, 1.0))
     assert main(["fairness", "--keep"]) == 0
     assert json.loads((tmp_path / "kept.json").read_text()) == {"fairness@55": value}
     assert main(["fairness"]) == 0
