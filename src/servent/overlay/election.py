@@ -132,9 +132,7 @@ class Election(Part):
         return []
 
     def failed(self, peer: PeerId, now: float) -> list[Effect]:
-        if not self.index and self._topology.elected and not self._directory.alive(now):
-            self._due.soon("judge", now + 0.5)
-        return []
+        return self.up(peer, now)
 
     def _on_changed(self, now: float) -> list[Effect]:
         if self._directory.alive(now) <= self.settings.floor:
@@ -366,7 +364,7 @@ class Election(Part):
         effects, lack = self._reached.seek(now, False)
         others = directory.alive(now) - 1
         if self._unproven(now, others):
-    X
+            return [*effects, *self._retire(now, sentence(NO_MORE, [lack]))]
         if role or others < 1:
             return effects
         if self._hasty_until and now >= self._settled_at:
