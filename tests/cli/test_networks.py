@@ -71,7 +71,7 @@ def test_the_mode_is_shown_with_what_it_means_and_why_this_node_is_what_it_is(se
     shown = servent("network", "mode", "attic").out
     assert "attic is server: named peers keep the index" in shown
     assert "servers: ann" in shown
-    assert "this node is a leaf: its founder named ann as its server" in shown
+    assert "This node is a leaf. Its founder named ann as its server" in shown
 
 
 def test_only_the_founder_switches_the_mode_and_servers_go_with_server_alone(servent: Servent) -> None:
@@ -91,7 +91,7 @@ def test_a_network_is_shown_with_who_is_linked_how(servent: Servent) -> None:
     rows = [line.split("\t") for line in shown.out.splitlines() if "\t" in line]
     assert {row[0] for row in rows} == {"home", "neighbour"}  # supernodes that are only known are not listed
     assert ["home", "ann", "supernode"] in [row[:3] for row in rows]
-    assert "this node is a leaf" in shown.out and "a search asks 2 homes" in shown.out
+    assert "This node is a leaf." in shown.out and "Searches: asks 2 homes" in shown.out
     assert "1 more supernodes are known; --all lists them" in shown.err
     every = servent("network", "show", "home", "--all").out
     assert any(line.startswith("supernode\t") for line in every.splitlines())
@@ -154,5 +154,5 @@ def test_the_search_says_how_far_each_network_was_asked(servent: Servent) -> Non
 
 def test_the_doctor_says_what_this_node_is_in_each_network_and_why(servent: Servent) -> None:
     said = servent("doctor").out
-    assert "attic (server): this node is a leaf; its founder named ann as its server" in said
-    assert "relay: not active; no address of this node can be reached from outside" in said
+    assert "attic (server): leaf. Its founder named ann as its server" in said
+    assert "relay: not active. No address of this node can be reached from outside." in said

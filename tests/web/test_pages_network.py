@@ -63,8 +63,8 @@ def test_networks_say_how_they_are_organised_and_what_this_node_is_there(folder:
     async def story(user: User, node: Client) -> None:
         await user.open("/networks")
         await see(user, "about 4,200 members · 12 connected")
-        await see(user, "This node is a leaf: its founder named ann as its server")
-        await see(user, "This node is a supernode: everybody keeps the index of what is theirs")
+        await see(user, "This node is a leaf. Its founder named ann as its server")
+        await see(user, "This node is a supernode. Everybody keeps the index of what is theirs")
         links = {each.props["href"] for each in elements(user) if "network-card" in each.classes}
         assert {HOME, ATTIC} < links
         marked = [each.props["href"] for each in elements(user) if each.props.get("aria-current") == "page"]

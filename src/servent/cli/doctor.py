@@ -10,6 +10,7 @@ import click
 
 from servent.api import schema
 from servent.cli.base import Session, command, hint, say
+from servent.cli.text import sentence
 from servent.errors import ServentError, WorldError
 
 _SIGNS = {
@@ -51,10 +52,10 @@ def doctor(session: Session) -> int:
                 say(f"      {check.remedy}")
         for one in found.networks:
             what = "supernode" if one.index else "leaf"
-            say(f"  {one.network} ({one.mode}): this node is a {what}; {one.why}", head="net ")
+            say(f"  {one.network} ({one.mode}): {what}. {sentence(one.why)}", head="net ")
         for role in found.roles:
             now = "active" if role.active else "not active"
-            say(f"  {role.name}: {now}; {role.why}", head="role")
+            say(f"  {role.name}: {now}. {sentence(role.why)}", head="role")
         for peer in found.peers:
             say(f"  {_peer(peer)}", head="peer")
             if peer.remedy:

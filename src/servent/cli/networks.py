@@ -10,7 +10,7 @@ import click
 from servent.api import schema
 from servent.api import schema_network as api
 from servent.cli.base import Session, command, group, hint, say, table
-from servent.cli.text import duration
+from servent.cli.text import duration, sentence
 from servent.cli.trust import lifetime_of
 from servent.errors import UsageError
 
@@ -225,7 +225,7 @@ def mode(session: Session, name: str, mode: schema.NetworkMode | None, servers: 
         say(f"{now.name} is {now.mode}: {MEANINGS[now.mode]}")
         if now.mode == "server":
             say(f"servers: {', '.join(names.get(one) or one for one in now.servers)}")
-        say(f"this node is a {role_of(now)}: {now.why}" if now.why else f"this node is a {role_of(now)}")
+        say(f"This node is a {role_of(now)}. {sentence(now.why)}".rstrip())
 
     session.show(now, people)
 
@@ -251,9 +251,9 @@ def show(session: Session, name: str, every: bool) -> None:
     def people() -> None:
         size = f"about {now.size} members" if now.size > now.members else f"{now.members} members"
         say(f"{now.name}: {now.mode}, {size}, {now.online} connected, {now.supernodes} supernodes known")
-        say(f"this node is a {role_of(now)}: {now.why}" if now.why else f"this node is a {role_of(now)}")
+        say(f"This node is a {role_of(now)}. {sentence(now.why)}".rstrip())
         if found.searching:
-            say(f"a search {found.searching}")
+            say(f"Searches: {found.searching}.")
         say(
             f"{found.published} of {found.to_publish} items of this node can be found; "
             f"{found.control_per_minute} control messages in the last minute"

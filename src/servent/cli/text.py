@@ -20,6 +20,12 @@ def clean(text: str) -> str:
     return _UNSAFE.sub("\ufffd", text)
 
 
+def sentence(text: str) -> str:
+    """A reason of the node's, as it stands alone: with a capital, and a full stop."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if not text or text[-1] in ".!?" else ".")
+
+
 def size(count: float) -> str:
     """1536 -> "1.5 kB"; decimal units, as networks and disks are sold."""
     if count < 1000:

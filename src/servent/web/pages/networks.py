@@ -102,11 +102,12 @@ def counts(network: Network) -> str:
 
 
 def role_words(network: Network) -> str:
-    """What this node is there, and why."""
+    """What this node is there, and why: two sentences."""
     what = "This node is a supernode" if network.index else "This node is a leaf"
     if network.retiring:
         what += " that is about to stop"
-    return f"{what}: {network.why}" if network.why else f"{what}."
+    why = network.why.strip()
+    return f"{what}. {why[:1].upper()}{why[1:]}" + ("." if why and why[-1] not in ".!?" else "")
 
 
 def _many(count: int, word: str) -> str:
