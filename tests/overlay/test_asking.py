@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from servent.overlay.effects import Asked, Finding
 from servent.overlay.placement import key_of
-from servent.overlay.records import Item
+from servent.overlay.records import Item, Slice
 from servent.overlay.settings import HomeSettings, OverlaySettings, SearchSettings
-from servent.overlay.wire import Found, Question
+from servent.overlay.wire import Found, Posting, Question
 from servent.query.language import QueryError
 from tests.overlay.lies import LIES
-from tests.overlay.things import NETWORK, item, peer
+from tests.overlay.things import NETWORK, item, peer, sliced
 from tests.overlay.town import Town
 
 MODES = {"server": (40, 1), "hybrid": (70, 20), "p2p": (30, 30)}
@@ -186,6 +186,26 @@ def test_a_leaf_that_becomes_a_supernode_takes_its_question_over() -> None:
     place.elect(50)
     place.net.run(6.0)
     assert place.found(50, search) == place.truth(text)
+
+
+def test_the_third_is_asked_when_two_disagree() -> None:
+    """Neither of two has all of it: one has just come, another has lost something."""
+    place = Town(40, 20, per_peer=0)
+    key = key_of(NETWORK, "moonlight")
+    near = place.nearest(key, 3)
+    owner = next(number for number in range(20, 40) if number != 30)
+    things = [item(f"moonlight {name}.mp3") for name in ("one", "two", "three")]
+    whole = sliced(owner, things)
+    place.items[peer(owner)] = things
+    for at, places in zip(near, ((0,), (1,), (0, 1, 2)), strict=True):
+        part = Slice(whole.batch, {place: things[place] for place in places})
+        place.keep(at, part, [Posting(key, place) for place in places])
+    asker = next(
+        number for number in range(20, 40) if not set(place.citizens[peer(number)].homes.at) & set(near)
+    )
+    found, end = place.ask(asker, "moonlight", budget=0)
+    assert found == place.truth("moonlight")
+    assert end.messages <= MOST_MESSAGES
 
 
 def test_where_the_first_word_is_too_hot_the_second_is_asked_for() -> None:

@@ -152,7 +152,7 @@ class Asking(Part):
         self._after(inquiry)
         return [Send(peer, question)]
 
-    # -- the desk (`running.Desk`)
+    # -- the desk (`goal.Desk`)
 
     def asks(self, running: Running, peer: PeerId) -> bytes:
         name = self._context.dice.randbytes(16)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from servent.errors import BadMessage
 from servent.identity import PeerId
@@ -12,6 +13,9 @@ from servent.overlay.effects import Effect
 from servent.overlay.records import Item, PeerRecord, Slice, check_slice
 from servent.overlay.terms import indexable
 from servent.query.language import Query
+
+if TYPE_CHECKING:
+    from servent.overlay.running import Running
 
 Pair = tuple[bytes, bytes]  # publisher and content
 
@@ -51,6 +55,26 @@ class Goal:
         if self.query is None:
             return True
         return self.query.relevance(item.name, item.kind, item.size, item.where, item.tags) is not None
+
+
+class Desk(Protocol):
+    """Brings answers back to the question they belong to."""
+
+    def asks(self, running: Running, peer: PeerId) -> bytes:
+        """The id for one question to `peer`."""
+        ...
+
+    def doubts(self, running: Running, peer: PeerId) -> int:
+        """The number for asking `peer` for a proof."""
+        ...
+
+    def waits(self, running: Running, then: Callable[..., list[Effect]]) -> int:
+        """The token for what our own store is asked; `then(*answer, now)` takes the answer."""
+        ...
+
+    def told_by(self, pairs: Iterable[Pair], peer: PeerId) -> None:
+        """Who can show these."""
+        ...
 
 
 def words_asked(query: Query) -> list[str]:

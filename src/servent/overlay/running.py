@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import Protocol
 
 from servent.identity import PeerId
 from servent.overlay.context import Context
 from servent.overlay.directory import Directory
 from servent.overlay.effects import Counts, Effect, Find, Send
-from servent.overlay.goal import Goal, Pair, Report, Sink, shows, words_asked
+from servent.overlay.goal import Desk, Goal, Pair, Report, Sink, shows, words_asked
 from servent.overlay.placement import ASKED, STORED, content_key, key_of
 from servent.overlay.records import Item, PeerRecord, Slice
 from servent.overlay.standing import LIE, UNSHOWN, Standing
@@ -34,26 +33,6 @@ SPOT_CHECK = 20  # one in so many questions asks a supernode of good standing fo
 FETCHED = 200  # postings asked for: as many as one answer has room for
 
 SIFTED = 600  # of which those are taken that have the other words, too: 10 ms of looking
-
-
-class Desk(Protocol):
-    """Brings answers back to the question they belong to."""
-
-    def asks(self, running: Running, peer: PeerId) -> bytes:
-        """The id for one question to `peer`."""
-        ...
-
-    def doubts(self, running: Running, peer: PeerId) -> int:
-        """The number for asking `peer` for a proof."""
-        ...
-
-    def waits(self, running: Running, then: Callable[..., list[Effect]]) -> int:
-        """The token for what our own store is asked; `then(*answer, now)` takes the answer."""
-        ...
-
-    def told_by(self, pairs: Iterable[Pair], peer: PeerId) -> None:
-        """Who can show these."""
-        ...
 
 
 @dataclass(slots=True)
@@ -324,7 +303,7 @@ class Running:
         if not self._compared:
             alike = all(len(one) == len(union) for one in said.values())
             third = (not alike and not self._sampled) or len(said) < ASKED
-            if third and self._spare and self._messages + 2 <= MOST_MESSAGES:
+            if third and self._spare and self._room() >= 2:
                 return self._question(self._spare.pop(0), now)
             self._compared = True
             effects = self._compare(union, now)
@@ -348,20 +327,21 @@ class Running:
                 self.standing.compared(peer, sum(pair not in one for pair in sure) / max(1, len(sure)), now)
             alone = {pair: item for pair, item in one.items() if pair not in sure}
             if alone:
-                effects += self._doubt(peer, alone, 2, len(self._said) > 1, now)
+                disagrees = len(self._said) > 1
+                effects += self._doubt(peer, alone, 2, disagrees, len(alone) < len(one), now)
             elif one:
                 self.standing.showed(peer, now)
         return effects
 
     def _doubt(
-        self, peer: PeerId, alone: dict[Pair, Item], layer: int, disagrees: bool, now: float
+        self, peer: PeerId, alone: dict[Pair, Item], layer: int, disagrees: bool, fair: bool, now: float
     ) -> list[Effect]:
-        """Ask for a proof of one of them, unless it is honest as far as is known."""
+        """Ask for a proof of one of them, unless it is honest as far as is known. `fair`: others agree with it in part."""
         proven = self.standing.proven(peer, now)
-        affordable = layer == 3 or self._messages + 2 <= MOST_MESSAGES
+        affordable = layer == 3 or self._room() >= 2
         dice = self.context.dice
         if not affordable or (proven and not disagrees and dice.randrange(SPOT_CHECK)):
-            if proven or not disagrees:
+            if proven or fair or not disagrees:
                 self._take(alone, layer)
             return []
         pair = dice.choice(list(alone))
@@ -378,7 +358,7 @@ class Running:
         self._spare = []
         for peer in near:
             fresh = peer != self.context.me and peer not in self._said and peer not in self._waited
-            if fresh and self._messages + 2 <= MOST_MESSAGES and len(effects) < ASKED:
+            if fresh and self._room() >= 2 and len(effects) < ASKED:
                 effects += self._question(peer, now, keys)
         self._compared = not effects
         return effects
@@ -412,7 +392,7 @@ class Running:
 
     def _probe_said(self, peer: PeerId, said: dict[Pair, Item], now: float) -> list[Effect]:
         new = {pair: item for pair, item in said.items() if pair not in self._kept}
-        return self._doubt(peer, new, 3, False, now) if new else []
+        return self._doubt(peer, new, 3, False, False, now) if new else []
 
     def _agreed_empty(self) -> bool:
         keyed = bool(self._keys) and not self._sampled
@@ -447,6 +427,10 @@ class Running:
         if self._fresh and not self.over and (not self.remote or (self._layer == 1 and not self._local)):
             effects += self._show(now)
         return effects
+
+    def _room(self) -> int:
+        """Messages that may still be spent; one is for the sign to a leaf that its question is under way."""
+        return MOST_MESSAGES - self._messages - (self.remote and not self._shown)
 
     def _enough(self) -> bool:
         wanted = self.context.settings.search.wanted if self._keys else self.goal.limit
