@@ -92,7 +92,7 @@ def test_a_network_is_shown_with_who_is_linked_how(servent: Servent) -> None:
     assert {row[0] for row in rows} == {"home", "neighbour"}  # supernodes that are only known are not listed
     assert ["home", "ann", "supernode"] in [row[:3] for row in rows]
     assert "This node is a leaf." in shown.out and "Searches: asks 2 homes" in shown.out
-    assert "1 more supernodes are known; --all lists them" in shown.err
+    assert "1 more supernode is known; --all lists them" in shown.err
     every = servent("network", "show", "home", "--all").out
     assert any(line.startswith("supernode\t") for line in every.splitlines())
     shape = servent("network", "show", "swarm", "--json").data
@@ -155,4 +155,4 @@ def test_the_search_says_how_far_each_network_was_asked(servent: Servent) -> Non
 def test_the_doctor_says_what_this_node_is_in_each_network_and_why(servent: Servent) -> None:
     said = servent("doctor").out
     assert "attic (server): leaf. Its founder named ann as its server" in said
-    assert "relay: not active. No address of this node can be reached from outside." in said
+    assert "relay: not active; no address of this node can be reached from outside" in said

@@ -90,7 +90,7 @@ def test_a_network_is_started_in_the_mode_that_was_chosen(folder: Path) -> None:
 def test_roles_show_why_and_a_choice_holds_at_once(folder: Path) -> None:
     async def story(user: User, node: Client) -> None:
         await user.open("/networks")
-        await see(user, "No address of this node can be reached from outside")
+        await see(user, "no address of this node can be reached from outside")
         picks = [each for each in elements(user) if isinstance(each, ui.select)]
         relay = next(each for each in picks if each.props["aria-label"] == "May it relay?")
         relay.set_value("on")
@@ -189,7 +189,7 @@ def test_a_network_that_is_none_of_ours_says_so(folder: Path) -> None:
 def test_the_doctor_says_what_this_node_is_in_each_network(folder: Path) -> None:
     async def story(user: User, node: Client) -> None:
         await user.open("/doctor")
-        await see(user, "Its founder named ann as its server; nobody else keeps the index")
+        await see(user, "its founder named ann as its server; nobody else keeps the index")
         await see(user, "a leaf here, server")
 
     play(folder, story)

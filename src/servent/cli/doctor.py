@@ -55,7 +55,7 @@ def doctor(session: Session) -> int:
             say(f"  {one.network} ({one.mode}): {what}. {sentence(one.why)}", head="net ")
         for role in found.roles:
             now = "active" if role.active else "not active"
-            say(f"  {role.name}: {now}. {sentence(role.why)}", head="role")
+            say(f"  {role.name}: {now}; {role.why}", head="role")
         for peer in found.peers:
             say(f"  {_peer(peer)}", head="peer")
             if peer.remedy:

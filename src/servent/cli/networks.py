@@ -10,7 +10,7 @@ import click
 from servent.api import schema
 from servent.api import schema_network as api
 from servent.cli.base import Session, command, group, hint, say, table
-from servent.cli.text import duration, sentence
+from servent.cli.text import duration, many, sentence
 from servent.cli.trust import lifetime_of
 from servent.errors import UsageError
 
@@ -249,19 +249,21 @@ def show(session: Session, name: str, every: bool) -> None:
     now = found.network
 
     def people() -> None:
-        size = f"about {now.size} members" if now.size > now.members else f"{now.members} members"
-        say(f"{now.name}: {now.mode}, {size}, {now.online} connected, {now.supernodes} supernodes known")
+        size = f"about {now.size} members" if now.size > now.members else many(now.members, "member")
+        say(
+            f"{now.name}: {now.mode}, {size}, {now.online} connected, {many(now.supernodes, 'supernode')} known"
+        )
         say(f"This node is a {role_of(now)}. {sentence(now.why)}".rstrip())
         if found.searching:
             say(f"Searches: {found.searching}.")
         say(
-            f"{found.published} of {found.to_publish} items of this node can be found; "
-            f"{found.control_per_minute} control messages in the last minute"
+            f"{found.published} of {many(found.to_publish, 'item')} of this node can be found; "
+            f"{many(found.control_per_minute, 'control message')} in the last minute"
         )
         if now.index or found.stored_items:
             say(
-                f"kept for others: {found.stored_items} items, {found.stored_postings} entries of the index; "
-                f"{found.questions} questions answered"
+                f"kept for others: {many(found.stored_items, 'item')}, {found.stored_postings} entries of the index; "
+                f"{many(found.questions, 'question')} answered"
             )
         say("")
         shown = [peer for peer in found.peers if every or peer.link != "supernode"]
@@ -285,7 +287,11 @@ def show(session: Session, name: str, every: bool) -> None:
         )
         hidden = len(found.peers) - len(shown) + found.more_peers
         if hidden:
-            hint(f"{hidden} more supernodes are known" + ("" if every else "; --all lists them") + ".")
+            hint(
+                f"{many(hidden, 'more supernode')} {'is' if hidden == 1 else 'are'} known"
+                + ("" if every else "; --all lists them")
+                + "."
+            )
 
     session.show(found, people)
 

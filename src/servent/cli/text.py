@@ -26,6 +26,11 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if not text or text[-1] in ".!?" else ".")
 
 
+def many(count: int, word: str) -> str:
+    """1, "item" -> "1 item"; 2 -> "2 items"."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
 def size(count: float) -> str:
     """1536 -> "1.5 kB"; decimal units, as networks and disks are sold."""
     if count < 1000:

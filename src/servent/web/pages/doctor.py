@@ -92,7 +92,7 @@ def _role(name: str, what: str, why: str, *, active: bool) -> None:
                 Words(name, "strong").props["dir"] = "auto"
                 Words(what, "span", "outcome")
             if why:
-                Words(why[:1].upper() + why[1:], "p", "muted").props["dir"] = "auto"
+                Words(why, "p", "muted").props["dir"] = "auto"
 
 
 def _why(peer: PeerWhy) -> None:

@@ -56,7 +56,7 @@ def draw_roles(desk: Desk) -> None:
                     Words("active" if role.active else "not active", "span", "outcome")
                 Words(meaning, "span", "why")
                 if role.why:
-                    Words(role.why[:1].upper() + role.why[1:], "span", "role-why").props["dir"] = "auto"
+                    Words(role.why, "span", "role-why").props["dir"] = "auto"
             pick = choice(f"May it {title.lower()}?", dict(WISHES), role.wish)
 
             async def wish() -> None:
