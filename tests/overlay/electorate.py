@@ -126,11 +126,11 @@ class Crowd:
     def kill(self, one: One) -> None:
         """It is gone without a word; links are noticed to be dead after 10 to 15 s."""
         one.alive = False
-        for key in self._links.pop(one.key, set()):
+        for key in sorted(self._links.pop(one.key, set())):
             other = self.peers[key]
             self._links[key].discard(one.key)
             self._at(self.dice.uniform(10.0, 15.0), lambda other=other: self._down(other, one.key))  # type: ignore[misc]
-        for key in one.leaves:
+        for key in sorted(one.leaves):
             self._lost(self.peers[key], one.key)
 
     def _down(self, other: One, key: PeerId) -> None:
@@ -275,7 +275,7 @@ class Crowd:
 
     def _scatter(self, one: One) -> None:
         others = [r for key in one.directory.random(8, self.now) if (r := one.directory.get(key, self.now))]
-        for key in one.leaves:
+        for key in sorted(one.leaves):
             leaf = self.peers[key]
             self._lost(leaf, one.key)
             for record in others:

@@ -105,3 +105,10 @@ def test_who_is_suspected_says_that_it_is_here() -> None:
     crowd.run(crowd.now + 5.0)
     newer = crowd.peers[peer(3)].directory.get(one.key, crowd.now)
     assert newer is not None and newer.seq > own.seq
+
+
+def test_a_supernode_says_about_twenty_messages_a_minute_to_sixty_others() -> None:
+    crowd = together(60)
+    before = sum(crowd.sent.values())
+    crowd.run(crowd.now + 1800.0)
+    assert (sum(crowd.sent.values()) - before) / 60 / 30 < 22.0

@@ -313,12 +313,13 @@ class Directory(Part):
         return [Send(peer, AskSupernodes(self.settings.leaf))]
 
     def look(self, now: float) -> list[Effect]:
-        """Ask somebody for supernodes: a supernode, a server whose key is known, or a neighbour."""
+        """Ask somebody for supernodes: a server while none is known, a supernode, or a neighbour."""
         context = self._context
-        asked = self.random(1, now) if self.alive(now) else []
         servers = sorted(self.topology.servers - {context.me}) if self.topology.mode == "server" else []
-        if not asked and servers:
+        if servers and not any(key in self._known for key in servers):
             asked = [PeerId(context.dice.choice(servers))]
+        else:
+            asked = self.random(1, now) if self.alive(now) else []
         if not asked and self.links:
             asked = [context.dice.choice(sorted(self.links))]
         return self._ask(asked[0], now) if asked else []

@@ -39,6 +39,7 @@ LAST_RESORT = 30.0  # s without any supernode until one that only came to be rea
 SELDOM = 30.0  # s between two samples while there is room enough
 ENOUGH = 0.35  # share of free places that is room enough
 STAND_WAIT = 3.0  # s for a supernode to say whether one more is needed
+STANDS = 5  # supernodes asked one after the other while none answers
 STAND_AGAIN = 30.0  # s until we ask that again
 STATE_EVERY = 15.0  # s between two records of ours that only tell another number of leaves
 STATE_STEP = 25  # leaves more or fewer that others are told soon
@@ -202,9 +203,9 @@ class Election(Part):
         if server and self._wish != "off" and now < self._hasty_until:
             known = self._directory.records(now)
             if not any(self._topology.accepts(one) for one in known):
-                self._due.soon("judge", now + HURRY)
+                self._due.soon("judge", now + 3 * HURRY)
                 self.why = "This node keeps the index until a server of this network has come."
-                return []
+                return self._directory.look(now)
         return self._retire(now, why)
 
     def _consider(self, now: float, role: bool | None) -> list[Effect]:
@@ -321,18 +322,18 @@ class Election(Part):
         if not short and self._samples.low < self.settings.samples:
             return []
         number = self._context.dice.getrandbits(32)
-        self._standing = (number, before)
+        asked = directory.random(1, now)
+        self._standing, self._target = (number, before), asked[0]
         self._due.set("answer", now + STAND_WAIT)
-        return [Send(peer, Stand(number)) for peer in directory.random(1, now)]
+        return [Send(asked[0], Stand(number))]
 
     def _unanswered(self, now: float) -> list[Effect]:
         if self._standing is None:
             return []
-        before = self._standing[1]
-        self._standing = None
-        if before == 0:
-            return self._stand(now, before=1)
-        return self._take(now, "This node keeps the index: more supernodes were needed.")
+        before, self._standing = self._standing[1], None
+        self._stood_at = now
+        silent = self._directory.failed(self._target, now) if self._target is not None else []
+        return [*silent, *(self._stand(now, before + 1) if before + 1 < STANDS else [])]
 
     def _on_stand(self, peer: PeerId, message: Stand, now: float) -> list[Effect]:
         needed = False
