@@ -17,6 +17,7 @@ from simulations.memo import remember
 from simulations.scenario import Scenario
 
 COMING = 60.0  # s in which all come
+CONTACTS = 4  # peers that those who are there at the beginning know from before
 SERVER = PeerId(b"server".ljust(32, b"."))
 LONG = 36_000.0  # s that those run already who are there at the beginning
 LIES = ("drop", "invent", "bias")
@@ -88,13 +89,17 @@ def _build(scenario: Scenario, seed: int, items: bool, canaries: bool) -> Built:
     supernodes = supernodes_of(scenario)
     for number in range(scenario.peers):
         shares = corpus.items_of(number) if corpus is not None else []
+        # These come back to a network they know; newcomers who must ask providers are what other programs measure.
+        known = dice.sample(built.published, min(CONTACTS, number))
+        contacts = [host.record for host in known] if number > CONTACTS else None
         if scenario.mode == "server" and number == 0:
             host = world.add(nat="public", key=SERVER, items=shares, uptime=LONG)
         elif number < supernodes:
-            host = world.add(nat="public", wish="on", items=shares, uptime=LONG)
+            host = world.add(nat="public", wish="on", items=shares, uptime=LONG, contacts=contacts)
         else:
             wish: Wish = "off" if supernodes else "auto"
-            host = world.add(wish=wish, items=shares, uptime=dice.expovariate(1 / LONG))
+            uptime = dice.expovariate(1 / LONG)
+            host = world.add(wish=wish, items=shares, uptime=uptime, contacts=contacts)
         built.published.append(host)
         world.run(world.now + COMING / scenario.peers)
     world.run(COMING + scenario.settle)
