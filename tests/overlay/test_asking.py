@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from servent.overlay.effects import Asked, Finding
+from servent.overlay.goal import PER_CONTENT
 from servent.overlay.placement import key_of
 from servent.overlay.records import Item, Slice
 from servent.overlay.settings import HomeSettings, OverlaySettings, SearchSettings
@@ -374,3 +375,13 @@ def test_answers_in_any_order_twice_or_never(data: st.DataObject) -> None:
     ends = [one for one in citizen.events if isinstance(one, Asked) and one.over]
     assert len(ends) == 1 and isinstance(citizen.events[-1], Asked)
     assert place.found(0, search) <= place.truth(text)
+
+
+def test_what_everybody_has_leaves_room_for_other_finds() -> None:
+    place = Town(60, 20, per_peer=0)
+    same = item("moonlight everywhere.mp3")
+    for number in range(20, 60):
+        place.share(number, [same, item("moonlight rare.mp3", 1)] if number == 33 else [same])
+    found, _ = place.ask(50, "moonlight", limit=10)
+    assert (peer(33), "moonlight rare.mp3") in found
+    assert sum(name == same.name for _, name in found) == PER_CONTENT

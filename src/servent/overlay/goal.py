@@ -17,6 +17,8 @@ from servent.query.language import Query
 if TYPE_CHECKING:
     from servent.overlay.running import Running
 
+PER_CONTENT = 5  # publishers of one content that a question in words names; `content` asks for the rest
+
 Pair = tuple[bytes, bytes]  # publisher and content
 
 
@@ -40,13 +42,29 @@ Sink = Callable[[Report, float], list[Effect]]
 
 @dataclass(slots=True)
 class Goal:
-    """What is asked: words and filters, or who has a content; at most so many finds, probes and seconds."""
+    """What is asked: words and filters, or who has a content; at most so many contents, probes and seconds.
+
+    `limit`: of publishers, where a content is asked for.
+    """
 
     query: Query | None
     content: bytes | None
     limit: int
     budget: int
     total: float
+
+    def takes(self, contents: dict[bytes, int], content: bytes) -> bool:
+        """Whether one more find counts, beside so many of each content: a thing that all have leaves room for others."""
+        if self.content is not None:
+            return contents.get(content, 0) < self.limit
+        had = contents.get(content, 0)
+        return had < PER_CONTENT if had else len(contents) < self.limit
+
+    def full(self, contents: dict[bytes, int]) -> bool:
+        """Whether there is as much as was asked for."""
+        if self.content is not None:
+            return contents.get(self.content, 0) >= self.limit
+        return len(contents) >= self.limit
 
     def fits(self, item: Item) -> bool:
         """Whether that item answers it."""

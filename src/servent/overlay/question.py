@@ -60,6 +60,7 @@ class LeafQuestion:
     audit: tuple[PeerId, Pair] | None = None
     _at: dict[PeerId, _At] = field(default_factory=dict)
     _kept: dict[Pair, Item] = field(default_factory=dict)
+    _contents: dict[bytes, int] = field(default_factory=dict)
     _look_at: float = 0.0
     _sampled: bool = False
     _layer: int = 1
@@ -89,10 +90,11 @@ class LeafQuestion:
         fresh: list[tuple[PeerId, Item]] = []
         for one in answer.items:
             pair = (one.publisher, one.item.content)
-            if pair in self._kept or len(self._kept) >= self.goal.limit:
+            if pair in self._kept or not self.goal.takes(self._contents, pair[1]):
                 continue
             if self.goal.fits(one.item) and self.context.belongs(one.publisher):
                 self._kept[pair] = one.item
+                self._contents[pair[1]] = self._contents.get(pair[1], 0) + 1
                 fresh.append((PeerId(one.publisher), one.item))
         effects: list[Effect] = []
         if fresh or (answer.records and not answer.over):

@@ -28,11 +28,13 @@ SIGN_AFTER = (
 )
 HEDGE = 0.5  # s until the third is asked, too; an answer takes 0.1 to 0.3
 MARGIN = 0.3  # s kept for the way back to the leaf
-PROBED_AGAIN = 15  # supernodes probed when those that should know agree that there is nothing
+PROBED_AGAIN = (
+    15  # supernodes probed when those that should know agree on nothing, or keep not all of a hot word
+)
 SPOT_CHECK = 20  # one in so many questions asks a supernode of good standing for a proof
 FETCHED = 200  # postings asked for: as many as one answer has room for
 
-SIFTED = 600  # of which those are taken that have the other words, too: 10 ms of looking
+SIFTED = 2000  # of which those are taken that have the other words, too: 20 ms of looking
 
 
 @dataclass(slots=True)
@@ -76,6 +78,7 @@ class Running:
     planned: float = inf
     due: float = 0.0
     _kept: dict[Pair, Item] = field(default_factory=dict)
+    _contents: dict[bytes, int] = field(default_factory=dict)
     _fresh: dict[Pair, Item] = field(default_factory=dict)
     _records: dict[bytes, PeerRecord] = field(default_factory=dict)
     _fit: dict[Pair, Item] = field(default_factory=dict)  # of which it is known
@@ -221,11 +224,11 @@ class Running:
 
     def _look(self, layer: int, now: float) -> list[Effect]:
         self._local += 1
-        limit = self.goal.limit
         if layer == 2:
             limit = SIFTED if len(self._keys) > 1 else FETCHED
             return [Find(self.desk.waits(self, self._found_here(2)), limit, keys=self._keys[:1])]
         wait = self.desk.waits(self, self._found_here(1))
+        limit = max(FETCHED, self.goal.limit) if self.goal.content is None else self.goal.limit
         return [Find(wait, limit, query=self.goal.query, content=self.goal.content)]
 
     def _found_here(self, layer: int) -> Callable[..., list[Effect]]:
@@ -352,7 +355,7 @@ class Running:
 
     def _second_word(self, now: float) -> list[Effect]:
         """The first word has more than anyone keeps: those that keep the second."""
-        keys = (key_of(self.context.network, self._others.pop(0)),)
+        keys = (key_of(self.context.network, self._others.pop(0)), self._keys[0])
         near = self.standing.trusted(self.directory.nearest(keys[0], STORED, now), now)
         effects: list[Effect] = []
         self._spare = []
@@ -367,7 +370,7 @@ class Running:
 
     def _probe(self, now: float) -> list[Effect]:
         settings = self.context.settings.search
-        if not self._batch and self._agreed_empty():
+        if not self._batch and (self._sampled or self._agreed_empty()):
             self._budget = min(self._budget, PROBED_AGAIN)
         if self._batch >= len(settings.batches) or self._budget <= 0:
             return []
@@ -403,7 +406,7 @@ class Running:
     def _on(self, effects: list[Effect], now: float) -> list[Effect]:
         """Whatever is next, once nobody is waited for that is in time."""
         while not self.over:
-            if len(self._kept) >= self.goal.limit:
+            if self.goal.full(self._contents):
                 return effects + self.finish(now)
             if self._local or self._doubts or any(one.late for one in self._waited.values()):
                 break
@@ -433,8 +436,10 @@ class Running:
         return MOST_MESSAGES - self._messages - (self.remote and not self._shown)
 
     def _enough(self) -> bool:
-        wanted = self.context.settings.search.wanted if self._keys else self.goal.limit
-        return len(self._kept) >= wanted
+        """Whether no probe is needed. A word that is too hot is not kept everywhere: some are asked for the rest."""
+        if not self._keys or (self._sampled and self._keyed_over):
+            return self.goal.full(self._contents) or (bool(self._keys) and self._budget <= 0)
+        return len(self._kept) >= self.context.settings.search.wanted
 
     def _fitting(self, found: Iterable[tuple[PeerId, Item]], exact: bool = False) -> dict[Pair, Item]:
         """Those that answer. `exact`: our own store has looked for the very query."""
@@ -448,7 +453,8 @@ class Running:
 
     def _take(self, found: dict[Pair, Item], layer: int) -> None:
         for pair, item in found.items():
-            if pair not in self._kept and len(self._kept) < self.goal.limit:
+            if pair not in self._kept and self.goal.takes(self._contents, pair[1]):
+                self._contents[pair[1]] = self._contents.get(pair[1], 0) + 1
                 self._kept[pair] = self._fresh[pair] = item
                 self._layer = max(self._layer, layer)
 
