@@ -15,6 +15,9 @@ from servent.net.redial import Redial
 from servent.net.session import Session
 from servent.net.settings import PeersSettings
 
+LOOK_AFTER = 0.4  # s without an answer until others are asked where the peer is
+LOOK_AGAIN = 0.8  # s until they are asked again
+
 
 @dataclass(eq=False, slots=True)
 class Attempt:
@@ -25,6 +28,7 @@ class Attempt:
     done: asyncio.Future[Session]
     task: asyncio.Task[None] | None = None
     path: asyncio.Timeout | None = None  # while a path is looked for; ending it begins the search anew
+    look: bool = False  # ask others where the peer is, if it does not answer at once
 
 
 class Dialer:
@@ -60,15 +64,17 @@ class Dialer:
         self._attempts: dict[PeerId, Attempt] = {}
         self._slots = asyncio.Semaphore(2 * settings.dials)
         self.tasks: asyncio.TaskGroup | None = None  # set while running
-        self.locate: Callable[[PeerId], Awaitable[object]] | None = (
-            None  # asked where a peer is of whom we know nothing
-        )
+        self.locate: Callable[[PeerId], Awaitable[object]] | None = None  # asks others where a peer is
 
     def dialing(self, peer: PeerId) -> bool:
         return peer in self._attempts
 
-    async def reach(self, peer: PeerId, timeout: float, secret: bytes | None = None) -> Session:
+    async def reach(
+        self, peer: PeerId, timeout: float, secret: bytes | None = None, look: bool = True
+    ) -> Session:
         """A session with `peer`: the one that is up, or a new one.
+
+        `look`: others are asked where it is when it does not answer at once.
 
         Raises:
             Unreachable: none within `timeout` s.
@@ -83,6 +89,7 @@ class Dialer:
                     if live is not None:
                         return live
                     attempt = self._attempts.get(peer) or self._begin(peer, secret)
+                    attempt.look = attempt.look or look
                     await asyncio.wait([attempt.done])
                     if attempt.done.cancelled():
                         raise ConnectionLost("this node is closing")
@@ -139,7 +146,20 @@ class Dialer:
         done: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
         attempt = self._attempts[peer] = Attempt(peer, secret, done)
         attempt.task = self.tasks.create_task(self._dial(attempt), name=f"dial {peer.short}")
+        if self.locate is not None:
+            self.tasks.create_task(self._doubt(attempt), name=f"look for {peer.short}")
         return attempt
+
+    async def _doubt(self, attempt: Attempt) -> None:
+        """While it does not answer: it may have moved, and have told others where."""
+        wait = LOOK_AFTER
+        while self.locate is not None:
+            done, _ = await asyncio.wait([attempt.done], timeout=wait)
+            if done:
+                return
+            if attempt.look:
+                await self.locate(attempt.peer)
+                wait = LOOK_AGAIN
 
     async def _dial(self, attempt: Attempt) -> None:
         """One dial, and then the life of the session it leads to."""
@@ -165,7 +185,8 @@ class Dialer:
     async def _connect(self, attempt: Attempt) -> Connection:
         while True:
             address = self._address(attempt.peer)
-            if not address.addresses and address.relay is None and self.locate is not None:
+            unknown = not address.addresses and address.relay is None
+            if unknown and self.locate is not None and attempt.look:
                 await self.locate(attempt.peer)
                 address = self._address(attempt.peer)
             if not address.addresses and address.relay is None:

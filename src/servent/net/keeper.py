@@ -128,6 +128,9 @@ class Keeper:
         """A peer's own signed word on where it is. Whether that is news."""
         if not self._book.moved(address, self._wall()):
             return False
+        session = self._roster.session(address.peer)
+        if session is not None and session.silent:
+            session.give_up("it is somewhere else now")
         self._redial.news(address.peer, self._clock(), within=0.05)
         self._dialer.again(address.peer)
         self.wake()

@@ -186,16 +186,16 @@ class Peers:
     def services(self) -> list[str]:
         return self._router.names()
 
-    async def open(self, peer: PeerId, service: str, timeout: float = 15.0) -> Stream:
+    async def open(self, peer: PeerId, service: str, timeout: float = 15.0, *, look: bool = True) -> Stream:
         """A stream to `service` of `peer`, connecting first if need be.
 
-        If they do not offer it to us, the first read raises Refused.
+        Whoever does not answer where it was is looked for in the networks, unless `look` is False. If they do not offer it to us, the first read raises Refused.
 
         Raises:
             Unreachable, Refused, ConnectionLost: see `connect`.
         """
         for last in (False, True):
-            session = await self._dialer.reach(peer, timeout)
+            session = await self._dialer.reach(peer, timeout, look=look)
             try:
                 async with asyncio.timeout(timeout):
                     return await session.open(service)
@@ -277,7 +277,7 @@ class Peers:
     def govern(self, locate: Callable[[PeerId], Awaitable[object]]) -> None:
         """Somebody says by `hold` whom we need in networks that are too large for a full mesh.
 
-        `locate(peer)` looks for where a peer is that we would dial and know nothing of; what it finds, it `learn`s.
+        `locate(peer)` asks others where a peer is that does not answer; what it finds, it `learn`s.
         """
         self._keeper.governed = True
         self._dialer.locate = locate

@@ -234,11 +234,12 @@ class Talk:
         if network not in session.verdict.networks or not line.members.allow(1, self._clock()):
             self._fault(session.peer, "names members out of turn", 1.0)
             return
+        for member in members:  # all of them first: how many they are decides whether any is dialed
+            self._heard_of(PeerId(member.peer), (network,))
         for member in members:
             peer = PeerId(member.peer)
             if peer == session.peer:
                 continue
-            self._heard_of(peer, (network,))
             address = credible(PeerAddress(peer, member.relay, tuple(member.addresses)), _ways(session))
             if self._book.told(address, self._wall(), teller=session.peer) or self._session(peer) is None:
                 self._wish(peer)

@@ -15,6 +15,7 @@ from servent.overlay.records import PeerRecord
 log = logging.getLogger(__name__)
 
 FIRST, LONGEST = 0.25, 60.0  # s between two questions about one peer; doubled each time
+LISTEN_EVERY = 0.4  # s between looks at who has fallen silent
 MOST = 256  # peers looked for at once
 
 
@@ -42,8 +43,17 @@ class FoundAgain:
         if not up and self._peers.session(session.peer) is None and self._wanted(session.peer):
             self._look(session.peer)
 
+    async def run(self) -> None:
+        """Those who are wanted and have fallen silent may have moved: they are looked for before the silence is long."""
+        while True:
+            await asyncio.sleep(LISTEN_EVERY)
+            for session in self._peers.sessions():
+                if session.silent and self._wanted(session.peer):
+                    self._look(session.peer)
+
     def _missed(self, peer: PeerId) -> None:
-        self._look(peer)
+        if self._wanted(peer):
+            self._look(peer)
 
     def _look(self, peer: PeerId) -> None:
         if peer not in self._looking and len(self._looking) < MOST:
@@ -51,7 +61,7 @@ class FoundAgain:
             self._spawn(self._search(peer), f"look for {peer.short}")
 
     async def locate(self, peer: PeerId) -> None:
-        """Once, now: for somebody of whom nothing is known. Returns when it is known, or nobody knows."""
+        """Once, now: for somebody who does not answer. Returns when others have said what they know."""
         self._look(peer)
         under_way = self._looking.get(peer)
         if under_way is not None:
@@ -61,7 +71,7 @@ class FoundAgain:
         """Ask until it is connected, ever more rarely; once only for somebody who is not wanted."""
         wait = FIRST
         try:
-            while self._peers.session(peer) is None:
+            while (session := self._peers.session(peer)) is None or session.silent:
                 found = await self._where(peer)
                 done = self._looking.get(peer)
                 if done is not None and not done.done():

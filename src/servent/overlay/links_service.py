@@ -216,7 +216,7 @@ class Links:
     async def _talk(self, to: PeerId, name: LaneName, lane: _Lane) -> ServentError | None:
         """One stream from its opening to its end. Returns what broke it."""
         try:
-            stream = await self._peers.open(to, wire.SERVICE, self._settings.connect)
+            stream = await self._peers.open(to, wire.SERVICE, self._settings.connect, look=False)
         except ServentError as error:
             return error
         session = self._peers.session(to)

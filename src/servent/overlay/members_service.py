@@ -36,7 +36,7 @@ from servent.trust.views import NetworkView
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 1.0  # s between two looks at ourselves; a change of address is seen at once
+LOOK_EVERY = 5.0  # s between two looks at ourselves; a change of address is seen at once
 SAVE_EVERY = 300.0  # s
 GOODBYE = 0.3  # s for the last words to leave
 
@@ -101,6 +101,7 @@ class Members:
         self._holders: dict[PeerId, set[bytes]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._ending = False
+        self._others: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._stop, self._stopped = asyncio.Event(), asyncio.Event()
         self._trust_changed = asyncio.Event()
         self._loopback = False  # whether we ourselves are reached on this computer alone
@@ -117,6 +118,10 @@ class Members:
         self._trust.on_change(self._trust_changed.set)
         self._endpoint.on_address_change(self.look_at_ourselves)
 
+    def also(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run this, too; it ends with us."""
+        self._others.append(run)
+
     async def run(self) -> None:
         """Until cancelled or closed."""
         try:
@@ -124,6 +129,8 @@ class Members:
                 self._tasks = tasks
                 tasks.create_task(self._follow_trust(), name="networks")
                 tasks.create_task(self._tend(), name="overlay")
+                for run in self._others:
+                    tasks.create_task(run(), name="beside the members")
                 try:
                     await self._stop.wait()
                     await self._say_goodbye()

@@ -118,6 +118,7 @@ class Overlay:
 
     async def run(self) -> None:
         """Until cancelled or closed: members of all networks, kept in step with trust."""
+        self.members.also(self._found_again.run)
         await self.members.run()
 
     async def close(self) -> None:

@@ -6,6 +6,7 @@ async with light(200, net) as members: ...
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -17,6 +18,7 @@ from servent.identity import Identity
 from servent.net import endpoint as iroh_endpoint
 from servent.net.links import Endpoint, PeerAddress
 from servent.net.peers import Peers
+from servent.net.reach_service import ReachService
 from servent.net.settings import PeersSettings
 from servent.net.wire import Profile
 from servent.overlay.items_service import FILE, Items
@@ -39,7 +41,11 @@ class LightNode:
         seed: of its key.
         open_endpoint: as `net.endpoint.bind`.
         folder: for its databases; None keeps them in memory, and forgets them with it.
+        index: for the file of what it keeps for others, where that alone is to be on disk.
+        up: bytes per second that it can send.
         wishes: for roles.
+        bind, relays: as `net.endpoint.bind`.
+        observed: learn from peers where they see us, and announce it; of use on a real network alone.
     """
 
     def __init__(
@@ -48,6 +54,11 @@ class LightNode:
         open_endpoint: OpenEndpoint,
         *,
         folder: Path | None = None,
+        index: Path | None = None,
+        up: float = 0.0,
+        bind: Sequence[str] = (),
+        relays: Sequence[str] = (),
+        observed: bool = False,
         wishes: dict[str, Wish] | None = None,
         settings: OverlaySettings | None = None,
         peers: PeersSettings | None = None,
@@ -57,7 +68,9 @@ class LightNode:
         self.identity = Identity(seed)
         self.peer = self.identity.peer
         self._open_endpoint, self._folder, self._wishes = open_endpoint, folder, wishes
+        self._index, self._up = index or folder, up
         self._settings, self._peers_settings, self._wall = settings, peers, wall
+        self._bind, self._relays, self._observed = bind, relays, observed
         self._dice = dice or random.Random(seed)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -66,7 +79,9 @@ class LightNode:
         folder = self._folder
         self.store = Store(folder / "node.db" if folder else None)
         self.trust = TrustService(self.store, self.identity, wall=self._wall)
-        self.endpoint = await self._open_endpoint(self.identity, bind=[], relays=[])
+        self.endpoint = await self._open_endpoint(
+            self.identity, bind=list(self._bind), relays=list(self._relays)
+        )
         self.peers = Peers(
             self.endpoint,
             self.trust,
@@ -76,7 +91,9 @@ class LightNode:
             dice=self._dice,
             wall=self._wall,
         )
-        self.items = Items(folder / FILE if folder else None, wall=self._wall, readers=0)
+        reach = ReachService(self.endpoint, self.peers) if self._observed else None
+        keeps = self._index / FILE if self._index else None
+        self.items = Items(keeps, self._settings and self._settings.home, wall=self._wall, readers=0)
         self.overlay = Overlay(
             self.peers,
             self.trust,
@@ -84,8 +101,10 @@ class LightNode:
             self.identity,
             self.endpoint,
             self.items,
+            reach=reach,
             open_endpoint=self._open_endpoint,
             wishes=self._wishes,
+            up=lambda: self._up,
             settings=self._settings,
             dice=self._dice,
             wall=self._wall,
@@ -98,6 +117,8 @@ class LightNode:
         for run in (self.peers.run, self.items.run, self.overlay.run):
             self._tasks.append(tasks.create_task(run(), name=f"{name} {run.__qualname__}"))
         await self.peers.ready.wait()
+        if reach is not None:
+            self._tasks.append(tasks.create_task(reach.run(), name=f"{name} reach"))
 
     @property
     def running(self) -> bool:
@@ -143,8 +164,6 @@ class LightNode:
 
 def item(name: str) -> Item:
     """An item whose content follows from its name."""
-    import hashlib
-
     return Item(hashlib.sha256(name.encode()).digest(), 1000, 1, name)
 
 
