@@ -6,7 +6,7 @@ import pytest
 
 from servent import config
 from servent.api import settings
-from servent.errors import UsageError
+from servent.errors import ServentError, UsageError
 
 
 def change(folder: Path, key: str, text: str) -> config.Config:
@@ -91,3 +91,30 @@ def test_a_value_that_does_not_fit_is_refused_in_plain_words(
 ) -> None:
     with pytest.raises(UsageError, match=words):
         config.parse(values, "config.toml")
+
+
+def test_the_relay_role_of_an_earlier_version_is_read_as_a_wish(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[relay]\nenabled = true\nport = 443\n")
+    read = config.load(tmp_path)
+    assert (read.roles.relay, read.relay.port) == ("on", 443)
+    changed = change(tmp_path, "roles.relay", "off")
+    assert changed.roles.relay == "off" and "enabled" not in (tmp_path / "config.toml").read_text()
+    with pytest.raises(ServentError, match=r"relay\.enabled") as caught:
+        change(tmp_path, "relay.enabled", "true")
+    assert "roles.relay" in caught.value.advice
+
+
+def test_a_role_is_auto_on_or_off(tmp_path: Path) -> None:
+    assert set(config.Config().roles.__struct_fields__) == {"index", "relay", "observer", "store", "compute"}
+    assert change(tmp_path, "roles.index", "on").roles.index == "on"
+    with pytest.raises(UsageError):
+        change(tmp_path, "roles.index", "perhaps")
+
+
+@pytest.mark.parametrize(("mode", "index"), [("server", "on"), ("hybrid", "auto"), ("p2p", "on")])
+def test_a_mode_stands_for_wishes(mode: str, index: str) -> None:
+    made = config.Config()
+    config.use_preset(made, mode)
+    assert made.roles.index == index
+    with pytest.raises(UsageError):
+        config.use_preset(made, "anarchy")
