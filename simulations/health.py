@@ -75,7 +75,7 @@ def churn(scenario: Scenario, seed: int) -> Numbers:
     seen: list[float] = []
     while world.now < ends:
         world.run(world.now + LOOK)
-        grown = [host for host in world.hosts if host.alive and host.since < world.now - YOUNG]
+        grown = [host for host in world.hosts if host.alive and host.came < world.now - YOUNG]
         seen.append(connected(world, grown))
     return {"connected_least": min(seen), "connected_mean": sum(seen) / len(seen)}
 

@@ -63,7 +63,7 @@ class Host:
         tick_at: when its next tick is planned. late: ticks in a row that it wanted at once.
         sent, control: messages since the start, all and those that keep the network up.
         book: peers whose address it has learned; None when nobody checks.
-        since: when it came, on the world's clock. history: how long its earlier sessions lasted, on average.
+        came: into the world, on its clock. since: when its node was started, perhaps long before. history: how long its earlier sessions lasted, on average.
     """
 
     __slots__ = (
@@ -71,6 +71,7 @@ class Host:
         "address",
         "alive",
         "book",
+        "came",
         "control",
         "held",
         "history",
@@ -107,7 +108,7 @@ class Host:
         self.side = 0
         self.tick_at = float("inf")
         self.sent = self.control = self.late = 0
-        self.since = 0.0
+        self.since = self.came = 0.0
         self.history = 0.0
         self._strength = 0.5
 

@@ -139,7 +139,7 @@ class World(Ether):
             contacts: where it begins; None: it asks the providers.
         """
         host = self.nursery.make(nat=nat, block=block, key=key)
-        host.items, host.liar, host.since = items, liar, self.now - uptime
+        host.items, host.liar, host.came, host.since = items, liar, self.now, self.now - uptime
         host.history = max(host.history, uptime)
         host.book = set() if self.books else None
         host.sign(self.network, self.wall(), self.settings.record_lifetime)
