@@ -20,7 +20,7 @@ from servent.overlay.dialback import Witness
 from servent.overlay.directory import Directory
 from servent.overlay.due import Due
 from servent.overlay.effects import Effect, RoleChanged, Send, Tell
-from servent.overlay.eligible import Abilities, hindrances, lasting, score, sentence, span
+from servent.overlay.eligible import Abilities, hindrances, keeping, lasting, score, sentence, span
 from servent.overlay.part import Handler, Part
 from servent.overlay.reached import Reached
 from servent.overlay.records import SupernodeRecord, signed
@@ -119,8 +119,12 @@ class Election(Part):
         """The mode of the network, or the wish of the person here, is another."""
         if self.index and topology.mode != self._topology.mode:
             self._hurry(now)
+        before = self._topology.role(self._context.me, self._wish), self._topology.mode
         self._topology, self._wish = topology, wish
         self._standing, self._samples = None, None
+        role = topology.role(self._context.me, wish)
+        if self.index and not self.retiring and role is not False and (role, topology.mode) != before:
+            self.why = keeping(topology.mode, bool(role))
         return self._judge(now)
 
     def close(self, now: float) -> list[Effect]:
@@ -178,13 +182,7 @@ class Election(Part):
         if self.index and not self.retiring:
             return self._stay(now, role) if elected else []
         if not elected:
-            server = self._topology.mode == "server"
-            return self._take(
-                now,
-                "This node is a server of this network, and keeps its index."
-                if server
-                else "In this network every peer keeps a part of the index.",
-            )
+            return self._take(now, keeping(self._topology.mode, bool(role)))
         return self._consider(now, role)
 
     def _without(self, now: float) -> list[Effect]:
@@ -240,7 +238,7 @@ class Election(Part):
                 self.why = "This node does not keep the index: nobody else is here."
             return effects
         if role:
-            return [*effects, *self._take(now, "You have said that this node shall keep the index.")]
+            return [*effects, *self._take(now, keeping(self._topology.mode, True))]
         self.why = "This node could keep the index, but there are supernodes enough."
         if self._samples is None:
             self._samples = Samples({})

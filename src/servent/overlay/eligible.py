@@ -68,7 +68,7 @@ def hindrances(
     found = lasting(abilities)
     wanted = settings.relaxed_session if relaxed else settings.session
     if abilities.session < wanted:
-        found.append(f"it has been on for {span(abilities.session)}, which should be {span(wanted)} first")
+        found.append(f"it has not been on for {span(wanted)} yet")
     elif not relaxed and abilities.average_session < settings.average_session:
         found.append(
             f"it usually is on for {span(abilities.average_session)} at a time, which should be "
@@ -99,6 +99,17 @@ def lasting(abilities: Abilities) -> list[str]:
     if abilities.battery:
         found.append("it runs on battery")
     return found
+
+
+def keeping(mode: str, wished: bool) -> str:
+    """Why one keeps the index that kept it before already: under another mode, or another wish."""
+    if mode == "server":
+        return "This node is a server of this network, and keeps its index."
+    if mode == "p2p":
+        return "In this network every peer keeps a part of the index."
+    if wished:
+        return "You have said that this node shall keep the index."
+    return "This node kept the index before, and goes on while it is needed."
 
 
 def span(seconds: float) -> str:
