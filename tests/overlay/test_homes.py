@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -184,6 +185,41 @@ def test_a_new_mode_finds_everything_again_within_seconds() -> None:
         assert kept(leaf, leaf) == names(leaf)
         key = content_key(world.network, leaf.items[0].content)
         assert all(under(host, key) for host in world.keyed(key))
+
+
+def served(world: World, server: Host, leaves: Sequence[Host]) -> bool:
+    return all(
+        leaf.member.homes.homes() == (server.key,) and kept(server, leaf) == names(leaf) for leaf in leaves
+    )
+
+
+@pytest.mark.parametrize("pause", [0.0, 3.0, 30.0, 57.0, 59.5, 70.0])
+def test_the_only_server_that_takes_its_role_back_has_its_leaves_again(pause: float) -> None:
+    key = PeerId(hashlib.sha256(b"server").digest())
+    world = World(3, Topology("server", frozenset([key])), open=False, over_the_wire=True)
+    server = world.add(nat="public", key=key)
+    leaves = [world.add(items=things(number, 5)) for number in range(8)]
+    world.run(60.0)
+    world.act(server, server.member.shape(world.topology, "off", world.now))
+    world.run(world.now + pause)
+    world.act(server, server.member.shape(world.topology, "auto", world.now))
+    world.run(world.now + 20.0)
+    assert served(world, server, leaves)
+    world.run(world.now + 120.0)
+    assert served(world, server, leaves), "and stays"
+
+
+def test_a_server_that_was_away_is_asked_again_though_it_did_not_answer() -> None:
+    key = PeerId(hashlib.sha256(b"server").digest())
+    world = World(3, Topology("server", frozenset([key])), open=False, over_the_wire=True)
+    server = world.add(nat="public", key=key)
+    leaves = [world.add(items=things(number, 5)) for number in range(8)]
+    world.run(60.0)
+    for leaf in leaves:
+        world.act(leaf, leaf.member.homes.failed(key, world.now))
+    assert not any(leaf.member.homes.homes() for leaf in leaves)
+    world.run(world.now + 15.0)
+    assert served(world, server, leaves)
 
 
 def test_standing_queries_hear_of_a_supernode_s_own_news() -> None:

@@ -45,6 +45,7 @@ class _Home:
         answer: until when it has to answer our `Attach`; None when nothing is asked.
         renew: when we attach again.
         leaves: when it stops to be a home, because it retires.
+        left: number of its newest record when it said so.
         has: slot: (seq, since when) of the batches it has.
         sent: the last batch of a slot that it was sent, and how often.
         listed: until when it has to answer our list; None when it has. `tries`: lists sent in a row.
@@ -55,6 +56,7 @@ class _Home:
     answer: float | None = None
     renew: float | None = None
     leaves: float | None = None
+    left: int = 0
     has: dict[int, tuple[int, float]] = field(default_factory=dict)
     sent: dict[int, tuple[Batch, int]] = field(default_factory=dict)
     listed: float | None = None
@@ -206,7 +208,7 @@ class Homes(Part):
             effects += self._due(peer, home, now)
         if self._look is not None and self._look <= now:
             self._look = None
-            effects += self._fill(now)
+            effects += self._fill(now, anyone=not self.homes())
         return effects
 
     def changed(self, now: float) -> list[Effect]:
@@ -217,7 +219,20 @@ class Homes(Part):
             return self._be_own(now)
         if self._own and not serving:
             return [*self._be_leaf(now), *self._fill(now)]
-        return self._fill(now)
+        return [*self._stayed(now), *self._fill(now)]
+
+    def _stayed(self, now: float) -> list[Effect]:
+        """A home that said it would retire stays after all: the mode, or its person's wish, is what it was."""
+        effects: list[Effect] = []
+        for peer, home in self._homes.items():
+            if home.leaves is None:
+                continue
+            record = self._directory.get(peer, now)
+            if record is not None and not record.retiring and record.seq > home.left:
+                home.leaves = None
+                self._avoid.pop(peer, None)
+                effects += self._attach(peer, home, now)
+        return effects
 
     def down(self, peer: PeerId, now: float) -> list[Effect]:
         """Perhaps only its address or ours is another: it has as long to answer as at first."""
@@ -254,8 +269,8 @@ class Homes(Part):
             return self.settings.homes_large
         return self.settings.homes
 
-    def _fill(self, now: float) -> list[Effect]:
-        """Ask for as many homes as we are short of."""
+    def _fill(self, now: float, anyone: bool = False) -> list[Effect]:
+        """Ask for as many homes as we are short of. `anyone`: also one that did not want us, or did not answer, lately."""
         if self._own:
             return []
         effects: list[Effect] = []
@@ -263,7 +278,11 @@ class Homes(Part):
         wanted = self._wanted_homes(now)
         while have < wanted:
             peer = self._pick(now) if self._refusals < REFUSALS else None
+            if peer is None and anyone:
+                peer, anyone = self._pick(now, anyone=True), False
             if peer is None:
+                if self._look is not None and have == 0:
+                    self._look = min(self._look, now + self._wait)
                 if self._look is None:
                     self._look = now + self._wait * self._context.dice.uniform(0.8, 1.2)
                     self._wait = min(2 * self._wait, AGAIN_MOST)
@@ -274,11 +293,12 @@ class Homes(Part):
             have += 1
         return effects
 
-    def _pick(self, now: float) -> PeerId | None:
+    def _pick(self, now: float, anyone: bool = False) -> PeerId | None:
         """The nearest for the first home, as far as that is known; any for the others, of another block if possible."""
         directory = self._directory
         self._avoid = {peer: until for peer, until in self._avoid.items() if until > now}
-        out = [*self._homes, *self._avoid]
+        shunned = [peer for peer, until in self._avoid.items() if not anyone or until > now + AVOIDED]
+        out = [*self._homes, *shunned]
         hints = [peer for peer in self._hints if peer not in self._homes and peer not in self._avoid]
         self._hints = []
         records: list[SupernodeRecord] = []
@@ -340,7 +360,8 @@ class Homes(Part):
         self._hear_of(message.others, now)
         self._shun(peer, now + AVOIDED)
         if message.retiring and home.kept:
-            home.leaves = now + LEAVING
+            record = self._directory.get(peer, now)
+            home.leaves, home.left = now + LEAVING, 0 if record is None else record.seq
             home.answer = home.renew = home.listed = None
             return self._fill(now)
         return [*self._leave(peer, silent=True), *self._fill(now)]
@@ -356,7 +377,10 @@ class Homes(Part):
         if home is None:
             return []
         effects: list[Effect] = [] if silent else [Send(peer, Detach())]
-        return [*effects, Release(peer)] if home.kept else effects
+        if not home.kept:
+            return effects
+        self._wait = AGAIN
+        return [*effects, Release(peer)]
 
     def _shun(self, peer: PeerId, until: float) -> None:
         if len(self._avoid) >= MOST_AVOIDED:
