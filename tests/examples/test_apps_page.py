@@ -47,6 +47,7 @@ def test_what_the_table_names_exists() -> None:
 
 def dir_of_parts() -> set[str]:
     from servent.blobs.service import Blobs
+    from servent.overlay.service import Overlay
     from servent.share.getting_service import Getting
 
-    return {*dir(Blobs), *dir(Getting), "blobs"}
+    return {*dir(Blobs), *dir(Getting), *dir(Overlay), "blobs"}
