@@ -50,4 +50,4 @@ def dir_of_parts() -> set[str]:
     from servent.overlay.service import Overlay
     from servent.share.getting_service import Getting
 
-    return {*dir(Blobs), *dir(Getting), *dir(Overlay), "blobs"}
+    return {*dir(Blobs), *dir(Getting), *dir(Overlay), "blobs", "overlay"}
