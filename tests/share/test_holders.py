@@ -13,9 +13,9 @@ from servent.overlay.effects import Asked, Finding
 from servent.overlay.records import Item
 from servent.overlay.views import NetworkShape
 from servent.share.holders_service import Held, Holder, Holders
-from servent.share.networks import NoNetworks
 from servent.share.search_service import Networked
 from servent.testing.loop import run
+from tests.share.test_networks import FakeNetworks
 
 ME, ANN, BOB, EVE = (Identity(bytes([number]) * 32).peer for number in (1, 2, 3, 9))
 ROOT, INFOHASH = b"r" * 32, b"i" * 32
@@ -30,10 +30,11 @@ def shape(key: bytes, name: str) -> NetworkShape:
     return NetworkShape(key, name, "p2p", (), True, False, "", 3, 3)
 
 
-class Two(NoNetworks):
+class Two(FakeNetworks):
     """Two networks; the second says nothing before `speak`, or says no."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.speak = asyncio.Event()
         self.refuse = False
         self.open = 0
