@@ -180,7 +180,7 @@ class PeersFinder:
         friend, name = self._friend(peer), self._name(peer)
 
         def take(found: list[Found], free: bool, queue: int) -> None:
-            sink.found(Standing(peer, name, friend=friend, free=free, queue=queue), found)
+            sink.found(Standing(peer, name, friend=friend, free=free, queue=queue, reachable=True), found)
 
         question = wire.Search(wanted.text, min(limit, wire.MOST_HITS))
         try:
