@@ -160,6 +160,10 @@ class Keeper:
         """Whether we stay connected to `peer` by ourselves."""
         return self.is_friend(peer) or not self.governed or self._crowd.wants(peer, self._clock())
 
+    def is_large(self, network: bytes) -> bool:
+        """Whether the overlay, and not we, says to whom in `network` we are connected."""
+        return self.governed and self._crowd.large(network, self._clock())
+
     def heard_of(self, peer: PeerId, networks: Iterable[bytes]) -> None:
         """`peer` showed, or somebody says, that it is in these networks of ours."""
         self._crowd.heard(peer, networks, self._clock())

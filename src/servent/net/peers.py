@@ -94,6 +94,7 @@ class Peers:
             here=endpoint.address,
             wish=lambda peer: self._keeper.wish(peer),
             heard_of=lambda peer, networks: self._keeper.heard_of(peer, networks),
+            large=lambda network: self._keeper.is_large(network),
             judged=lambda session, verdict: self._keeper.judged(session, verdict),
             told=self._told,
             fault=self._router.fault,

@@ -53,6 +53,7 @@ class Talk:
         here: where we can be reached now.
         wish: somebody worth connecting to was named.
         heard_of: somebody is in these networks.
+        large: whether a network is too large for a full mesh, and an overlay looks after it.
         judged: the verdict on a session's peer may have changed.
         told: a session's peer says something new of its way out.
         spawn: runs a coroutine under the manager's TaskGroup.
@@ -70,6 +71,7 @@ class Talk:
         here: Callable[[], PeerAddress],
         wish: Callable[[PeerId], None],
         heard_of: Callable[[PeerId, Iterable[bytes]], None],
+        large: Callable[[bytes], bool],
         judged: Callable[[Session, Verdict], None],
         told: Callable[[Session], None],
         fault: Callable[[PeerId, str, float], None],
@@ -79,7 +81,7 @@ class Talk:
         self._papers, self._rolls, self._book, self._settings = papers, rolls, book, settings
         self._sessions, self._session, self._here = sessions, session, here
         self._wish, self._judged, self._fault, self._spawn = wish, judged, fault, spawn
-        self._told, self._heard_of = told, heard_of
+        self._told, self._heard_of, self._large = told, heard_of, large
         self._wall = wall
         self._clock = asyncio.get_running_loop().time
         self._gossip = Gossip()
@@ -98,7 +100,9 @@ class Talk:
 
     def acquainted(self, session: Session) -> None:
         """`session`'s peer has proved its networks, perhaps more than before."""
-        self._gossip.arrived(session.peer, session.verdict.networks)
+        # In a network too large for a full mesh the overlay finds members: naming all to all would cost n x n words.
+        small = frozenset(one for one in session.verdict.networks if not self._large(one))
+        self._gossip.arrived(session.peer, small)
         for network in sorted(session.verdict.networks):
             self._ask(session, network)
 
@@ -234,13 +238,14 @@ class Talk:
         if network not in session.verdict.networks or not line.members.allow(1, self._clock()):
             self._fault(session.peer, "names members out of turn", 1.0)
             return
+        ways = _ways(session)
         for member in members:  # all of them first: how many they are decides whether any is dialed
             self._heard_of(PeerId(member.peer), (network,))
         for member in members:
             peer = PeerId(member.peer)
             if peer == session.peer:
                 continue
-            address = credible(PeerAddress(peer, member.relay, tuple(member.addresses)), _ways(session))
+            address = credible(PeerAddress(peer, member.relay, tuple(member.addresses)), ways)
             if self._book.told(address, self._wall(), teller=session.peer) or self._session(peer) is None:
                 self._wish(peer)
 
