@@ -144,6 +144,21 @@ def test_the_first_supernode_stores_for_others_once_there_are_any() -> None:
                 assert all(one.name in under(host, key) for host in world.top)
 
 
+def test_who_is_alone_after_others_keeps_nothing_that_was_withdrawn_since() -> None:
+    world = World(3, Topology("p2p"), open=False, over_the_wire=True)
+    hosts = [world.add(nat="public", items=things(number, 3)) for number in range(6)]
+    world.run(60.0)
+    server, publisher = hosts[0], hosts[1]
+    gone = publisher.items[0]
+    world.shape(Topology("server", frozenset([server.key])))
+    world.run(world.now + 90.0)
+    publish(world, publisher, publisher.items[1:])
+    world.run(world.now + 5.0)
+    assert kept(server, publisher) == names(publisher)
+    for key in keys_of(world.network, gone):
+        assert gone.name not in under(server, key)
+
+
 def test_a_home_that_dies_is_replaced_within_seconds_of_its_silence() -> None:
     world = Estate(6, leaves=10, items=5)
     world.run(world.now + 30.0)

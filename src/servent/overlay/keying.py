@@ -189,7 +189,9 @@ class Keying(Part):
     def _start(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
         if self._jobs and self._directory.count(now) <= 1:
-            self._jobs.clear()  # whoever asks anybody asks us, and we find it as its home
+            for job in self._jobs:  # whoever asks anybody asks us, and we find it as its home
+                effects += self._storing.forget(job.publisher, job.slot)
+            self._jobs.clear()
             self._alone = True
         while self._reading < READING and self._waiting < AHEAD:
             job = self._jobs.popleft() if self._jobs else self._next_swept()

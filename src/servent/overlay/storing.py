@@ -90,6 +90,10 @@ class Storing(Part):
         self._count -= len(slots)
         return [Discard(PeerId(publisher), keyed=True)] if slots else []
 
+    def forget(self, publisher: PeerId, slot: int) -> list[Effect]:
+        """What was stored here of that batch is out of date; also what an earlier run of this node stored."""
+        return self._forget(publisher, slot) or [Discard(publisher, slot, keyed=True)]
+
     def clear(self) -> list[Effect]:
         """We are no supernode any more."""
         effects = [effect for publisher in list(self._batches) for effect in self.drop(publisher)]
