@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from servent.errors import UsageError
@@ -166,7 +167,8 @@ def alone(scenarios: Sequence[Scenario]) -> Kept:
     if len(scenarios) == 1 or len(scenarios[0].seeds) > 1 or scenarios[0].measure not in SHARING:
         return {one.name: run(one) for one in scenarios}
     prepare(scenarios[0], scenarios[0].seeds[0], items=True)
-    return {one.name: apart(lambda one=one: run(one)) for one in scenarios}  # type: ignore[misc]
+    found = apart([partial(run, one) for one in scenarios])
+    return {one.name: numbers for one, numbers in zip(scenarios, found, strict=True)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -101,13 +101,16 @@ class Guard:
             return self._over([peer for peer, one in entries if not one.place.block], settings.relayed)
         if place.block in blocks:
             return []
-        listed = list(entries)
-        same = [peer for peer, one in listed if one.place.block == place.block]
+        block, wide = place.block, place.wide  # who shares the block shares the wide one
+        near = [(peer, one.place.block) for peer, one in entries if one.place.wide == wide]
+        if not near:
+            return []
+        same = [peer for peer, other in near if other == block]
         crowd = self._over(same, settings.per_block_passive if passive else settings.per_block)
-        if crowd or place.wide in wides or (passive and not diverse):
+        if crowd or wide in wides or (passive and not diverse):
             return crowd
         most = settings.per_wide_passive if passive else 1 if diverse else settings.per_wide
-        return self._over([peer for peer, one in listed if one.place.wide == place.wide], most)
+        return self._over([peer for peer, _ in near], most)
 
     def in_the_way(
         self, active: Mapping[PeerId, Entry], place: Place, mine: bool, most: int, diverse: bool, now: float

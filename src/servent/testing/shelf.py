@@ -27,7 +27,7 @@ class _Kept:
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
         self.items: dict[bytes, Item] = {}
-        self.keys: dict[bytes, set[bytes]] = {}
+        self.keys: dict[bytes, tuple[bytes, ...]] = {}
 
 
 class Shelf:
@@ -40,7 +40,7 @@ class Shelf:
         self._home: dict[bytes, dict[int, _Kept]] = {}
         self._keyed: dict[bytes, dict[int, _Kept]] = {}
         self._by_key: dict[bytes, dict[Name, Item]] = {}
-        self._under: dict[tuple[bytes, bytes], int] = {}  # (key, publisher): postings, above one only
+        self._under: dict[tuple[bytes, bytes], int] = {}  # (key, publisher): postings
         self._by_word: dict[str, dict[Name, Item]] | None = None
         self._by_content: dict[bytes, set[bytes]] | None = None  # publishers that had it on either side
 
@@ -110,15 +110,24 @@ class Shelf:
 
     def _post(self, kept: _Kept, short: bytes, item: Item, keys: set[bytes]) -> None:
         publisher, name = kept.batch.publisher, (kept.batch.publisher, kept.batch.slot, short)
-        for key in keys - kept.keys.get(short, set()):
-            found = self._by_key.setdefault(key, {})
-            under = self._under.get((key, publisher), 0)
+        have = kept.keys.get(short, ())
+        new = []
+        for key in keys:
+            if key in have:
+                continue
+            found = self._by_key.get(key)
+            if found is None:
+                found = self._by_key[key] = {}
+            both = key, publisher
+            under = self._under.get(both, 0)
             if len(found) >= self._settings.per_key or under >= self._settings.per_publisher_key:
                 continue
             found[name] = item
-            self._under[key, publisher] = under + 1
+            self._under[both] = under + 1
+            new.append(key)
+        if new:
             kept.items[short] = item
-            kept.keys.setdefault(short, set()).add(key)
+            kept.keys[short] = (*have, *new)
 
     def _drop(self, kept: _Kept, short: bytes, keyed: bool) -> None:
         publisher, name = kept.batch.publisher, (kept.batch.publisher, kept.batch.slot, short)
