@@ -34,6 +34,7 @@ SAMPLE = 8  # supernodes looked at for each choice
 LEAVING = 55.0  # s for which a home that retires is still asked: it answers a minute from when it decided
 ANSWERED = 10.0  # s for `WantBatches`; then the list is sent again, twice
 MOST_AVOIDED = 256
+MOST_HINTS = 64  # supernodes that homes told us of
 
 
 @dataclass(slots=True)
@@ -332,7 +333,7 @@ class Homes(Part):
             return [Send(peer, Detach())] if message.accepted else []
         if home.answer is None:
             return []
-        self._hear_of(message.others, now)
+        self._hear_of(peer, message.others, now)
         home.answer = None
         if not message.accepted:
             self._refusals += 1
@@ -357,7 +358,7 @@ class Homes(Part):
         home = self._homes.get(peer)
         if home is None:
             return []
-        self._hear_of(message.others, now)
+        self._hear_of(peer, message.others, now)
         self._shun(peer, now + AVOIDED)
         if message.retiring and home.kept:
             record = self._directory.get(peer, now)
@@ -366,10 +367,11 @@ class Homes(Part):
             return self._fill(now)
         return [*self._leave(peer, silent=True), *self._fill(now)]
 
-    def _hear_of(self, records: Sequence[SupernodeRecord], now: float) -> None:
+    def _hear_of(self, peer: PeerId, records: Sequence[SupernodeRecord], now: float) -> None:
         for record in records:
-            self._directory.put(record, now)
+            self._directory.put(record, now, peer)
             self._hints.append(record.key)
+        del self._hints[:-MOST_HINTS]
 
     def _leave(self, peer: PeerId, silent: bool = False) -> list[Effect]:
         """It is no home any more; it is told unless it knows."""

@@ -12,7 +12,7 @@ from servent.identity import PeerId
 from servent.overlay.answering import Answering
 from servent.overlay.asking import Asking
 from servent.overlay.canaries import Canaries
-from servent.overlay.context import Context
+from servent.overlay.context import STRANGER, Context
 from servent.overlay.directory import Directory
 from servent.overlay.effects import Effect
 from servent.overlay.election import Abilities, Election
@@ -98,7 +98,8 @@ class Member:
             return self._settled(handler(peer, message, now), now)
         except BadMessage as wrong:
             self.faults.append((peer, str(wrong)))
-            self.topics.wrong(peer, now)
+            if str(wrong) != STRANGER:  # whoever passed it on may not have heard yet who left
+                self.topics.wrong(peer, now)
             return []
 
     def up(self, peer: PeerId, now: float) -> list[Effect]:

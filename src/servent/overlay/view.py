@@ -159,13 +159,17 @@ class View:
         if message.hops == 0 or not others:
             record = self.reserve.take(message.record, now)
             return self._end(self._invite(record, peer, now), now) if record is not None else []
-        if message.hops == self._context.settings.view.keep_hops:
-            record = self.reserve.take(message.record, now)
-            if record is not None:
-                self.reserve.remember(record, peer, now, self.active)
+        settings = self._context.settings.view
+        on: PeerRecord | None = message.record
+        if message.hops == settings.keep_hops:
+            on = self.reserve.take(message.record, now)
+            if on is not None:
+                self.reserve.remember(on, peer, now, self.active)
         elif not self.reserve.vouch(message.record, now):
             return []
-        step = Walk(self.topic, message.record, message.hops - 1)
+        if on is None:
+            return []  # nothing is passed on that was not checked here
+        step = Walk(self.topic, on, min(message.hops, settings.join_hops) - 1)
         return self._end([Send(self._context.dice.choice(others), step), *self._fill(now)], now)
 
     def on_ask(self, peer: PeerId, message: Ask, now: float) -> list[Effect]:
@@ -247,7 +251,8 @@ class View:
             if origin in self.active:
                 self.reserve.take(message.origin, now)
             records = [one for one in message.records if self.reserve.vouch(one, now)]
-            on = Shuffle(self.topic, message.origin, records, message.hops - 1)
+            hops = min(message.hops, self._context.settings.view.join_hops) - 1
+            on = Shuffle(self.topic, message.origin, records, hops)
             return [Send(self._context.dice.choice(others), on)]
         record = self.reserve.take(message.origin, now)
         if record is None:
