@@ -324,12 +324,13 @@ def test_the_newest_batch_counts_whoever_brings_it() -> None:
     assert found(stage, "blue") == []
 
 
-def test_two_batches_with_one_number_are_a_fault() -> None:
+def test_two_batches_with_one_number_are_a_fault_of_who_signed_them() -> None:
     stage = Stage(2)
     home, leaf = stage.peers
     stage.say(home, wire.Store([stage.stored(stage.batch(leaf, [item("Blue one")]), "blue")]))
     stage.say(home, wire.Store([stage.stored(stage.batch(leaf, [item("Blue two")]), "blue")]))
-    assert found(stage, "blue") == ["Blue one"] and stage.faults(home)
+    assert found(stage, "blue") == ["Blue one"]
+    assert stage.faults(leaf) and not stage.faults(home), "each home has seen one of them"
 
 
 def test_a_renewal_of_what_is_not_here_is_asked_for_in_full() -> None:

@@ -54,6 +54,9 @@ class Directory:
         some = [one for one in self._town.records if one not in leave_out]
         return self._town.dice.sample(some, min(count, len(some)))
 
+    def count(self, now: float) -> int:
+        return len(self._town.records)
+
     def members(self, now: float) -> int:
         return len(self._town.citizens)
 

@@ -17,7 +17,7 @@ from servent.overlay.context import Context
 from servent.overlay.directory import Directory
 from servent.overlay.effects import Effect, Find, Load, Send
 from servent.overlay.election import Election
-from servent.overlay.goal import Goal, Report, Sink
+from servent.overlay.goal import Goal, Report, Sink, words_asked
 from servent.overlay.housing import Housing
 from servent.overlay.part import Handler, Part
 from servent.overlay.records import Item, PeerRecord, Slice
@@ -35,6 +35,8 @@ MOST_ITEMS = 200  # in one answer
 RECORDS_BYTES = 8 * 1024  # of an answer, at most, for where publishers are
 ITEM_BYTES = 40  # of a find beside the item: who publishes it
 PROOF_COST = 0.5
+LEAVES = 1024  # of a supernode, at most, that its rate grows with: what it says of itself
+WIDE_COST = 0.08  # of each probe that a question may cost because it has no word to look up
 
 
 class Answering(Part):
@@ -72,6 +74,11 @@ class Answering(Part):
             raise BadMessage("a question that asks nothing")
         if message.probe:
             return self._probe(peer, message, query)
+        wide = query is not None and message.content is None and not words_asked(query)
+        probes = min(message.budget, self._directory.count(now)) if wide else 0
+        if probes and not self._allowed(peer, WIDE_COST * probes, now):
+            self.refused += 1
+            return [Send(peer, Found(message.id, over=True, reason=BUSY))]
         return self._serve(peer, message, query, now)
 
     def _parsed(self, message: Question) -> Query | None:
@@ -176,7 +183,7 @@ class Answering(Part):
             return [Send(peer, Proof(message.number, slice))]
 
         def then(slice: Slice | None, _postings: object, now: float) -> list[Effect]:
-            if slice is None:
+            if slice is None and self._directory.get(peer, now) is None:  # supernodes ask who told them
                 asked = self._asking.show(message.publisher, message.content, passed_on)
                 return asked or [Send(peer, Proof(message.number))]
             return [Send(peer, Proof(message.number, slice))]
@@ -230,7 +237,7 @@ class Answering(Part):
     def _allowed(self, peer: PeerId, cost: float, now: float) -> bool:
         settings = self._context.settings.search
         record = self._directory.get(peer, now)
-        leaves = record.leaves if record is not None else 0
+        leaves = min(LEAVES, record.leaves) if record is not None else 0
         each, burst = settings.rate + PER_LEAF * leaves, settings.burst + leaves * settings.probe_cost
         rate = self._rates.get(peer)
         if rate is None:

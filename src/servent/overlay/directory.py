@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from msgspec import structs
 
 from servent.identity import PeerId
-from servent.limits import TokenBucket
 from servent.overlay.context import Context
 from servent.overlay.due import Due
 from servent.overlay.effects import Effect, Learn, Send
@@ -20,6 +19,7 @@ from servent.overlay.liveness import Liveness
 from servent.overlay.moves import Change
 from servent.overlay.part import Handler, Part
 from servent.overlay.placement import Position
+from servent.overlay.rates import Rates
 from servent.overlay.records import Forged, SupernodeRecord, check, next_seq, signed, text_of
 from servent.overlay.rumours import SMALL, Rumours, chunks
 from servent.overlay.topology import Topology
@@ -32,6 +32,10 @@ SUSPECTED = 60.0  # s between two records that we sign because others suspect us
 LAST_LOOK = 0.8  # of the hand-over, until we compare lists a last time
 YOUNG = 8  # supernodes below which one witness is enough: they do not all know each other's witnesses yet
 MOST_TOLD = 1_000_000  # supernodes that anybody is believed to know
+TOLD_OF = (
+    100.0,
+    10_000.0,
+)  # records a second that one peer may bring, and at once: 0.3 ms each if they are news
 
 
 class Directory(Part):
@@ -60,7 +64,8 @@ class Directory(Part):
         self._asked: dict[PeerId, float] = {}
         self._ask_wait = ASK_AGAIN[0]
         self._told = 0
-        self._answers = TokenBucket(20.0, 100.0)
+        self._answers = Rates(0.5, 20.0)
+        self._told_of = Rates(*TOLD_OF)
         self._due = Due()
 
     # -- what is known
@@ -152,18 +157,13 @@ class Directory(Part):
         if not known.newer(key, record.seq, now):
             return False
         if not context.belongs(key):
-            raise Forged("a supernode that is not in this network")
+            return False  # whoever told us may not know yet
         check(context.network, record, context.seal)
+        if context.peers.get(key, now) != record.peer:  # it is passed on without what is around it
+            check(context.network, record.peer, context.seal)
         before = known.get(key)
         going = record.retiring and before is not None
-        if not going and doubts(
-            context,
-            self.topology,
-            record,
-            same_block=known.in_block(record.block) - (before is not None and before.block == record.block),
-            wanted=self.receipts_wanted(key, now),
-            witness=lambda by: self._block(by, now),
-        ):
+        if not going and self._doubts(record, before, source, now):
             return False
         if before is None:
             self._make_room(now)
@@ -174,6 +174,31 @@ class Directory(Part):
         self._rumours.heard(record, before, source, now)
         self._due.soon("expire", now + 60.0)
         return True
+
+    def _doubts(
+        self, record: SupernodeRecord, before: SupernodeRecord | None, source: PeerId | None, now: float
+    ) -> bool:
+        """Whether it is not to be believed. Who passes it on may have had no reason to look at all of it, as we have:
+
+        what cannot be is held against the supernode itself only.
+        """
+        known, key = self._known, record.peer.key
+        try:
+            return bool(
+                doubts(
+                    self._context,
+                    self.topology,
+                    record,
+                    same_block=known.in_block(record.block)
+                    - (before is not None and before.block == record.block),
+                    wanted=self.receipts_wanted(key, now),
+                    witness=lambda by: self._block(by, now),
+                )
+            )
+        except Forged:
+            if source in (None, key):
+                raise
+            return True
 
     def _echo(self, record: SupernodeRecord, now: float) -> bool:
         """Our own record comes back. A higher number than ours is from before our clock was set back: go on from there."""
@@ -231,7 +256,7 @@ class Directory(Part):
             self._due.soon("changed", now + SOON)
 
     def _on_ask(self, peer: PeerId, message: AskSupernodes, now: float) -> list[Effect]:
-        if not self._answers.allow(1.0, now):
+        if not self._answers.allow(peer, 1.0, now):
             return []
         chosen = self.random(min(message.most, self.settings.leaf), now, (peer,))
         told = [record for key in chosen if (record := self._known.get(key)) is not None]
@@ -248,6 +273,9 @@ class Directory(Part):
         return self._no_more(peer) if self.own is None else self._liveness.on_probe(peer, message, now)
 
     def _on_supernodes(self, peer: PeerId, message: Supernodes, now: float) -> list[Effect]:
+        if not self._told_of.allow(peer, len(message.records), now):
+            self._context.faults.append((peer, "tells of more supernodes than there can be"))
+            return []
         none_before = not self.alive(now)
         learnt: list[Effect] = [
             Learn(record.peer) for record in message.records if self.put(record, now, peer)

@@ -17,6 +17,7 @@ from servent.overlay.effects import Discard, Effect, Keep, Learn, Load, Prove, S
 from servent.overlay.keying import Keying
 from servent.overlay.part import Handler, Part
 from servent.overlay.publishers import FORGED, GREEDY, UNPROVEN, Publishers
+from servent.overlay.rates import Rates
 from servent.overlay.records import (
     HASH_BYTES,
     Forged,
@@ -24,6 +25,7 @@ from servent.overlay.records import (
     PeerRecord,
     Slice,
     SupernodeRecord,
+    check,
     check_slice,
 )
 from servent.overlay.storing import Kept, Storing
@@ -39,7 +41,7 @@ SWEEP = 15.0  # s between two looks for leases that have ended
 LINGER = 120.0  # s for which a leaf whose link is gone is kept
 OTHERS = 4  # supernodes named to whom we refuse
 CHANGES = 6  # times its whole list that a leaf may bring within an hour
-ATTACHES, ATTACH_BURST = 0.5, 30.0  # a second, of all who are no leaves
+ATTACHES = (0.5, 30.0)  # a second of one peer, and at once: each may cost three messages to others
 
 
 @dataclass(slots=True)
@@ -97,6 +99,7 @@ class Housing(Part):
         self._leaves: dict[PeerId, _Leaf] = {}
         self._items = 0
         self._sweep: float | None = None
+        self._attaches = Rates(*ATTACHES)
         self._retired = False
         directory.changed.append(self.role)
         keying.batches.append(self._housed)
@@ -172,7 +175,11 @@ class Housing(Part):
         context, election = self._context, self._election
         if message.record.key != peer:
             raise Forged("a record of somebody else")
+        if not self._attaches.allow(peer, 1.0, now):
+            return []
         new = context.know(message.record, now)
+        if not new and context.peers.get(peer, now) != message.record:
+            check(context.network, message.record, context.seal)  # it goes to others under our name
         leaf = self._leaves.get(peer)
         free = self.room - len(self._leaves)
         reason = ""

@@ -18,6 +18,7 @@ from servent.overlay.effects import Counts, Effect, Load, Send
 from servent.overlay.moves import Change
 from servent.overlay.part import Handler, Part
 from servent.overlay.placement import STORED, peer_key
+from servent.overlay.rates import Rates
 from servent.overlay.records import HASH_BYTES, Batch, Item, PeerRecord, Slice
 from servent.overlay.storing import Storing
 from servent.overlay.terms import KNOWN, keys_of, words_of
@@ -40,6 +41,7 @@ BATCH_HEAD = 120  # key, signature, numbers
 JOBS = 65_536
 SOON, LATEST = 2.0, 120.0  # s after a change of the directory; later with many items and supernodes
 WANTS = 50.0  # batches a second that keyed supernodes may ask for again
+WANTS_OF_ONE = (5.0, 500.0)  # the same, of one of them, and at once: up to 60 kB each
 
 
 @dataclass(slots=True)
@@ -99,7 +101,7 @@ class Keying(Part):
         self._change: Change | None = None
         self._swept: Iterator[tuple[PeerId, int]] = iter(())
         self._sweeping = self._alone = False
-        self._wants = TokenBucket(WANTS, 10 * WANTS)
+        self._wants, self._wants_of_one = TokenBucket(WANTS, 10 * WANTS), Rates(*WANTS_OF_ONE)
         directory.changed.append(self.changed)
 
     def handlers(self) -> Mapping[type, Handler]:
@@ -312,7 +314,7 @@ class Keying(Part):
         if self._directory.get(peer, now) is None:
             return []
         for publisher, slot in message.batches:
-            if self._wants.allow(1.0, now):
+            if self._wants_of_one.allow(peer, 1.0, now) and self._wants.allow(1.0, now):
                 self._again(peer, publisher, slot)
         self._wake(now)
         return []

@@ -26,6 +26,7 @@ from servent.overlay import wire
 
 log = logging.getLogger(__name__)
 
+LARGE = 8 * 1024  # bytes of what is bulk on whatever lane it comes
 CROWDED_WAIT = 0.1  # s between two bulk messages of a peer while what is to be kept waits already
 END_WAIT = 5.0  # s for the other side to end a lane that we have finished
 
@@ -281,7 +282,7 @@ class Links:
             if size > wire.FRAME_BYTES:
                 raise self._wrong(session, f"sends a message of {size} bytes", 2.0)
             body = await stream.read_exactly(size)
-            if opener.lane == "bulk" and self._house.crowded():
+            if (opener.lane == "bulk" or size > LARGE) and self._house.crowded():
                 await asyncio.sleep(CROWDED_WAIT)
             now = loop.time()
             wait = max(bucket.messages.take(1.0, now), bucket.bytes.take(float(size), now))

@@ -11,12 +11,12 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from servent.identity import PeerId
-from servent.limits import TokenBucket
 from servent.overlay.context import Context
 from servent.overlay.due import Due
 from servent.overlay.effects import Effect, Send
 from servent.overlay.known import Known
 from servent.overlay.part import Handler
+from servent.overlay.rates import Rates
 from servent.overlay.wire import Alive, Probe, Suspect
 
 SICKEST = 8  # times as slow as a healthy one, at most
@@ -62,7 +62,7 @@ class Liveness:
         self._hearsay: dict[bytes, float] = {}
         self._turn: list[bytes] = []
         self._number = 0
-        self._rate = TokenBucket(20.0, 100.0)
+        self._rate = Rates(2.0, 40.0)
         self.due = Due()
         self.health = 0
 
@@ -165,7 +165,7 @@ class Liveness:
 
     def on_probe(self, peer: PeerId, message: Probe, now: float) -> list[Effect]:
         """Say that we are here, or ask another for whoever asks us."""
-        if self._known.own is None or not self._rate.allow(1.0, now):
+        if self._known.own is None or not self._rate.allow(peer, 1.0, now):
             return []
         self._known.unbury(peer, now)
         about = message.about

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 
+from msgspec import structs
+
 from servent.identity import PeerId
 from servent.overlay.context import Context
 from servent.overlay.effects import Effect, Send
@@ -22,6 +24,8 @@ LOOK = 0.25  # s between two looks whether there is a home, while there is none
 SILENT = 1.7  # s after a sign of life: two steps of the home's, and the way back
 AUDITED = 20  # one in so many answers of an honest home is to be shown
 MOST_ITEMS = 1000  # taken from one supernode
+MOST_FRAMES = 200  # of one home: 500 finds take 20
+MOST_RECORDS = 256  # of one home: 0.1 ms each
 MOST_HOMES = 4  # asked in one question
 
 
@@ -33,6 +37,8 @@ class _At:
     heard: bool = False
     over: bool = False
     refused: str = ""
+    frames: int = 0
+    records: int = 0
     messages: int = 2
     asked: int = 0
     answered: int = 0
@@ -83,6 +89,9 @@ class LeafQuestion:
         if self.over or at is None or at.over:
             return []
         at.heard, at.until = True, now + SILENT
+        at.frames, at.records = at.frames + 1, at.records + len(answer.records)
+        if at.frames > MOST_FRAMES or at.records > MOST_RECORDS:
+            answer = structs.replace(answer, records=[], over=answer.over or at.frames > MOST_FRAMES)
         at.messages = max(at.messages, min(answer.messages, 1000))
         at.asked, at.answered = answer.asked, answer.answered
         self._sampled |= answer.sampled

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from servent.identity import PeerId
-from servent.limits import TokenBucket
 from servent.overlay.context import Context
 from servent.overlay.due import Due
 from servent.overlay.effects import Effect, Send
 from servent.overlay.known import EVER, Known
+from servent.overlay.rates import Rates
 from servent.overlay.reconcile import compare, opening, wanting
 from servent.overlay.records import SupernodeRecord
 from servent.overlay.wire import Message, Ranges, Supernodes
@@ -27,6 +27,7 @@ TO_LEAVES = 60.0  # s between two messages to the same leaf
 CHUNK = 24  # records in one message: at most 1 kB each
 QUIET = 15.0  # s for which what somebody sends answers a question of ours, and is no rumour
 FIRST_LOOKS = (2.0, 10.0, 40.0)  # s until a new supernode compares its list, each time after the time before
+TOLD = (100.0, 10_000.0)  # records a second, and at once, that one other may have of us by that
 MOST_SENT = 1024  # records sent because two lists differ
 
 
@@ -50,7 +51,8 @@ class Rumours:
         self._news: dict[bytes, tuple[PeerId | None, bool]] = {}
         self._for_leaves: dict[bytes, None] = {}
         self._quiet: dict[PeerId, float] = {}
-        self._rate = TokenBucket(5.0, 50.0)
+        self._rate = Rates(5.0, 100.0)
+        self._told = Rates(*TOLD)
         self._looks = 0
         self.due = Due()
 
@@ -173,13 +175,16 @@ class Rumours:
     def on_ranges(self, peer: PeerId, message: Ranges, now: float) -> list[Effect]:
         """Another supernode compares its list with ours."""
         known = self._known
-        if known.own is None or peer not in known or not self._rate.allow(1.0, now):
+        if known.own is None or peer not in known or not self._rate.allow(peer, 1.0, now):
             return []
         found = compare(known.ids(), message)
         missing = known.wanted(found.theirs)
         effects: list[Effect] = [self._asking(peer, one, now) for one in [*found.answers, *wanting(missing)]]
         news = [one for one in known.of_ids(found.ours) if one.peer.key != peer] if found.ours else []
-        return [*effects, *self._records([peer], news[:MOST_SENT], now)] if news else effects
+        news = news[:MOST_SENT]
+        if not news or not self._told.allow(peer, len(news), now):
+            return effects
+        return [*effects, *self._records([peer], news, now)]
 
     def _asking(self, peer: PeerId, message: Ranges, now: float) -> Send:
         self.hush(peer, now)

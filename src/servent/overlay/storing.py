@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from servent.codec import canonical
 from servent.errors import BadMessage
 from servent.identity import PeerId
-from servent.limits import TokenBucket
 from servent.overlay.effects import Discard, Effect, Keep, Send
 from servent.overlay.newest import Newest
 from servent.overlay.part import Handler, Part
 from servent.overlay.publishers import FALSE_KEY, FORGED, GREEDY, Publishers
+from servent.overlay.rates import Rates
 from servent.overlay.records import Batch, Item, PeerRecord, Slice, check, check_slice
 from servent.overlay.terms import all_keys
 from servent.overlay.wire import Posting, Store, Stored, StorePeer, WantStore
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 Kept = Callable[[Slice, Sequence[Posting], float], list[Effect]]
 
 BATCHES = 65_536  # kept; about 250 bytes each here, their items are on disk
-SENDERS = 4096  # whose rates are known
 RATE, BURST = (
     200.0,
     20_000.0,
 )  # items a second of one home; a home with 500 leaves of 20 items brings 10,000 at once
 PEER_ITEMS = 1.0  # what a record of a peer counts as
 SWEEP = 60.0
+BATCHES_OF_ONE = 64  # kept of one publisher: its 2000 items fill a quarter of it
 
 
 class Storing(Part):
@@ -52,7 +52,7 @@ class Storing(Part):
         self._batches: dict[bytes, dict[int, tuple[int, float, bytes]]] = {}  # seq, ends, mark
         self._count = 0
         self._peers: Newest[PeerRecord] | None = None
-        self._rates: dict[bytes, TokenBucket] = {}
+        self._rates = Rates(RATE, BURST)
         self._sweep: float | None = None
 
     def handlers(self) -> Mapping[type, Handler]:
@@ -67,7 +67,6 @@ class Storing(Part):
                 effects += self._forget(publisher, slot)
         if self._peers is not None:
             self._peers.expire(now)
-        self._rates.clear()
         self._sweep = now + SWEEP if self._count or self._peers else None
         return effects
 
@@ -98,7 +97,6 @@ class Storing(Part):
         """We are no supernode any more."""
         effects = [effect for publisher in list(self._batches) for effect in self.drop(publisher)]
         self._peers, self._sweep = None, None
-        self._rates.clear()
         return effects
 
     def keep_peer(self, record: PeerRecord, now: float) -> bool:
@@ -135,7 +133,9 @@ class Storing(Part):
         else:
             check_slice(self._context.network, part.slice, self._context.seal)
             if known is not None and known[0] == batch.seq:
-                raise BadMessage("two batches with one number")
+                self._publishers.wrong(publisher, FORGED, now)  # its own doing: homes see one of them each
+                self._context.faults.append((publisher, "signs two batches with one number"))
+                return []
         postings = self._true_keys(part)
         if known is None and not part.slice.items:
             return (
@@ -143,7 +143,8 @@ class Storing(Part):
             )
         if not batch.hashes:
             return self._forget(publisher, batch.slot)
-        if known is None and self._count >= BATCHES:
+        crowded = self._count >= BATCHES or len(self._batches.get(publisher, ())) >= BATCHES_OF_ONE
+        if known is None and crowded:
             return []
         return self._keep(part, postings, known, mark, now)
 
@@ -222,13 +223,8 @@ class Storing(Part):
         check_slice(self._context.network, part.slice, _Trusting())
 
     def _allow(self, peer: bytes, amount: float, now: float) -> bool:
-        bucket = self._rates.get(peer)
-        if bucket is None:
-            if len(self._rates) >= SENDERS:
-                self._rates.clear()
-            bucket = self._rates[peer] = TokenBucket(RATE, BURST)
         self._wake(now)
-        return bucket.allow(amount, now)
+        return self._rates.allow(peer, amount, now)
 
     def _forget(self, publisher: bytes, slot: int) -> list[Effect]:
         slots = self._batches.get(publisher, {})

@@ -74,6 +74,11 @@ class Watches:
         """Whether a standing query in words waits for it."""
         return any(one.query is not None for one in self._by_key.get(key, {}).values())
 
+    def key_of(self, name: Name) -> bytes | None:
+        """Under what it is kept; None when it is not, or under no word."""
+        kept = self._kept.get(name)
+        return kept.key if kept is not None else None
+
     def of(self, peer: PeerId) -> int:
         """How many that peer has here."""
         return self._per_peer.get(peer, 0)

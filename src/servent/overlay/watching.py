@@ -25,6 +25,7 @@ from servent.overlay.homes import Homes
 from servent.overlay.housing import Housing
 from servent.overlay.part import Handler, Part
 from servent.overlay.placement import STORED, key_of
+from servent.overlay.rates import Rates
 from servent.overlay.records import Item, PeerRecord, Slice
 from servent.overlay.terms import all_keys, rarest
 from servent.overlay.watches import Name, Watches
@@ -40,6 +41,11 @@ OF_SUPERNODE = 2000  # kept for another supernode, which asks for its leaves
 MOST_OWN = 100  # as many as a home keeps of one leaf
 MOST_RECORDS = 16  # in one message
 ITEM_BYTES = 40  # of a find beside the item
+WATCHES = (
+    2.0,
+    400.0,
+)  # a second of one peer, and at once: each may cost three messages to others and a look at the store
+OF_SUPERNODES = (40.0, 6000.0)  # the same, of another supernode
 SEEN = 1000  # items told to us for one of ours that are remembered
 
 
@@ -81,6 +87,7 @@ class Watching(Part):
         self._keys: dict[int, bytes] = {}  # by the number of `_out`
         self._line: deque[bytes] = deque()  # keys to be looked after
         self._numbers = count(1)
+        self._rates, self._rates_keyed = Rates(*WATCHES), Rates(*OF_SUPERNODES)
         self._look_at: float | None = None
         self._sweep_at: float | None = None
         self._line_at: float | None = None
@@ -142,14 +149,16 @@ class Watching(Part):
     # -- of others
 
     def _watch(self, peer: PeerId, message: Watch, now: float) -> list[Effect]:
-        if not self._election.index:
+        if not self._election.index or not self._allowed(peer, bool(message.keys), now):
             return []
         settings = self._context.settings.search
         if message.keys:
             most = settings.watches_per_peer if self._directory.get(peer, now) is None else OF_SUPERNODE
+            name, key = (peer, message.number), message.keys[0]
+            effects = self._other(name, key)
             table, ends = self._table(settings.watches, now), now + message.lifetime
-            table.put((peer, message.number), None, message.keys[0], ends, most, frozenset(message.keys[1:]))
-            return []
+            table.put(name, None, key, ends, most, frozenset(message.keys[1:]))
+            return effects
         try:
             query = parse(message.text)
         except QueryError as wrong:
@@ -157,6 +166,18 @@ class Watching(Part):
         if not query.text:
             raise BadMessage("a standing query for nothing")
         return self._keep((peer, message.number), query, now, message.lifetime)
+
+    def _allowed(self, peer: PeerId, keyed: bool, now: float) -> bool:
+        supernode = keyed and self._directory.get(peer, now) is not None
+        if (self._rates_keyed if supernode else self._rates).allow(peer, 1.0, now):
+            return True
+        self._context.faults.append((peer, "asks for too many standing queries"))
+        return False
+
+    def _other(self, name: Name, key: bytes | None) -> list[Effect]:
+        """What had that name before is let go, unless it waits under the same key."""
+        before = self._kept.key_of(name) if self._kept is not None else None
+        return self._drop(name) if before is not None and before != key else []
 
     def _unwatch(self, peer: PeerId, message: Unwatch, now: float) -> list[Effect]:
         return self._drop((peer, message.number))
@@ -169,14 +190,14 @@ class Watching(Part):
         terms = words_asked(query)
 
         def put(key: bytes | None, now: float) -> list[Effect]:
-            own = name[0] == self._context.me
+            own, effects = name[0] == self._context.me, self._other(name, key)
             if not table.put(name, query, key, ends, MOST_OWN if own else settings.watches_per_peer):
-                return []
+                return effects
             if key is not None and key not in self._out:
                 self._out[key] = out = _Out(next(self._numbers))
                 self._keys[out.number] = key
-                return self._place(key, now)
-            return []
+                return effects + self._place(key, now)
+            return effects
 
         if not terms:
             return put(None, now)

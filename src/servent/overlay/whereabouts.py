@@ -12,7 +12,6 @@ from itertools import count
 
 from servent.errors import BadMessage
 from servent.identity import PeerId
-from servent.limits import TokenBucket
 from servent.overlay.context import Context
 from servent.overlay.directory import Directory
 from servent.overlay.effects import Effect, Learn, Send, Tell, Where
@@ -20,6 +19,7 @@ from servent.overlay.homes import Homes
 from servent.overlay.housing import Housing
 from servent.overlay.part import Handler, Part
 from servent.overlay.placement import STORED, peer_key
+from servent.overlay.rates import Rates
 from servent.overlay.records import PeerRecord
 from servent.overlay.wire import AskPeer, PeerIs
 
@@ -27,7 +27,6 @@ WAIT = 0.7  # s for all who are asked; under a second with the way to the home a
 FOR_OTHERS = 0.45  # s that a home looks for a leaf
 MOST = 512  # looked for at once
 RATE, BURST = 5.0, 40.0  # of one peer: a node that comes back asks for all its contacts
-MOST_ASKERS = 4096
 
 Then = Callable[[PeerRecord | None, float], list[Effect]]
 
@@ -50,7 +49,7 @@ class Whereabouts(Part):
         self._context, self._directory, self._homes, self._housing = context, directory, homes, housing
         self._sought: dict[int, _Sought] = {}
         self._number: dict[PeerId, int] = {}
-        self._rates: dict[PeerId, TokenBucket] = {}
+        self._rates = Rates(RATE, BURST)
         self._numbers = count(1)
 
     def handlers(self) -> Mapping[type, Handler]:
@@ -69,7 +68,7 @@ class Whereabouts(Part):
     # -- messages
 
     def _asked(self, peer: PeerId, message: AskPeer, now: float) -> list[Effect]:
-        if not self._allowed(peer, now):
+        if not self._rates.allow(peer, 1.0, now):
             return [Send(peer, PeerIs(message.number, message.peer))]
         wanted = PeerId(message.peer)
         record = self._here(wanted, now)
@@ -154,11 +153,3 @@ class Whereabouts(Part):
         sought = self._sought.pop(number)
         del self._number[sought.peer]
         return [effect for then in sought.then for effect in then(sought.best, now)]
-
-    def _allowed(self, peer: PeerId, now: float) -> bool:
-        rate = self._rates.get(peer)
-        if rate is None:
-            if len(self._rates) >= MOST_ASKERS:
-                del self._rates[next(iter(self._rates))]
-            rate = self._rates[peer] = TokenBucket(RATE, BURST)
-        return rate.allow(1.0, now)
