@@ -27,7 +27,7 @@ from servent.overlay.links_service import LaneName, Links
 from servent.overlay.member import Member
 from servent.overlay.pump import ItemStore, Prover, Pump
 from servent.overlay.records import Item, PeerRecord
-from servent.overlay.records_service import ROOM, STEPS, OwnRecords, address_of
+from servent.overlay.records_service import ROOM, STEPS, OwnRecords, address_of, host_of
 from servent.overlay.settings import OverlaySettings
 from servent.overlay.topology import Topology, Wish
 from servent.store import Store
@@ -329,7 +329,14 @@ class Members:
         return None if self.prover is None else await self.prover(publisher, item)
 
     async def dial_back(self, peer: PeerId, addresses: Sequence[str]) -> str:
-        return await self.dial_backs.dial(peer, addresses)
+        return await self.dial_backs.dial(peer, self._seen_at(peer, addresses))
+
+    def _seen_at(self, peer: PeerId, addresses: Sequence[str]) -> list[str]:
+        """Those of the addresses at whose hosts `peer` is seen right now: nobody has us knock at somebody else's door."""
+        session = self._peers.session(peer)
+        paths = session.paths() if session is not None else ()
+        seen = {host_of(path.address) for path in paths if path.kind == "direct"} - {None}
+        return [one for one in addresses if host_of(one) in seen]
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         if self._tasks is None or self._ending:

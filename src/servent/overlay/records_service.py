@@ -166,6 +166,16 @@ def best_addresses(addresses: Sequence[str], most: int = MOST_ADDRESSES) -> tupl
     return tuple(next((found for found in ranked.values() if found), [])[:most])
 
 
+def host_of(address: str) -> str | None:
+    """The host of an "ip:port", in one way of writing; None of what is none."""
+    try:
+        ip = ipaddress.ip_address(address.rpartition(":")[0].strip("[]"))
+    except ValueError:
+        return None
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return str(mapped or ip)
+
+
 def address_of(record: PeerRecord, loopback: bool) -> PeerAddress:
     """What the address book takes from a record. `loopback`: addresses of this very computer as well."""
     addresses = [
