@@ -75,5 +75,8 @@ def told(tags: dict[str, str | int | float]) -> Tags:
 
 def found(one: Item, score: float) -> Found:
     """An item that came back, as a find."""
-    path = f"{one.where}/{one.name}" if one.where else one.name
-    return Found(one.content, one.size, path, one.kind, float(one.modified), dict(one.tags), score)
+    path = shown(f"{one.where}/{one.name}" if one.where else one.name, MOST_WHERE + 1 + MOST_NAME)
+    tags = {
+        name: shown(value, MOST_TAG) if isinstance(value, str) else value for name, value in one.tags.items()
+    }
+    return Found(one.content, one.size, path, one.kind, float(one.modified), tags, score)

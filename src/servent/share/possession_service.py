@@ -101,7 +101,7 @@ class Possession:
                 try:
                     return await asyncio.to_thread(_block, known, wanted.block)
                 except ServentError as wrong:
-                    log.info("a block of %s is not shown: %s", known.where, wrong)
+                    log.debug("a block of %s is not shown: %s", known.where, wrong)
         return possession.Block()
 
 
