@@ -215,3 +215,10 @@ def test_a_transfer_without_enough_sources_is_looked_for_again_ever_more_rarely(
     times = run(main())
     gaps = [round(after - before) for before, after in pairwise(times)]
     assert times[0] <= 3.0 and gaps[0] >= 20 and gaps == sorted(gaps) and len(times) < 8
+
+
+def test_a_find_is_shown_without_what_controls_a_screen_or_turns_its_direction() -> None:
+    bad = Item(bytes(32), 5, 1, "nina\x1b[2J\u202egpj.exe", "a\x00/../..", {"artist": "x\x07\u202e"}, 2**40)
+    one = network_items.found(bad, 1.0)
+    text = one.path + str(one.tags["artist"])
+    assert not {"\x1b", "\u202e", "\x00", "\x07"} & set(text)

@@ -37,10 +37,17 @@ class Possession:
     Args:
         store: `library.db`.
         folders_for: which shared folders a peer may see.
+        blocks: contents of which nobody is shown anything.
     """
 
-    def __init__(self, peers: Peers, store: Store, folders_for: Callable[[PeerId], Iterable[int]]) -> None:
-        self._peers, self._store, self._folders_for = peers, store, folders_for
+    def __init__(
+        self,
+        peers: Peers,
+        store: Store,
+        folders_for: Callable[[PeerId], Iterable[int]],
+        blocks: Callable[[bytes], bool],
+    ) -> None:
+        self._peers, self._store, self._folders_for, self._blocks = peers, store, folders_for, blocks
         self._askers: OrderedDict[PeerId, TokenBucket] = OrderedDict()
         self._reading = asyncio.Semaphore(AT_ONCE)
         self._clock = asyncio.get_running_loop().time
@@ -93,7 +100,7 @@ class Possession:
 
     async def _show(self, peer: PeerId, wanted: possession.ShowBlock) -> possession.Block:
         folders = frozenset(self._folders_for(peer))
-        if not folders:
+        if not folders or self._blocks(wanted.root):
             return possession.Block()
         found, _ = await self._store.read(content_rows.by_roots([wanted.root], folders))
         async with self._reading:

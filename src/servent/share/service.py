@@ -127,7 +127,9 @@ class Share:
             library, networks, self._for_networks, self._shares, self.safety.blocks_content
         )
         self.sourcing = Sourcing(peers, networks, blobs.transfers, self._blocked)
-        self.possession = Possession(peers, library, lambda peer: self.folders_for(peer))
+        self.possession = Possession(
+            peers, library, lambda peer: self.folders_for(peer), self.safety.blocks_content
+        )
         self.kept_wishes = KeptWishes(peers, library, self.finding.shown, self.safety.blocks_content)
         self.wishes = Wishes(
             peers,
@@ -140,6 +142,7 @@ class Share:
             hides=self.safety.hides,
             wall=wall,
             networks=networks,
+            blocked=self._blocked,
         )
 
     async def open(self) -> None:

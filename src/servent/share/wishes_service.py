@@ -61,6 +61,7 @@ class Wishes:
         friend, name: of a peer.
         hides: why a find is not shown.
         networks: where wishes stand as queries, so that what is new anywhere comes by itself.
+        blocked: peers whose news is not heard.
     """
 
     def __init__(
@@ -76,9 +77,10 @@ class Wishes:
         hides: Callable[[bytes, str, str, int], str],
         wall: Callable[[], float],
         networks: Networks | None = None,
+        blocked: Callable[[PeerId], bool] = lambda peer: False,
     ) -> None:
         self._peers, self._store, self._search, self._get, self._known = peers, store, search, get, known
-        self._networks = networks
+        self._networks, self._blocked = networks, blocked
         self._standing: dict[str, int] = {}  # wishes that stand as queries in the networks
         self._friend, self._name, self._hides, self._wall = friend, name, hides, wall
         self._wishes: dict[str, Wish] = {}
@@ -382,6 +384,8 @@ class Wishes:
             return
         name = next((one.name for one in self._networks.shapes() if one.network == network), "")
         for peer, items in by_peer(pairs).items():
+            if self._blocked(peer):
+                continue
             believed = [
                 found(one, score)
                 for one in items
