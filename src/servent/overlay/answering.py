@@ -17,9 +17,10 @@ from servent.overlay.context import Context
 from servent.overlay.directory import Directory
 from servent.overlay.effects import Effect, Find, Load, Send
 from servent.overlay.election import Election
-from servent.overlay.goal import Goal, Report, Sink, words_asked
+from servent.overlay.goal import Goal, Report, Sink
 from servent.overlay.housing import Housing
 from servent.overlay.part import Handler, Part
+from servent.overlay.rates import Rates
 from servent.overlay.records import Item, PeerRecord, Slice
 from servent.overlay.running import FETCHED, SIFTED, Running
 from servent.overlay.terms import all_keys
@@ -36,7 +37,11 @@ RECORDS_BYTES = 8 * 1024  # of an answer, at most, for where publishers are
 ITEM_BYTES = 40  # of a find beside the item: who publishes it
 PROOF_COST = 0.5
 LEAVES = 1024  # of a supernode, at most, that its rate grows with: what it says of itself
-WIDE_COST = 0.08  # of each probe that a question may cost because it has no word to look up
+PROBING = (
+    0.2,
+    3.0,
+)  # questions of one leaf that need a probe, a second and at once: others have us pay for each
+OF_SUPERNODES = 2.0  # times as many questions of a supernode: no leaf alone can use up what it has
 
 
 class Answering(Part):
@@ -50,6 +55,7 @@ class Answering(Part):
         self._context, self._directory, self._election = context, directory, election
         self._housing, self._asking = housing, asking
         self._rates: OrderedDict[PeerId, TokenBucket] = OrderedDict()
+        self._probing = Rates(*PROBING)
         self._running: dict[tuple[PeerId, bytes], Running] = {}
         self._per_peer: dict[PeerId, int] = {}
         self.answered = self.refused = 0
@@ -74,11 +80,6 @@ class Answering(Part):
             raise BadMessage("a question that asks nothing")
         if message.probe:
             return self._probe(peer, message, query)
-        wide = query is not None and message.content is None and not words_asked(query)
-        probes = min(message.budget, self._directory.count(now)) if wide else 0
-        if probes and not self._allowed(peer, WIDE_COST * probes, now):
-            self.refused += 1
-            return [Send(peer, Found(message.id, over=True, reason=BUSY))]
         return self._serve(peer, message, query, now)
 
     def _parsed(self, message: Question) -> Query | None:
@@ -119,7 +120,8 @@ class Answering(Part):
         if self._per_peer.get(peer, 0) >= PER_PEER:
             self.refused += 1
             return [Send(peer, Found(message.id, over=True, reason=BUSY))]
-        goal = Goal(query, message.content, message.limit, message.budget, self._asking.total(now))
+        budget = message.budget if self._probing.has(peer, 1.0, now) else 0  # paid for if there was a probe
+        goal = Goal(query, message.content, message.limit, budget, self._asking.total(now))
         self._per_peer[peer] = self._per_peer.get(peer, 0) + 1
         ended = [False]
         running, effects = self._asking.run(goal, self._teller(peer, message.id, ended), now)
@@ -135,7 +137,7 @@ class Answering(Part):
         def sink(report: Report, now: float) -> list[Effect]:
             if report.over:
                 ended[0] = True
-                self._running.pop((peer, name), None)
+                self._paid(peer, self._running.pop((peer, name), None), now)
                 self._end(peer)
             effects: list[Effect] = []
             while True:
@@ -157,10 +159,15 @@ class Answering(Part):
         else:
             self._per_peer.pop(peer, None)
 
+    def _paid(self, peer: PeerId, running: Running | None, now: float) -> None:
+        if running is not None and running.probed:
+            self._probing.charge(peer, 1.0, now)
+
     def _cancel(self, peer: PeerId, message: Cancel, now: float) -> list[Effect]:
         running = self._running.pop((peer, message.id), None)
         if running is not None:
             self._end(peer)
+            self._paid(peer, running, now)
             self._asking.stop(running, now)
         return []
 
@@ -238,7 +245,9 @@ class Answering(Part):
         settings = self._context.settings.search
         record = self._directory.get(peer, now)
         leaves = min(LEAVES, record.leaves) if record is not None else 0
-        each, burst = settings.rate + PER_LEAF * leaves, settings.burst + leaves * settings.probe_cost
+        times = 1.0 if record is None else OF_SUPERNODES
+        each = times * settings.rate + PER_LEAF * leaves
+        burst = times * settings.burst + leaves * settings.probe_cost
         rate = self._rates.get(peer)
         if rate is None:
             if len(self._rates) >= MOST_RATES:

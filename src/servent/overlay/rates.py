@@ -29,7 +29,20 @@ class Rates:
         before = max(self._paid.pop(peer, now), now)
         paid = before + amount / self._rate
         fits = paid - now <= self._burst / self._rate + 1e-6
+        self._set(peer, paid if fits else before)
+        return fits
+
+    def has(self, peer: bytes, amount: float, now: float) -> bool:
+        """Whether so much is left; nothing is taken."""
+        return (
+            max(self._paid.get(peer, now) - now, 0.0) + amount / self._rate <= self._burst / self._rate + 1e-6
+        )
+
+    def charge(self, peer: bytes, amount: float, now: float) -> None:
+        """Take so much, of what it will have if need be: it was spent already."""
+        self._set(peer, max(self._paid.pop(peer, now), now) + amount / self._rate)
+
+    def _set(self, peer: bytes, paid: float) -> None:
         while len(self._paid) >= MOST:
             del self._paid[next(iter(self._paid))]
-        self._paid[peer] = paid if fits else before
-        return fits
+        self._paid[peer] = paid

@@ -131,6 +131,11 @@ class Running:
             effects.append(Counts(self.desk.waits(self, self._counted(terms)), terms))
         return effects
 
+    @property
+    def probed(self) -> bool:
+        """Whether others were probed for it."""
+        return bool(self._probed)
+
     def found(self, peer: PeerId, answer: Found, now: float) -> list[Effect]:
         """What `peer` says to what it was asked."""
         waited = self._waited.pop(peer, None)
