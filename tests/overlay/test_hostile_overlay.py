@@ -259,6 +259,43 @@ def test_who_has_not_heard_yet_that_somebody_was_expelled_is_not_to_blame() -> N
             assert not member.topics.refuses(effect.to, stage.now)
 
 
+def test_what_is_kept_of_somebody_who_is_expelled_goes() -> None:
+    stage = Stage(3)
+    mal, ann, bob = stage.peers
+    member = stage.home.member
+    stage.attach(mal)
+    for one in (mal, ann):
+        member.directory.put(supernode_of(stage, one), stage.now)
+    stage.say(bob, wire.Store([stage.stored(stage.batch(mal, [item("Blue")]), "blue")]))
+    stage.say(bob, wire.StorePeer(mal.record))
+    assert member.storing.batches() and mal.key in member.housing.leaves()
+    member.context.belongs = lambda key: key != mal.key
+    stage.world.run(stage.now + 130.0)
+    assert member.directory.get(mal.key, stage.now) is None
+    assert not member.storing.batches() and mal.key not in member.housing.leaves()
+    (answer,) = sent(stage.say(ann, wire.AskPeer(7, bytes(mal.key), final=True)), wire.PeerIs)
+    assert answer == wire.PeerIs(7, bytes(mal.key))
+
+
+def test_a_leaf_whose_questions_need_probes_is_soon_answered_without() -> None:
+    stage = Stage(4)
+    mal = stage.peers[0]
+    for one in stage.peers[1:]:
+        stage.home.member.directory.put(supernode_of(stage, one), stage.now)
+    probes, now = 0, stage.now
+    for n in range(40):
+        now += 0.3
+        todo = deque(stage.home.member.receive(mal.key, wire.Question(b"%16d" % n, "blu*", budget=200), now))
+        while todo:
+            effect = todo.popleft()
+            probes += isinstance(effect, Send) and isinstance(effect.message, wire.Question)
+            todo += answered(stage, effect, now)
+        now += 4.5
+        stage.home.member.tick(now)
+        now -= 4.5
+    assert 3 <= probes <= 3 * (3 + 2 + 12)
+
+
 def test_a_walk_takes_nobody_along_who_was_not_checked() -> None:
     """An older number than the one known here is not looked at; the next one on the way may know none."""
     stage = Stage(3)

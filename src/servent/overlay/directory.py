@@ -393,6 +393,8 @@ class Directory(Part):
     def _expire(self, now: float) -> None:
         if self._known.expire(now):
             self._changed_soon(now)
+        for key in [key for key in self._known.keys if not self._context.belongs(key)]:
+            self.drop(key, now)  # it was expelled since
         self._drop_strangers(now)
         if len(self._known) or self.own is not None:
             self._due.set("expire", now + 60.0)

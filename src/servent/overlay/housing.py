@@ -233,7 +233,11 @@ class Housing(Part):
         if self._sweep is None or now < self._sweep:
             return []
         effects: list[Effect] = []
-        for peer in [peer for peer, leaf in self._leaves.items() if leaf.until <= now]:
+        for peer in [
+            peer
+            for peer, leaf in self._leaves.items()
+            if leaf.until <= now or not self._context.belongs(peer)
+        ]:
             effects += self._drop(peer, now)
         self._sweep = now + SWEEP if self._leaves else None
         return effects

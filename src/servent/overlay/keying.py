@@ -191,8 +191,8 @@ class Keying(Part):
     def _start(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
         if self._jobs and self._directory.count(now) <= 1:
-            for job in self._jobs:  # whoever asks anybody asks us, and we find it as its home
-                effects += self._storing.forget(job.publisher, job.slot)
+            for old in self._jobs:  # whoever asks anybody asks us, and we find it as its home
+                effects += self._storing.forget(old.publisher, old.slot)
             self._jobs.clear()
             self._alone = True
         while self._reading < READING and self._waiting < AHEAD:

@@ -63,6 +63,9 @@ class Storing(Part):
             return []
         effects: list[Effect] = []
         for publisher, slots in list(self._batches.items()):
+            if not self._context.belongs(publisher):  # it was expelled since
+                effects += self.drop(publisher)
+                continue
             for slot in [slot for slot, (_, ends, _) in slots.items() if ends <= now]:
                 effects += self._forget(publisher, slot)
         if self._peers is not None:

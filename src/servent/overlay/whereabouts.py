@@ -121,6 +121,8 @@ class Whereabouts(Part):
 
     def _here(self, peer: PeerId, now: float) -> PeerRecord | None:
         """The newest that is known here."""
+        if not self._context.belongs(peer):
+            return None
         known, kept = self._context.peers.get(peer, now), self._housing.record_of(peer, now)
         if known is None or (kept is not None and kept.seq > known.seq):
             return kept
