@@ -21,12 +21,13 @@ from dataclasses import dataclass
 from servent.blobs import wire as blobs
 from servent.codec import Decoder, frame
 from servent.errors import ServentError
-from servent.identity import PeerId
+from servent.identity import Identity, PeerId
 from servent.net import endpoint, ticket, wire
 from servent.net.links import PeerAddress, Stream
 from servent.net.session import Session
+from servent.overlay import wire as overlay
 from tests.net.party import Node, identity
-from tests.scenarios import sharing_attacks
+from tests.scenarios import overlay_attacks, sharing_attacks
 from tests.scenarios.fuzzer import MESSAGES, nonsense, torment
 
 STRANGERS, MEMBERS, TCP = 4, 4, 12  # tasks of each role
@@ -125,6 +126,7 @@ class Attack:
         node = Node(who, await endpoint.bind(who, bind=["127.0.0.1:0"]))
         node.wall = time.time()
         sharing_attacks.answer_badly(node, dice, self.done)
+        node.peers.serve(overlay.SERVICE, overlay_attacks.listen, audience="everyone")
         await node.start()
         try:
             friend = dice.random() < 0.3
@@ -136,14 +138,14 @@ class Attack:
             session = await node.peers.connect(self.plan.victim, secret=given.secret, timeout=5)
             self.done["friends let in" if friend else "members let in"] += 1
             for _ in range(dice.randint(1, 12)):
-                await self.evil(session, dice)
+                await self.evil(session, dice, who)
         finally:
             await node.stop()
 
-    async def evil(self, session: Session, dice: random.Random) -> None:
+    async def evil(self, session: Session, dice: random.Random, who: Identity) -> None:
         self.done["acts of members"] += 1
         connection = session._connection
-        match dice.randrange(12):
+        match dice.randrange(16):
             case 0:
                 for _ in range(dice.randint(1, 20)):
                     session.tell(dice.choice(MESSAGES[2:14]))  # type: ignore[arg-type]
@@ -165,6 +167,10 @@ class Attack:
                 await self.fetch_badly(session, dice)
             case 7 | 8 | 9 | 10:
                 await sharing_attacks.ask(session, dice, bent, self.done)
+            case 11 | 12 | 13:
+                await overlay_attacks.speak(session, dice, who, self.done)
+            case 14:
+                await overlay_attacks.ask_for_blocks(session, dice, self.done)
             case _:
                 stream = await connection.open()
                 await stream.write(nonsense(dice))
