@@ -158,7 +158,7 @@ def test_every_network_is_told_newest_first_and_only_what_is_for_networks(tmp_pa
 async def told(node: Node, networks: FakeNetworks, times: int = 1) -> None:
     share = node.share
     publishing = NetworkPublishing(
-        share.library_store, networks, share._for_networks, share._shares, share.safety.blocks_content
+        share.library_store, networks, share._for_networks, share._links, share.safety.blocks_content
     )
     task = asyncio.get_running_loop().create_task(publishing.run())
     for _ in range(times):
@@ -222,3 +222,22 @@ def test_a_find_is_shown_without_what_controls_a_screen_or_turns_its_direction()
     one = network_items.found(bad, 1.0)
     text = one.path + str(one.tags["artist"])
     assert not {"\x1b", "\u202e", "\x00", "\x07"} & set(text)
+
+
+def test_what_is_sent_by_link_is_told_by_a_hash_of_the_link_alone(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with nodes(1, tmp_path, SimNet()) as (ann,):
+            (tmp_path / "a secret.txt").write_text("for whom I give the link")
+            share = await ann.blobs.add(tmp_path / "a secret.txt")
+            assert share.infohash is not None
+            networks = FakeNetworks()
+            await told(ann, networks)
+            ((_, items),) = networks.published
+            assert [one.content for one in items] == [network_items.linked(share.infohash)]
+            said = repr(items)
+            assert "secret" not in said and share.infohash.hex() not in said
+            assert await ann.share._proves(ANN, items[0]) is None
+            await ann.trust.grant("servent.blobs", "friends")
+            assert ann.share._links() == []
+
+    run(main())

@@ -12,6 +12,7 @@ from servent.api.who import meant
 from servent.blobs.magnet import parse_magnet
 from servent.query.words import shown
 from servent.share.holders_service import Held, Holder
+from servent.share.network_items import linked
 from servent.share.search_service import Networked
 
 
@@ -21,7 +22,7 @@ class HoldersPart(Part):
     async def who_has(self, query: network.HolderQuery) -> AsyncGenerator[network.HolderEvent]:
         """Closing the iterator ends the search everywhere."""
         link = parse_magnet(query.link)
-        contents = [link.infohash, *([link.content[0]] if link.content else [])]
+        contents = [link.content[0] if link.content else link.infohash, linked(link.infohash)]
         only = self._node.trust.network(query.network).key if query.network else None
         events = self._node.share.holders.who_has(contents, network=only, limit=query.limit, wait=query.wait)
         async with aclosing(events):

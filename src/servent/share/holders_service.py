@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from servent.errors import ServentError, UsageError
 from servent.identity import PeerId
 from servent.overlay.effects import Finding
+from servent.share.network_items import LINKED
 from servent.share.networks import Networks
 from servent.share.search_service import Networked
 
@@ -136,7 +137,7 @@ class Holders:
         """Each holder once in each network; `Held` is last.
 
         Args:
-            contents: names of the same thing: the root of a file, the infohash of its collection.
+            contents: names of the same thing: the root of a file, its link as networks know it (`network_items.linked`).
             network: only there, by its key.
             wait: seconds for the networks to answer.
 
@@ -217,6 +218,7 @@ class Holders:
                     for peer, item in event.found:
                         if peer != self._me and not self._blocked(peer):
                             there = True if self._here(peer) or peer in event.reachable else None
-                            one.put(Holder(peer, name, item.name, item.size, there))
+                            named = "" if LINKED in item.tags else item.name
+                            one.put(Holder(peer, name, named, item.size, there))
         except ServentError as wrong:
             far(Networked(name, asked, answered, messages, True, reason=str(wrong)))

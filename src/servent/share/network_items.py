@@ -1,11 +1,13 @@
 """What of the library is told to the networks: files of folders for them, as items of the overlay. Jobs for the library's reader. Pure.
 
 Only folders whose audience is "network" are told of; what friends or named peers alone may see is found by asking this node.
+What is served by link alone is told by a hash of the link: who has the link finds it, who looks for words does not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from servent.overlay.records import Item
@@ -20,7 +22,7 @@ MOST_NAME = 200  # as overlay.records.Item
 MOST_WHERE = 200
 MOST_TAG = 120
 TAGS = ("title", "artist", "album", "albumartist", "genre", "year", "duration", "bitrate")
-COLLECTION = "files"  # a tag that only collections have: how many files are in it; its content is an infohash
+LINKED = "link"  # a tag of items that stand for a link: who has the link finds who serves it, and nobody else
 
 Tags = dict[str, str | int]
 
@@ -59,6 +61,17 @@ def item(content: bytes, size: int, kind: int, name: str, where: str, tags: Tags
     return Item(
         content, size, kind, shown(name, MOST_NAME) or "?", shown(where, MOST_WHERE), tags, max(0, modified)
     )
+
+
+def linked(infohash: bytes) -> bytes:
+    """Under what those are found who serve a link. Nobody learns the link from it, which is all it takes to fetch."""
+    return sha256(b"servent/link/1\0" + infohash).digest()
+
+
+def of_link(infohash: bytes) -> Item:
+    """That we serve this link: no name, no size, no infohash."""
+    name = linked(infohash)
+    return Item(name, 0, 0, name.hex()[:32], "", {LINKED: 1})
 
 
 def told(tags: dict[str, str | int | float]) -> Tags:

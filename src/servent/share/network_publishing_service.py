@@ -28,7 +28,7 @@ class NetworkPublishing:
     Args:
         store: `library.db`.
         shelves: the shared folders that are for networks.
-        shares: what is shared besides: collections, as items.
+        links: what is served by link, as items.
         blocked: contents that are told to nobody.
     """
 
@@ -37,10 +37,10 @@ class NetworkPublishing:
         store: Store,
         networks: Networks,
         shelves: Callable[[], Sequence[Shelf]],
-        shares: Callable[[], Sequence[Item]],
+        links: Callable[[], Sequence[Item]],
         blocked: Callable[[bytes], bool],
     ) -> None:
-        self._store, self._networks, self._shelves, self._shares = store, networks, shelves, shares
+        self._store, self._networks, self._shelves, self._links = store, networks, shelves, links
         self._blocked = blocked
         self._changed = asyncio.Event()
         self._told: dict[bytes, int] = {}  # network -> fingerprint of what it was told
@@ -76,11 +76,11 @@ class NetworkPublishing:
         for shape in shapes:
             limit = MOST_SERVER if shape.mode == "server" else MOST
             if limit not in by_limit:
-                shares = [one for one in self._shares() if not self._blocked(one.content)][:limit]
+                links = list(self._links())[: limit // 4]
                 files = await self._store.read(
-                    network_items.newest(shelves, limit - len(shares), self._blocked)
+                    network_items.newest(shelves, limit - len(links), self._blocked)
                 )
-                by_limit[limit] = [*shares, *files]
+                by_limit[limit] = [*links, *files]
             items = by_limit[limit]
             fingerprint = hash(tuple((one.content, one.name, one.where, one.size) for one in items))
             if self._told.get(shape.network) != fingerprint:

@@ -10,12 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from servent.blobs.service import Blobs
+from servent.blobs.views import TransferView
+from servent.blobs.wire import GRANT
 from servent.identity import Identity, PeerId
 from servent.net import ticket as tickets
 from servent.net.peers import Peers
 from servent.overlay.records import Item
-from servent.query.kinds import KINDS
-from servent.share import index, network_items, rows, shelves
+from servent.share import index, network_items, rows, shelves, wire
 from servent.share.codes_service import Codes
 from servent.share.content_service import ContentService
 from servent.share.feeds_service import Feeds
@@ -25,7 +26,6 @@ from servent.share.holders_service import Holders
 from servent.share.library_service import Library, moving
 from servent.share.meet_service import MeetService
 from servent.share.network_finder_service import NetworkFinder
-from servent.share.network_items import COLLECTION
 from servent.share.network_publishing_service import NetworkPublishing
 from servent.share.networks import Networks
 from servent.share.possession_service import Possession
@@ -124,7 +124,7 @@ class Share:
             blocked=self._blocked,
         )
         self.publishing = NetworkPublishing(
-            library, networks, self._for_networks, self._shares, self.safety.blocks_content
+            library, networks, self._for_networks, self._links, self.safety.blocks_content
         )
         self.sourcing = Sourcing(peers, networks, blobs.transfers, self._blocked)
         self.possession = Possession(
@@ -167,6 +167,7 @@ class Share:
             self.library.on_change, self.networks.on_change, self.blobs.on_change, self.safety.on_change,
         ):  # fmt: skip
             changes(self.publishing.changed)
+        self.trust.on_change(self.publishing.changed)
         self.content.stale = self.library.look_at
         self.content.copied_from = self._seen_by_all
         self.library.on_change(self.content.changed)
@@ -201,22 +202,31 @@ class Share:
 
     def _for_networks(self) -> list[Shelf]:
         """The folders that every member of a network of ours may see."""
+        if not self._is_for_networks(wire.SERVICE):
+            return []
         seen = self._seen_by_all()
         return [shelf for shelf in self.finding.shown(None) if shelf.id in seen]
 
-    def _shares(self) -> list[Item]:
-        """What is shared by link, as items: found by its name, and under its infohash."""
-        return [
-            network_items.item(
-                one.infohash, one.size_bytes, KINDS.index("other"), one.name, "", {COLLECTION: one.files}, 0
-            )
-            for one in self.blobs.shares()
-            if one.infohash is not None and one.state == "ready"
-        ]
+    def _is_for_networks(self, service: str) -> bool:
+        """Whether members of our networks may use it at all."""
+        name = service.partition("/")[0]
+        return all(
+            grant.audience in ("network", "everyone")
+            for grant in self.trust.grants()
+            if grant.service.partition("/")[0] == name
+        )
+
+    def _links(self) -> list[Item]:
+        """What others get of us by its link: what was sent, and what is here whole."""
+        if not self._is_for_networks(GRANT):
+            return []
+        sent = [one.infohash for one in self.blobs.shares() if one.state == "ready"]
+        fetched = [one.infohash for one in self.blobs.transfers() if _whole(one)]
+        return [network_items.of_link(one) for one in dict.fromkeys([*sent, *fetched]) if one is not None]
 
     async def _proves(self, peer: PeerId, one: Item) -> bool | None:
-        """Whether `peer` has what it offers; None for a collection, whose infohash is no root of bytes."""
-        if COLLECTION in one.tags:
+        """Whether `peer` has what it offers; None for a link, which only those can try who have it."""
+        if network_items.LINKED in one.tags:
             return None
         return await self.possession.prove(peer, one.content, one.size)
 
@@ -241,3 +251,7 @@ class Share:
             self._main.cancel()
             await asyncio.wait([self._main])
         await self.library_store.close()
+
+
+def _whole(one: TransferView) -> bool:
+    return one.direction == "down" and one.state == "complete" and not one.preview

@@ -12,6 +12,7 @@ from servent.errors import ServentError
 from servent.identity import PeerId
 from servent.net.peers import Peers
 from servent.overlay.effects import Finding
+from servent.share.network_items import linked
 from servent.share.networks import Networks
 
 log = logging.getLogger(__name__)
@@ -107,5 +108,5 @@ class Sourcing:
 
 
 def contents_of(view: TransferView) -> list[bytes]:
-    """Under which hashes those are found who have it: the collection's, and the content's where it is of one file."""
-    return [view.infohash, *([bytes.fromhex(view.content)] if view.content else [])]
+    """Under which hashes those are found who have it: the link's, and the content's where it is of one file."""
+    return [linked(view.infohash), *([bytes.fromhex(view.content)] if view.content else [])]
