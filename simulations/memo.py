@@ -29,6 +29,7 @@ def remember() -> None:
     _everywhere(placement.key_of, lru_cache(MANY)(placement.key_of.__wrapped__))
     _everywhere(placement.point, lru_cache(MANY)(placement.point.__wrapped__))
     _everywhere(placement.content_key, lru_cache(MANY)(placement.content_key))
+    _everywhere(placement.block_of, lru_cache(MANY)(placement.block_of))
     _everywhere(language.indexed, lru_cache(MANY)(language.indexed))
 
 

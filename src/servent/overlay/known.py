@@ -35,6 +35,16 @@ def _stand(entry: Entry | None) -> Position | None:
     return entry.place if entry is not None and not entry.record.retiring else None
 
 
+def _same(before: Entry | None, after: Entry) -> bool:
+    """Whether the ring and what is counted are the same with it: most news of a supernode is of its room and its leaves."""
+    return (
+        before is not None
+        and before.place == after.place
+        and before.record.block == after.record.block
+        and before.record.retiring == after.record.retiring
+    )
+
+
 class Known:
     """Records of others by key, newest first seen; and a ring on which we stand as well while `own` is set.
 
@@ -104,12 +114,14 @@ class Known:
         """Take in a checked record that is `newer`; what it replaces is returned."""
         key = record.peer.key
         before = self._table.get(key, EVER)
-        if before is not None:
-            self._leave(key, before)
         entry = Entry(record, self._place(record))
+        stays = _same(before, entry)
+        if before is not None and not stays:
+            self._leave(key, before)
         lifetime = min(record.lifetime, self._leaving) if record.retiring else record.lifetime
         self._table.put(key, record.seq, lifetime, entry, now)
-        self._join(key, entry)
+        if not stays:
+            self._join(key, entry)
         if _stand(before) != _stand(entry):
             self.moves.note(key, _stand(before))
         self._suspended.pop(key, None)
@@ -118,10 +130,11 @@ class Known:
     def serve(self, record: SupernodeRecord | None) -> None:
         """Our own record; None: we carry the role no more."""
         before = self._own
-        if before is not None:
-            self._leave(self._context.me, before)
         self._own = Entry(record, self._place(record)) if record is not None else None
-        if self._own is not None:
+        stays = self._own is not None and _same(before, self._own)
+        if before is not None and not stays:
+            self._leave(self._context.me, before)
+        if self._own is not None and not stays:
             self._join(self._context.me, self._own)
         if _stand(before) != _stand(self._own):
             self.moves.note(self._context.me, _stand(before))
