@@ -146,6 +146,8 @@ class Node:
             open_endpoint=self._open_endpoint,
             wishes=msgspec.structs.asdict(config.roles),
             carries=lambda: ["relay"] if self.relay is not None else [],
+            up=lambda: self.blobs.speeds()[0],
+            up_limit=lambda: self.blobs.limits().up_bytes_per_s or 0.0,
             wall=self._wall,
         )
         self.blobs = Blobs(

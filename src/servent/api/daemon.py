@@ -41,6 +41,7 @@ log = logging.getLogger("servent.api")
 DEFAULT_PORT = 7700
 PORTS_TRIED = 20
 PAGE_PORT = "page.port"  # in the data directory
+MOST_FILES = 65_536
 SETTLED_AFTER = 5.0  # s; by then what starting needed is free again
 TRIM_EVERY = 15.0  # s
 TRIM_STEP_BYTES = 24 * 1024 * 1024
@@ -57,6 +58,7 @@ def run_daemon(options: Options, open_node: OpenNode | None = None) -> int:
         ServentError: it could not start, or had to end.
     """
     spare_memory()
+    raise_open_files()
     with DirLock(options.data_dir), asyncio.Runner() as runner:
         if open_node is None:
             from servent.api.adapter import open_node as open_real_node
@@ -250,6 +252,19 @@ def spare_memory() -> None:
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
         if mallopt is not None:
             mallopt(-8, 2)  # M_ARENA_MAX
+
+
+def raise_open_files() -> None:
+    """As many open files as the system lets us have, within reason: a supernode with its leaves needs thousands."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def give_back_memory() -> None:

@@ -20,7 +20,7 @@ class Abilities:
         addresses: "ip:port" others may reach us at, best first.
         mapped: these are there by a port mapping.
         session, average_session: seconds this one lasts, and earlier ones lasted.
-        up: bytes per second; 0 not measured yet.
+        up: bytes per second; 0 not known yet, which is no hindrance, but others with a known line come first.
         memory: free bytes. files: descriptors allowed. load: 0.0 to 1.0.
         metered, battery: reasons not to.
         clock_off: seconds our clock differs from that of others; None not known.
@@ -74,9 +74,7 @@ def hindrances(
             f"it usually is on for {span(abilities.average_session)} at a time, which should be "
             f"{span(settings.average_session)}"
         )
-    if abilities.up <= 0.0:
-        found.append("how fast it can upload has not been measured yet")
-    elif abilities.up < settings.up:
+    if 0.0 < abilities.up < settings.up:
         found.append(
             f"it uploads {abilities.up * 8e-6:.1f} Mbit/s, which should be {settings.up * 8e-6:.0f} Mbit/s"
         )

@@ -81,6 +81,7 @@ class Members:
         reach: ReachService | None,
         open_endpoint: OpenEndpoint | None,
         up: Callable[[], float],
+        up_limit: Callable[[], float],
         settings: OverlaySettings,
         dice: random.Random,
         wall: Callable[[], float],
@@ -92,7 +93,7 @@ class Members:
         self.items = items
         store.migrate(ROOM, STEPS)
         self._records = OwnRecords(identity, endpoint, reach, store, wall, face.roles_in, settings)
-        self._abilities = AbilitiesService(store, wall, up)
+        self._abilities = AbilitiesService(store, wall, up, up_limit, self._reached)
         self._begin = Bootstrapper(store, peers, self._records.seal, dice)
         self.dial_backs = DialBacks(open_endpoint)
         self.links = Links(peers, self, self.spawn)
@@ -257,6 +258,13 @@ class Members:
         for pump in self.pumps.values():
             if self._records.changed(pump.network):
                 pump.call(pump.member.moved, self._records.make(pump.network))
+
+    def _reached(self) -> bool:
+        """Whether somebody reached us directly whom we had not dialled."""
+        return any(
+            not session.dialed and any(path.kind == "direct" for path in session.paths())
+            for session in self._peers.sessions()
+        )
 
     async def _measure(self) -> None:
         for pump in list(self.pumps.values()):

@@ -57,7 +57,8 @@ class Overlay:
         open_endpoint: opens a second end of the network, to dial others back.
         wishes: "auto", "on" or "off" for each of `ROLES`.
         carries: roles that other rooms carry now, beside the index.
-        up: bytes per second that this node was seen to send at best; 0.0 while nobody knows.
+        up: bytes per second that this node sends now.
+        up_limit: bytes per second that it may send at all; 0.0 for no limit.
         items: keeps what is stored for others.
         dice, wall: tests give their own.
     """
@@ -76,6 +77,7 @@ class Overlay:
         wishes: Mapping[str, Wish] | None = None,
         carries: Callable[[], Sequence[str]] = tuple,
         up: Callable[[], float] = lambda: 0.0,
+        up_limit: Callable[[], float] = lambda: 0.0,
         settings: OverlaySettings | None = None,
         dice: random.Random | None = None,
         wall: Callable[[], float] = time.time,
@@ -102,6 +104,7 @@ class Overlay:
             reach=reach,
             open_endpoint=open_endpoint,
             up=up,
+            up_limit=up_limit,
             settings=settings or OverlaySettings(),
             dice=dice or random.Random(),
             wall=wall,
