@@ -72,7 +72,7 @@ def key_of(scenario: Scenario, seed: int, items: bool, canaries: bool) -> tuple[
     shares = scenario.items if items else 0
     delays = scenario.delays
     return (
-        scenario.mode, scenario.peers, scenario.ratio, scenario.settle, shares, canaries, seed,
+        scenario.mode, scenario.peers, supernodes_of(scenario), scenario.settle, shares, canaries, seed,
         delays.least, delays.most, delays.loss,
     )  # fmt: skip
 
@@ -126,4 +126,4 @@ def supernodes_of(scenario: Scenario) -> int:
     """How many are supernodes by their own wish."""
     if not scenario.ratio or scenario.mode != "hybrid":
         return 0
-    return max(3, scenario.peers // scenario.ratio)
+    return max(scenario.fewest, scenario.peers // scenario.ratio)

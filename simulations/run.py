@@ -1,6 +1,6 @@
 """Runs scenarios and compares what they say with their marks, and with the numbers kept from the last change.
 
-python -m simulations [NAME ...] [--peers N] [--seed N] [--json] [--keep] [--jobs N]
+python -m simulations [NAME ...] [--peers N | --large] [--seed N] [--json] [--keep] [--jobs N]
 """
 
 from __future__ import annotations
@@ -180,10 +180,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--peers", type=int)
+    parser.add_argument(
+        "--large", action="store_true", help="only those that are measured with more, with so many"
+    )
     parser.add_argument("--seed", type=int, action="append")
     parser.add_argument("--json", action="store_true", help="print the numbers alone")
     parser.add_argument("--keep", action="store_true", help="write them to kept.json")
-    parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1))
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     try:
@@ -202,6 +205,10 @@ def _main(given: argparse.Namespace) -> int:
     if given.peers is not None and not 20 <= given.peers <= 1_000_000:
         raise ScenarioError("--peers is from 20 to 1000000")
     chosen = [scenarios[name].at(given.peers) for name in given.names or scenarios]
+    if given.large:
+        chosen = [one.at(one.large) for one in chosen if one.large]
+        if not chosen:
+            raise ScenarioError("none of these is measured with more peers")
     if given.seed:
         chosen = [one.with_seeds(given.seed) for one in chosen]
     if given.alone:

@@ -61,7 +61,8 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     Attributes:
         measure: which program of `simulations` runs it.
-        ratio: peers per supernode, where supernodes are given; 0: they are elected.
+        large: the number of peers that it is measured with on demand, where that takes long.
+        ratio: peers per supernode, where supernodes are given, `fewest` of them at least; 0: they are elected.
         settle: until the network is as it would be; `seconds`: of what is measured.
         stay: mean stay of a peer under churn.
         dead: share of the peers that dies before it is measured; `crash`: shares that crash at once, one run each.
@@ -75,11 +76,13 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     about: Annotated[str, Meta(min_length=10, max_length=300)]
     measure: Measure
     peers: Annotated[int, Meta(ge=20, le=1_000_000)]
+    large: Count = 0
     mode: Literal["server", "hybrid", "p2p"] = "hybrid"
     seeds: Annotated[list[int], Meta(min_length=1, max_length=20)] = msgspec.field(
         default_factory=lambda: [1]
     )
     ratio: Annotated[int, Meta(ge=0, le=1000)] = 100
+    fewest: Annotated[int, Meta(ge=1, le=1000)] = 3
     settle: Seconds = 120.0
     seconds: Seconds = 60.0
     stay: Seconds = 0.0

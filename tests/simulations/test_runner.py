@@ -1,12 +1,14 @@
 """The runner of scenarios: what is wrong in a file is said with its name and key; numbers are held to marks and to the last ones."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from simulations import run as runner
-from simulations.run import PROGRAMS, Row, main, printed, read_kept, rows
+from simulations.building import supernodes_of
+from simulations.run import PROGRAMS, Kept, Row, groups, main, printed, read_kept, rows
 from simulations.scenario import Mark, Scenario, ScenarioError, read, read_all
 
 GOOD = """
@@ -124,6 +126,36 @@ def test_names_that_are_not_there_are_said(capsys: pytest.CaptureFixture[str]) -
     assert "nonsense" in said
     assert "rare-items" in said
     assert main(["crash", "--peers", "3"]) == 2
+
+
+def test_large_ones_are_run_where_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def none(group: Sequence[Scenario]) -> tuple[Kept, float]:
+        asked.extend((one.name, one.peers) for one in group)
+        return {}, 0.0
+
+    monkeypatch.setattr(runner, "group_apart", none)
+    assert main(["rare-items", "cost", "--large"]) == 1  # it has no numbers
+    assert asked == [("rare-items", 10_000)]
+    assert main(["cost", "--large"]) == 2
+    assert "none of these" in capsys.readouterr().err
+
+
+def test_of_few_peers_there_are_supernodes_enough_for_liars() -> None:
+    scenario = read_all()["lying-supernodes"]
+    assert [supernodes_of(scenario.at(peers)) for peers in (300, 1000, 10_000)] == [30, 30, 100]
+    rare = read_all()["rare-items"]
+    assert [supernodes_of(rare.at(peers)) for peers in (100, 1000, 10_000)] == [3, 10, 100]
+
+
+def test_those_that_begin_alike_share_a_network() -> None:
+    found = read_all()
+    both = [found[name].at(10_000) for name in ("rare-items", "lying-supernodes")]
+    assert groups(both) == [both]
+    assert len(groups([one.at(1000) for one in both])) == 2  # another number of supernodes
 
 
 def test_kept_numbers_are_written_and_compared(
