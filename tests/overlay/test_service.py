@@ -13,7 +13,7 @@ from msgspec import Raw
 from servent.codec import encode, frame
 from servent.errors import NotFound, UsageError
 from servent.identity import PeerId
-from servent.overlay import wire
+from servent.overlay import streams_service, wire
 from servent.overlay.effects import Asked, Finding
 from servent.overlay.records import Item
 from servent.overlay.wire import SERVICE
@@ -437,6 +437,46 @@ def test_a_question_that_is_closed_early_is_cancelled_everywhere() -> None:
             await events.aclose()
             assert len(members[2].overlay._streams) == 0
             assert await recall(members) == 1.0
+
+    story(tell)
+
+
+def test_a_question_that_nobody_reads_ends_with_a_reason_and_is_cancelled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def tell() -> None:
+        async with light(8, SimNet(seed=18)) as members:
+            network = await town(members, "p2p")
+            monkeypatch.setattr(streams_service, "MOST_WAITING", 1)
+            asker = members[2].overlay
+            asking = asker.members.pumps[network].member.asking
+            cancelled: list[int] = []
+            cancel = asking.cancel
+            monkeypatch.setattr(
+                asking, "cancel", lambda number, now: cancelled.append(number) or cancel(number, now)
+            )
+            events = asker.search("rare")
+            first = await anext(events)
+            await until(lambda: not asker._streams)  # nobody reads
+            assert cancelled == [first.search] and not asking._own
+            rest = [event async for event in events]
+            last = rest[-1]
+            assert isinstance(last, Asked) and last.over and last.reason == streams_service.NOT_READ
+            assert sum(isinstance(event, Asked) and event.over for event in rest) == 1
+            assert cancelled == [first.search]
+
+    story(tell)
+
+
+def test_the_nearest_supernode_becomes_the_first_home_by_what_connections_measure() -> None:
+    async def tell() -> None:
+        async with light(4, SimNet(seed=19)) as members:
+            network = await town(members, "server")
+            homes = members[1].overlay.members.pumps[network].member.homes
+            session = members[1].peers.session(members[0].peer)
+            assert session is not None and session.rtt is not None
+            assert homes.rtt(members[0].peer) == session.rtt
+            assert homes.rtt(PeerId(bytes(32))) is None
 
     story(tell)
 

@@ -103,7 +103,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Find:
-    """Look into the store; answer by `Member.looked(token, found, more, now)`.
+    """Look into the store; answer by `Member.answered(token, found, more, now=now)`.
 
     `query` for what is kept as a home, best first; `keys` (postings under all of them) for what is kept as a keyed
     supernode; `content` alone on both sides. The answer is `((publisher, item), ...), more`; `more`: there is more than
@@ -130,7 +130,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Prove:
-    """Ask `publisher` for a block of `item` with its hash path; answer by `Member.proven(token, ok, now)`.
+    """Ask `publisher` for a block of `item` with its hash path; answer by `Member.answered(token, ok, now=now)`.
 
     `ok` None: it could not be asked now.
     """
@@ -142,9 +142,9 @@ class Prove:
 
 @dataclass(frozen=True, slots=True)
 class DialBack:
-    """Dial `peer` at these addresses from a fresh socket, without a relay; answer by `Member.reached(token, address, now)`.
+    """Dial `peer` at these addresses from a fresh socket, without a relay.
 
-    `address` "" when none of them led to it.
+    Answer by `Member.answered(token, address, now=now)`; `address` is "" when none of them led to it.
     """
 
     token: int

@@ -207,6 +207,7 @@ class Members:
             settings=self._settings,
         )
         member = Member(context, topology_of(view), self._face.index_wish())
+        member.homes.rtt = self._rtt
         pump = self.pumps[view.key] = Pump(view, member, self)
         self._face.joined(pump)
         pump.call(member.measured, self._abilities.measure(context.record))
@@ -368,6 +369,11 @@ class Members:
                 pump.up(session.peer)
             else:
                 pump.down(session.peer)
+
+    def _rtt(self, peer: PeerId) -> float | None:
+        """The round trip to a connected peer, in seconds."""
+        session = self._peers.session(peer)
+        return session.rtt if session is not None else None
 
     def _missed(self, peer: PeerId) -> None:
         for network in list(self._holders.get(peer, ())):

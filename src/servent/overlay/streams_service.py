@@ -11,15 +11,21 @@ from servent.overlay.pump import Pump
 
 Ask = Callable[[Pump, float], tuple[int, list[Effect]]]
 MOST_WAITING = 4096  # events that a slow reader may leave lying; then its question is over
+NOT_READ = "more was found than was read, so the search was ended"
 PATIENCE = 30.0  # s without any event until a network counts as done; members end their questions long before
 
 
 class _Stream:
-    """One question in some networks. `open` are those that go on: (network, number there)."""
+    """One question in some networks. `open` are those that go on: (network, number there).
+
+    `cut`: how it ended where it was given up, for the reader who comes that far.
+    """
 
     def __init__(self) -> None:
         self.events: asyncio.Queue[Finding | Asked] = asyncio.Queue(MOST_WAITING)
         self.open: dict[tuple[bytes, int], Asked] = {}
+        self.pumps: dict[bytes, Pump] = {}
+        self.cut: list[Asked] = []
 
 
 class Streams:
@@ -41,6 +47,7 @@ class Streams:
                 name = (pump.network, number)
                 self._by_name[name] = stream
                 stream.open[name] = Asked(number, 0, 0, 0, network=pump.network)
+                stream.pumps[pump.network] = pump
                 began.append((pump, number))
                 pump.mine += 1
                 pump.do(effects)
@@ -52,6 +59,8 @@ class Streams:
                     for last in stream.open.values():
                         yield replace(last, over=True, reason="no answer came in time")
                     return
+            for last in stream.cut:
+                yield last
         finally:
             for pump, number in began:
                 self._by_name.pop((pump.network, number), None)
@@ -72,9 +81,15 @@ class Streams:
         if not stream.events.full():
             stream.events.put_nowait(event)
             return
-        for kept in list(stream.open):  # nobody reads: nothing more is collected
+        if isinstance(event, Asked) and event.over:
+            stream.cut.append(event)
+        for kept, last in stream.open.items():  # nobody reads: nothing more is collected
+            stream.cut.append(replace(last, over=True, reason=NOT_READ))
             self._by_name.pop(kept, None)
-        stream.open.clear()
+        left, stream.open = list(stream.open), {}
+        for place, number in left:
+            pump = stream.pumps[place]
+            pump.call(pump.member.asking.cancel, number)
 
     def gone(self, network: bytes) -> None:
         """We are in that network no more: its questions are over."""
