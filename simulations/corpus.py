@@ -1,7 +1,7 @@
 """What peers share in the simulations, and what is asked for: seeded, skewed as real catalogues are.
 
 20 copies a peer, five words an item, words and contents by a flattened Zipf law, questions of two words of an item;
-half of what is asked for has at most three copies (overlay.md 2.2).
+half of what is asked for has at most three copies.
 """
 
 from __future__ import annotations

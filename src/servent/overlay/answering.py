@@ -1,6 +1,6 @@
 """Questions of others, answered by a supernode: look-ups by key, probes, and the whole search for a leaf.
 
-An answer has at most 32 kB. Each peer has a rate; other supernodes, who ask for their leaves, have more (overlay.md section 7).
+An answer has at most 32 kB. Each peer has a rate; other supernodes, who ask for their leaves, have more.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Canaries: now and then a supernode is asked for what it must have, in a question like any other (overlay.md section 7).
+"""Canaries: now and then a supernode is asked for what it must have, in a question like any other.
 
 A home is asked for an item of ours; a keyed supernode for one that a leaf of ours published. Who lacks it loses standing with
 us, and in the end is our home no more; nobody else is told.

@@ -1,4 +1,4 @@
-"""How many supernodes are needed. Pure (overlay.md 2.4).
+"""How many supernodes are needed. Pure.
 
 Between a share of free places of 20 % and one of 60 % nothing happens. With two homes for every leaf and 512 places that
 is one supernode for about 100 to 200 peers.

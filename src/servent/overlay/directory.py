@@ -89,7 +89,7 @@ class Directory(Part):
         Args:
             storing: where something is to be stored now: none that retires, and besides the `count` nearest all
                 within the distance at which the last of them would stand among so many that stand at random, so that
-                nobody who crowds around a key is alone with it (overlay.md section 7). At most four times `count`.
+                nobody who crowds around a key is alone with it. At most four times `count`.
         """
         return list(self._known.nearest(key, count, storing))
 

@@ -1,4 +1,4 @@
-"""Whether we carry the index role, and why (overlay.md 2.4).
+"""Whether we carry the index role, and why (docs/networks.md).
 
 In the elected mode a peer that could carry it looks at supernodes now and then. When places for leaves are scarce three times
 in a row it waits, the better it is the shorter, asks a supernode whether one more is needed still, and takes the role.

@@ -1,4 +1,7 @@
-"""Who can carry the index role, how well, and what is missing, in words. Pure (overlay.md 2.4)."""
+"""Who can carry the index role, how well, and what is missing, in words. Pure.
+
+What is asked for follows gtk-gnutella's ultrapeers: not behind a firewall, up for long, on average too, memory, files, uplink.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What keeps one person with many keys from filling our views: address blocks, sources, rates. Pure (overlay.md 1.5).
+"""What keeps one person with many keys from filling our views: address blocks, sources, rates. Pure.
 
 A peer's block is the one of the first public address that its record names. No limit holds for a block that we are in
 ourselves: in an office, a lab or a network of nothing but relayed peers all others are there too.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from servent.overlay.context import Context
     from servent.overlay.directory import Directory
 
-RATE, BURST = 250_000.0, 2_000_000.0  # bytes a second: the least uplink of a supernode (overlay.md 2.4)
+RATE, BURST = 250_000.0, 2_000_000.0  # bytes a second: the least uplink of a supernode (ElectionSettings.up)
 SHARE = 0.25  # of a larger one
 FRAME = 48 * 1024  # bytes of a Store; one frame has 64
 PARTS = 64

@@ -1,7 +1,7 @@
 """The newest of what each key has said, for as long as it lives. Pure.
 
 The sequence number orders what one key says; it is no time. How long a record lives counts from when it was first
-seen here, so that neither a wrong clock of its author nor a replay makes it live longer (overlay.md section 7).
+seen here, so that neither a wrong clock of its author nor a replay makes it live longer.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Where a record lives: which supernodes are nearest to a term. Pure. One rule for all modes (overlay.md 2.3).
+"""Where a record lives: which supernodes are nearest to a term. Pure. One rule for all modes.
 
 Positions lie on a ring of 256 bits and are compared by XOR, as in Kademlia (Maymounkov and Mazieres 2002). In a network that
-is open a supernode cannot choose its position: it follows from its address block and the week (overlay.md section 7). Where an
+is open a supernode cannot choose its position: it follows from its address block and the week. Where an
 invitation is needed keys are not free, and the position follows from the key.
 """
 

@@ -1,4 +1,4 @@
-"""News for everybody in a topic: Plumtree (Leitao, Pereira, Rodrigues, SRDS 2007), signed and bounded. Pure (overlay.md 1.2).
+"""News for everybody in a topic: Plumtree (Leitao, Pereira, Rodrigues, SRDS 2007), signed and bounded. Pure.
 
 Neighbours of the active view are eager (they are sent the news) or lazy (they are told its id, and ask for what does not
 come). The tree of eager links stands after the first few messages; a link that brings only what is known is pruned, and one

@@ -21,7 +21,7 @@ UNPROVEN = 40.0  # it could be asked, and did not have what it publishes
 GREEDY = 2.0  # more, or faster, than it may
 LIMIT = 100.0
 DECAY = 1 / 60  # a second
-REFUSED = 86_400.0  # s (overlay.md 1.5)
+REFUSED = 86_400.0  # s
 MOST = 8192  # remembered
 CHECKS = 30.0  # spot checks a minute
 

@@ -130,10 +130,6 @@ class LeafQuestion:
         at.over, at.refused = True, "it cannot be reached"
         return self._next(now)
 
-    def lied(self, peer: PeerId, now: float) -> list[Effect]:
-        """What that home said does not count."""
-        return self.failed(peer, now)
-
     def next_tick(self) -> float:
         """When something is due."""
         due = min((at.until for at in self._at.values() if not at.over and at.until), default=self.ends)

@@ -21,7 +21,7 @@ from servent.identity import PeerId
 
 PEER_LIFETIME = 3600  # s, the longest; of items a day
 ITEM_LIFETIME = 86_400
-PEER_BYTES = 512  # the longest encoded record of a peer; overlay.md section 8 has 400 without its shares
+PEER_BYTES = 512  # the longest encoded record of a peer
 SUPERNODE_BYTES = 1024
 ITEMS_IN_BATCH = 128
 BATCH_BYTES = 60 * 1024  # a batch with all its items fits one frame

@@ -1,4 +1,4 @@
-"""One question under way at a supernode: what is kept here, then keyed supernodes, then a probe (overlay.md 2.3). Pure.
+"""One question under way at a supernode: what is kept here, then keyed supernodes, then a probe. Pure.
 
 Layers 1 and 2 begin at once. Two of the three keyed supernodes of the rarest word are asked, the third when one is late or
 they disagree. What only one of several says is held back until it has shown the publisher's signature.

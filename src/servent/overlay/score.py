@@ -1,7 +1,6 @@
 """How a peer behaved towards us, as one number, and whom we refuse because of it. Pure.
 
-What is good for counts little and fades, what is bad counts much (overlay.md 1.5, after GossipSub 1.1's scoring, Vyzovitis et al.
-2020). A score is our own opinion; it is never passed on.
+What is good for counts little and fades, what is bad counts much (after GossipSub 1.1's scoring, Vyzovitis et al. 2020). A score is our own opinion; it is never passed on.
 """
 
 from __future__ import annotations

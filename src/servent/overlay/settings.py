@@ -1,6 +1,6 @@
 """Every number of the overlay in one place, with where it comes from; tests and simulations turn them. Pure.
 
-"facts" is what was simulated before this was written (docs/benchmarks.md keeps the numbers since then).
+Where no source is named they were chosen by simulation; docs/benchmarks.md has what comes of them.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class DirectorySettings:
 
     Attributes:
         lifetime, refresh: of a supernode's record; +-25 %.
-        complete: while there are at most so many, all are kept; beyond, the `near` nearest on the ring and `bucket` a bucket.
+        complete: while at most so many are known they are compared with others; a supernode keeps twice as many at most.
         leaf: so many a leaf keeps.
         reconcile_every: with one other supernode, by ranges.
         probe_every, probe_wait, helpers: SWIM among supernodes.
@@ -100,8 +100,6 @@ class DirectorySettings:
     lifetime: int = 3600
     refresh: float = 1200.0
     complete: int = 4096
-    near: int = 512
-    bucket: int = 20
     leaf: int = 32
     reconcile_every: float = 300.0
     probe_every: float = 10.0
@@ -111,7 +109,7 @@ class DirectorySettings:
 
 @dataclass(frozen=True, slots=True)
 class ElectionSettings:
-    """Who becomes a supernode in the hybrid mode (facts 2.4); times in seconds, rates in bytes per second.
+    """Who becomes a supernode in the hybrid mode; times in seconds, rates in bytes per second.
 
     Attributes:
         target, room: leaves a supernode should have, and the most it takes.
@@ -189,7 +187,7 @@ class HomeSettings:
 
 @dataclass(frozen=True, slots=True)
 class SearchSettings:
-    """Questions (overlay.md 2.3); times in seconds.
+    """Questions; times in seconds.
 
     Attributes:
         hop: for an answer of one supernode. `total`: for all; `total_large` above 100,000 members.

@@ -14,7 +14,7 @@ from servent.overlay.records import Item
 from servent.query.texts import ext, indexed_tags
 from servent.query.words import parts, unspaced, words
 
-SHORTEST, LONGEST = 2, 32  # letters of a word that is keyed (overlay.md section 8)
+SHORTEST, LONGEST = 2, 32  # letters of a word that is keyed
 CUT = 4096  # items whose words are remembered: 3 MB; two homes bring each
 KNOWN = 1000  # items that must be counted before their counts say what is rare in the whole network
 

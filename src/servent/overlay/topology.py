@@ -1,6 +1,6 @@
 """What the mode of a network changes, all of it: who may carry the index role, and how many there are. Pure.
 
-Nothing else in this room, or above it, knows the difference between the modes (design, section 1).
+Nothing else in this room, or above it, knows the difference between the modes.
 """
 
 from __future__ import annotations
@@ -43,11 +43,6 @@ class Topology:
     @property
     def elected(self) -> bool:
         return self.mode == "hybrid"
-
-    @property
-    def own_home(self) -> bool:
-        """Whether every peer keeps its own items."""
-        return self.mode == "p2p"
 
     def most_items(self, settings: HomeSettings) -> int:
         """Items that one publisher may have at a home."""

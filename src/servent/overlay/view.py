@@ -1,4 +1,4 @@
-"""Neighbours in one topic: HyParView (Leitao, Pereira, Rodrigues, DSN 2007), hardened. Pure (overlay.md 1.3 to 1.5).
+"""Neighbours in one topic: HyParView (Leitao, Pereira, Rodrigues, DSN 2007), hardened. Pure.
 
 The active view is symmetric and small, and connections to it are held; the passive view is what it is repaired from. What
 was added to the paper: an empty member asks the providers again; some neighbours are always of our own choosing; address
@@ -42,6 +42,7 @@ class View:
         "_changed",
         "_context",
         "_due",
+        "_failed",
         "_few_at",
         "_fill_at",
         "_guard",
@@ -80,6 +81,7 @@ class View:
         self.reserve = Reserve(context, guard, settings.passive)
         self._inside = False  # whether anyone has accepted us since we last were alone
         self._again = settings.again
+        self._failed = 0  # dials in a row that led nowhere while there was no neighbour
         self._alarm = settings.alarm
         self._alarm_at = self._fill_at = self._shuffle_at = self._few_at = EVER
         self._shuffled_until = self._quiet_until = self._welcome_until = -EVER
@@ -88,13 +90,18 @@ class View:
     # -- what its node wants
 
     def join(self, contacts: Iterable[PeerRecord], now: float) -> list[Effect]:
-        """Peers to begin at. None at all: the providers are asked."""
+        """Peers to begin at. None at all: the providers are asked. To whom nobody answers they come before all it knows."""
+        effects: list[Effect] = []
         for record in contacts:
             taken = self.reserve.take(record, now)
-            if taken is not None:
-                self.reserve.remember(taken, b"", now, self.active)
+            if taken is None:
+                continue
+            self.reserve.remember(taken, b"", now, self.active)
+            entry = self.reserve.entries.get(PeerId(taken.key))
+            if self._deserted and entry is not None and entry.key not in self.pending:
+                effects += self._dial(entry, "fill", True, now)
         self._again = self._context.settings.view.again
-        return self._end(self._fill(now), now)
+        return self._end(effects + self._fill(now), now)
 
     def meet(self, record: PeerRecord, now: float) -> list[Effect]:
         """Somebody looks for a neighbour here: we ask it, if we have room; a few do who have none."""
@@ -286,6 +293,7 @@ class View:
             self.reserve.lose(entry, now)
             self._again = self._context.settings.view.again
         elif self.pending.pop(peer, None) is not None:
+            self._failed += not self.active
             self.reserve.failed(peer, not self.active)
         else:
             return []
@@ -297,6 +305,7 @@ class View:
         effects: list[Effect] = []
         for peer in [peer for peer, dial in self.pending.items() if dial.until <= now]:
             del self.pending[peer]
+            self._failed += not self.active
             self.reserve.failed(peer, not self.active)
             self._fill_at = now
         if self._shuffle_at <= now:
@@ -364,7 +373,7 @@ class View:
                 break
             entry.tried = now
             effects += self._dial(entry, "fill", not self.active, now)
-        if not self.active and not self.pending:
+        if not self.active and (not self.pending or self._deserted):
             effects += self._alone(now)
         else:
             self._alarm_at = EVER
@@ -433,6 +442,7 @@ class View:
             settings = self._context.settings.view
             self._shuffle_at = now + 1.0 + self._context.dice.random()  # a newcomer knows nobody yet
             self._inside, self._alarm, self._again = True, settings.alarm, settings.again
+            self._failed = 0
             self._quiet_until = now + settings.alarm
         self.active[peer] = Entry(record, place, source, now, mine)
         self._alarm_at = EVER
@@ -463,6 +473,11 @@ class View:
         if record.key != peer:
             raise BadMessage("a peer speaks for another")
         return self.reserve.take(record, now, itself=True)
+
+    @property
+    def _deserted(self) -> bool:
+        """Nobody is left, and of those we know as many as we want for neighbours are gone: then the rest may be, too."""
+        return not self.active and self._failed >= self.most
 
     def _few(self) -> bool:
         return len(self.active) + len(self.reserve.entries) < self.most

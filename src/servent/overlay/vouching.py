@@ -1,6 +1,6 @@
 """Whether a record of a supernode is to be believed. Pure.
 
-In an open network keys are free, addresses are not (overlay.md section 7): at most two supernodes of one address block, and
+In an open network keys are free, addresses are not (Douceur, "The Sybil Attack", 2002): at most two supernodes of one address block, and
 whoever wants the role shows dial-backs of others who are known here. Where members are invited, a receipt of any member does.
 """
 

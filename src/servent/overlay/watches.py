@@ -70,10 +70,6 @@ class Watches:
         """Keys that anybody waits for."""
         return self._by_key.keys()
 
-    def asked_by_words(self, key: bytes) -> bool:
-        """Whether a standing query in words waits for it."""
-        return any(one.query is not None for one in self._by_key.get(key, {}).values())
-
     def key_of(self, name: Name) -> bytes | None:
         """Under what it is kept; None when it is not, or under no word."""
         kept = self._kept.get(name)

@@ -1,8 +1,8 @@
 """What lies between the hosts of a simulated world: one heap of happenings, and connections. Virtual time, no asyncio.
 
 Messages take the stable delay of their pair; a first message to somebody waits for a handshake; what is sent to the dead
-is lost, which their neighbours notice after 10 to 15 s; dials that lead nowhere fail after 3 s (as measured, overlay.md
-1.4 and 4.3). Messages are handed over as they are, never copied, unless they go over the wire.
+is lost, which their neighbours notice after 10 to 15 s; dials that lead nowhere fail after 3 s (see
+docs/benchmarks.md). Messages are handed over as they are, never copied, unless they go over the wire.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from servent.testing.liars import Liar
     from servent.testing.shelf import Shelf
 
-NATS: tuple[tuple[NatKind, float], ...] = (  # shares; half of all peers behind a NAT (overlay.md 4.2)
+NATS: tuple[tuple[NatKind, float], ...] = (  # shares; half of all behind a NAT, as of IPFS' peers
     ("public", 0.30), ("mapped", 0.18), ("easy", 0.37), ("symmetric", 0.15),
 )  # fmt: skip
 OPEN: frozenset[str] = frozenset({"public", "mapped"})  # a stranger's dial arrives
