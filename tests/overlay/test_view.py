@@ -13,9 +13,9 @@ from msgspec import structs
 from servent.errors import BadMessage
 from servent.overlay.effects import Bootstrap, Effect, Hold, Learn, Neighbour, Release, Send, Tell
 from servent.overlay.guard import Guard
-from servent.overlay.records import Forged
 from servent.overlay.view import View
 from servent.overlay.wire import Accept, Ask, Decline, Join, Leave, Shuffle, Shuffled, Walk
+from servent.trust.networks import Forged
 from tests.overlay.throng import NETWORK, context_of, key_of, record_of
 
 HANDLERS = {
@@ -57,6 +57,26 @@ def test_alone_it_asks_the_providers_ever_more_rarely() -> None:
     pauses = [after - before for before, after in pairwise(asked)]
     assert pauses[0] < 10.0 and all(pause < 400.0 for pause in pauses)
     assert 10 < len(asked) < 25
+
+
+def test_where_all_it_knows_may_be_gone_it_asks_the_providers_and_begins_with_whom_they_name() -> None:
+    view = view_of()
+    befriend(view, 1)
+    view._mix([record_of(number) for number in range(2, 30)], key_of(1), 1.0)
+    effects = view.down(key_of(1), 100.0)
+    for step in range(view.most):
+        assert Bootstrap() not in effects
+        assert view.pending
+        effects = view.down(next(iter(view.pending)), 103.0 + step / 10)
+    assert Bootstrap() in effects
+    assert len(view.reserve.entries) > view.most  # it knows others, of whom nothing is known
+    assert Bootstrap() not in view.down(next(iter(view.pending)), 104.0)
+    told = view.join([record_of(50), record_of(51)], 104.5)
+    assert {one.to for one in sends(told)} >= {key_of(50), key_of(51)}
+    view.on_accept(key_of(50), Accept(view.topic, record_of(50)), 104.6)
+    assert key_of(50) in view.active
+    view.down(key_of(50), 200.0)
+    assert Bootstrap() not in view.down(next(iter(view.pending)), 203.0)  # it begins anew
 
 
 def test_it_joins_by_a_contact_and_holds_the_connection() -> None:

@@ -401,7 +401,8 @@ class View:
         self._alarm_at = self._quiet_until = now + self._alarm * (0.75 + 0.5 * self._context.dice.random())
         self._alarm = min(settings.alarm_most, 2 * self._alarm)
         lost = self.reserve.retry(now, self.active, True)
-        return [Bootstrap(), *(self._dial(lost, "stir", True, now) if lost is not None else [])]
+        again = lost is not None and lost.key not in self.pending
+        return [Bootstrap(), *(self._dial(lost, "stir", True, now) if lost is not None and again else [])]
 
     def _invite(self, record: PeerRecord, source: bytes, now: float) -> list[Effect]:
         """A newcomer's walk ended here: ask it to be our neighbour."""
