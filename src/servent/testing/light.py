@@ -93,7 +93,8 @@ class LightNode:
         )
         reach = ReachService(self.endpoint, self.peers) if self._observed else None
         keeps = self._index / FILE if self._index else None
-        self.items = Items(keeps, self._settings and self._settings.home, wall=self._wall, readers=0)
+        home = self._settings.home if self._settings else None
+        self.items = Items(keeps, home, wall=self._wall, readers=0)
         self.overlay = Overlay(
             self.peers,
             self.trust,
