@@ -8,9 +8,10 @@ from msgspec import structs
 from servent.overlay.directory import Directory
 from servent.overlay.effects import Send
 from servent.overlay.placement import block_of, nearest, point, position, week_of
-from servent.overlay.records import Forged, signed
+from servent.overlay.records import signed
 from servent.overlay.topology import Topology
 from servent.overlay.wire import AskSupernodes, Goodbye, Supernodes
+from servent.trust.networks import Forged
 from tests.overlay.supernodes import address, context, supernode
 from tests.overlay.things import NETWORK, CheapSeal, peer
 

@@ -18,11 +18,12 @@ from servent.overlay import wire
 from servent.overlay.effects import Counts, DialBack, Effect, Find, Load, Prove, Send
 from servent.overlay.placement import block_of
 from servent.overlay.rates import MOST, Rates
-from servent.overlay.records import Forged, PeerRecord, SupernodeRecord, signed
+from servent.overlay.records import PeerRecord, SupernodeRecord, signed
 from servent.overlay.storing import BATCHES_OF_ONE
 from servent.overlay.watching import WATCHES
 from servent.overlay.wire import messages
 from servent.testing.hosts import Host
+from servent.trust.networks import Forged
 from tests.overlay.bent import Bent
 from tests.overlay.supernodes import peer_record, supernode
 from tests.overlay.test_directory import HYBRID, serving

@@ -9,8 +9,8 @@ from servent.errors import UsageError
 from servent.overlay.effects import Effect, Heard, Send, Tell
 from servent.overlay.guard import Guard
 from servent.overlay.plumtree import Plumtree, id_of, text_of_news
-from servent.overlay.records import Forged
 from servent.overlay.wire import Gossip, Graft, Have, Prune
+from servent.trust.networks import Forged
 from tests.overlay.throng import NETWORK, CheapSeal, context_of, key_of
 
 TOPIC = bytes(16)

@@ -14,7 +14,7 @@ import pytest
 
 from servent.identity import Identity, PeerId
 from servent.node import Node
-from servent.overlay.effects import Asked, Finding
+from servent.overlay.effects import Asked, Finding, News, Prover
 from servent.overlay.records import Item, PeerRecord
 from servent.overlay.views import NetworkShape
 from servent.query import language
@@ -22,7 +22,6 @@ from servent.share import network_items
 from servent.share.folding import Found, Standing
 from servent.share.network_finder_service import NetworkFinder
 from servent.share.network_publishing_service import NetworkPublishing
-from servent.share.networks import News, Prover
 from servent.share.search_service import Networked, Only
 from servent.share.sourcing_service import Sourcing
 from servent.testing.loop import run

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from servent.identity import PeerId
 from servent.overlay.newest import Newest
-from servent.overlay.records import Forged, PeerRecord, Seal, check
+from servent.overlay.records import PeerRecord, Seal, check
 from servent.overlay.settings import OverlaySettings
+from servent.trust.networks import Forged
 
 if TYPE_CHECKING:
     import random

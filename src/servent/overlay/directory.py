@@ -20,11 +20,12 @@ from servent.overlay.moves import Change
 from servent.overlay.part import Handler, Part
 from servent.overlay.placement import Position
 from servent.overlay.rates import Rates
-from servent.overlay.records import Forged, SupernodeRecord, check, next_seq, signed, text_of
+from servent.overlay.records import SupernodeRecord, check, next_seq, signed, text_of
 from servent.overlay.rumours import SMALL, Rumours, chunks
 from servent.overlay.topology import Topology
 from servent.overlay.vouching import doubts
 from servent.overlay.wire import AskSupernodes, Goodbye, Probe, Ranges, Supernodes
+from servent.trust.networks import Forged
 
 SOON = 0.5  # s that those who wait for changes of the ring wait for more of them
 ASK_AGAIN = (2.0, 60.0)  # s between questions while too few supernodes are known, doubling

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +12,10 @@ from servent.overlay.wire import Message, Posting
 
 if TYPE_CHECKING:
     from servent.query.language import Query
+
+
+News = Callable[[bytes, Sequence[tuple[PeerId, Item]]], None]  # (network, found): answers to a standing query
+Prover = Callable[[PeerId, Item], Awaitable[bool | None]]  # as in `Prove`
 
 
 @dataclass(frozen=True, slots=True)

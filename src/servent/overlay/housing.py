@@ -20,7 +20,6 @@ from servent.overlay.publishers import FORGED, GREEDY, UNPROVEN, Publishers
 from servent.overlay.rates import Rates
 from servent.overlay.records import (
     HASH_BYTES,
-    Forged,
     Item,
     PeerRecord,
     Slice,
@@ -30,6 +29,7 @@ from servent.overlay.records import (
 )
 from servent.overlay.storing import Kept, Storing
 from servent.overlay.wire import Attach, Attached, Batches, Detach, Publish, WantBatches
+from servent.trust.networks import Forged
 
 if TYPE_CHECKING:
     from servent.overlay.context import Context

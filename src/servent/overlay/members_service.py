@@ -23,9 +23,10 @@ from servent.overlay.abilities_service import MEASURE_EVERY, AbilitiesService
 from servent.overlay.bootstrap_service import Bootstrapper
 from servent.overlay.context import STRANGER, Context
 from servent.overlay.dialback_service import DialBacks, OpenEndpoint
+from servent.overlay.effects import Prover
 from servent.overlay.links_service import LaneName, Links
 from servent.overlay.member import Member
-from servent.overlay.pump import ItemStore, Prover, Pump
+from servent.overlay.pump import ItemStore, Pump
 from servent.overlay.records import Item, PeerRecord
 from servent.overlay.records_service import ROOM, STEPS, OwnRecords, address_of, host_of
 from servent.overlay.settings import OverlaySettings

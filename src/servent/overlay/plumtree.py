@@ -19,9 +19,10 @@ from servent.identity import PeerId
 from servent.overlay.context import Context
 from servent.overlay.effects import Effect, Heard, Send, Tell
 from servent.overlay.guard import Guard
-from servent.overlay.records import Forged, next_seq, text_of
+from servent.overlay.records import next_seq, text_of
 from servent.overlay.score import FIRST, NO_NEWS, PROMISED, RATE
 from servent.overlay.wire import GOSSIP_BYTES, Gossip, Graft, Have, Prune
+from servent.trust.networks import Forged
 
 HOPS = 20  # a message that came farther is not passed on
 PATIENCE = 5.0  # s, for the delivery of what was promised

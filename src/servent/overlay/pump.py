@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -56,9 +56,6 @@ ASKED_FOR: tuple[type, ...] = (
     wire.Publish,
     wire.Store,
 )  # what somebody wants done; all else is the cost of being there
-
-
-Prover = Callable[[PeerId, Item], Awaitable[bool | None]]
 
 
 class ItemStore(Protocol):

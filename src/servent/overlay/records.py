@@ -16,8 +16,8 @@ from typing import Annotated, Any, Literal, Protocol
 from msgspec import Meta, Struct, structs
 
 from servent.codec import Address, Decoder, Hash, Key, Signature, Url, canonical
-from servent.errors import BadMessage
 from servent.identity import PeerId
+from servent.trust.networks import Forged
 
 PEER_LIFETIME = 3600  # s, the longest; of items a day
 ITEM_LIFETIME = 86_400
@@ -34,10 +34,6 @@ Lifetime = Annotated[int, Meta(ge=30, le=ITEM_LIFETIME)]  # seconds
 Short = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
 TagName = Annotated[str, Meta(min_length=1, max_length=16)]
 TagValue = Annotated[str, Meta(max_length=120)] | Annotated[int, Meta(ge=-(2**53), le=2**53)]
-
-
-class Forged(BadMessage):
-    """A record whose signature does not hold, or that belongs to something else."""
 
 
 class Seal(Protocol):

@@ -20,10 +20,10 @@ from servent.net.reach_service import ReachService
 from servent.net.views import finest
 from servent.overlay import wire
 from servent.overlay.dialback_service import OpenEndpoint
-from servent.overlay.effects import Asked, Finding, Heard, Neighbour, RoleChanged, Where, Wished
+from servent.overlay.effects import Asked, Finding, Heard, Neighbour, News, Prover, RoleChanged, Where, Wished
 from servent.overlay.found_again_service import FoundAgain
 from servent.overlay.members_service import Members, topology_of
-from servent.overlay.pump import ItemStore, Prover, Pump
+from servent.overlay.pump import ItemStore, Pump
 from servent.overlay.records import Item, PeerRecord
 from servent.overlay.settings import OverlaySettings
 from servent.overlay.shaping import role_views, shape_of
@@ -37,7 +37,6 @@ from servent.trust.service import TrustService
 
 log = logging.getLogger(__name__)
 
-News = Callable[[bytes, Sequence[tuple[PeerId, Item]]], None]
 HeardCallback = Callable[[bytes, str, PeerId, bytes], None]
 
 ROLES = ("index", "relay", "observer", "store", "compute")

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 
 from servent.overlay.context import Context
 from servent.overlay.placement import block_of, wide_block
-from servent.overlay.records import Forged, Receipt, SupernodeRecord, check
+from servent.overlay.records import Receipt, SupernodeRecord, check
 from servent.overlay.topology import Topology
+from servent.trust.networks import Forged
 
 PER_BLOCK = 2  # supernodes of one /24 or /48 in an open network
 NOWHERE = ("private", "")  # blocks that are nobody's in particular

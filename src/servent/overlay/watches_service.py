@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from servent.identity import PeerId
+from servent.overlay.effects import News
 from servent.overlay.pump import Pump
 from servent.overlay.records import Item
 
 log = logging.getLogger(__name__)
-
-News = Callable[[bytes, Sequence[tuple[PeerId, Item]]], None]
 
 
 @dataclass(slots=True)

@@ -20,8 +20,6 @@ from servent.share.search_service import EVERYBODY, Networked, Only, Sink
 
 log = logging.getLogger(__name__)
 
-MOST_WANTED = 200  # of one network; the overlay's own limit of an answer
-
 
 class NetworkFinder:
     """Every network at once. See `search_service.Finder`.
@@ -56,10 +54,9 @@ class NetworkFinder:
 
     async def _in(self, shape: NetworkShape, wanted: Query, limit: int, sink: Sink) -> None:
         asked = answered = messages = 0
-        most = min(limit, MOST_WANTED)
         try:
             async with aclosing(
-                self._networks.search(wanted.text, networks=[shape.network], limit=most)
+                self._networks.search(wanted.text, networks=[shape.network], limit=limit)
             ) as events:
                 async for event in events:
                     if isinstance(event, Finding):

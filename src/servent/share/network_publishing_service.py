@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 
 from servent.errors import ServentError
 from servent.overlay.records import Item
+from servent.overlay.settings import HomeSettings
+from servent.overlay.topology import Topology
 from servent.share import network_items
 from servent.share.networks import Networks
 from servent.share.shelves import Shelf
@@ -17,8 +19,6 @@ log = logging.getLogger(__name__)
 
 GATHER = 2.0  # s that changes of the library are let gather; a first scan changes it all the time
 LONGEST = 30.0  # s, while it goes on changing
-MOST = 2_000  # items in a network whose supernodes are peers like ourselves (overlay.settings, HomeSettings)
-MOST_SERVER = 100_000  # where somebody set up a server for it
 AGAIN = 60.0  # s until it is tried again when the library could not be read
 
 
@@ -71,10 +71,10 @@ class NetworkPublishing:
         self._told = {
             shape.network: self._told[shape.network] for shape in shapes if shape.network in self._told
         }
-        shelves = self._shelves()
+        shelves, home = self._shelves(), HomeSettings()
         by_limit: dict[int, list[Item]] = {}
         for shape in shapes:
-            limit = MOST_SERVER if shape.mode == "server" else MOST
+            limit = Topology(shape.mode).most_items(home)
             if limit not in by_limit:
                 links = list(self._links())[: limit // 4]
                 files = await self._store.read(

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Protocol
 
 from servent.identity import PeerId
-from servent.overlay.effects import Asked, Finding
+from servent.overlay.effects import Asked, Finding, News, Prover
 from servent.overlay.records import Item, PeerRecord
 from servent.overlay.views import NetworkShape
-
-Prover = Callable[[PeerId, Item], Awaitable[bool | None]]
-News = Callable[[bytes, Sequence[tuple[PeerId, Item]]], None]
 
 
 class Networks(Protocol):
