@@ -77,6 +77,7 @@ def test_the_mode_is_shown_with_what_it_means_and_why_this_node_is_what_it_is(se
 def test_only_the_founder_switches_the_mode_and_servers_go_with_server_alone(servent: Servent) -> None:
     now = servent("network", "mode", "home", "server", "--server", "ann", "--server", "me", "--json").data
     assert (now["mode"], now["servers"], now["index"]) == ("server", [str(ANN), str(ME)], True)
+    assert "servers: ann, this node" in servent("network", "mode", "home").out
     assert servent("network", "mode", "home", "hybrid", "--json").data["mode"] == "hybrid"
     refused = servent("network", "mode", "attic", "p2p")
     assert refused.code == 2 and "not the admin" in refused.err
@@ -95,6 +96,9 @@ def test_a_network_is_shown_with_who_is_linked_how(servent: Servent) -> None:
     assert "1 more supernode is known; --all lists them" in shown.err
     every = servent("network", "show", "home", "--all").out
     assert any(line.startswith("supernode\t") for line in every.splitlines())
+    assert next(row for row in rows if row[1] == "ann")[5] == "3 of 512"
+    swarm = servent("network", "show", "swarm").out  # none has told of leaves yet, which are told late
+    assert "up to 512" in swarm and "0 of 512" not in swarm
     shape = servent("network", "show", "swarm", "--json").data
     assert shape["network"]["mode"] == "p2p" and shape["more_peers"] > 0
     assert servent("network", "show", "nowhere").code == 4

@@ -219,7 +219,10 @@ def mode(session: Session, name: str, mode: schema.NetworkMode | None, servers: 
                 f"{mode} has no servers", advice="`servent network mode NAME server --server PEER`."
             )
         now = client.set_mode(name, mode, list(servers))
-    names = {peer.id: peer.petname or peer.name for peer in client.peers()} if now.servers else {}
+    names: dict[str, str] = {}
+    if now.servers:
+        names = {peer.id: peer.petname or peer.name for peer in client.peers()}
+        names[client.id().id] = "this node"
 
     def people() -> None:
         say(f"{now.name} is {now.mode}: {MEANINGS[now.mode]}")
@@ -274,7 +277,7 @@ def show(session: Session, name: str, every: bool) -> None:
                 "supernode, retiring" if peer.retiring else "supernode" if peer.supernode else "leaf",
                 peer.path or "",
                 "" if peer.rtt_ms is None else f"{peer.rtt_ms:.1f} ms",
-                f"{peer.leaves} of {peer.room}" if peer.supernode and peer.room else "",
+                _leaves(peer),
                 peer.id,
             )
             for peer in sorted(shown, key=lambda peer: (LINKS[peer.link], peer.rtt_ms or 1e9, peer.name))
@@ -294,6 +297,13 @@ def show(session: Session, name: str, every: bool) -> None:
             )
 
     session.show(found, people)
+
+
+def _leaves(peer: api.NetworkPeer) -> str:
+    """As a supernode said last. Its first leaves it tells minutes late: none told may well be some."""
+    if not peer.supernode or not peer.room:
+        return ""
+    return f"{peer.leaves} of {peer.room}" if peer.leaves else f"up to {peer.room}"
 
 
 @command("members", "servent network members home", group=network, quiet=True)

@@ -142,7 +142,7 @@ class Network extends HTMLElement {
     }
     write(name, nameOf(peer));
     write(trip, peer.rtt_ms === undefined || peer.rtt_ms === null ? "" : rtt(peer.rtt_ms));
-    write(about, [peer.supernode ? "supernode" : "leaf", peer.retiring ? "about to stop" : "", peer.path ?? "", peer.supernode && peer.room ? `${grouped(peer.leaves ?? 0)} of ${grouped(peer.room)} leaves` : ""].filter(Boolean).join(" · "));
+    write(about, [peer.supernode ? "supernode" : "leaf", peer.retiring ? "about to stop" : "", peer.path ?? "", peer.supernode && peer.room ? `${peer.leaves ? `${grouped(peer.leaves)} of` : "up to"} ${grouped(peer.room)} leaves` : ""].filter(Boolean).join(" · "));
     row.firstChild.setAttribute("aria-pressed", peer.id === this.selected);
   }
 

@@ -138,7 +138,7 @@ export function words(peer) {
     peer.supernode ? (peer.retiring ? "supernode, about to stop" : "supernode") : "leaf",
     peer.path ?? "not connected",
     ...(peer.rtt_ms === undefined || peer.rtt_ms === null ? [] : [rtt(peer.rtt_ms)]),
-    ...(peer.supernode && peer.room ? [`${peer.leaves ?? 0} of ${peer.room} leaves`] : []),
+    ...(peer.supernode && peer.room ? [`${peer.leaves ? `${peer.leaves} of` : "up to"} ${peer.room} leaves`] : []),
   ];
   return `${nameOf(peer)}: ${facts.join(", ")}`;
 }
