@@ -27,6 +27,8 @@ TO_LEAVES = 60.0  # s between two messages to the same leaf
 CHUNK = 24  # records in one message: at most 1 kB each
 QUIET = 15.0  # s for which what somebody sends answers a question of ours, and is no rumour
 FIRST_LOOKS = (2.0, 10.0, 40.0)  # s until a new supernode compares its list, each time after the time before
+BEHIND = 15.0  # s until the next look while some records are not believed yet
+MOST_LOOKS = 24  # such looks, after the first ones: those that nobody ever vouches for are not waited for
 TOLD = (100.0, 10_000.0)  # records a second, and at once, that one other may have of us by that
 MOST_SENT = 1024  # records sent because two lists differ
 
@@ -37,6 +39,7 @@ class Rumours:
     Args:
         total: how many supernodes there are, to be told along.
         leaves: who is to hear of new supernodes from us.
+        behind: whether there are records that we have not come to believe yet.
     """
 
     def __init__(
@@ -45,8 +48,10 @@ class Rumours:
         known: Known,
         total: Callable[[float], int],
         leaves: Callable[[], Iterable[PeerId]],
+        behind: Callable[[], bool],
     ) -> None:
         self._context, self._known, self._total, self._leaves = context, known, total, leaves
+        self.behind = behind
         self._settings = context.settings.directory
         self._news: dict[bytes, tuple[PeerId | None, bool]] = {}
         self._for_leaves: dict[bytes, None] = {}
@@ -162,6 +167,8 @@ class Rumours:
         others = staying[:1] or known.random(1, now, ())
         self._looks = looks + bool(others)
         wait = FIRST_LOOKS[looks] if looks < len(FIRST_LOOKS) else self._settings.reconcile_every
+        if self.behind() and looks < MOST_LOOKS:
+            wait = min(wait, BEHIND)
         self.due.set("compare", now + wait * self._jitter())
         if len(known) > self._settings.complete or known.own is None:
             return []
