@@ -352,7 +352,8 @@ class Members:
         if self._tasks is None or self._ending:
             work.close()
             return
-        self._tasks.create_task(_guard(work, name), name=name)
+        task = self._tasks.create_task(_guard(work, name), name=name)
+        task.add_done_callback(lambda _: work.close())  # one that is cancelled before it begins never runs `work`
 
     # -- connections
 
