@@ -1,10 +1,14 @@
 """The overlay, measured part by part.
 
     python -m bench.network [--json] [--index] [--records 1000000] [--publishers 500] [--rate 2000] [--dir /tmp] [--kept]
+                            [--nodes] [--count 200] [--items 500] [--mode server|hybrid|p2p] [--questions 400] [--profile]
 
 **--index** (`bench.network_index`): the index role alone, on two cores. A supernode's store is filled through its service
 with items of many publishers, and then asked: as fast as it answers, and at a given rate, with and without the
 answers it remembers, and while publishers go on changing what they have.
+
+**--nodes** (`bench.network_nodes`): hundreds of real endpoints in one process, in each mode: how long it takes until they
+stand, what they cost at rest, and how fast and how completely rare items are found.
 
 Without a part all are measured.
 """
@@ -20,13 +24,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from bench import network_index
+from bench import network_index, network_nodes
 
 Figures = dict[str, Any]
 PARTS: dict[
     str, tuple[Callable[[argparse.Namespace, Path], Awaitable[Figures]], Callable[[Figures], None]]
 ] = {
     "index": (network_index.measure, network_index.show),
+    "nodes": (network_nodes.measure, network_nodes.show),
 }
 
 
@@ -41,7 +46,8 @@ def main() -> int:
     )
     for part in PARTS:
         parser.add_argument(f"--{part}", action="store_true")
-    network_index.arguments(parser)
+    for module in (network_index, network_nodes):
+        module.arguments(parser)
     chosen = parser.parse_args()
     if chosen.kept and chosen.dir is None:
         parser.error("--kept needs --dir")

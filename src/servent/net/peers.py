@@ -464,7 +464,9 @@ class Peers:
             work.close()
             return
         task = self._tasks.create_task(self._guard(work, name), name=name)
-        task.add_done_callback(lambda _: work.close())  # one that is cancelled before it begins never runs `work`
+        task.add_done_callback(
+            lambda _: work.close()
+        )  # one that is cancelled before it begins never runs `work`
 
     async def _guard(self, work: Coroutine[Any, Any, None], name: str) -> None:
         try:

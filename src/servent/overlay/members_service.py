@@ -353,7 +353,9 @@ class Members:
             work.close()
             return
         task = self._tasks.create_task(_guard(work, name), name=name)
-        task.add_done_callback(lambda _: work.close())  # one that is cancelled before it begins never runs `work`
+        task.add_done_callback(
+            lambda _: work.close()
+        )  # one that is cancelled before it begins never runs `work`
 
     # -- connections
 
