@@ -48,7 +48,11 @@ def test_an_invitation_to_an_open_network_comes_back() -> None:
 def test_the_servers_of_a_network_come_back_with_its_invitation(count: int) -> None:
     ann = Person("ann")
     ann.founds("index")
-    servers = [Identity(seed(f"server {number}")).peer for number in range(count)]
+    keepers = [Person(f"server {number}") for number in range(count)]
+    for keeper in keepers:
+        keeper.joins(ann.invites("index"))
+        assert ann.judges(keeper).known
+    servers = [keeper.id for keeper in keepers]
     ann.book.homes.change_settings("index", T0 + 1, mode="server", servers=servers)
     ticket = t.Ticket(PeerAddress(ANN, RELAY, ADDRESSES), "ann", None, ann.invites("index"))
     assert t.decode(t.encode(ticket)) == ticket

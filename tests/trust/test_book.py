@@ -814,6 +814,8 @@ def test_the_founder_is_the_server_unless_others_are_named() -> None:
     assert home.roll.settings.servers == []
     ann.book.homes.change_settings("home", T0 + 1, mode="server")
     assert ann.book.homes.get("home").roll.settings.servers == [bytes(ann.id)]
+    bob.joins(ann.invites())
+    assert ann.judges(bob).known
     ann.book.homes.change_settings("home", T0 + 2, servers=[bob.id])
     assert ann.book.homes.get("home").roll.settings.servers == [bytes(bob.id)]
     ann.book.homes.change_settings("home", T0 + 3, mode="hybrid")
@@ -821,6 +823,23 @@ def test_the_founder_is_the_server_unless_others_are_named() -> None:
     assert ann.book.homes.get("home").roll.settings.servers == [bytes(bob.id)]
     with pytest.raises(UsageError):
         ann.book.homes.change_settings("home", T0 + 5, servers=[seed(f"{n}") for n in range(9)])
+
+
+def test_who_is_no_member_is_named_as_a_server_only_where_everyone_may_join() -> None:
+    ann, bob, eve = people("ann", "bob", "eve")
+    ann.founds()
+    with pytest.raises(UsageError, match="no member") as refused:
+        ann.book.homes.change_settings("home", T0 + 1, mode="server", servers=[ann.id, eve.id])
+    assert "servent invite home" in refused.value.advice
+    assert ann.book.homes.get("home").roll.settings.mode == "p2p"
+    bob.joins(ann.invites())
+    assert ann.judges(bob).known
+    ann.book.homes.change_settings("home", T0 + 2, mode="server", servers=[bob.id])
+    ann.book.homes.remove_member("home", bob.id, T0 + 3)
+    with pytest.raises(UsageError, match="no member"):
+        ann.book.homes.change_settings("home", T0 + 4, servers=[bob.id])
+    ann.founds("plaza", open=True)
+    ann.book.homes.change_settings("plaza", T0 + 5, mode="server", servers=[eve.id])
 
 
 def test_who_may_belong_follows_from_the_records_alone() -> None:

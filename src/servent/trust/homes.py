@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -129,21 +130,27 @@ class Homes:
             servers: who carries the index in the server mode; none at all means me.
 
         Raises:
-            UsageError: not my network, a bad name, or too many servers.
+            UsageError: not my network, a bad name, too many servers, or one who is no member.
         """
         home, key = self._mine(network)
         before = home.roll.settings
+        for named in servers or ():
+            if not self.belongs(home.key, named):
+                raise UsageError(
+                    f"{PeerId(named).short} is no member of {home.alias!r}",
+                    advice=f"Invite them first, `servent invite {shlex.quote(home.alias)}`, and name them once they are in.",
+                )
         policy = before.policy if open is None else "open" if open else "invitation"
         new_name = before.name if name is None else _network_name(name)
         new_mode = mode or before.mode
-        named = list(dict.fromkeys(before.servers if servers is None else map(bytes, servers)))
-        if len(named) > MAX_SERVERS:
+        keepers = list(dict.fromkeys(before.servers if servers is None else map(bytes, servers)))
+        if len(keepers) > MAX_SERVERS:
             raise UsageError(f"a network has at most {MAX_SERVERS} servers")
-        if not named and new_mode == "server":
-            named = [bytes(self.me)]
+        if not keepers and new_mode == "server":
+            keepers = [bytes(self.me)]
         serial = self._next_serial(home, wall_now)
         mark = home.roll.mark
-        home.roll.merge(make_settings(key, new_name, new_mode, policy, before.lock, serial, self.me, named))
+        home.roll.merge(make_settings(key, new_name, new_mode, policy, before.lock, serial, self.me, keepers))
         return [Saved("network", home.key, home), SavedRecords(home.key, mark)]
 
     def set_alias(self, network: str | bytes, alias: str) -> list[Change]:
