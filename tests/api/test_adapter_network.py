@@ -84,6 +84,7 @@ def test_a_wish_for_a_role_holds_at_once_and_at_the_next_start(tmp_path: Path) -
     async def story(ann: NodeFace, bob: NodeFace) -> None:
         assert [role.name for role in ann.roles()] == ["index", "relay", "observer", "store", "compute"]
         assert all(role.why for role in ann.roles())
+        assert "`servent roles relay on` starts it" in ann.roles()[1].why
         await ann.set_role(network.RoleChange(name="index", wish="off"))
         await asyncio.sleep(120.0)
         role = ann.roles()[0]

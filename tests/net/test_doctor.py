@@ -64,6 +64,25 @@ def test_blocked_udp_is_named_with_whom_to_ask() -> None:
     assert said == "warn" and "UDP does not get through" in detail and "firewall" in remedy
 
 
+def test_a_node_bound_to_this_computer_has_nothing_wrong() -> None:
+    for near in ((), (None, None)):
+        reach = Reach()
+        reach.local(["127.0.0.1:5000", "[fd00::2]:5000"], 0.0)
+        for number, address in enumerate(near):
+            reach.observed(f"peer{number}", "127.0.0.1:6000", address, 1.0)
+        said, detail, remedy = outcome("nat", reach.view())
+        assert said == "skip" and "127.0.0.1" in detail and "--bind" in remedy
+
+
+def test_a_computer_without_a_network_fails_and_is_warned_while_peers_on_it_are_reached() -> None:
+    reach = Reach()
+    said, detail, remedy = outcome("nat", reach.view())
+    assert said == "fail" and "offline" in detail and "Connect" in remedy
+    reach.observed("near", "127.0.0.1:6000", "127.0.0.1:5000", 1.0)
+    said, detail, remedy = outcome("nat", reach.view())
+    assert said == "warn" and "this computer alone" in detail and "Connect" in remedy
+
+
 def test_a_relay_that_does_not_answer_fails() -> None:
     dead = Probes(relays=(RelayProbe("http://192.0.2.1:443", None, "Connection refused"),))
     said, detail, remedy = outcome("relay", HOME, dead)

@@ -66,6 +66,26 @@ def test_a_late_answer_saves_the_path() -> None:
     assert pulse.silent == 0
 
 
+def test_while_the_peer_asks_we_need_not() -> None:
+    pulse = Pulse(PulseSettings(), now=0.0)
+    pulse.heard(0.0)
+    assert pulse.tick(0.0) == [Echo(1)]  # the first one shows the round trip
+    pulse.reply(1, 0.04)
+    for now in (3.0, 8.0, 13.0):
+        pulse.heard(now)
+        assert pulse.next_tick() == pytest.approx(now + 6.0)
+    assert run_silent(pulse, 13.0) == pytest.approx(6.0 + 3 * 0.8)
+
+
+def test_the_peers_echo_does_not_excuse_answers_that_are_missing() -> None:
+    pulse = Pulse(PulseSettings(), now=0.0)
+    pulse.tick(0.0)
+    pulse.reply(1, 0.04)
+    assert pulse.tick(5.04) == [Echo(2)]
+    pulse.heard(5.1)
+    assert pulse.next_tick() == pytest.approx(5.84)
+
+
 def test_an_answer_nobody_asked_for_counts_for_nothing() -> None:
     pulse = Pulse(PulseSettings(), now=0.0)
     pulse.tick(0.0)

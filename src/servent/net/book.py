@@ -99,6 +99,8 @@ class Entry:
         met: wall time of the last hello it completed, 0.0 for hearsay.
         teller: who told us of it, for hearsay.
         kept: whether we want to be connected to it (friend, or member of a network of ours).
+        given: addresses that the person here gave since it was met last. Not saved.
+        signed: number of the newest signed word of its own that others passed on; 0 for none. Not saved.
     """
 
     relay: str | None = None
@@ -107,6 +109,8 @@ class Entry:
     met: float = 0.0
     teller: PeerId | None = None
     kept: bool = False
+    given: tuple[str, ...] = ()
+    signed: int = 0
 
 
 class Book:
@@ -169,16 +173,38 @@ class Book:
         self.dirty.add(address.peer)
         return news
 
-    def moved(self, address: PeerAddress, now: float) -> bool:
-        """The peer itself said where it is now: replaces all that never worked. Whether this is news."""
+    def given(self, address: PeerAddress, now: float) -> bool:
+        """The person here says where a peer is, by a ticket or a link. Whether this is news."""
+        news = self.told(address, now)
+        entry = self._entries.get(address.peer)
+        if entry is not None:
+            given = dict.fromkeys((*usable(address.addresses), *entry.given))
+            entry.given = tuple(given)[: MOST_ADDRESSES // 2]
+        return news
+
+    def moved(self, address: PeerAddress, now: float, signed: int = 0) -> bool:
+        """The peer itself said where it is now: replaces all that never worked. Whether this is news.
+
+        Args:
+            signed: the number of its word, when others passed that on; 0: it said so to us. One that is not newer than
+                those before says nothing. One that is newer may still be older than a ticket, which has no number: what
+                the person here gave stays until the peer was met.
+        """
         entry = self._entries.get(address.peer)
         before = (entry.relay, set(entry.addresses)) if entry else (None, set())
         if entry is not None:
-            entry.addresses = {text: good for text, good in entry.addresses.items() if good}
-            entry.relay = usable_relay(address.relay)
+            if 0 < signed <= entry.signed:
+                return False
+            stays = entry.given if signed else ()
+            entry.addresses = {text: good for text, good in entry.addresses.items() if good or text in stays}
+            if address.relay is not None or not stays:
+                entry.relay = usable_relay(address.relay)
         self.told(address, now)
         entry = self._entries.get(address.peer)
-        return entry is not None and before != (entry.relay, set(entry.addresses))
+        if entry is None:
+            return False
+        entry.signed = max(entry.signed, signed)
+        return before != (entry.relay, set(entry.addresses))
 
     def worked(self, peer: PeerId, text: str | None, relay: str | None, now: float, kept: bool) -> None:
         """A hello with `peer` succeeded at this address or through this relay."""
@@ -187,7 +213,7 @@ class Book:
         entry = self._entries.setdefault(peer, Entry())
         entry.met = entry.heard = now
         self._count(entry.teller, -1)
-        entry.teller, entry.kept = None, kept
+        entry.teller, entry.kept, entry.given = None, kept, ()
         if text is not None and parse_address(text):
             entry.addresses[text] = now
         if entry.relay is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from secrets import token_bytes
@@ -29,6 +30,7 @@ class Attempt:
     task: asyncio.Task[None] | None = None
     path: asyncio.Timeout | None = None  # while a path is looked for; ending it begins the search anew
     look: bool = False  # ask others where the peer is, if it does not answer at once
+    until: float = 0.0  # loop time after which nobody waits for it any more
 
 
 class Dialer:
@@ -90,6 +92,7 @@ class Dialer:
                         return live
                     attempt = self._attempts.get(peer) or self._begin(peer, secret)
                     attempt.look = attempt.look or look
+                    attempt.until = max(attempt.until, began + timeout)
                     await asyncio.wait([attempt.done])
                     if attempt.done.cancelled():
                         raise ConnectionLost("this node is closing")
@@ -111,7 +114,7 @@ class Dialer:
             if self._live(peer) is not None:
                 self._redial.drop(peer)
             elif peer not in self._attempts:
-                self._begin(peer, None)
+                self._begin(peer, None).until = math.inf
 
     def anew(self) -> None:
         """The network changed: dials under way begin again, since what they sent before is lost.
@@ -201,7 +204,13 @@ class Dialer:
 
     async def _try(self, attempt: Attempt) -> Session | None:
         peer = attempt.peer
+        begun = asyncio.get_running_loop().time()
         async with self._slots:
+            waited = asyncio.get_running_loop().time() - begun
+            if (
+                begun + waited > attempt.until
+            ):  # too many dials at once: one that nobody waits for would only delay others
+                raise Unreachable(peer.short, waited, [])
             connection = await self._connect(attempt)
             if self._live(peer) is not None:  # it reached us first
                 await connection.close(hello.CODE_REPLACED, "")

@@ -143,6 +143,8 @@ def _nat(reach: ReachView) -> Check:
     outcome = outcomes[reach.nat]
     if reach.mapped and reach.nat != "none":
         outcome = "pass"
+    if reach.nat == "none" and (reach.bound or any(seen.direct for seen in reach.observers)):
+        outcome = "skip" if reach.bound else "warn"  # peers on this computer are reached all the same
     remedies = reach.remedies
     if outcome == "pass":
         remedies = ()

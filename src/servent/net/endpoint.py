@@ -19,7 +19,14 @@ import iroh
 from servent.errors import ConnectionLost, PeerError, Refused, Unreachable, UsageError, WorldError
 from servent.identity import Identity, PeerId
 from servent.net import fastffi
-from servent.net.addresses import ADDRESSES_MOST, good_addresses, hosts_here, join_address, parse_address
+from servent.net.addresses import (
+    ADDRESSES_MOST,
+    Host,
+    good_addresses,
+    hosts_here,
+    join_address,
+    parse_address,
+)
 from servent.net.links import PeerAddress
 from servent.net.quic import IrohConnection, sentence
 
@@ -181,12 +188,15 @@ class IrohEndpoint:
         if self._opened is None:
             return []
         found: list[str] = []
-        hosts = hosts_here()
+        hosts: list[Host] | None = (
+            None  # asked of the system only for a socket that listens everywhere: 0.3 ms
+        )
         for socket in self._opened.bound_sockets():
             host, port = parse_address(socket)
             if not host.is_unspecified:
                 found.append(socket)
                 continue
+            hosts = hosts_here() if hosts is None else hosts
             found += [join_address(known, port) for known in hosts if known.version == host.version]
         return found
 

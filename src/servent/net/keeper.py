@@ -99,8 +99,9 @@ class Keeper:
         self._woken.set()
 
     def remember(self, address: PeerAddress) -> None:
-        """Where a peer may be. Dialed soon if we want that peer."""
-        self._book.told(address, self._wall())
+        """Where a peer may be. Dialed soon if we want that peer; a dial under way begins again with it."""
+        if self._book.given(address, self._wall()):
+            self._dialer.again(address.peer)
         if self.is_known(address.peer):
             self.wish(address.peer)
             self._redial.news(address.peer, self._clock())
@@ -124,9 +125,9 @@ class Keeper:
             self._redial.drop(peer)
         return True
 
-    def learn(self, address: PeerAddress) -> bool:
+    def learn(self, address: PeerAddress, number: int) -> bool:
         """A peer's own signed word on where it is. Whether that is news."""
-        if not self._book.moved(address, self._wall()):
+        if not self._book.moved(address, self._wall(), number):
             return False
         session = self._roster.session(address.peer)
         if session is not None and session.silent:

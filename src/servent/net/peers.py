@@ -222,7 +222,8 @@ class Peers:
         """
         if address.peer == self.peer:
             raise UsageError("that is this node's own address")
-        self._book.told(address, self._wall())
+        if self._book.given(address, self._wall()):
+            self._dialer.again(address.peer)
         before = self.session(address.peer)
         session = await self._dialer.reach(address.peer, timeout, secret)
         if secret is not None and session is before:
@@ -287,9 +288,12 @@ class Peers:
         """Stay connected to `peer`, or do not for this reason. False: nothing is known to dial it at."""
         return self._keeper.hold(peer, wanted)
 
-    def learn(self, address: PeerAddress) -> bool:
-        """A peer's own signed word on where it is now. Whether that is news; a dial under way begins again with it."""
-        return self._keeper.learn(address)
+    def learn(self, address: PeerAddress, number: int) -> bool:
+        """A peer's own signed word on where it is, the higher `number` the newer. Whether that is news.
+
+        A dial under way begins again with it.
+        """
+        return self._keeper.learn(address, number)
 
     def counted(self, network: bytes, members: int) -> None:
         """How many members a network of ours has, as far as the overlay can tell."""

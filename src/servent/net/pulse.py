@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from servent.net.wire import Echo
 
+SLACK = 1.0  # s by which the peer's echo may be late until we ask by ourselves
+
 
 @dataclass(frozen=True, slots=True)
 class PulseSettings:
@@ -89,6 +91,14 @@ class Pulse:
         self._sent.clear()
         self._due = now + (self._settings.every_busy if busy else self._settings.every)
         return sample
+
+    def heard(self, now: float) -> None:
+        """The peer's echo came, and will come again: one side's echoes are enough while nothing else happens.
+
+        It sees by our answers whether we live, and we by its echoes; ours are due again when its next is `SLACK` late.
+        """
+        if self.rtt is not None and not self._sent:
+            self._due = max(self._due, now + self._settings.every + SLACK)
 
     def hurry(self, now: float) -> None:
         """Something about the paths changed: ask at once."""

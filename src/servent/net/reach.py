@@ -94,6 +94,7 @@ class ReachView:
         cause: why connections go through a relay, as the end of a sentence; empty where they need not.
         mapped: addresses the router opened for us; `mapped_inside`: and those that are not public themselves.
         remedies: what would help, most useful first; empty when nothing is needed.
+        bound: over IPv4 we listen on a loopback address, because somebody said so.
     """
 
     nat: Kind
@@ -107,6 +108,7 @@ class ReachView:
     relay: str | None = None
     cause: str = ""
     remedies: tuple[str, ...] = ()
+    bound: bool = False
 
     @property
     def told(self) -> tuple[str | None, str | None]:
@@ -277,6 +279,7 @@ class Reach:
             outside=len(outside),
             near=sum(seen.direct for seen in self._seen.values()) - len(outside),
             stuck=self._stuck,
+            bound=self._bound(),
             world=any(ip_of(a).is_global for a in (ipv4 if ipv4.kind == "public" else ipv6).local),
         )
         return ReachView(
@@ -294,7 +297,12 @@ class Reach:
             relay=self._relay,
             cause=reach_words.cause(facts),
             remedies=reach_words.remedies(facts),
+            bound=facts.bound,
         )
+
+    def _bound(self) -> bool:
+        """Whether somebody told us to listen on this computer alone: else loopback is not among our addresses."""
+        return any(_family(address) == 4 and ip_of(address).is_loopback for address in self._local)
 
     def _update(self, now: float) -> list[Effect]:
         """Bring the announced set in line with what is seen."""

@@ -17,6 +17,7 @@ class Facts:
         peers, outside, near: connected peers; those that reach us directly from outside, and from our own network.
         stuck: for some time nobody outside has reached us but through a relay.
         world: one of our own addresses is valid in the whole world.
+        bound: over IPv4 we listen on a loopback address, because somebody said so.
     """
 
     nat: str
@@ -31,6 +32,7 @@ class Facts:
     near: int = 0
     stuck: bool = False
     world: bool = False
+    bound: bool = False
 
     @property
     def hindered(self) -> bool:
@@ -46,6 +48,11 @@ _SUMMARY = {
     "a relay only, encrypted but slower.",
     "none": "This computer has no network address: it is offline.",
 }
+_BOUND = (
+    "Over IPv4 this node listens on this computer's own address (127.0.0.1) alone: peers on this computer reach it, "
+    "nobody else does."
+)
+_ALONE = "This computer has no address in any network: it reaches the peers on this computer alone."
 _OPENED = "The router opened a port for this node (UPnP, PCP or NAT-PMP): everyone can reach it directly."
 _DOUBLE = (
     " The router opened a port, but its own address is not public: another router, perhaps your provider's, "
@@ -61,6 +68,7 @@ _FORWARD = (
     "`servent up --bind 0.0.0.0:PORT` of the same number."
 )
 _IPV6 = "Switch on IPv6 in the router, if your provider offers it: there is no NAT in its way."
+_BIND = "To be reached by others, start without `--bind 127.0.0.1` and without the setting `net.bind`."
 _NET = "Connect this computer to a network."
 _UDP = "Allow outgoing UDP in the firewall of this network, or ask whoever runs it to."
 _CARRIER = "Ask your provider for a public IPv4 address or IPv6: it shares one address among many customers."
@@ -74,6 +82,8 @@ def summary(facts: Facts) -> str:
         return _public(facts)
     if facts.mapped and facts.nat != "none":
         return _OPENED
+    if facts.nat == "none" and (facts.bound or facts.near):
+        return _BOUND if facts.bound else _ALONE
     text = _unknown(facts) if facts.nat == "unknown" else _SUMMARY[facts.nat]
     if facts.mapped_inside:
         text += _DOUBLE
@@ -99,7 +109,7 @@ def remedies(facts: Facts) -> tuple[str, ...]:
     """What would help, most useful first."""
     out: list[str] = []
     if facts.nat == "none":
-        out.append(_NET)
+        out.append(_BIND if facts.bound else _NET)
     if facts.nat == "udp-blocked":
         out.append(_UDP)
     if facts.mapped_inside and not facts.mapped and facts.nat != "public":

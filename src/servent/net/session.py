@@ -33,7 +33,7 @@ class SessionSettings:
     """
 
     pulse: PulseSettings = field(default_factory=PulseSettings)
-    observe_every: float = 2.5
+    observe_every: float = 5.0
     observe_busy: float = 1.0
     control_rate: float = 50.0
     control_burst: float = 200.0
@@ -251,6 +251,8 @@ class Session:
                 case wire.Echo(number):
                     self.tell(wire.EchoReply(number))
                     self._look()
+                    if not self._busy:
+                        self._pulse.heard(now)
                 case wire.EchoReply(number):
                     self._pulse.reply(number, now, self._busy)
                 case wire.Look():

@@ -60,7 +60,12 @@ class Directory(Part):
         self._doubted = Doubted()
         self._liveness = Liveness(context, self._known, self.links, self._died, self._suspected)
         self._rumours = Rumours(
-            context, self._known, self.count, lambda: self.leaves(), lambda: len(self._doubted) > 0
+            context,
+            self._known,
+            self.count,
+            self.links,
+            lambda: self.leaves(),
+            lambda: len(self._doubted) > 0,
         )
         self._seq = 0
         self._refuted = -SUSPECTED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from servent.identity import PeerId
@@ -285,6 +285,22 @@ class Known:
         gone = sum(self.suspended(key, now) for key in self._suspended)
         leaving = sum(not self.suspended(key, now) for key in self._retiring)
         return len(self._table) + (self._own is not None) - gone - leaving
+
+    def near_and_far(
+        self, count: int, now: float, leave_out: Sequence[bytes], links: Collection[bytes]
+    ) -> list[PeerId]:
+        """As `random`, all but one of those we are connected with, as far as there are any.
+
+        Connections are a random graph themselves (HyParView), so that what goes along them gets everywhere, and a
+        connection that is there costs no handshake. The one that is drawn from all mends what that graph leaves out.
+        """
+        out = set(leave_out)
+        linked = sorted(
+            key for key in links if key in self._table and key not in out and not self.suspended(key, now)
+        )
+        near = self._context.dice.sample(linked, min(count - 1, len(linked)))
+        far = self.random(count - len(near), now, [*leave_out, *near])
+        return [*(PeerId(key) for key in near), *far]
 
     def random(self, count: int, now: float, leave_out: Sequence[bytes]) -> list[PeerId]:
         """Others at random; suspended ones when there are not enough."""

@@ -21,8 +21,11 @@ from servent.overlay.wire import Alive, Probe, Suspect
 
 SICKEST = 8  # times as slow as a healthy one, at most
 CHECKS = 64  # going on at the same time; for others as well
-TOLD = 32  # who hear first that one is dead
+TOLD = 32  # who hear first that one is dead, most of them along connections that are there
 PASSED = 8  # who hear it from each of them
+LEAST_TOLD = 3  # even if that takes new connections
+LATE = 1.0  # s; when we come later than that we were asleep or overloaded, and answers may lie unread
+DROWSY = 30.0  # s after that in which we judge nobody
 HEARSAY = 60.0  # s until another suspicion of the same one is looked into
 
 
@@ -65,6 +68,7 @@ class Liveness:
         self._rate = Rates(2.0, 40.0)
         self.due = Due()
         self.health = 0
+        self._awake = 0.0
 
     def start(self, now: float) -> None:
         self.due.soon("probe", now + self._settings.probe_every * self._context.dice.random())
@@ -79,6 +83,8 @@ class Liveness:
         return {Probe: self.on_probe, Alive: self._on_alive, Suspect: self._on_suspect}
 
     def tick(self, now: float) -> list[Effect]:
+        if self.due.next is not None and now - self.due.next > LATE:
+            self._overslept(now)
         effects: list[Effect] = []
         for name in self.due.take(now):
             effects += self._probe_next(now) if name == "probe" else self._overdue(now)
@@ -123,6 +129,13 @@ class Liveness:
     def _wait(self) -> float:
         return self._settings.probe_wait * (1 + self.health / 4)
 
+    def _overslept(self, now: float) -> None:
+        """Nobody can be blamed for answers that we did not read; and others have less of us while we are slow."""
+        self._awake = now + DROWSY
+        self.health = min(SICKEST, self.health + 2)
+        for check in self._checks.values():
+            check.until = max(check.until, now + self._wait())
+
     def _overdue(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
         for key in [key for key, check in self._checks.items() if check.until <= now]:
@@ -134,6 +147,9 @@ class Liveness:
     def _silent(self, key: bytes, check: Check, now: float) -> list[Effect]:
         """No answer in time. Ask others, or believe it."""
         if key not in self._known:
+            del self._checks[key]
+            return []
+        if now < self._awake:
             del self._checks[key]
             return []
         if check.stage == 0 and check.hearsay:
@@ -158,8 +174,11 @@ class Liveness:
         record = self._known.get(key)
         assert record is not None
         self._dead(key, now)
-        told = PASSED if check.hearsay else TOLD
-        return [Send(peer, Suspect(key, record.seq)) for peer in self._known.random(told, now, (key,))]
+        told = min(PASSED if check.hearsay else TOLD, max(len(self._links) + 1, LEAST_TOLD))
+        return [
+            Send(peer, Suspect(key, record.seq))
+            for peer in self._known.near_and_far(told, now, (key,), self._links)
+        ]
 
     # -- what comes in
 
@@ -173,7 +192,7 @@ class Liveness:
             return [Send(peer, Alive(message.number, about))]
         if peer not in self._known:
             return []
-        if about not in self._known:
+        if about not in self._known or now < self._awake:
             return [Send(peer, Alive(message.number))]
         self._helping = {number: one for number, one in self._helping.items() if one[3] > now}
         if len(self._helping) >= CHECKS:
@@ -207,7 +226,9 @@ class Liveness:
             self._suspected(now)
             return []
         record = self._known.get(key)
-        if record is None or record.seq > message.seq or now - self._hearsay.get(key, -HEARSAY) < HEARSAY:
+        if now < self._awake or record is None or record.seq > message.seq:
+            return []
+        if now - self._hearsay.get(key, -HEARSAY) < HEARSAY:
             return []
         self._hearsay.pop(key, None)
         if len(self._hearsay) >= CHECKS:

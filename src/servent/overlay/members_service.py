@@ -324,7 +324,7 @@ class Members:
             self._peers.hold(peer, False)
 
     def learn(self, record: PeerRecord) -> None:
-        self._peers.learn(address_of(record, self._loopback))
+        self._peers.learn(address_of(record, self._loopback), record.seq)
 
     def bootstrap(self, network: bytes) -> None:
         pump = self.pumps.get(network)

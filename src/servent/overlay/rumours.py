@@ -1,12 +1,13 @@
 """How supernodes hear of each other: what is new goes to a few others at once, the rest is found by comparing lists. Pure.
 
-A rumour is passed on once by everybody who hears it, to four others (Demers and others 1987): all but e^-4 = 2 % hear it. Every
-five minutes one compares its list with that of another by ranges (`reconcile`).
+A rumour is passed on once by everybody who hears it, to four others (Demers and others 1987): all but e^-4 = 2 % hear it. Three
+of the four are peers it is connected with, as far as there are any. Every five minutes one compares its list with that of
+another by ranges (`reconcile`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from servent.identity import PeerId
 from servent.overlay.context import Context
@@ -38,6 +39,7 @@ class Rumours:
 
     Args:
         total: how many supernodes there are, to be told along.
+        links: peers we are connected with.
         leaves: who is to hear of new supernodes from us.
         behind: whether there are records that we have not come to believe yet.
     """
@@ -47,11 +49,12 @@ class Rumours:
         context: Context,
         known: Known,
         total: Callable[[float], int],
+        links: Collection[PeerId],
         leaves: Callable[[], Iterable[PeerId]],
         behind: Callable[[], bool],
     ) -> None:
-        self._context, self._known, self._total, self._leaves = context, known, total, leaves
-        self.behind = behind
+        self._context, self._known, self._total = context, known, total
+        self._links, self._leaves, self.behind = links, leaves, behind
         self._settings = context.settings.directory
         self._news: dict[bytes, tuple[PeerId | None, bool]] = {}
         self._for_leaves: dict[bytes, None] = {}
@@ -117,7 +120,7 @@ class Rumours:
 
     def announce(self, record: SupernodeRecord, neighbours: Iterable[PeerId], now: float) -> list[Effect]:
         """Our own record goes out at once: to some others, and to neighbours while supernodes are few."""
-        told = self._known.random(SMALL, now, ())
+        told = self._known.near_and_far(SMALL, now, (), self._links)
         if self._known.alive(now) <= SMALL:
             told += sorted(set(neighbours) - set(told))[:SMALL]
         message = Supernodes([record], self._total(now))
@@ -127,7 +130,9 @@ class Rumours:
         """Something else that others should hear once; while they are few they heard it from where it came."""
         if self._known.own is None or len(self._known) <= SMALL:
             return []
-        return [Send(other, message) for other in self._known.random(FANOUT, now, leave_out)]
+        return [
+            Send(other, message) for other in self._known.near_and_far(FANOUT, now, leave_out, self._links)
+        ]
 
     def _pass_on(self, now: float) -> list[Effect]:
         """While they are few only what is new altogether: the rest all heard from where it came."""
@@ -141,7 +146,7 @@ class Rumours:
         out: list[bytes] = keys if len(keys) == 1 else []
         if len(sources) == 1:
             out = [*out, *[peer for peer in sources if peer is not None]]
-        others = self._known.random(SMALL if small else FANOUT, now, out)
+        others = self._known.near_and_far(SMALL if small else FANOUT, now, out, self._links)
         return self._records(others, records, now)
 
     def _tell_leaves(self, now: float) -> list[Effect]:

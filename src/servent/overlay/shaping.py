@@ -140,7 +140,7 @@ def _plain(name: str, wish: Wish, active: bool) -> str:
         return {
             "on": "wished, but its port could not be opened",
             "off": "you turned it off",
-            "auto": "starts by itself nowhere: it needs an open TCP port; `servent config set roles.relay on` starts it",
+            "auto": "starts by itself nowhere: it needs an open TCP port; `servent roles relay on` starts it",
         }[wish]
     if active:
         return "tells connected peers where it sees them, and dials back those who want to know"
