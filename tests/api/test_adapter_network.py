@@ -112,6 +112,10 @@ def test_who_has_what_nobody_has_ends_and_where_finds_the_other(tmp_path: Path) 
             await anext(ann.who_has(network.HolderQuery(link="http://example.com")))
         with pytest.raises(NotFound):
             await anext(ann.who_has(network.HolderQuery(link=LINK, network="nowhere")))
+        (tmp_path / "gift.txt").write_bytes(b"for you")
+        link = (await ann.add_share(str(tmp_path / "gift.txt"), wait=True)).link
+        held = [event.holder async for event in ann.who_has(network.HolderQuery(link=link))]
+        assert [one.peer for one in held if one is not None and one.mine] == [ann.id().id]
         found = await ann.where(bob.id().id)
         assert found.peer == bob.id().id and found.connected
 

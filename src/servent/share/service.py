@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -119,7 +119,7 @@ class Share:
         self.holders = Holders(
             peers.peer,
             networks,
-            known=self.browse.known,
+            known=self._have,
             here=lambda peer: peers.session(peer) is not None,
             blocked=self._blocked,
         )
@@ -218,11 +218,18 @@ class Share:
 
     def _links(self) -> list[Item]:
         """What others get of us by its link: what was sent, and what is here whole."""
-        if not self._is_for_networks(GRANT):
-            return []
+        return [network_items.of_link(one) for one in self._served()] if self._is_for_networks(GRANT) else []
+
+    def _served(self) -> list[bytes]:
+        """The links that this node serves, by their infohashes."""
         sent = [one.infohash for one in self.blobs.shares() if one.state == "ready"]
         fetched = [one.infohash for one in self.blobs.transfers() if _whole(one)]
-        return [network_items.of_link(one) for one in dict.fromkeys([*sent, *fetched]) if one is not None]
+        return [one for one in dict.fromkeys([*sent, *fetched]) if one is not None]
+
+    async def _have(self, contents: Sequence[bytes]) -> set[bytes]:
+        """Which of these contents and links (`network_items.linked`) are here."""
+        links = {network_items.linked(one) for one in self._served()}
+        return await self.browse.known(contents) | links & set(contents)
 
     async def _proves(self, peer: PeerId, one: Item) -> bool | None:
         """Whether `peer` has what it offers; None for a link, which only those can try who have it."""
