@@ -40,6 +40,26 @@ def test_a_peer_that_moved_leaves_behind_only_what_once_worked() -> None:
     assert not it.moved(PeerAddress(ANN, "https://new.example", ("192.0.2.9:1",)), now=4)
 
 
+def test_a_word_that_others_passed_on_leaves_what_the_person_here_gave_until_they_met() -> None:
+    it = Book(ME)
+    it.moved(PeerAddress(ANN, None, ("192.0.2.1:1",)), now=0, signed=7)
+    assert it.given(PeerAddress(ANN, "https://new.example", ("192.0.2.9:1",)), now=1)
+    assert it.moved(PeerAddress(ANN, None, ("192.0.2.2:1",)), now=2, signed=8)
+    assert it.address(ANN, now=3) == PeerAddress(ANN, "https://new.example", ("192.0.2.9:1", "192.0.2.2:1"))
+    it.worked(ANN, "192.0.2.2:1", None, now=4, kept=True)
+    assert it.moved(PeerAddress(ANN, None, ("192.0.2.3:1",)), now=5, signed=9)
+    assert it.address(ANN, now=6) == PeerAddress(ANN, None, ("192.0.2.2:1", "192.0.2.3:1"))
+
+
+def test_an_old_word_that_others_pass_on_says_nothing() -> None:
+    it = Book(ME)
+    assert it.moved(PeerAddress(ANN, "https://new.example", ("192.0.2.9:1",)), now=0, signed=8)
+    for number in (8, 7):
+        assert not it.moved(PeerAddress(ANN, "https://old.example", ("192.0.2.1:1",)), now=1, signed=number)
+    assert it.address(ANN, now=2) == PeerAddress(ANN, "https://new.example", ("192.0.2.9:1",))
+    assert it.moved(PeerAddress(ANN, None, ("192.0.2.1:1",)), now=3), "this it said to us"
+
+
 def test_hearsay_does_not_replace_the_relay_a_peer_named_itself() -> None:
     it = Book(ME)
     it.told(PeerAddress(ANN, "https://true.example"), now=0)

@@ -56,6 +56,28 @@ def test_a_dial_under_way_begins_anew_when_the_network_is_back() -> None:
     loop.run(story())
 
 
+def test_a_dial_under_way_begins_anew_with_the_address_of_a_ticket() -> None:
+    async def story() -> None:
+        net = SimNet(seed=1)
+        deaf = Deaf(net.endpoint(identity(1)))
+        ann = await Node(identity(1), deaf, SLOW).start()  # type: ignore[arg-type]
+        bob = await Node(identity(2), net.endpoint(identity(2)), SLOW).start()
+        try:
+            await befriend(ann, bob)
+            deaf.cut = True
+            ann.peers.remember(PeerAddress(bob.peer, None, ("192.0.2.77:1",)))  # where it was once
+            await until(lambda: deaf.dials == 1)
+            deaf.cut = False
+            async with asyncio.timeout(1.0):
+                await ann.peers.connect(bob.address)
+            assert deaf.dials == 2
+        finally:
+            await ann.stop()
+            await bob.stop()
+
+    loop.run(story())
+
+
 def test_changes_while_nobody_answers_do_not_lengthen_a_call() -> None:
     async def story() -> None:
         net = SimNet(seed=1)
