@@ -227,7 +227,9 @@ class FakeShare:
         if not any(char.isalnum() for char in query.q):
             raise UsageError("there is no word to search for", advice="Give at least one word.")
         wanted = self._resolve(query.peer) if query.peer else ""
-        asked = [peer for peer in (str(ANN), str(BOB)) if query.scope != "library" and wanted in ("", peer)]
+        asked = [
+            peer for peer in (str(ANN), str(BOB)) if query.scope in ("all", "peers") and wanted in ("", peer)
+        ]
         sources: dict[str, share.Hit] = {}
         networks = [name for name, id in self.network_names().items() if query.network in ("", name, id)]
         if query.scope == "library" or wanted:
@@ -241,7 +243,7 @@ class FakeShare:
         if query.network:
             yield share.SearchEvent(kind="done", hits=len(sources), took_ms=1.0)
             return
-        order = ([str(ME)] if query.scope != "peers" and wanted in ("", str(ME)) else []) + asked
+        order = ([str(ME)] if query.scope in ("all", "library") and wanted in ("", str(ME)) else []) + asked
         for number, peer in enumerate(order):
             if peer != str(ME):
                 await asyncio.sleep(0.25 * self.pace)

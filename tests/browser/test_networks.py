@@ -177,6 +177,11 @@ def test_one_network_alone_can_be_searched_and_a_reload_keeps_it(visit: Visit) -
     tab.wait_for_selector("sv-search .search-status:has-text('2 of 2 supernodes answered in')")
     picked = "document.querySelector('sv-search .search-form select').selectedOptions[0].textContent"
     tab.wait_for_function(f"{picked} === 'In home'")
+    tab.select_option("sv-search .search-form select", label="My networks")
+    tab.wait_for_selector(
+        "sv-search .search-status:has-text('6 of 6 supernodes answered in')"
+    )  # all three, and no peer
+    assert tab.evaluate("location.search") == "?q=blue&scope=networks"
     assert visit.complaints == []
 
 

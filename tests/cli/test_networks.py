@@ -146,6 +146,32 @@ def test_who_has_streams_holders_and_ends_with_what_it_cost(servent: Servent) ->
     assert servent("who-has", LINK, "--network", "nowhere").code == 4
 
 
+def test_where_a_peer_is_by_its_newest_record(servent: Servent) -> None:
+    said = servent("where", "ann").out
+    assert f"ann: connected; {ANN}" in said and "192.0.2.7:4433" in said and "index, observer" in said
+    assert servent("where", "ann", "--json").data["relays"] == ["https://relay.example"]
+    away = servent("where", "bob")
+    assert away.code == 6 and "not connected" in away.out and "Nobody who was asked" in away.err
+    assert servent("where", "zed").code == 4
+
+
+def test_a_search_goes_to_the_networks_alone_when_that_is_its_scope(servent: Servent) -> None:
+    events = servent("search", "blue", "--scope", "networks", "--json").lines
+    assert {event["kind"] for event in events} >= {"network", "done"}
+    assert "peer" not in {event["kind"] for event in events}
+    assert (
+        servent("search", "blue", "--scope", "library", "-q").out
+        == servent("search", "blue", "--mine", "-q").out
+    )
+    for wrong in (
+        ("--mine", "--scope", "peers"),
+        ("--peer", "ann", "--scope", "networks"),
+        ("--scope", "moon"),
+    ):
+        assert servent("search", "blue", *wrong).code == 2
+    assert servent("search", "blue", "--scope", "library", "--network", "home").code == 2
+
+
 def test_the_search_says_how_far_each_network_was_asked(servent: Servent) -> None:
     events = servent("search", "blue", "--json").lines
     networks = {event["network"] for event in events if event["kind"] == "network"}

@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "peers": ("peers:peers", "Who is connected, and how."),
     "contact": ("peers:contact", "Name, befriend, block or forget a peer."),
     "ping": ("peers:ping", "Measure the way to a peer."),
+    "where": ("peers:where", "Where a peer is now, as your networks know it."),
     "allow": ("peers:allow", "Say who may use which service of this node."),
     "library": ("library:library", "Shared folders: list, add, change, pause and remove them."),
     "search": (
@@ -106,7 +107,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 # The commands of `--help`, in the order in which people meet them.
 GROUPS: dict[str, tuple[str, ...]] = {
     "The node": ("up", "down", "status", "open", "id", "doctor", "service", "config"),
-    "People": ("ticket", "join", "invite", "network", "roles", "peers", "contact", "ping", "allow"),
+    "People": ("ticket", "join", "invite", "network", "roles", "peers", "contact", "ping", "where", "allow"),
     "Share": ("library", "send", "shares", "publish", "feeds", "codes"),
     "Find and get": ("search", "who-has", "browse", "get", "receive", "follow", "wish", "recommend"),
     "Transfers": (

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import click
 
 from servent.api import schema
-from servent.cli.base import Session, command, say, table
+from servent.cli.base import Session, command, hint, say, table
+from servent.cli.text import duration
 from servent.errors import UsageError
 
 
@@ -94,6 +97,38 @@ def ping(session: Session, peer: str, count: int) -> int:
 
     session.show(answer, people)
     return 0 if answer.rtts_ms else 6
+
+
+@command("where", "servent where ann", "servent where ann --json")
+@click.argument("peer")
+def where(session: Session, peer: str) -> int:
+    """Where a peer is now, as your networks know it.
+
+    By the newest record that it signed: its addresses, relays and roles. Ends with 6 when nobody who was asked has one.
+    """
+    found = session.client().where(peer)
+
+    def people() -> None:
+        name = found.name or found.peer[:8]
+        say(f"{name}: {'connected' if found.connected else 'not connected'}; {found.peer}")
+        if not found.known:
+            hint(
+                "Nobody who was asked knows where it is: it shares no network with this node, or was away for long."
+            )
+            return
+        facts = {
+            "addresses": ", ".join(found.addresses) or "none",
+            "relays": ", ".join(found.relays),
+            "router": found.nat,
+            "roles": ", ".join(found.roles),
+            "told": "" if found.updated is None else f"{duration(max(0.0, time.time() - found.updated))} ago",
+        }
+        for what, text in facts.items():
+            if text:
+                say(f"  {what + ':':<11}{text}")
+
+    session.show(found, people)
+    return 0 if found.known or found.connected else 6
 
 
 @command(

@@ -32,6 +32,7 @@ PAGE = 200  # rows of a listing at once
     "servent search 'nina sim*' -live --kind audio",
     "servent search holiday --peer ann --get 1 --to ~/Pictures",
     "servent search lecture --network club",
+    "servent search lecture --scope networks",
     "servent search report --mine --json",
     quiet=True,
     words=True,
@@ -41,6 +42,11 @@ PAGE = 200  # rows of a listing at once
 @click.option("--peer", default="", metavar="PEER", help="Only what this peer has.")
 @click.option("--network", default="", metavar="NAME", help="Only what is found in this network.")
 @click.option("--mine", is_flag=True, help="Only the own library.")
+@click.option(
+    "--scope",
+    type=click.Choice(["all", "library", "peers", "networks"]),
+    help="Where to look: everywhere, the own library, all others, or what your networks know.  [default: all]",
+)
 @click.option(
     "--limit", type=click.IntRange(1, 5000), default=200, show_default=True, help="At most so many."
 )
@@ -69,6 +75,7 @@ def search(
     peer: str,
     network: str,
     mine: bool,
+    scope: Literal["all", "library", "peers", "networks"] | None,
     limit: int,
     wait: float,
     wanted: tuple[int, ...],
@@ -82,11 +89,15 @@ def search(
     """
     if not words and kind is None:
         raise UsageError("no words to look for", advice="`servent search nina simone`, or --kind audio.")
-    if network and (peer or mine):
-        raise UsageError("--network does not go with --peer or --mine")
+    if mine and scope not in (None, "library"):
+        raise UsageError(f"--mine does not go with --scope {scope}")
+    scope = "library" if mine else scope or "all"
+    if network and (peer or scope == "library"):
+        raise UsageError("--network does not go with --peer or the own library")
+    if peer and scope == "networks":
+        raise UsageError("--scope networks does not go with --peer", advice="A peer is asked itself.")
     client = session.client()
     query = " ".join([*words, *([f"type:{kind}"] if kind else [])])
-    scope: Literal["all", "library"] = "library" if mine else "all"
     me = read_api_file(session.folder).id
     order: dict[str, share.Hit] = {}
     done = share.SearchEvent(kind="done")

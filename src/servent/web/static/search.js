@@ -16,7 +16,7 @@ import { complain, toast } from "./toast.js";
 const PAINT_EVERY = 200; // ms while hits stream in: five times a second is as fast as a list can be read
 const MOST = 5000; // hits; the API gives no more
 const PAST = "servent-searches";
-const SCOPES = [["all", "Everywhere"], ["peers", "Others only"], ["library", "My library"]];
+const SCOPES = [["all", "Everywhere"], ["peers", "Others only"], ["library", "My library"], ["networks", "My networks"]];
 const IN = "network:"; // and its id: a scope, too
 const SORTS = {
   best: ["Best first", (a, b) => b.score - a.score],
