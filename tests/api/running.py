@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,27 +17,33 @@ QUICK = ("--seconds", "0.3", "--pace", "0.02", "--transfers", "0")
 
 
 @contextlib.contextmanager
-def fake_daemon(data_dir: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
-    """Usable inside the block; killed at its end if it still runs."""
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "tests.api.fake",
-            "--data-dir",
-            str(data_dir),
-            "--api-port",
-            "0",
-            *QUICK,
-            *more,
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
+def fake_daemon(
+    data_dir: Path, *more: str, hangup: signal.Handlers = signal.SIG_DFL
+) -> Iterator[subprocess.Popen[str]]:
+    """Usable inside the block; killed at its end if it still runs.
+
+    `hangup`: what SIGHUP does as it starts. Tests that run under `nohup` would hand on that it is ignored.
+    """
+    with _inherited(hangup):
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "tests.api.fake",
+                "--data-dir",
+                str(data_dir),
+                "--api-port",
+                "0",
+                *QUICK,
+                *more,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
     assert process.stdout is not None
     try:
         said = []
@@ -52,6 +59,19 @@ def fake_daemon(data_dir: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
         process.wait(10)
         process.stdout.close()
+
+
+@contextlib.contextmanager
+def _inherited(hangup: signal.Handlers) -> Iterator[None]:
+    """What a process that is started inside the block does at SIGHUP: a handler is not inherited, ignoring is."""
+    if os.name != "posix":
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, hangup)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def client(data_dir: Path) -> Client:

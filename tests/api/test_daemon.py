@@ -43,6 +43,16 @@ def test_ctrl_c_and_a_closed_terminal_are_clean_ends_too(tmp_path: Path, number:
         assert process.wait(5) == 0
 
 
+def test_under_nohup_a_closed_terminal_is_no_reason_to_end(tmp_path: Path) -> None:
+    with fake_daemon(tmp_path, hangup=signal.SIG_IGN) as process:
+        process.send_signal(signal.SIGHUP)
+        assert client(tmp_path).status().name == "me"
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+
+
 def test_open_event_streams_do_not_hold_up_the_end(tmp_path: Path) -> None:
     with fake_daemon(tmp_path) as process:
         events = client(tmp_path).events("peers")
