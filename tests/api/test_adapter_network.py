@@ -80,6 +80,24 @@ def test_the_founder_switches_the_mode_for_all_and_nobody_else_does(tmp_path: Pa
     play(tmp_path, story)
 
 
+def test_who_was_removed_reads_so(tmp_path: Path) -> None:
+    async def story(ann: NodeFace, bob: NodeFace) -> None:
+        assert not bob.networks()[0].removed
+        await ann.revoke_member("club", bob.id().id)
+        await asyncio.sleep(5.0)
+        [row] = bob.networks()
+        assert row.removed and not row.index and "removed" in row.why and row.online == 0
+        assert bob.shape("club").network == row and not bob.shape("club").peers
+        assert [(one.me, one.revoked) for one in await bob.members("club") if one.id == bob.id().id] == [
+            (False, True)
+        ]
+        assert not ann.networks()[0].removed
+        await bob.leave_network("club")
+        assert bob.networks() == []
+
+    play(tmp_path, story)
+
+
 def test_a_wish_for_a_role_holds_at_once_and_at_the_next_start(tmp_path: Path) -> None:
     async def story(ann: NodeFace, bob: NodeFace) -> None:
         assert [role.name for role in ann.roles()] == ["index", "relay", "observer", "store", "compute"]

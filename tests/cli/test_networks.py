@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from servent.api.schema_network import Network
 from servent.cli.main import run
+from servent.cli.networks import role_of, standing
 from tests.api.fake import ANN, LINK, ME
 from tests.api.running import fake_daemon
 
@@ -56,6 +58,16 @@ def test_networks_are_listed_with_their_mode_and_the_role_here(servent: Servent)
     assert rows["home"][1:4] == ["hybrid", "admin", "leaf"]
     assert rows["attic"][1:4] == ["server", "member", "leaf"]
     assert rows["swarm"][1:4] == ["p2p", "member", "supernode"]
+
+
+def test_who_was_removed_is_told_so_and_how_to_forget_the_network() -> None:
+    gone = Network(
+        id="ab" * 16, name="old club", removed=True, why="you were removed from this network by its founder"
+    )
+    assert role_of(gone) == "-"
+    assert standing(gone) == (
+        "You were removed from this network by its founder. `servent network leave 'old club'` forgets it."
+    )
 
 
 def test_a_network_is_made_in_a_mode_and_hybrid_where_none_is_said(servent: Servent) -> None:

@@ -876,3 +876,34 @@ def test_every_change_of_the_settings_shows_in_the_digest() -> None:
         assert home.roll.digest != before
         sync(ann, bob, home.key)
         assert bob.book.homes.get(home.key).roll.digest == home.roll.digest
+
+
+# -- hearing of one's own removal
+
+
+def test_who_shows_a_membership_that_was_taken_back_is_shown_the_record_of_it() -> None:
+    ann, bob, cat, dan = people("ann", "bob", "cat", "dan")
+    home = ann.founds()
+    for member in (bob, cat):
+        member.joins(ann.invites(), T0 + 1)
+        sync(ann, member, home.key, T0 + 1)
+    ann.book.homes.remove_member("home", bob.id, T0 + 10)
+    assert not bob.book.homes.get("home").removed
+    dan.joins(ann.invites(now=T0 + 20), T0 + 20)
+    for other in (cat, dan):
+        sync(ann, other, home.key, T0 + 20)
+    verdict = cat.judges(bob, T0 + 30)
+    assert not verdict.known and len(verdict.removed) == 1
+    assert dan.judges(bob, T0 + 30).removed == (), "bob never knew that dan is in"
+    bob.judges(cat, T0 + 30)
+    for body in verdict.removed:
+        bob.book.homes.take_removal(body)
+    assert bob.book.homes.get("home").removed
+    assert not bob.judges(cat, T0 + 31).known, "where he was removed, nobody is a fellow of his"
+    assert cat.judges(bob, T0 + 31).removed == (), "and he shows nothing any more"
+    with pytest.raises(BadMessage):
+        cat.book.homes.take_removal(verdict.removed[0])
+    bob.joins(ann.invites(now=T0 + 40), T0 + 40)
+    assert not bob.book.homes.get("home").removed and ann.judges(bob, T0 + 41).known
+    bob.book.homes.take_removal(verdict.removed[0])
+    assert not bob.book.homes.get("home").removed, "an old record takes nothing from a new invitation"

@@ -19,6 +19,7 @@ from servent.query.words import shown
 from servent.trust.views import NetworkView
 
 MOST_PEERS = 400  # of one network's shape; supernodes that are only known are left out first
+REMOVED = "you were removed from this network by its founder; a new invitation lets you in again"
 LINKS = ("home", "neighbour", "leaf", "supernode")
 
 
@@ -52,8 +53,10 @@ class NetworkPart(Part):
             mode=view.mode,
             servers=[str(one) for one in view.servers] if view.mode == "server" else [],
             size=view.members,
+            removed=view.removed,
+            why=REMOVED if view.removed else "",
         )
-        if shape is None:
+        if shape is None or view.removed:
             return row
         return msgspec.structs.replace(
             row,

@@ -20,7 +20,7 @@ class Network(Struct, frozen=True, kw_only=True):
     `members`: known here, this node included; `online`: connected now. `admin`: this node holds its key.
     `mode`, `servers`: of its signed settings; who carries the index in the mode "server". `index`: this node is a
     supernode of it; `retiring`: it is about to stop. `why`: why, or why not, as a sentence. `size`: how many members
-    there seem to be.
+    there seem to be. `removed`: its founder took this node out of it, and it has heard so: nothing goes over it any more.
     """
 
     id: str
@@ -37,6 +37,7 @@ class Network(Struct, frozen=True, kw_only=True):
     why: str = ""
     supernodes: int = 0
     size: int = 0
+    removed: bool = False
 
 
 class NewNetwork(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -27,7 +27,11 @@ def _only_network(session: Session, name: str | None) -> str:
     """The network meant: the one named, or the only one this node may invite into."""
     if name is not None:
         return name
-    mine = [network.name for network in session.client().networks() if network.admin or network.open]
+    mine = [
+        network.name
+        for network in session.client().networks()
+        if (network.admin or network.open) and not network.removed
+    ]
     if len(mine) == 1:
         return mine[0]
     raise UsageError(
@@ -159,7 +163,7 @@ def ls(session: Session) -> None:
         (
             entry.name,
             entry.mode,
-            "admin" if entry.admin else "member",
+            "removed" if entry.removed else "admin" if entry.admin else "member",
             role_of(entry),
             str(entry.members),
             str(entry.online),
@@ -181,6 +185,8 @@ def ls(session: Session) -> None:
 
 
 def role_of(network: api.Network) -> str:
+    if network.removed:
+        return "-"
     return "supernode, retiring" if network.retiring else "supernode" if network.index else "leaf"
 
 
@@ -228,9 +234,16 @@ def mode(session: Session, name: str, mode: schema.NetworkMode | None, servers: 
         say(f"{now.name} is {now.mode}: {MEANINGS[now.mode]}")
         if now.mode == "server":
             say(f"servers: {', '.join(names.get(one) or one for one in now.servers)}")
-        say(f"This node is a {role_of(now)}. {sentence(now.why)}".rstrip())
+        say(standing(now))
 
     session.show(now, people)
+
+
+def standing(network: api.Network) -> str:
+    """What this node is in a network, and why."""
+    if network.removed:
+        return f"{sentence(network.why)} `servent network leave {shlex.quote(network.name)}` forgets it."
+    return f"This node is a {role_of(network)}. {sentence(network.why)}".rstrip()
 
 
 def find(known: list[api.Network], name: str) -> api.Network:
@@ -256,7 +269,9 @@ def show(session: Session, name: str, every: bool) -> None:
         say(
             f"{now.name}: {now.mode}, {size}, {now.online} connected, {many(now.supernodes, 'supernode')} known"
         )
-        say(f"This node is a {role_of(now)}. {sentence(now.why)}".rstrip())
+        say(standing(now))
+        if now.removed:
+            return
         if found.searching:
             say(f"Searches: {found.searching}.")
         say(

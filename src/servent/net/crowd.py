@@ -48,11 +48,13 @@ class Crowd:
         """How many members `by` counts, us included; the newest word of each source holds, and the largest counts."""
         self._told.setdefault(network, {})[by] = members
 
-    def left(self, networks: Iterable[bytes]) -> None:
-        """We are in these networks no more."""
+    def left(self, networks: Iterable[bytes]) -> set[PeerId]:
+        """We are in these networks no more. Whom we heard of in them alone."""
+        gone: set[PeerId] = set()
         for network in networks:
-            self._heard.pop(network, None)
+            gone |= self._heard.pop(network, {}).keys()
             self._told.pop(network, None)
+        return gone.difference(*self._heard.values())
 
     def large(self, network: bytes, now: float) -> bool:
         """Whether this network is more than a full mesh can carry."""

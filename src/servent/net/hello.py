@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import structs
+
 import servent
 from servent.codec import frame, write_frame
 from servent.errors import BadMessage, ConnectionLost, PeerError
@@ -43,6 +45,10 @@ class Papers(Protocol):
 
     def proofs(self, to: PeerId, nonce: bytes) -> Sequence[bytes]: ...
     def contact_proof(self, secret: bytes, to: PeerId, nonce: bytes) -> bytes: ...
+    async def removed(self, records: Sequence[bytes]) -> None:
+        """We are told that we were removed from networks. Believed where it is signed; never raises."""
+        ...
+
     async def judge(
         self, peer: PeerId, nonce: bytes, boxes: Sequence[bytes], contact: bytes | None
     ) -> Verdict: ...
@@ -118,6 +124,7 @@ async def greet(connection: Connection, me: Introduction, *, limit: float = LIMI
             )
             answer = await wire.read_answer.read(stream)
             if isinstance(answer, wire.Refused):
+                await me.papers.removed(answer.removed)
                 raise RefusedError(f"{peer.short} refused us: {wire.printable(answer.reason)}")
             verdict = await me.papers.judge(peer, me.nonce, answer.boxes, None)
             if not verdict.known:
@@ -159,15 +166,17 @@ async def welcome(connection: Connection, me: Introduction, *, limit: float = LI
     try:
         async with asyncio.timeout(limit):
             stream = await connection.accept()
-            heard = None
+            heard, refusal = None, REFUSAL
             try:
                 hello = await wire.read_hello.read(stream)
                 heard = clock()
                 verdict = await me.papers.judge(peer, hello.nonce, hello.boxes, hello.contact)
                 if not verdict.known:
+                    if verdict.removed:
+                        refusal = structs.replace(REFUSAL, removed=list(verdict.removed))
                     raise RefusedError(f"{peer.short} is not known here")
             except (BadMessage, RefusedError):
-                await _refuse(connection, stream, clock() if heard is None else heard)
+                await _refuse(connection, stream, clock() if heard is None else heard, refusal)
                 raise
             boxes = list(me.papers.proofs(peer, hello.nonce))
             seen = seen_at(connection)
@@ -196,13 +205,13 @@ async def welcome(connection: Connection, me: Introduction, *, limit: float = LI
     )
 
 
-async def _refuse(connection: Connection, stream: Stream, heard: float) -> None:
-    """Say no: the same bytes at a moment that does not depend on why. Never raises."""
+async def _refuse(connection: Connection, stream: Stream, heard: float, refusal: wire.Refused) -> None:
+    """Say no: to strangers the same bytes at a moment that does not depend on why. Never raises."""
     loop = asyncio.get_running_loop()
     ticks = int((loop.time() - heard) / REFUSE_AFTER) + 1
     await asyncio.sleep(heard + ticks * REFUSE_AFTER - loop.time())
     try:
-        await stream.write(frame(REFUSAL))
+        await stream.write(frame(refusal))
         await stream.finish()
         async with asyncio.timeout(LINGER):
             await connection.wait_closed()

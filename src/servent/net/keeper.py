@@ -226,7 +226,8 @@ class Keeper:
         records, before = self._records(), self._digests
         self._digests = records
         left = set(before) - set(records)
-        self._crowd.left(left)
+        if left:
+            self._let_go(self._crowd.left(left) | self._removed_from(left))
         for session in self._roster.sessions():
             if left & session.verdict.networks:
                 self._house.spawn(self._part(session), f"leave a network of {session.peer.short}")
@@ -243,6 +244,19 @@ class Keeper:
                 self.wish(contact.peer)
         self.wake()
 
+    def _removed_from(self, networks: set[bytes]) -> set[PeerId]:
+        """Whom we knew by those of the networks that we did not leave by ourselves."""
+        gone = [view.key for view in self._trust.networks() if view.removed and view.key in networks]
+        return {peer for network in gone for peer in self._trust.everybody(network)}
+
+    def _let_go(self, peers: set[PeerId]) -> None:
+        """Dial those no more with whom we share nothing now."""
+        others = {peer for network in self._digests for peer in self._trust.everybody(network)}
+        for peer in peers - others:
+            if self._roster.session(peer) is None and not self.is_friend(peer):
+                self._redial.drop(peer)
+                self._book.wanted(peer, False)
+
     async def _part(self, session: Session) -> None:
         """We left a network that we shared with it: it is told when our last words there have reached it."""
         await asyncio.sleep(LAST_WORDS)
@@ -255,16 +269,26 @@ class Keeper:
         if not verdict.known:
             self._redial.drop(session.peer)
             self._book.wanted(session.peer, False)
-            self._house.spawn(
-                session.close("not known here", hello.CODE_REFUSED), f"close {session.peer.short}"
-            )
+            if verdict != session.verdict:
+                self._judged(session, verdict)
+            self._house.spawn(self._dismiss(session), f"close {session.peer.short}")
         elif verdict != session.verdict:
-            session.verdict = verdict
-            self._crowd.heard(session.peer, verdict.networks, self._clock())
-            self._house.judged(session)
-            if self._roster.session(session.peer) is session:
-                self._talk.acquainted(session)
-                self.wake()
+            self._judged(session, verdict)
+
+    def _judged(self, session: Session, verdict: Verdict) -> None:
+        session.verdict = verdict
+        self._crowd.heard(session.peer, verdict.networks, self._clock())
+        self._house.judged(session)
+        if self._roster.session(session.peer) is session:
+            self._talk.acquainted(session)
+            self._talk.removed(session)
+            self.wake()
+
+    async def _dismiss(self, session: Session) -> None:
+        """Close a session with somebody who is not known here any more; who was removed is told so first."""
+        if session.verdict.removed and session.connected:
+            await asyncio.sleep(LAST_WORDS)
+        await session.close("not known here", hello.CODE_REFUSED)
 
     def wish(self, peer: PeerId, within: float | None = None, after: float = 0.0) -> None:
         """Connect to `peer` soon (`after` so many seconds) and stay connected, if there is room for it."""
@@ -314,7 +338,7 @@ class Keeper:
         views = self._trust.networks()
         for view in views:
             self._crowd.counted(view.key, view.members, "records")
-        return {view.key: self._trust.records_digest(view.key) for view in views}
+        return {view.key: self._trust.records_digest(view.key) for view in views if not view.removed}
 
     def moved(self) -> None:
         """The network around us is another one, or is back."""

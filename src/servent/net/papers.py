@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
+from servent.errors import BadMessage
 from servent.identity import PeerId
 from servent.trust.book import Verdict
 from servent.trust.service import TrustService
+
+log = logging.getLogger("servent.net")
 
 
 class TrustPapers:
@@ -20,6 +24,13 @@ class TrustPapers:
 
     def contact_proof(self, secret: bytes, to: PeerId, nonce: bytes) -> bytes:
         return self._trust.contact_proof(secret, self._trust.me, to, nonce)
+
+    async def removed(self, records: Sequence[bytes]) -> None:
+        for record in records:
+            try:
+                await self._trust.take_removal(record)
+            except BadMessage as wrong:
+                log.info("somebody says that we were removed from a network: %s", wrong)
 
     async def judge(
         self, peer: PeerId, nonce: bytes, boxes: Sequence[bytes], contact: bytes | None

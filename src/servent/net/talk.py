@@ -24,6 +24,7 @@ from servent.net.links import PeerAddress
 from servent.net.session import Session
 from servent.net.settings import PeersSettings
 from servent.trust.book import Verdict
+from servent.trust.networks import records
 from servent.trust.service import TrustService
 
 log = logging.getLogger("servent.net")
@@ -97,6 +98,7 @@ class Talk:
         )
         self._say_here(session)
         self.acquainted(session)
+        self.removed(session)
 
     def acquainted(self, session: Session) -> None:
         """`session`'s peer has proved its networks, perhaps more than before."""
@@ -147,6 +149,11 @@ class Talk:
         for session in self._sessions():
             if network in session.verdict.networks:
                 session.tell(wire.Fresh(network))
+
+    def removed(self, session: Session) -> None:
+        """`session`'s peer is shown of which networks it is no member any more."""
+        for record in session.verdict.removed:
+            session.tell(wire.Fresh(records.decode(record).network, record))
 
     async def prove(self, session: Session, contact: Callable[[bytes], bytes] | None = None) -> None:
         """Show our memberships (and a ticket) on a session that is up; returns once the peer has answered.
@@ -201,8 +208,13 @@ class Talk:
                     self._spawn(
                         self._take_records(session, line, message), f"records of {session.peer.short}"
                     )
-            case wire.Fresh(network):
+            case wire.Fresh(network, None):
                 self._ask(session, network)
+            case wire.Fresh(network, bytes() as removed):
+                if network not in session.verdict.networks or not line.answers.allow(1, self._clock()):
+                    self._fault(session.peer, "tells of a removal out of turn", 1.0)
+                else:
+                    self._spawn(self._papers.removed([removed]), f"removal told by {session.peer.short}")
             case _:
                 raise BadMessage(f"a {type(message).__name__} out of place")
 

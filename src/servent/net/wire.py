@@ -67,12 +67,16 @@ class Hello(Struct, frozen=True, tag="hello"):
     last: Tag | None = None
 
 
-class Refused(Struct, frozen=True, tag="refused"):
-    """Acceptor, instead of `Welcome`; then it closes. The same bytes, after the same time, for every reason."""
+class Refused(Struct, frozen=True, tag="refused", omit_defaults=True):
+    """Acceptor, instead of `Welcome`; then it closes. The same bytes, after the same time, for every reason.
+
+    `removed`: only to somebody who has just proved a membership that was taken back since: the network key's word on it.
+    """
 
     protocol: Annotated[int, Meta(ge=0, le=65535)]
     software: Software
     reason: Text
+    removed: Annotated[list[Record], Meta(max_length=16)] = []
 
 
 class Welcome(Struct, frozen=True, tag="welcome"):
@@ -202,10 +206,14 @@ class Records(Struct, frozen=True, tag="records"):
     more: bool = False
 
 
-class Fresh(Struct, frozen=True, tag="fresh"):
-    """To the connected members of a network, when there is a new record. Answered by `AskRecords`."""
+class Fresh(Struct, frozen=True, tag="fresh", omit_defaults=True):
+    """To the connected members of a network, when there is a new record. Answered by `AskRecords`.
+
+    With `removed` it is for somebody who is no member any more: the network key's word on that, the last it hears. Not answered.
+    """
 
     network: NetworkId
+    removed: Record | None = None
 
 
 class Bye(Struct, frozen=True, tag="bye"):

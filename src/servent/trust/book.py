@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from servent.errors import BadMessage, NotFound, UsageError
 from servent.identity import Identity, PeerId
@@ -32,6 +32,7 @@ class Verdict:
         networks: keys of the networks of mine that the peer proved to be in.
         reason: in words, for our own log and page; never sent to the other side.
         guest: let in for named services alone; ask it nothing, tell it nothing.
+        removed: signed records to show it: networks of mine that it was taken out of and may not know yet.
     """
 
     known: bool
@@ -39,6 +40,7 @@ class Verdict:
     networks: frozenset[bytes] = frozenset()
     reason: str = ""
     guest: bool = False
+    removed: tuple[bytes, ...] = field(default=(), compare=False)
 
 
 class Book:
@@ -92,12 +94,16 @@ class Book:
         changes: list[Change] = []
         proven: list[Membership] = []
         doubts: list[str] = []
+        removed: list[bytes] = []
         for home in self.homes.all():
+            if home.removed:
+                continue
             try:
                 for shown in proofs.unbox(boxes, home.secret, peer, self.me, nonce):
                     doubt = self.homes.admit(home, peer, shown, wall_now, changes)
                     if doubt:
                         doubts.append(f"{home.alias}: {doubt}")
+                        removed += self._removal(peer, shown.membership)
                     else:
                         proven.append(shown.membership)
             except BadMessage as wrong:
@@ -118,7 +124,11 @@ class Book:
         verdict = self.verdict(peer)
         if not verdict.known and doubts:
             verdict = Verdict(False, reason="; ".join(doubts[:4]))
-        return verdict, changes
+        return replace(verdict, removed=tuple(removed)), changes
+
+    def _removal(self, peer: PeerId, membership: Membership) -> list[bytes]:
+        gone = self.homes.removal(membership) if membership.member == peer else None
+        return [] if gone is None else [gone]
 
     def shared(self, peer: PeerId) -> frozenset[bytes]:
         """Networks of mine that `peer` proved in its last hello and, by all records since, is still in."""
@@ -144,9 +154,10 @@ class Book:
             for word, true in (("friend", friend), ("shared network", networks), ("named", named))
             if true
         ]
+        removed = tuple(one for m in self._present.get(peer, ()) for one in self._removal(peer, m))
         guest = not why and any(whom == peer for whom, _ in self._guests.values())
         reason = ", ".join(why) or ("a guest" if guest else "a stranger")
-        return Verdict(bool(why) or guest, friend, networks, reason, guest)
+        return Verdict(bool(why) or guest, friend, networks, reason, guest, removed)
 
     # -- guests
 

@@ -33,6 +33,11 @@ class Home:
     def key(self) -> bytes:
         return self.roll.network
 
+    @property
+    def removed(self) -> bool:
+        """Whether its founder took me out of it, as far as I have heard."""
+        return self.roll.is_revoked(self.membership)
+
 
 @dataclass(frozen=True, slots=True)
 class Issued:

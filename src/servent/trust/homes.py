@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from servent.codec import MAX_FRAME_BYTES
+from servent.codec import MAX_FRAME_BYTES, canonical
 from servent.errors import BadMessage, NotFound, UsageError
 from servent.identity import Identity, PeerId
 from servent.trust.changes import Change, Home, Issued, Saved, SavedRecords
@@ -18,6 +18,7 @@ from servent.trust.networks import (
     Invitation,
     Membership,
     Mode,
+    Revocation,
     Settings,
     check_invitation,
     invitation_id,
@@ -340,15 +341,41 @@ class Homes:
         out = []
         for home in self.all():
             mine = home.membership
-            if not home.roll.is_revoked(mine):
+            if not home.removed:
                 stamp = home.roll.stamp_for(mine) if mine.warrant is not None else None
                 out.append((home.secret, Shown(mine, stamp)))
         return out
 
     def holds(self, membership: Membership) -> bool:
-        """Whether a membership that was good when shown still is."""
+        """Whether a membership that was good when shown still is. Where I was removed, nobody is a fellow of mine."""
         home = self._homes.get(membership.network)
-        return home is not None and home.roll.holds(membership)
+        return home is not None and not home.removed and home.roll.holds(membership)
+
+    def removal(self, membership: Membership) -> bytes | None:
+        """The signed record of a removal, for the one it is about.
+
+        None for a member, and from those who came later: who was removed is not told who is in now.
+        """
+        home = self._homes.get(membership.network)
+        gone = None if home is None or home.removed else home.roll.removal_of(membership)
+        if home is None or gone is None or (home.admin is None and home.membership.joined > gone.at):
+            return None
+        return canonical(gone)
+
+    def take_removal(self, body: bytes) -> list[Change]:
+        """Believe that I was removed from a network, by its key's own word, whoever brings it.
+
+        Raises:
+            BadMessage: it is not signed by that key, not about me, or about no network of mine.
+        """
+        record = records.decode(body)
+        home = self._homes.get(record.network)
+        if not isinstance(record, Revocation) or record.what != "member" or record.subject != self.me:
+            raise BadMessage("no record of my removal")
+        if home is None:
+            raise BadMessage("a removal from a network that I am not in")
+        mark = home.roll.mark
+        return [SavedRecords(home.key, mark)] if home.roll.merge(record) else []
 
     def belongs(self, network: bytes, key: bytes) -> bool:
         """Whether `key` may be a member, by the records alone: it need not be here."""

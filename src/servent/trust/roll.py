@@ -329,6 +329,10 @@ class Roll:
             return membership.warrant.serial < gone.serial
         return not is_founder(membership) or membership.joined <= gone.at
 
+    def removal_of(self, membership: Membership) -> Revocation | None:
+        """The network key's word that this member is none any more; None for a member."""
+        return self._gone_members.get(membership.member) if self.is_revoked(membership) else None
+
     def holds(self, membership: Membership) -> bool:
         """Whether one that was accepted before still is, after newer records came in."""
         if self.is_revoked(membership):
@@ -356,6 +360,12 @@ class Roll:
             return key not in self._gone_members
         self._members()
         return key in self._named
+
+    def everybody(self) -> set[bytes]:
+        """Whoever is or was a member, as far as records name them."""
+        named = {member for member, _ in self._admissions} | self._gone_members.keys()
+        founder = self.settings.founder
+        return named | set(self.settings.servers) | ({founder} if founder is not None else set())
 
     def members_by(self, invitation: bytes) -> list[bytes]:
         """Who came in by this invitation and is still in."""

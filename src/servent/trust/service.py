@@ -221,6 +221,10 @@ class TrustService:
         """Whom its founder took out of it, those included who were invited again."""
         return [PeerId(key) for key in sorted(self._book.homes.get(network).roll.revoked_members())]
 
+    def everybody(self, network: bytes) -> set[PeerId]:
+        """Whoever is or was in a network of mine, as far as its records name them. Raises NotFound."""
+        return {PeerId(key) for key in self._book.homes.get(network).roll.everybody()}
+
     def belongs(self, network: bytes, key: bytes) -> bool:
         """Whether `key` may be a member of a network of mine, by its records alone. In memory, a few microseconds."""
         return self._book.homes.belongs(network, key)
@@ -244,6 +248,14 @@ class TrustService:
         merged, changes = self._book.merge_records(network, peer, bodies)
         await self._save_if_possible(changes)
         return merged
+
+    async def take_removal(self, body: bytes) -> None:
+        """Learn that I was removed from a network, by its key's own word; `NetworkView.member` is False from then on.
+
+        Raises:
+            BadMessage: it proves nothing of the kind.
+        """
+        await self._save_if_possible(self._book.homes.take_removal(body))
 
     # -- contacts
 
@@ -460,6 +472,7 @@ class TrustService:
             members=len(known),
             joined=float(home.membership.joined),
             servers=self._servers(home),
+            removed=home.removed,
         )
 
     def _servers(self, home: Home) -> tuple[PeerId, ...]:

@@ -21,6 +21,7 @@ class NetworkView:
         members: how many members I know of, me included.
         joined: wall clock.
         servers: who carries the index in the server mode; where none is named, its founder.
+        removed: its founder took me out of it, and I have heard so.
     """
 
     key: bytes
@@ -34,6 +35,7 @@ class NetworkView:
     members: int
     joined: float
     servers: tuple[PeerId, ...] = ()
+    removed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

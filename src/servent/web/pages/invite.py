@@ -101,7 +101,11 @@ def _network(desk: Desk) -> None:
             return
         room.clear()
         with room:
-            _invitation(desk, [network for network in networks if network.admin or network.open], answer)
+            _invitation(
+                desk,
+                [network for network in networks if (network.admin or network.open) and not network.removed],
+                answer,
+            )
             for network in networks:
                 if network.admin and not network.open:
                     _who_is_in(desk, network)

@@ -43,7 +43,7 @@ def draw(desk: Desk, network: str) -> None:
         title.say(found.name)
         buttons.clear()
         room.clear()
-        if found.admin or found.open:
+        if (found.admin or found.open) and not found.removed:
             with head, buttons, tag("a", "main-button", href="/invite"):
                 icon("invite")
                 Words("Invite", "span")

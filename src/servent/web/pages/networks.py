@@ -85,6 +85,8 @@ def _network(network: Network) -> None:
                 Words("yours", "span", "mark")
             if network.open:
                 Words("open", "span", "mark")
+            if network.removed:
+                Words("removed", "span", "mark")
         Words(counts(network), "p", "muted")
         with tag("p", "network-role"):
             tag("span", "dot", data_tone="direct" if network.index else "none")
@@ -103,6 +105,8 @@ def counts(network: Network) -> str:
 
 def role_words(network: Network) -> str:
     """What this node is there, and why: two sentences."""
+    if network.removed:
+        return f"{network.why[:1].upper()}{network.why[1:]}."
     what = "This node is a supernode" if network.index else "This node is a leaf"
     if network.retiring:
         what += " that is about to stop"

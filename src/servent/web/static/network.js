@@ -69,12 +69,12 @@ class Network extends HTMLElement {
     this.found = found;
     const { network } = found;
     if (this.selected && !found.peers.some((peer) => peer.id === this.selected)) this.selected = null;
-    write(this.headline, network.index ? "This node is a supernode" : "This node is a leaf");
+    write(this.headline, network.removed ? "You are no member any more" : network.index ? "This node is a supernode" : "This node is a leaf");
     this.standing.firstChild.dataset.tone = network.index ? "direct" : "none";
     write(this.standing.lastChild, clean(upper(network.why || (network.index ? "It keeps the index for others." : "Others keep the index for it."))));
     const linked = found.peers.filter((peer) => peer.link !== "supernode").length;
     this.empty.hidden = linked > 0;
-    write(this.empty, network.members > 1 ? "Nobody of this network is connected right now." : "Nobody else is in this network yet. Invite somebody.");
+    write(this.empty, network.removed ? "Nothing goes over this network here any more." : network.members > 1 ? "Nobody of this network is connected right now." : "Nobody else is in this network yet. Invite somebody.");
     this.map.show(found, this.selected);
     this._rows();
     this._facts();
