@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
-from servent.errors import Unreachable
+import pytest
+
+from servent.errors import ConnectionLost, Unreachable
 from servent.net.links import PeerAddress
 from servent.net.settings import PeersSettings
 from servent.testing import loop
@@ -74,6 +77,27 @@ def test_a_dial_under_way_begins_anew_with_the_address_of_a_ticket() -> None:
         finally:
             await ann.stop()
             await bob.stop()
+
+    loop.run(story())
+
+
+def test_a_dial_that_begins_while_the_node_closes_fails_at_once_and_leaves_nothing_behind() -> None:
+    async def story() -> None:
+        net = SimNet(seed=1)
+        ann = await Node(identity(1), net.endpoint(identity(1)), SLOW).start()
+        bob = net.endpoint(identity(2))
+        try:
+            async with asyncio.TaskGroup() as over:
+                pass
+            ann.peers._dialer.tasks = over
+            for _ in range(2):  # nobody waits for the first, which never was
+                with pytest.raises(ConnectionLost, match="closing"):
+                    async with asyncio.timeout(1.0):
+                        await ann.peers.connect(bob.address())
+        finally:
+            await ann.stop()
+            await bob.close()
+        gc.collect()
 
     loop.run(story())
 

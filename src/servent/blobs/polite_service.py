@@ -20,6 +20,7 @@ from servent.net.addresses import parse_address
 from servent.net.links import Stream
 from servent.net.peers import Peers
 from servent.net.session import Session
+from servent.tasks import begin
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +138,8 @@ class Polite:
     def _session(self, session: Session, up: bool) -> None:
         if up and self._tasks is not None and session not in self._probes:
             self._probes[session] = _Probes()
-            self._tasks.create_task(self._listen(session), name=f"delay of {session.peer.short}")
+            if begin(self._tasks, self._listen(session), f"delay of {session.peer.short}") is None:
+                del self._probes[session]
 
     async def _listen(self, session: Session) -> None:
         probes = self._probes[session]

@@ -24,6 +24,7 @@ from servent.blobs.uploads_service import Holding, Uploads
 from servent.blobs.views import ShareState, ShareView
 from servent.errors import BadMessage, NotFound, ServentError, UsageError, WorldError
 from servent.store import Store
+from servent.tasks import begin
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +127,8 @@ class Shares:
         if self.tasks is None:
             raise WorldError("the node is not running")
         entry = self._entry(path)
-        self.tasks.create_task(self._hash_behind(entry), name=f"hash {path.name}")
+        if begin(self.tasks, self._hash_behind(entry), f"hash {path.name}") is None:
+            raise WorldError("the node is stopping")
         return _view(entry, self._uploads.totals)
 
     def _entry(self, path: Path) -> _Entry:

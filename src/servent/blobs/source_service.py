@@ -23,6 +23,7 @@ from servent.errors import BadMessage, ConnectionLost, PeerError, Refused, Serve
 from servent.limits import RateMeter
 from servent.net.links import Stream
 from servent.net.session import Session
+from servent.tasks import begin
 
 log = logging.getLogger(__name__)
 
@@ -315,12 +316,7 @@ class Source:
             self._spawn(self._run_quic(self._key), f"QUIC lane to {self.peer.short}")
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        try:
-            if self._tasks is None:
-                raise RuntimeError("no control stream")
-            self._tasks.create_task(work, name=name)
-        except RuntimeError:  # the control stream is just ending
-            work.close()
+        begin(self._tasks, work, name)  # the control stream may just be ending
 
     def _reachable(self) -> bool:
         return bool(self._candidates())

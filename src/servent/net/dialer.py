@@ -15,6 +15,7 @@ from servent.net.links import Connection, Endpoint, PeerAddress
 from servent.net.redial import Redial
 from servent.net.session import Session
 from servent.net.settings import PeersSettings
+from servent.tasks import begin
 
 LOOK_AFTER = 0.4  # s without an answer until others are asked where the peer is
 LOOK_AGAIN = 0.8  # s until they are asked again
@@ -147,10 +148,13 @@ class Dialer:
         if self.tasks is None:
             raise UsageError("the network is not running: enter Peers.run() first")
         done: asyncio.Future[Session] = asyncio.get_running_loop().create_future()
-        attempt = self._attempts[peer] = Attempt(peer, secret, done)
-        attempt.task = self.tasks.create_task(self._dial(attempt), name=f"dial {peer.short}")
+        attempt = Attempt(peer, secret, done)
+        attempt.task = begin(self.tasks, self._dial(attempt), f"dial {peer.short}")
+        if attempt.task is None:
+            raise ConnectionLost("this node is closing")
+        self._attempts[peer] = attempt
         if self.locate is not None:
-            self.tasks.create_task(self._doubt(attempt), name=f"look for {peer.short}")
+            begin(self.tasks, self._doubt(attempt), f"look for {peer.short}")
         return attempt
 
     async def _doubt(self, attempt: Attempt) -> None:

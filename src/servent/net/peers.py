@@ -31,6 +31,7 @@ from servent.net.talk import Talk
 from servent.net.views import Attempts, PeerView, of_absent, of_session
 from servent.net.wire import Control, Profile
 from servent.store import Store
+from servent.tasks import begin
 from servent.trust.service import TrustService
 
 log = logging.getLogger("servent.net")
@@ -464,13 +465,7 @@ class Peers:
             log.info("%s: %s%s", kind, detail, others(times))
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        if self._tasks is None:
-            work.close()
-            return
-        task = self._tasks.create_task(self._guard(work, name), name=name)
-        task.add_done_callback(
-            lambda _: work.close()
-        )  # one that is cancelled before it begins never runs `work`
+        begin(self._tasks, self._guard(work, name), name, inside=work)
 
     async def _guard(self, work: Coroutine[Any, Any, None], name: str) -> None:
         try:

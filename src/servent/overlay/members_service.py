@@ -32,6 +32,7 @@ from servent.overlay.records_service import ROOM, STEPS, OwnRecords, address_of,
 from servent.overlay.settings import OverlaySettings
 from servent.overlay.topology import Topology, Wish
 from servent.store import Store
+from servent.tasks import begin
 from servent.trust.service import TrustService
 from servent.trust.views import NetworkView
 
@@ -349,13 +350,7 @@ class Members:
         return [one for one in addresses if host_of(one) in seen]
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        if self._tasks is None or self._ending:
-            work.close()
-            return
-        task = self._tasks.create_task(_guard(work, name), name=name)
-        task.add_done_callback(
-            lambda _: work.close()
-        )  # one that is cancelled before it begins never runs `work`
+        begin(None if self._ending else self._tasks, _guard(work, name), name, inside=work)
 
     # -- connections
 

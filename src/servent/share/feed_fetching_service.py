@@ -17,6 +17,7 @@ from servent.errors import NotFound, ServentError
 from servent.share import feed_places
 from servent.share.feed_record import Record
 from servent.share.feed_rows import Row
+from servent.tasks import begin
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,8 @@ class Fetching:
         """Something about it may have changed: do the next thing."""
         if self.tasks is not None and row.id not in self._waiting:
             self._waiting.add(row.id)
-            self.tasks.create_task(self._step(row), name=f"feed {row.name}")
+            if begin(self.tasks, self._step(row), f"feed {row.name}") is None:
+                self._waiting.discard(row.id)
 
     async def _step(self, row: Row) -> None:
         async with self._busy.setdefault(row.id, asyncio.Lock()):

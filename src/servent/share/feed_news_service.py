@@ -16,6 +16,7 @@ from servent.net.peers import Peers
 from servent.net.session import Session
 from servent.share import feed_record, feed_wire
 from servent.share.feed_record import Record
+from servent.tasks import begin
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +104,8 @@ class News:
     def _ask(self, peer: PeerId) -> None:
         if self._tasks is not None and peer not in self._asking and self._followed():
             self._asking[peer] = asyncio.Event()
-            self._tasks.create_task(self._follow(peer), name=f"feeds from {peer.short}")
+            if begin(self._tasks, self._follow(peer), f"feeds from {peer.short}") is None:
+                del self._asking[peer]
 
     async def _follow(self, peer: PeerId) -> None:
         """Ask this peer for as long as it is connected."""

@@ -15,6 +15,7 @@ from servent.share import feed_places, feed_record
 from servent.share.feed_news_service import Key
 from servent.share.feed_rows import Row
 from servent.share.watching import Watcher
+from servent.tasks import begin
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,9 @@ class Publishing:
         """Publish it from now on."""
         if self.tasks is not None and row.id not in self._running:
             self._wake[row.id], self._looked[row.id] = asyncio.Event(), asyncio.Event()
-            self._running[row.id] = self.tasks.create_task(self._keep_published(row), name=f"feed {row.name}")
+            task = begin(self.tasks, self._keep_published(row), f"feed {row.name}")
+            if task is not None:
+                self._running[row.id] = task
 
     async def again(self, row: Row) -> None:
         """Look at the files now. Returns when that is done. Raises UsageError: they cannot be published."""

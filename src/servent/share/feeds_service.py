@@ -22,6 +22,7 @@ from servent.share.feed_news_service import Key, News
 from servent.share.feed_record import Record
 from servent.share.feed_rows import Row, Version
 from servent.store import Store
+from servent.tasks import begin
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +129,7 @@ class Feeds:
             self._publishing.begin(row)
             return
         for contact in row.contacts:
-            self._tasks.create_task(self._reach(contact), name=f"contact for the feed {row.name}")
+            begin(self._tasks, self._reach(contact), f"contact for the feed {row.name}")
         self._fetching.look(row)
 
     async def _save(self, row: Row) -> None:
@@ -242,8 +243,7 @@ class Feeds:
             log.info("%s tells of version %d of %s", teller.short, record.sequence, row.name)
             self._news.published(row.key)
             self._fetching.look(row)
-        if self._tasks is not None:
-            self._tasks.create_task(self._save(row), name=f"remember the feed {row.name}")
+        begin(self._tasks, self._save(row), f"remember the feed {row.name}")
 
     async def check(self, id: str) -> FeedView:
         """Ask all who are connected, and fetch what is missing. Raises NotFound."""

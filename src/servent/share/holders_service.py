@@ -15,6 +15,7 @@ from servent.overlay.effects import Finding
 from servent.share.network_items import LINKED
 from servent.share.networks import Networks
 from servent.share.search_service import Networked
+from servent.tasks import begin
 
 log = logging.getLogger(__name__)
 
@@ -144,13 +145,13 @@ class Holders:
         Raises:
             UsageError: before the first event. Closing the iterator ends the search everywhere.
         """
-        if self._tasks is None:
-            raise UsageError("the node is stopping")
         if self._open >= MOST_AT_ONCE:
             raise UsageError(f"{MOST_AT_ONCE} questions are under way", advice="Wait for one of them to end.")
         began, one = self._clock(), _Question(limit)
+        task = begin(self._tasks, self._work(one, contents, network, wait), "who has it")
+        if task is None:
+            raise UsageError("the node is stopping")
         self._open += 1
-        task = self._tasks.create_task(self._work(one, contents, network, wait), name="who has it")
         one.left = 1
         try:
             while (event := await one.next()) is not None:

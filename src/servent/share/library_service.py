@@ -30,6 +30,7 @@ from servent.share.library_folder import Folder, clash, resolved
 from servent.share.library_views import FolderView, LibraryView, together
 from servent.share.tending import Tending
 from servent.store import Store
+from servent.tasks import begin
 from servent.trust.service import TrustService
 
 log = logging.getLogger(__name__)
@@ -253,8 +254,7 @@ class Library:
         id = await self._store.write(lambda db: _insert(db, body))
         await self._db.write(partial(_begin, folder=id, path=settings.path))
         folder = self._folders[id] = Folder(id, settings)
-        if self._tasks is not None:
-            self._tasks.create_task(self._tending.tend(folder), name=f"folder {settings.name}")
+        begin(self._tasks, self._tending.tend(folder), f"folder {settings.name}")
         self._tell_now()
         return self._view(folder)
 
@@ -319,8 +319,7 @@ class Library:
         self._tending.unwatch(folder)
         self.queue.trouble.pop(id, None)
         await self._db.write(lambda db: catalog.hide(db, id))
-        if self._tasks is not None:
-            self._tasks.create_task(self._take_out(id), name="forget a folder")
+        begin(self._tasks, self._take_out(id), "forget a folder")
         self._tell_now()
 
     async def pause(self, id: int, paused: bool) -> FolderView:

@@ -19,6 +19,7 @@ from servent.share import local, wire
 from servent.share.answering_service import Shown
 from servent.share.folding import Fold, Found, Hit, Standing, no_reason
 from servent.store import Store
+from servent.tasks import begin
 
 log = logging.getLogger(__name__)
 
@@ -376,13 +377,13 @@ class Search:
         wanted = language.parse(text)
         named = peer or wanted.peer
         only = Only(self._resolve(named) if named else None, network)
-        if self._tasks is None:
-            raise UsageError("the node is stopping")
         if self._open >= MOST_SEARCHES:
             raise UsageError(f"{MOST_SEARCHES} searches are under way", advice="Wait for one of them to end.")
         one = _Search(self._me, wanted, limit, self._hides, self._clock)
+        task = begin(self._tasks, self._work(one, scope, only, wait), "search")
+        if task is None:
+            raise UsageError("the node is stopping")
         self._open += 1
-        task = self._tasks.create_task(self._work(one, scope, only, wait), name="search")
         try:
             while await one.wait():
                 if unknown := list(one.unknown):

@@ -29,6 +29,7 @@ from servent.share.networks import Networks
 from servent.share.search_service import Search
 from servent.share.wishes import Match, Settings, Wish
 from servent.store import Store, StoreTrouble
+from servent.tasks import begin
 
 log = logging.getLogger(__name__)
 
@@ -448,10 +449,7 @@ class Wishes:
         self._saving.set()
 
     def _spawn(self, work: Any, name: str) -> None:
-        if self._tasks is None:
-            work.close()
-            return
-        self._tasks.create_task(self._guard(work), name=name)
+        begin(self._tasks, self._guard(work), name, inside=work)
 
     async def _guard(self, work: Awaitable[None]) -> None:
         try:
