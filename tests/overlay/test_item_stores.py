@@ -79,6 +79,24 @@ def named(found: list[tuple[bytes, Item]]) -> list[tuple[bytes, bytes]]:
     return sorted((bytes(who), canonical(one)) for who, one in found)
 
 
+def test_a_full_index_takes_nothing_more_for_homes_of_others_but_still_from_leaves() -> None:
+    disk = OnDisk(HomeSettings(disk=400_000))
+    for who in range(1, 200):
+        whole = sliced(who, [item(f"posted {who} {number} " + "x" * 150) for number in range(20)], 0, 0)
+        disk.do(Keep(whole, [Posting(key("posted"), place) for place in whole.items]))
+    found, _ = disk.do(Find(1, 5000, keys=[key("posted")])) or ([], False)
+    assert 0 < len(found) < 20 * 199
+    for who in range(300, 303):
+        disk.do(Keep(sliced(who, [item(f"leaf {who}")], 0, 0)))
+    found, _ = disk.do(Find(1, 500, parse("leaf"))) or ([], False)
+    assert len(found) == 3
+    for who in range(1, 150):  # what is taken back makes room again
+        disk.do(Discard(peer(who), None, None))
+    disk.do(Keep(sliced(500, [item("posted later")], 0, 0), [Posting(key("later"), 0)]))
+    found, _ = disk.do(Find(1, 500, keys=[key("later")])) or ([], False)
+    assert len(found) == 1
+
+
 @settings(max_examples=60, deadline=None)
 @given(wishes, st.lists(asked, min_size=1, max_size=4))
 def test_on_disk_as_in_memory(steps: list[tuple[str, int, int, list[Item]]], queries: list[str]) -> None:

@@ -64,9 +64,11 @@ class Writing:
             whether the index is still to be cleaned (`sweep`), and the words (`texts`, cut at spaces) of the items
             that came or went, for whoever remembers answers.
         """
+        full = _bytes_in(db) > self._settings.disk
         for network, wish in wishes:
             if isinstance(wish, Keep):
-                self._keep(db, network, wish, now)
+                if not full or not (wish.keyed or wish.postings) or not wish.slice.batch.hashes:
+                    self._keep(db, network, wish, now)
             else:
                 self._discard(db, network, wish)
         return self._finish(db)
@@ -362,6 +364,14 @@ def _index(db: sqlite3.Connection, what: str, some: list[tuple[int, Item]]) -> s
                 words.update(text.split())
         db.execute(into + ",".join([one] * len(rows)), values)
     return words
+
+
+def _bytes_in(db: sqlite3.Connection) -> int:
+    """Of the file, without the pages that are free."""
+    pages, free, size = (
+        db.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size)
 
 
 def _row_of(db: sqlite3.Connection, table: str, key: bytes) -> int:

@@ -166,6 +166,9 @@ class HomeSettings:
         common: share of a home's items with a word above which it is not keyed.
         spot_check: one in so many new items is asked for.
         peers: records of peers kept for others.
+        disk: bytes of the index above which nothing more is kept for homes of others, so that many keys of one person
+            cannot fill the disk. What our own leaves publish is bounded by their number. A million items take 494 MB
+            (docs/benchmarks.md).
     """
 
     homes: int = 2
@@ -183,6 +186,7 @@ class HomeSettings:
     common: float = 0.05
     spot_check: int = 20
     peers: int = 200_000
+    disk: int = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
