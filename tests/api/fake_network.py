@@ -212,6 +212,13 @@ class FakeNetworks:
 
     # shape and roles
 
+    def shaping(self) -> network.Shaping:
+        marks = {
+            row.id: f"{row.mode} {row.index} {len(self.shape(row.id).peers)}"
+            for row in self._networks.values()
+        }
+        return network.Shaping(networks=marks, roles=self.roles())
+
     def shape(self, name: str) -> network.NetworkShape:
         row = self._network(name)
         dice = random.Random(row.name + row.mode)

@@ -80,6 +80,21 @@ def test_the_founder_switches_the_mode_for_all_and_nobody_else_does(tmp_path: Pa
     play(tmp_path, story)
 
 
+def test_the_mark_of_a_shape_changes_with_the_shape_and_with_nothing_else(tmp_path: Path) -> None:
+    async def story(ann: NodeFace, bob: NodeFace) -> None:
+        await asyncio.sleep(60.0)
+        before = bob.shaping()
+        assert set(before.networks) == {bob.networks()[0].id} and before.roles == bob.roles()
+        for _ in range(10):
+            await asyncio.sleep(3.0)
+            assert bob.shaping().networks == before.networks
+        await ann.set_mode("club", network.ModeChange(mode="server", servers=["me"]))
+        await asyncio.sleep(5.0)
+        assert bob.shaping().networks != before.networks
+
+    play(tmp_path, story)
+
+
 def test_who_was_removed_reads_so(tmp_path: Path) -> None:
     async def story(ann: NodeFace, bob: NodeFace) -> None:
         assert not bob.networks()[0].removed

@@ -40,6 +40,19 @@ def raw(node: Client, method: str, path: str, token: str, body: object = None) -
     return answer.status, said
 
 
+def test_an_event_says_that_a_network_looks_different_or_a_role_changed(node: Client) -> None:
+    events = node.events("shape")
+    first = next(events).data
+    assert set(first["networks"]) == {row.id for row in node.networks()}  # type: ignore[call-overload]
+    assert [role["name"] for role in first["roles"]][:2] == ["index", "relay"]  # type: ignore[attr-defined, index]
+    node.set_role("index", "on")
+    second = next(events).data
+    assert second["roles"][0]["wish"] == "on"  # type: ignore[index]
+    assert second["networks"]["ab" * 16] != first["networks"]["ab" * 16]  # type: ignore[index]
+    node.set_role("index", "auto")
+    events.close()  # type: ignore[attr-defined]
+
+
 def test_a_row_says_mode_role_and_why_and_so_do_events(node: Client) -> None:
     rows = {row.name: row for row in node.networks()}
     assert {name: row.mode for name, row in rows.items()} == {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 
 import msgspec
 
@@ -204,6 +205,11 @@ class NetworkPart(Part):
             searching=shown(shape.searching, SENTENCE),
         )
 
+    def shaping(self) -> network.Shaping:
+        ids = {view.key: view.id for view in self._node.trust.networks()}
+        shapes = [shape for shape in self._node.overlay.shapes() if shape.network in ids]
+        return network.Shaping(networks={ids[one.network]: _mark(one) for one in shapes}, roles=self.roles())
+
     def _in_shape(self, peer: PeerInView) -> network.NetworkPeer:
         path: schema.PathKind | None = (
             "direct" if peer.path == "direct" else "relayed" if peer.path == "relayed" else None
@@ -236,3 +242,13 @@ class NetworkPart(Part):
         except OSError as wrong:
             raise DiskTrouble(f"config.toml cannot be written: {wrong.strerror}") from wrong
         await self._node.overlay.set_role(change.name, change.wish)
+
+
+def _mark(shape: NetworkShape) -> str:
+    """The same as long as nothing that is drawn of a network changes but numbers."""
+    lines = sorted(
+        f"{peer.peer} {peer.name} {peer.link} {peer.path} {peer.supernode} {peer.retiring}"
+        for peer in shape.peers
+    )
+    here = f"{shape.mode} {shape.index} {shape.retiring} {shape.servers}"
+    return hashlib.blake2b("\n".join((here, *lines)).encode(), digest_size=8).hexdigest()

@@ -78,6 +78,8 @@ async def look(ctx: Context, topics: frozenset[str]) -> None:
             await asyncio.sleep(0)
     if "reach" in topics:
         ctx.bus.object("reach", msgspec.to_builtins(node.reach()))
+    if "shape" in topics:
+        ctx.bus.object("shape", msgspec.to_builtins(node.shaping()))
     if "status" in topics:
         ctx.bus.object("status", msgspec.to_builtins(routes_node.full_status(ctx)))
 

@@ -52,12 +52,13 @@ fact) and `advice` (the next step).
 ## Events
 
 `GET /api/v1/events` as a WebSocket, or as server-sent events for curl and EventSource. `?topics=peers,transfers`
-chooses (all when missing): status, reach, peers, transfers, shares, networks, folders, wishes, feeds, codes, log. Each event is
+chooses (all when missing): status, reach, peers, transfers, shares, networks, shape, folders, wishes, feeds, codes, log. Each event is
 `{"seq": 17, "topic": "peers", "data": {…}}`.
 
-- The first events hold everything. All but `status`, `reach` and `log` are tables:
+- The first events hold everything. All but `status`, `reach`, `shape` and `log` are tables:
   `{"full": true, "items": [rows], "gone": []}`; later ones hold rows that are new or changed, and the ids that are
-  gone. `status` and `reach` are whole objects, `log` is one line.
+  gone. `status`, `reach` and `shape` are whole objects, `log` is one line. `shape` (a `Shaping`) says that a network looks
+  different, or a role changed; ask for what you show.
 - `codes` is for tokens of scope `control`: whoever reads a code can use it.
 - Looked at twice a second, and only for topics somebody listens to; what changed in a long table comes as several
   events of some 500 rows.

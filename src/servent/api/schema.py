@@ -32,6 +32,7 @@ Topic = Literal[
     "transfers",
     "shares",
     "networks",
+    "shape",
     "folders",
     "wishes",
     "feeds",
@@ -40,7 +41,7 @@ Topic = Literal[
     "resync",
 ]
 TOPICS: tuple[Topic, ...] = (
-    "status", "reach", "peers", "transfers", "shares", "networks", "folders", "wishes", "feeds", "codes", "log",
+    "status", "reach", "peers", "transfers", "shares", "networks", "shape", "folders", "wishes", "feeds", "codes", "log",
 )  # fmt: skip
 TransferState = Literal[
     "connecting", "metadata", "queued", "active", "paused", "checking", "complete", "failed", "cancelled"

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from servent.api.schema import Lifetime, Link, NetworkMode, PathKind, RoleName, RoleWish, ShortName
+from servent.api.schema import Lifetime, Link, NetworkMode, PathKind, Role, RoleName, RoleWish, ShortName
 
 MOST_SERVERS = 8  # as many as the signed settings of a network hold
 
@@ -131,6 +131,17 @@ class NetworkShape(Struct, frozen=True, kw_only=True):
     questions: int = 0
     mine: int = 0
     searching: str = ""
+
+
+class Shaping(Struct, frozen=True, kw_only=True):
+    """The event topic `shape`: roles of this node, and a mark of each network's shape, by its id.
+
+    A mark is another one once somebody is linked, reached or a supernode who was not before, or is so no longer; what the
+    network looks like then is told by `/networks/{name}/shape`. What is merely measured changes no mark.
+    """
+
+    networks: dict[str, str] = {}
+    roles: list[Role] = []
 
 
 class RoleChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

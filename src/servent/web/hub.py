@@ -19,7 +19,7 @@ from servent.errors import ServentError
 log = logging.getLogger("servent.web")
 
 TABLES = ("peers", "transfers", "shares", "folders", "wishes", "feeds", "codes", "networks")
-TOPICS = ("status", "reach", *TABLES)
+TOPICS = ("status", "reach", "shape", *TABLES)
 WAITING_MESSAGES = 64  # per page; a page that is slower than this gets fresh tables instead
 RETRY = (0.3, 0.5, 1.0, 2.0)  # s between two tries to reach the node
 LINGER = 2.0  # s without a page before the stream is closed: a reload takes less

@@ -22,6 +22,7 @@ class Live {
   constructor() {
     this.connection = "connecting"; // connecting | live | away
     this.status = null;
+    this.shape = null; // marks of networks, and the roles of this node
     this.known = new Set(); // lists that the node has told in full
     for (const list of LISTS) this[list] = new Map();
     this.updates = 0; // events applied, for measurements
@@ -140,11 +141,12 @@ class Live {
   }
 
   // `full` tables replace; others hold, of rows known here, the fields that changed. The gone leave.
-  // Status and reach are values of their own.
+  // Status, reach and shape are values of their own.
   _apply({ topic, data }) {
     this.updates += 1;
     if (topic === "status") this.status = data;
     else if (topic === "reach" && this.status) this.status = { ...this.status, reach: data };
+    else if (topic === "shape") this.shape = data;
     else if (LISTS.includes(topic)) {
       if (data.full) {
         this[topic].clear();

@@ -6,7 +6,8 @@ import { live } from "./live.js";
 import { aborted, ask } from "./net.js";
 import { NetworkMap, legend, nameOf, shape, svg } from "./network_map.js";
 
-const EVERY = 2000; // ms between two looks, while somebody sees it
+const SOON = 500; // ms between two looks while it changes
+const EVERY = 10000; // ms between two looks at what is merely measured, while somebody sees it
 const MOST_ROWS = 100; // of one kind in the list
 const GROUPS = [
   ["home", "Homes", "Supernodes that keep what you offer, and answer your searches"],
@@ -32,7 +33,7 @@ class Network extends HTMLElement {
       el("section", { class: "card map-card" }, head, this.problem, el("div", { class: "map-room" }, this.map.node, this.empty), legend()),
       el("section", { class: "card map-side" }, el("h2", {}, "Who is around you"), this.list),
       el("section", { class: "card map-numbers" }, el("h2", {}, "What goes over it"), this.facts));
-    this._stop = live.watch(["networks"], () => this._look(), EVERY);
+    this._stop = live.watch(["networks", "shape"], () => this._changed(), SOON);
     this._seen = () => document.hidden || this._look();
     document.addEventListener("visibilitychange", this._seen);
     this._timer = setInterval(() => document.hidden || this._look(), EVERY);
@@ -48,7 +49,17 @@ class Network extends HTMLElement {
     this.replaceChildren();
   }
 
+  // Networks tell of every member who comes and goes, also in others than this one.
+  _changed() {
+    const id = this.dataset.network;
+    const now = JSON.stringify([live.shape?.networks?.[id], live.networks.get(id)]);
+    if (now === this._known) return;
+    this._known = now;
+    this._look();
+  }
+
   async _look() {
+    this._again = this._asking; // it changed while the answer was on its way
     if (this._asking) return;
     this._asking = true;
     this.control = new AbortController();
@@ -62,6 +73,7 @@ class Network extends HTMLElement {
       write(this.problem, clean(`${wrong.message}. ${wrong.advice ?? ""}`));
     } finally {
       this._asking = false;
+      if (this._again && this.isConnected) this._look();
     }
   }
 
