@@ -56,6 +56,9 @@ class Peer:
         await self.trust.open()
         await self.blobs.open()
         self._tasks = [asyncio.create_task(self.peers.run()), asyncio.create_task(self.blobs.run())]
+        ready = asyncio.create_task(self.peers.ready.wait())
+        await asyncio.wait([ready, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
         return self
 
     def _profile(self) -> Profile:

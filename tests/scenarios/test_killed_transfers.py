@@ -16,8 +16,9 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 MB = 1_000_000
 PIECE = 256 * 1024  # info.piece_length_for of this size
-SIZE = 160 * 1024 * 1024
-RATE = 40 * MB
+SIZE = 32 * 1024 * 1024
+# A receiver keeps up with this on a busy machine, too: what it has not read yet is sent again, up to its whole window.
+RATE = 8 * MB
 KILLS = 20
 
 
@@ -69,8 +70,8 @@ def test_twenty_kills_on_either_side_cost_no_verified_piece_and_little_else(tmp_
             else:
                 done = _down(receiver)["done_bytes"]
                 receiver.kill()
-                began = time.monotonic()
                 receiver.start()
+                began = time.monotonic()
                 while _down(receiver)["done_bytes"] < done:
                     assert time.monotonic() - began < 5.0, "verified pieces were forgotten"
                     time.sleep(0.02)
@@ -80,7 +81,7 @@ def test_twenty_kills_on_either_side_cost_no_verified_piece_and_little_else(tmp_
         sent = sent_before + sender.ask("usage")["up_bytes"]
         twice = sent - SIZE
         print(f"{KILLS} kills: {twice / PIECE:.1f} pieces sent twice")
-        # At the moment of a kill one piece is half sent, and what the lane has under way is lost with it.
+        # At the moment of a kill a unit of four pieces is half here, and what the lane has under way is lost with it.
         assert twice <= KILLS * 4 * PIECE
     finally:
         sender.stop()

@@ -224,8 +224,8 @@ class BulkLane(FetchLane):
         while count:
             pieces, size = self.intake.unit(first, count)
             buffer = self.intake.buffers.take(size, self._stop.is_set)
+            at = 0
             try:
-                at = 0
                 while at < size:
                     foreground = self.intake.foreground
                     step = min(self.pace.chunk("down", self.peer, foreground=foreground), size - at)
@@ -237,15 +237,31 @@ class BulkLane(FetchLane):
                         self.waits = self.heard + wait
                         if self._stop.wait(wait):
                             raise Closed
-            except BaseException:
-                self.intake.buffers.give(buffer)
+            except BaseException as error:
+                whole, size = self._whole(first, pieces, at)
+                if not whole or self._stop.is_set() or not isinstance(error, ConnectionLost):
+                    self.intake.buffers.give(buffer)
+                    raise
+                self.coming = first + whole, count - whole
+                self._hand_over(first, whole, size, buffer)
                 raise
             done, first, count = first, first + pieces, count - pieces
             self.coming = (first, count) if count else None
-            self._mail.post(self._arrived, done, pieces, size)
-            self.intake.submit(self, done, pieces, buffer)
+            self._hand_over(done, pieces, size, buffer)
             if count:
                 self._speak(pipe)
+
+    def _whole(self, first: int, pieces: int, at: int) -> tuple[int, int]:
+        """(pieces, bytes) that are whole when only `at` bytes came before the other side was gone: not asked for again."""
+        whole = size = 0
+        while whole < pieces and size + self.intake.size(first + whole, 1) <= at:
+            size += self.intake.size(first + whole, 1)
+            whole += 1
+        return whole, size
+
+    def _hand_over(self, first: int, count: int, size: int, buffer: memoryview) -> None:
+        self._mail.post(self._arrived, first, count, size)
+        self.intake.submit(self, first, count, buffer)
 
     # on the loop
 
