@@ -16,6 +16,10 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
         "--disable-component-update", "--disable-sync"]  # fmt: skip
 
+NAMELESS = """() => [...document.querySelectorAll('button, input, select, textarea, [role=button], a[href]')]
+    .filter(e => e.checkVisibility() && !(e.getAttribute('aria-label') || e.innerText || e.title || e.closest('label')?.innerText || '').trim())
+    .map(e => e.outerHTML.slice(0, 120))"""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
@@ -76,6 +80,10 @@ class Visit:
     def foreign_requests(self) -> list[str]:
         ours = (f"http://127.0.0.1:{self.page.port}/", f"ws://127.0.0.1:{self.page.port}/", "data:", "blob:")
         return [url for url in self.requests if not url.startswith(ours)]
+
+    def nameless(self) -> list[str]:
+        """Buttons and fields that say nothing to somebody who does not see them."""
+        return list(self.tab.evaluate(NAMELESS))
 
     def sideways(self) -> int:
         """By how many pixels the page is wider than the window."""

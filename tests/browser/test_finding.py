@@ -46,9 +46,6 @@ def hits(tab: Any, q: str = "blue") -> None:
 def test_every_screen_fits_shows_its_content_and_complains_of_nothing(
     browser: Any, page: WebPage, width: int, theme: str
 ) -> None:
-    nameless = """() => [...document.querySelectorAll('button, input, select, textarea, [role=button], a[href]')]
-        .filter(e => e.checkVisibility() && !(e.getAttribute('aria-label') || e.innerText || e.title || e.closest('label')?.innerText || '').trim())
-        .map(e => e.outerHTML.slice(0, 120))"""
     with Visit(browser, page, width=width, theme=theme) as visit:
         for path, (title, content) in SCREENS.items():
             tab = visit.open(path)
@@ -56,7 +53,7 @@ def test_every_screen_fits_shows_its_content_and_complains_of_nothing(
             tab.wait_for_selector(content)
             assert visit.sideways() <= 0, f"{path} scrolls sideways at {width} px"
             assert tab.get_attribute("html", "data-theme") == theme
-            assert tab.evaluate(nameless) == [], path
+            assert visit.nameless() == [], path
         assert visit.complaints == []
         assert visit.foreign_requests() == []
 

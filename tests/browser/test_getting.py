@@ -67,18 +67,9 @@ def test_every_screen_fits_in_both_themes_and_complains_of_nothing(
             assert tab.inner_text("h1") == title
             tab.locator(content).locator("visible=true").first.wait_for()
             assert visit.sideways() <= 0, f"{path} scrolls sideways at {width} px"
+            assert visit.nameless() == [], path
         assert visit.complaints == []
         assert visit.foreign_requests() == []
-
-
-def test_every_button_and_field_of_these_screens_has_a_name(visit: Visit) -> None:
-    nameless = """() => [...document.querySelectorAll('button, input, textarea, select, [role=button], a[href]')]
-        .filter(e => e.checkVisibility() && !(e.getAttribute('aria-label') || e.innerText || e.title || e.closest('label')?.innerText || '').trim())
-        .map(e => e.outerHTML.slice(0, 120))"""
-    for path, (_, content) in SCREENS.items():
-        tab = visit.open(path)
-        tab.locator(content).locator("visible=true").first.wait_for()
-        assert tab.evaluate(nameless) == [], path
 
 
 def test_several_are_chosen_by_keyboard_cancelled_and_taken_back(visit: Visit, node: Client) -> None:

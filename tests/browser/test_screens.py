@@ -32,6 +32,7 @@ def test_every_screen_fits_shows_its_content_and_complains_of_nothing(
             assert tab.inner_text("h1") == title
             tab.wait_for_selector(content)
             assert visit.sideways() <= 0, f"{path} scrolls sideways at {width} px"
+            assert visit.nameless() == [], path
             assert tab.get_attribute("html", "data-theme") == theme
             assert tab.inner_text("[aria-current=page]").strip() == title
         assert visit.complaints == []
@@ -107,16 +108,6 @@ def test_the_table_is_walked_and_opened_with_arrows_enter_and_escape(visit: Visi
     tab.keyboard.press("Escape")
     assert tab.is_hidden(".drawer")
     assert tab.evaluate("document.activeElement.getAttribute('aria-posinset')") == "1000"
-
-
-def test_every_button_and_field_has_a_name(visit: Visit) -> None:
-    nameless = """() => [...document.querySelectorAll('button, input, textarea, [role=button], a[href]')]
-        .filter(e => e.checkVisibility() && !(e.getAttribute('aria-label') || e.innerText || e.title || e.closest('label')?.innerText || '').trim())
-        .map(e => e.outerHTML.slice(0, 120))"""
-    for path, (_, content) in SCREENS.items():
-        tab = visit.open(path)
-        tab.wait_for_selector(content)
-        assert tab.evaluate(nameless) == [], path
 
 
 def test_a_peer_in_the_picture_tells_its_path_when_chosen(visit: Visit) -> None:
