@@ -367,6 +367,23 @@ def test_a_witness_is_no_scanner() -> None:
     assert isinstance(effect, Send), "nobody has addresses in three networks"
 
 
+def test_a_crowd_that_wants_to_be_seen_costs_no_supernode_its_receipts() -> None:
+    """Each of hundreds of candidates asks every witness; a supernode whose receipts run out was told "busy" until it retired."""
+    crowd, one = alone()
+    other = crowd.join(1)
+    crowd.run(60.0)
+    assert one.election.index or other.election.index
+    keeper, witness = (other, one) if other.election.index else (one, other)
+    ask = witness.handlers[AskDialBack]
+    now = crowd.now + 100.0
+    for n in range(100):
+        ask(peer(100 + n), AskDialBack(1, [f"11.{n}.1.1:4000"]), now)
+    [effect] = ask(peer(300), AskDialBack(1, ["12.1.1.1:4000"]), now)
+    assert isinstance(effect, Send), "the crowd has used up its share"
+    [effect] = ask(keeper.key, AskDialBack(1, ["13.1.1.1:4000"]), now)
+    assert isinstance(effect, DialBack)
+
+
 def test_receipts_of_somebody_else_or_for_another_place_do_not_count() -> None:
     crowd = Crowd(HYBRID, 4)
     one, friend = crowd.join(0), crowd.join(1)

@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from servent.identity import PeerId
 from servent.limits import TokenBucket
 from servent.overlay.context import Context
+from servent.overlay.directory import Directory
 from servent.overlay.effects import DialBack, Effect, Send
 from servent.overlay.placement import block_of
 from servent.overlay.records import Receipt, check, signed
@@ -54,13 +55,17 @@ def dialled(wanted: Iterable[str], own: Iterable[str]) -> list[str]:
 
 
 class Witness:
-    """We dial others who ask."""
+    """We dial others who ask.
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    Supernodes have a share of their own: they lose the role without receipts, and where they are few and a crowd wants to be
+    seen, all else is spoken for.
+    """
+
+    def __init__(self, context: Context, directory: Directory) -> None:
+        self._context, self._directory = context, directory
         self._peers: dict[PeerId, float] = {}
         self._blocks: dict[str, float] = {}
-        self._rate = TokenBucket(0.5, 20.0)
+        self._rate, self._of_supernodes = TokenBucket(0.5, 20.0), TokenBucket(0.5, 20.0)
 
     def asked(self, peer: PeerId, message: AskDialBack, now: float) -> list[Effect]:
         """Dial back, or say why not."""
@@ -88,7 +93,8 @@ class Witness:
             block not in NOWHERE and now - self._blocks.get(block, -PER_BLOCK) < PER_BLOCK for block in blocks
         ):
             return "somebody near that address was dialled a moment ago"
-        return "" if self._rate.allow(1.0, now) else "busy"
+        rate = self._rate if self._directory.get(peer, now) is None else self._of_supernodes
+        return "" if rate.allow(1.0, now) else "busy"
 
     def _reached(self, peer: PeerId, number: int, addresses: Sequence[str], address: str) -> list[Effect]:
         if address not in addresses:

@@ -61,7 +61,7 @@ class Election(Part):
         self.settings = context.settings.election
         self._topology, self._wish = topology, wish
         self._abilities = Abilities()
-        self._witness = Witness(context)
+        self._witness = Witness(context, directory)
         self._reached = Reached(context, directory)
         self._seeker = self._reached.seeker
         self._grants = Grants()
