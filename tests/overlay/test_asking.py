@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from servent.overlay.effects import Asked, Finding
-from servent.overlay.goal import PER_CONTENT
+from servent.overlay.effects import Asked, Effect, Finding
+from servent.overlay.goal import PER_CONTENT, Goal, Report
 from servent.overlay.placement import key_of
+from servent.overlay.question import LeafQuestion
 from servent.overlay.records import Item, Slice
 from servent.overlay.settings import HomeSettings, OverlaySettings, SearchSettings
-from servent.overlay.wire import Found, Posting, Question
-from servent.query.language import QueryError
+from servent.overlay.standing import Standing
+from servent.overlay.wire import Found, FoundItem, Posting, Question
+from servent.query.language import QueryError, parse
 from tests.overlay.lies import LIES
 from tests.overlay.things import NETWORK, item, peer, sliced
 from tests.overlay.town import Town
@@ -227,6 +229,50 @@ def test_where_the_first_word_is_too_hot_the_second_is_asked_for() -> None:
     assert found <= place.truth("lovely summertime")
 
 
+@pytest.mark.parametrize(("has_both", "probed"), [(12, False), (3, True)])
+def test_hot_words_are_probed_for_only_where_little_was_found(has_both: int, probed: bool) -> None:
+    """15 supernodes more cost 45 messages, and found hardly anything that was not there before."""
+    settings = OverlaySettings(home=HomeSettings(per_key=10, per_publisher_key=15))
+    place = Town(60, 40, per_peer=0, settings=settings)
+    place.share(49, [item(f"lovely summertime number{n}.mp3") for n in range(has_both)])
+    for number in range(50, 60):
+        place.share(number, [item(f"summertime {number}.mp3"), item(f"lovely {number}.mp3")])
+    found, end = place.ask(45, "lovely summertime")
+    assert end.sampled
+    assert found <= place.truth("lovely summertime")
+    assert len(found) >= min(has_both, 10)
+    assert (end.messages > MOST_MESSAGES) == probed
+    assert end.messages <= 2 * (MOST_MESSAGES + 2 * 15)
+
+
+def test_one_that_tells_the_truth_beside_two_liars_shows_it_before_others_are_probed() -> None:
+    place = Town(60, 40, per_peer=0)
+    place.share(50, [item("moonlight serenade.mp3")])
+    near = place.nearest(key_of(NETWORK, "moonlight"), 3)
+    for liar in near[:2]:
+        place.citizens[liar].lie = LIES["invent"]
+    apart = set(near) | set(place.citizens[peer(50)].homes.at)
+    asker = next(n for n in range(40, 60) if not set(place.citizens[peer(n)].homes.at) & apart)
+    found, end = place.ask(asker, "moonlight")
+    assert found == place.truth("moonlight")
+    assert end.messages <= MOST_MESSAGES + 2 * 3
+
+
+def test_what_those_that_are_known_to_be_honest_do_not_have_is_hardly_looked_for() -> None:
+    place = Town(60, 40, per_peer=1)
+    asker, key = 50, key_of(NETWORK, "neverheardof")
+    home = place.citizens[place.citizens[peer(asker)].homes.at[0]]
+    place.citizens[peer(asker)].asking.standing.showed(home.key, 0.0)
+    costs = []
+    for _ in range(2):
+        _, end = place.ask(asker, "neverheardof")
+        costs.append(end.messages)
+        for one in place.nearest(key, 3):
+            home.asking.standing.showed(one, place.net.now)
+    assert costs[0] > 2 * 15
+    assert costs[1] <= MOST_MESSAGES + 2 * 3
+
+
 def test_without_any_supernode_a_question_ends_and_says_why() -> None:
     place = Town(3, 0)
     found, end = place.ask(1, "anything")
@@ -385,3 +431,34 @@ def test_what_everybody_has_leaves_room_for_other_finds() -> None:
     found, _ = place.ask(50, "moonlight", limit=10)
     assert (peer(33), "moonlight rare.mp3") in found
     assert sum(name == same.name for _, name in found) == PER_CONTENT
+
+
+def test_a_home_is_to_show_what_it_said_itself_and_any_of_it() -> None:
+    """One of two homes found something, the other nothing: only the first has anything to show, early finds too."""
+    place = town("hybrid")
+    citizen = place.citizens[peer(50)]
+    one, other = citizen.homes.at
+    said: list[Report] = []
+
+    def sink(report: Report, now: float) -> list[Effect]:
+        said.append(report)
+        return []
+
+    goal = Goal(parse("moonlight"), None, 50, 200, 4.0)
+    things = [FoundItem(bytes(peer(n)), item(f"moonlight {n}.mp3")) for n in range(20, 26)]
+    asked = set()
+    for _ in range(40):
+        question = LeafQuestion(citizen.context, Standing(), bytes(16), goal, lambda: [one, other], sink, 0.0)
+        question.start(0.0)
+        question.tick(1.0)  # the first is silent, so that the second is asked, too
+        question.found(one, Found(bytes(16), things[:5]), 1.1)
+        question.found(other, Found(bytes(16), over=True), 1.2)
+        assert question.audit is None
+        assert said[-1].over
+        question = LeafQuestion(citizen.context, Standing(), bytes(16), goal, lambda: [one], sink, 0.0)
+        question.start(0.0)
+        question.found(one, Found(bytes(16), things[:5]), 0.1)
+        question.found(one, Found(bytes(16), things[5:], over=True), 0.2)
+        assert question.audit is not None and question.audit[0] == one
+        asked.add(question.audit[1])
+    assert asked == {(one.publisher, one.item.content) for one in things}

@@ -60,11 +60,11 @@ class Goal:
         had = contents.get(content, 0)
         return had < PER_CONTENT if had else len(contents) < self.limit
 
-    def full(self, contents: dict[bytes, int]) -> bool:
-        """Whether there is as much as was asked for."""
+    def full(self, contents: dict[bytes, int], share: float = 1.0) -> bool:
+        """Whether there is as much as was asked for, or that share of it."""
         if self.content is not None:
-            return contents.get(self.content, 0) >= self.limit
-        return len(contents) >= self.limit
+            return contents.get(self.content, 0) >= self.limit * share
+        return len(contents) >= self.limit * share
 
     def fits(self, item: Item) -> bool:
         """Whether that item answers it."""

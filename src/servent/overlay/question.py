@@ -31,7 +31,7 @@ MOST_HOMES = 4  # asked in one question
 
 @dataclass(slots=True)
 class _At:
-    """One home that was asked. `until`: if nothing is heard by then, the next is asked."""
+    """One home that was asked. `until`: if nothing is heard by then, the next is asked. `said`: its finds that fit."""
 
     until: float
     heard: bool = False
@@ -42,6 +42,7 @@ class _At:
     messages: int = 2
     asked: int = 0
     answered: int = 0
+    said: dict[Pair, None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -99,12 +100,16 @@ class LeafQuestion:
         fresh: list[tuple[PeerId, Item]] = []
         for one in answer.items:
             pair = (one.publisher, one.item.content)
-            if pair in self._kept or not self.goal.takes(self._contents, pair[1]):
+            if pair in self._kept:
+                at.said[pair] = None
+                continue
+            if not self.goal.takes(self._contents, pair[1]):
                 continue
             if self.goal.fits(one.item) and self.context.belongs(one.publisher):
                 self._kept[pair] = one.item
                 self._contents[pair[1]] = self._contents.get(pair[1], 0) + 1
                 fresh.append((PeerId(one.publisher), one.item))
+                at.said[pair] = None
         effects: list[Effect] = []
         if fresh or (answer.records and not answer.over):
             effects += self.sink(self._report(fresh, answer), now)
@@ -113,7 +118,7 @@ class LeafQuestion:
             if answer.reason and not answer.items and not answer.answered:
                 at.refused = answer.reason
                 return effects + self._next(now)
-            self._choose_audit(peer, fresh, now)
+            self._choose_audit(peer, list(at.said), now)
             poor = len(self._kept) < self.context.settings.search.wanted
             doubtful = poor and self.goal.budget > 0 and not self.standing.proven(peer, now)
             if doubtful and self._untried(now):
@@ -196,14 +201,11 @@ class LeafQuestion:
         limit = min(500, self.goal.limit)
         return Send(home, Question(self.id, text, content=self.goal.content, limit=limit, budget=budget))
 
-    def _choose_audit(self, peer: PeerId, fresh: list[tuple[PeerId, Item]], now: float) -> None:
+    def _choose_audit(self, peer: PeerId, said: list[Pair], now: float) -> None:
+        """Any of what that home has said, so that none of it is safe to invent; never what only another has said."""
         dice = self.context.dice
-        if self._kept and (not self.standing.proven(peer, now) or not dice.randrange(AUDITED)):
-            if fresh:
-                publisher, item = dice.choice(fresh)
-                self.audit = peer, (bytes(publisher), item.content)
-            else:
-                self.audit = peer, dice.choice(list(self._kept))
+        if said and (not self.standing.proven(peer, now) or not dice.randrange(AUDITED)):
+            self.audit = peer, dice.choice(said)
 
     def _report(self, fresh: list[tuple[PeerId, Item]], answer: Found | None) -> Report:
         return Report(

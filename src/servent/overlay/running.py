@@ -16,6 +16,7 @@ from servent.overlay.directory import Directory
 from servent.overlay.effects import Counts, Effect, Find, Send
 from servent.overlay.goal import Desk, Goal, Pair, Report, Sink, shows, words_asked
 from servent.overlay.placement import ASKED, STORED, content_key, key_of
+from servent.overlay.probing import HOT_ENOUGH, Probing
 from servent.overlay.records import Item, PeerRecord, Slice
 from servent.overlay.standing import LIE, UNSHOWN, Standing
 from servent.overlay.terms import KNOWN, rarest
@@ -28,9 +29,6 @@ SIGN_AFTER = (
 )
 HEDGE = 0.5  # s until the third is asked, too; an answer takes 0.1 to 0.3
 MARGIN = 0.3  # s kept for the way back to the leaf
-PROBED_AGAIN = (
-    15  # supernodes probed when those that should know agree on nothing, or keep not all of a hot word
-)
 SPOT_CHECK = 20  # one in so many questions asks a supernode of good standing for a proof
 FETCHED = 200  # postings asked for: as many as one answer has room for
 
@@ -99,8 +97,7 @@ class Running:
     _answered: int = 0
     _shown: int = 0
     _show_at: float | None = None
-    _batch: int = 0
-    _budget: int = 0
+    _probing: Probing = field(init=False)
     _sampled: bool = False
     _compared: bool = False
     _keyed_over: bool = False
@@ -108,13 +105,15 @@ class Running:
         False  # the only supernode: what is kept under keys is kept as a home, too, but just after a switch
     )
 
+    def __post_init__(self) -> None:
+        self._probing = Probing(self.context.settings.search.batches, self.goal.budget)
+
     # -- from outside
 
     def start(self, now: float) -> list[Effect]:
         """Layers 1 and 2."""
         self.due = now + self.goal.total - (MARGIN if self.remote else 0.0)
         self._messages = 2 if self.remote else 0  # the question, and the last of what answers it
-        self._budget = self.goal.budget
         self._show_at = now + SIGN_AFTER if self.remote else None
         effects = self._look(1, now)
         if self.goal.content is not None:
@@ -346,7 +345,8 @@ class Running:
     ) -> list[Effect]:
         """Ask for a proof of one of them, unless it is honest as far as is known. `fair`: others agree with it in part."""
         proven = self.standing.proven(peer, now)
-        affordable = layer == 3 or self._room() >= 2
+        # without a find others are probed next, which costs far more than proofs do
+        affordable = layer == 3 or self._room() >= 2 or (self._probing.budget > 0 and not self._kept)
         dice = self.context.dice
         if not affordable or (proven and not disagrees and dice.randrange(SPOT_CHECK)):
             if proven or fair or not disagrees:
@@ -375,12 +375,12 @@ class Running:
 
     def _probe(self, now: float) -> list[Effect]:
         settings = self.context.settings.search
-        if not self._batch and (self._sampled or self._agreed_empty()):
-            self._budget = min(self._budget, PROBED_AGAIN)
-        if self._batch >= len(settings.batches) or self._budget <= 0:
+        agreed = self._agreed_empty()
+        me, standing = self.context.me, self.standing
+        proven = agreed and all(peer == me or standing.proven(peer, now) for peer in self._said)
+        size = self._probing.next(len(self._kept), hot=self._sampled, agreed=agreed, proven=proven)
+        if not size:
             return []
-        size = min(settings.batches[self._batch], self._budget)
-        self._batch += 1
         seen = [self.context.me, *self._probed]
         query = self.goal.query
         effects: list[Effect] = []
@@ -394,7 +394,7 @@ class Running:
             self._waited[peer] = _Waited(now + settings.hop, layer=3)
             self._asked += 1
             self._messages += 2
-            self._budget -= 1
+            self._probing.budget -= 1
             effects.append(Send(peer, message))
         return effects
 
@@ -428,9 +428,9 @@ class Running:
                     continue
             if self._enough():
                 return effects + self.finish(now)
-            before = self._batch
+            before = self._probing.batch
             effects += self._show(now) + self._probe(now) if self._fresh else self._probe(now)
-            if self._batch == before:
+            if self._probing.batch == before:
                 return effects + self.finish(now)
         if self._fresh and not self.over and (not self.remote or (self._layer == 1 and not self._local)):
             effects += self._show(now)
@@ -441,9 +441,10 @@ class Running:
         return MOST_MESSAGES - self._messages - (self.remote and not self._shown)
 
     def _enough(self) -> bool:
-        """Whether no probe is needed. A word that is too hot is not kept everywhere: some are asked for the rest."""
+        """Whether no probe is needed. A word that is too hot is not kept everywhere: some are asked where little of it is known."""
         if not self._keys or (self._sampled and self._keyed_over):
-            return self.goal.full(self._contents) or (bool(self._keys) and self._budget <= 0)
+            share = HOT_ENOUGH if self._keys else 1.0
+            return self.goal.full(self._contents, share) or (bool(self._keys) and self._probing.budget <= 0)
         return len(self._kept) >= self.context.settings.search.wanted
 
     def _fitting(self, found: Iterable[tuple[PeerId, Item]], exact: bool = False) -> dict[Pair, Item]:
@@ -466,7 +467,7 @@ class Running:
     def _show(self, now: float) -> list[Effect]:
         """A report before the last, if it may still cost one."""
         if self.remote:
-            if not self._batch and self._messages + 1 + 2 * (not self._compared) > MOST_MESSAGES:
+            if not self._probing.batch and self._messages + 1 + 2 * (not self._compared) > MOST_MESSAGES:
                 return []
             if not self._fresh and self._shown:
                 return []
