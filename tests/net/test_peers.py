@@ -232,6 +232,24 @@ def test_a_removed_member_is_out_everywhere_within_seconds() -> None:
 # -- things that break
 
 
+@pytest.mark.parametrize("away", [300.0, 1500.0])
+def test_who_was_alone_for_long_finds_the_others_within_seconds(away: float) -> None:
+    async def story() -> None:
+        net = SimNet(seed=14)
+        async with party(4, net) as nodes:
+            await club(nodes)
+            await until(lambda: everybody_reaches_everybody(nodes))
+            net.partition(*([node.endpoint] for node in nodes))
+            await asyncio.sleep(away)
+            assert not any(node.peers.sessions() for node in nodes)
+            net.partition([node.endpoint for node in nodes[:2]], *([node.endpoint] for node in nodes[2:]))
+            assert await until(lambda: nodes[0].peers.session(nodes[1].peer) is not None, 300) < 20.0
+            net.heal()
+            assert await until(lambda: everybody_reaches_everybody(nodes), 300) < 20.0
+
+    loop.run(story())
+
+
 def test_a_partition_heals_by_itself() -> None:
     async def story() -> None:
         net = SimNet(seed=10)

@@ -48,6 +48,21 @@ def test_news_start_the_backoff_afresh_but_never_closer_than_a_second() -> None:
     assert now + 1.0 <= (it.next_try(ANN) or 0) <= now + 1.2
 
 
+def test_one_is_tried_sooner_but_whoever_refused_us_not_before_its_time() -> None:
+    it = redial()
+    for peer, rest in ((ANN, 0.0), (BOB, 60.0)):
+        it.want(peer, 0.0)
+        for _ in range(9):
+            now = it.next_try(peer) or 0.0
+            it.due(now, 5)
+            it.failed(peer, now, "no", rest)
+        assert (it.next_try(peer) or 0) > now + 100
+        it.sooner(peer, now, 10.0)
+        assert now + (rest or 5.0) <= (it.next_try(peer) or 0) <= now + (rest or 10.0)
+        it.failed(peer, now, "no")
+        assert (it.next_try(peer) or 0) > now + 100, "how often it failed still counts"
+
+
 def test_those_who_wait_longest_go_first_and_only_as_many_as_there_is_room_for() -> None:
     it = redial()
     for at, peer in ((3.0, ANN), (1.0, BOB), (2.0, CAT)):

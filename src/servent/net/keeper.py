@@ -25,6 +25,8 @@ from servent.trust.service import TrustService
 
 NEARBY = PeerId(bytes(32))  # stands for the local network among those who tell us of peers
 LAST_WORDS = 0.5  # s for a network that we left to hear it from us, before we are not in it for our peers
+ALONE_EVERY = 10.0  # s between two tries of those met last while nobody at all is connected; a guess
+ALONE_MOST = 8  # of them
 TRIM_EVERY = 10.0  # s between two looks at which connections nobody needs
 
 
@@ -75,7 +77,7 @@ class Keeper:
         self._save_at = 0.0
         self._hearsay = TokenBucket(settings.hearsay_rate, settings.hearsay_burst)
         self._crowd = Crowd(settings.mesh, settings.seen_for)
-        self._trim_at = 0.0
+        self._trim_at = self._alone_at = 0.0
         self.governed = False  # an overlay says whom it needs in networks too large for a full mesh
 
     async def open(self) -> None:
@@ -184,6 +186,12 @@ class Keeper:
             if now - since >= self._settings.spare or place < len(spare) - self._settings.most_spare:
                 self._house.spawn(session.close("not needed now"), f"close {session.peer.short}")
 
+    def _look_around(self, now: float) -> None:
+        """Nobody is connected: whoever comes back to where it was is to be found in seconds, however long that took."""
+        met = [(entry.met, peer) for peer in self._redial.wanted() if (entry := self._book.get(peer))]
+        for _, peer in sorted(met, reverse=True)[:ALONE_MOST]:
+            self._redial.sooner(peer, now, ALONE_EVERY)
+
     def forget(self, peer: PeerId) -> None:
         self._redial.drop(peer)
         self._book.forget(peer)
@@ -201,6 +209,9 @@ class Keeper:
             if self._trust_changed:
                 self._trust_changed = False
                 await self._follow_trust()
+            if now >= self._alone_at and not self._roster.sessions():
+                self._alone_at = now + ALONE_EVERY
+                self._look_around(now)
             self._dialer.start_due(now)
             self._talk.tick(now)
             if self.governed and now >= self._trim_at:

@@ -27,6 +27,7 @@ class _Try:
     started: float = float("-inf")
     dialing: bool = False
     why: str = ""
+    rest: float = float("-inf")  # until then it is left alone
 
 
 class Redial:
@@ -49,6 +50,12 @@ class Redial:
             soon = max(now, attempt.started + self._settings.spacing) + self._dice.uniform(0.0, within)
             attempt.due = min(attempt.due, soon)
 
+    def sooner(self, peer: PeerId, now: float, within: float) -> None:
+        """Try at the latest in `within` s; how often it failed still counts."""
+        attempt = self._tries.get(peer)
+        if attempt is not None and not attempt.dialing and attempt.due > now + within:
+            attempt.due = max(attempt.rest, now + self._dice.uniform(0.5, 1.0) * within)
+
     def drop(self, peer: PeerId) -> None:
         """It is connected, or no longer wanted."""
         self._tries.pop(peer, None)
@@ -69,7 +76,7 @@ class Redial:
         wait = min(self._settings.longest, self._settings.first * 2.0 ** min(attempt.failures, 30))
         wait = max(wait, 2.0 * at_least)
         attempt.failures += 1
-        attempt.dialing, attempt.why = False, why
+        attempt.dialing, attempt.why, attempt.rest = False, why, now + at_least
         attempt.due = max(now, attempt.started + self._settings.spacing) + wait * self._dice.uniform(0.5, 1.0)
 
     def next_try(self, peer: PeerId) -> float | None:
