@@ -6,12 +6,12 @@ is one supernode for about 100 to 200 peers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
 
 from servent.overlay.records import SupernodeRecord
-from servent.overlay.settings import ElectionSettings
+from servent.overlay.settings import ElectionSettings, OverlaySettings
 
 FILL = 0.6  # share of places that are taken after new supernodes came: the middle of the band
 STARVING = 0.05  # share of free places below which leaves find no home
@@ -36,6 +36,20 @@ def floor_of(members: int, settings: ElectionSettings) -> int:
 def wanted_of(members: int, settings: ElectionSettings) -> int:
     """As many as it takes when nobody else is there yet, or when there are far too many."""
     return max(floor_of(members, settings), ceil(members / settings.target))
+
+
+def members_of(serving: Sequence[SupernodeRecord], known: int, told: int, settings: OverlaySettings) -> int:
+    """How many peers a network seems to have, from what its supernodes say of their leaves.
+
+    Args:
+        serving: supernodes that stay; who retires keeps its leaves until they have left, and they count where they are now.
+        known: supernodes that are known, `serving` among them.
+        told: how many there are, as one of them said to a leaf that knows a few; 0: as many as are known.
+    """
+    total = told * len(serving) / known if told > known else float(len(serving))
+    large = total * settings.election.target >= settings.home.large
+    homes = max(1, min(settings.home.homes_large if large else settings.home.homes, round(total)))
+    return round(total + total * sum(one.leaves for one in serving) / len(serving) / homes)
 
 
 def lacking(records: Iterable[SupernodeRecord], members: int, settings: ElectionSettings) -> int:

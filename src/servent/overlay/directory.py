@@ -12,6 +12,7 @@ from msgspec import structs
 
 from servent.identity import PeerId
 from servent.overlay.context import Context
+from servent.overlay.demand import members_of
 from servent.overlay.doubted import Doubted
 from servent.overlay.due import Due
 from servent.overlay.effects import Effect, Learn, Send
@@ -30,13 +31,11 @@ from servent.trust.networks import Forged
 
 SOON = 0.5  # s that those who wait for changes of the ring wait for more of them
 ASK_AGAIN = (2.0, 60.0)  # s between questions while too few supernodes are known, doubling
+MEET = 60.0  # s between two such questions of a supernode that knows a few others
 SUSPECTED = 60.0  # s between two records that we sign because others suspect us
 LAST_LOOK = 0.8  # of the hand-over, until we compare lists a last time
 MOST_TOLD = 1_000_000  # supernodes that anybody is believed to know
-TOLD_OF = (
-    100.0,
-    10_000.0,
-)  # records a second that one peer may bring, and at once: 0.3 ms each if they are news
+TOLD_OF = (100.0, 10_000.0)  # records a second that one peer may bring, and at once: 0.3 ms each if news
 
 
 class Directory(Part):
@@ -59,14 +58,8 @@ class Directory(Part):
         self._known = Known(context)
         self._doubted = Doubted()
         self._liveness = Liveness(context, self._known, self.links, self._died, self._suspected)
-        self._rumours = Rumours(
-            context,
-            self._known,
-            self.count,
-            self.links,
-            lambda: self.leaves(),
-            lambda: len(self._doubted) > 0,
-        )
+        behind: Callable[[], bool] = lambda: len(self._doubted) > 0
+        self._rumours = Rumours(context, self._known, self.count, self.links, lambda: self.leaves(), behind)
         self._seq = 0
         self._refuted = -SUSPECTED
         self._bye: Goodbye | None = None
@@ -87,6 +80,10 @@ class Directory(Part):
     def records(self, now: float) -> Sequence[SupernodeRecord]:
         """All that are known, our own first while we carry the role."""
         return self._known.records(now)
+
+    def serving(self, now: float) -> list[SupernodeRecord]:
+        """Of `records` those that neither retire nor could not be reached lately."""
+        return self._known.serving(now)
 
     def get(self, key: bytes, now: float) -> SupernodeRecord | None:
         """The record of that supernode; our own as well."""
@@ -119,9 +116,8 @@ class Directory(Part):
         return self._known.suspended(key, now)
 
     def count(self, now: float) -> int:
-        """Supernodes in the network: those known here, or for a leaf as many as one of them said lately."""
-        known = len(self._known)
-        return known + 1 if self.own is not None else self._told or known
+        """Supernodes in the network: those alive that are known here, or for a leaf as many as one of them said lately."""
+        return self.alive(now) if self.own is not None else self._told or len(self._known)
 
     def alive(self, now: float) -> int:
         """Supernodes known here that could be reached and stay; ourselves included."""
@@ -132,15 +128,9 @@ class Directory(Part):
         records = self.records(now)
         if not records:
             return 1 + len(self.links)
-        total = self.count(now)
-        leaves = sum(one.leaves for one in records)
-        return max(1 + (self.own is None), round(total * (1 + leaves / len(records) / self._homes(total))))
-
-    def _homes(self, total: int) -> int:
-        """Homes that a leaf has when there are so many supernodes."""
-        home = self._context.settings.home
-        large = total * self._context.settings.election.target >= home.large
-        return max(1, min(home.homes_large if large else home.homes, total))
+        told = self._told if self.own is None else 0
+        guess = members_of(self.serving(now) or records, len(records), told, self._context.settings)
+        return max(1 + (self.own is None), 1 + len(self.links), len(records), guess)
 
     # -- what comes in
 
@@ -328,9 +318,12 @@ class Directory(Part):
         self._known.revive(peer)
         if peer in self._asked or not (self._thin() if self.own is None else self._lonely(now)):
             return []
-        told: list[Effect] = (
-            [Send(peer, Supernodes([self.own], self.count(now)))] if self.own is not None else []
-        )
+        return self._meet(peer, now)
+
+    def _meet(self, peer: PeerId, now: float) -> list[Effect]:
+        """Ask it, and tell it that we are a supernode if we are one."""
+        own = self.own
+        told: list[Effect] = [Send(peer, Supernodes([own], self.count(now)))] if own is not None else []
         return [*told, *self._ask(peer, now)]
 
     def down(self, peer: PeerId, now: float) -> list[Effect]:
@@ -398,9 +391,16 @@ class Directory(Part):
         return effects
 
     def _ask_due(self, now: float) -> list[Effect]:
-        """A leaf asks on while it knows too few, twice as rarely each time, and renews its list now and then."""
+        """A leaf asks on while it knows too few, twice as rarely each time, and renews its list now and then.
+
+        A supernode that knows few asks one it is connected with: two groups of supernodes that took the role at the
+        same time, and do not know of each other, have leaves between them.
+        """
         if self.own is not None and self.alive(now) > 1:
-            return []
+            self._ask_wait = MEET
+            self._due.set("ask", now + MEET * self._jitter())
+            lonely = self._lonely(now) and self.links
+            return self._meet(self._context.dice.choice(sorted(self.links)), now) if lonely else []
         if self.own is None and self.alive(now) and not self._thin():
             self._ask_wait = ASK_AGAIN[0]
             stale = max(self._asked.values(), default=EVER) + self.settings.refresh * 0.75
@@ -449,7 +449,7 @@ class Directory(Part):
         self._due.set("refresh", now + self.settings.refresh * self._jitter())
         self._due.soon("expire", now + 60.0)
         if before is None:
-            self._due.drop("ask")
+            self._due.set("ask", now + MEET * self._jitter())
             self._rumours.start(now)
             self._liveness.start(now)
         if before is None or before.retiring != record.retiring or before.block != record.block:
@@ -490,6 +490,8 @@ class Directory(Part):
 
     def shape(self, topology: Topology, now: float) -> list[Effect]:
         """The network's settings are others now. Who may not be a supernode any more stays known for the hand-over."""
+        if topology.mode != self.topology.mode:
+            self._told = 0  # it was so in the mode before
         self.topology = topology
         self._ask_wait = ASK_AGAIN[0]
         self._due.soon("ask", now + self._context.dice.uniform(0.0, 2.0))

@@ -336,10 +336,9 @@ class Election(Part):
     def _on_stand(self, peer: PeerId, message: Stand, now: float) -> list[Effect]:
         needed = False
         if self.index and not self.retiring and self._topology.elected:
-            records = self._directory.records(now)
-            lack = lacking(records, self._directory.members(now), self.settings)
-            serving = sum(not one.retiring for one in records)
-            needed = self._grants.allow(lack, serving, self._context.dice.random(), now)
+            serving = self._directory.serving(now)
+            lack = lacking(serving, self._directory.members(now), self.settings)
+            needed = self._grants.allow(lack, len(serving), self._context.dice.random(), now)
         return [Send(peer, Stood(message.number, needed))]
 
     def _on_stood(self, peer: PeerId, message: Stood, now: float) -> list[Effect]:
@@ -390,13 +389,13 @@ class Election(Part):
         """Whether nobody reaches us from outside, while somebody is there whom others reach: our record is not believed."""
         if now - self._since < SETTLE or not self._seeker.unreached or self._reached.receipts(now):
             return False
-        proven = any(one.receipts and not one.retiring for one in self._directory.records(now))
+        proven = any(one.receipts for one in self._directory.serving(now))
         return not self._seeker.waiting(now) and (proven or others >= self.settings.floor)
 
     def _surplus(self, now: float) -> bool:
         """Whether we are one of those too many, who took the role in haste or had it before the mode changed."""
         directory = self._directory
-        serving = [one for one in directory.records(now) if not one.retiring]
+        serving = directory.serving(now)
         wanted = wanted_of(directory.members(now), self.settings)
         if len(serving) <= wanted:
             return False
@@ -414,7 +413,7 @@ class Election(Part):
         left = directory.alive(now) - 1
         return (
             left >= floor_of(directory.members(now), self.settings)
-            and free_share(directory.records(now)) > self.settings.many
+            and free_share(directory.serving(now)) > self.settings.many
         )
 
     def _lay_down(self, now: float) -> list[Effect]:

@@ -88,6 +88,12 @@ class Known:
         others = [entry.record for _, entry in self._table.items(now)]
         return [self._own.record, *others] if self._own is not None else others
 
+    def serving(self, now: float) -> list[SupernodeRecord]:
+        """Of `records` those that neither retire nor are suspended."""
+        return [
+            one for one in self.records(now) if not one.retiring and not self.suspended(one.peer.key, now)
+        ]
+
     def get(self, key: bytes, now: float = EVER) -> SupernodeRecord | None:
         """The record of another, by default also one that has ended and was not swept yet."""
         entry = self._table.get(key, now)

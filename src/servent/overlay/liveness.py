@@ -160,7 +160,8 @@ class Liveness:
             self.health = min(SICKEST, self.health + 1)
             check.stage, check.until = 1, now + 2 * self._wait()
             self.due.soon("check", check.until)
-            helpers = self._known.random(self._settings.helpers, now, (key,))
+            chosen = self._known.random(self._settings.helpers, now, (key,))
+            helpers = [one for one in chosen if not self._known.suspended(one, now)]
             if not helpers:
                 check.heard = any(peer != key for peer in self._links)
                 return [Send(PeerId(key), Probe(check.number))]
