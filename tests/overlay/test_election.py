@@ -209,6 +209,18 @@ def test_wanting_the_role_does_not_make_a_peer_that_cannot_be_reached_a_supernod
     assert hidden.election.why.startswith("You want this node to keep the index, which it does not yet")
 
 
+def test_who_was_not_reached_does_not_take_the_role_again_and_again_where_supernodes_are_few() -> None:
+    crowd = Crowd(HYBRID, 2)
+    for number in range(3):
+        crowd.join(number, STRONG, wish="on", reachable=number > 0)
+    for number in range(3, 30):
+        crowd.join(number, wish="off")
+    crowd.run(900.0)
+    hidden = crowd.peers[peer(0)]
+    assert len(hidden.changes) <= 4
+    assert len(crowd.serving()) >= 2 and homeless(crowd) == 0
+
+
 def test_a_supernode_that_is_unplugged_lays_the_role_down_in_a_minute() -> None:
     crowd = Crowd(HYBRID, 3)
     for number in range(30):

@@ -221,7 +221,7 @@ class Election(Part):
         if role is None:
             reasons = hindrances(self._abilities, self.settings, relaxed=short or starving, urgent=alone)
         effects: list[Effect] = []
-        if not reasons and not (role and short):
+        if not reasons and not (role and short and not self._seeker.unreached):
             effects, lack = self._reached.seek(now, alone)
             if lack and not (alone and self._last_resort(now)):
                 reasons.append(lack)
