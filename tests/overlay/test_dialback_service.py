@@ -21,7 +21,7 @@ def test_a_peer_is_reached_at_its_address_and_at_no_other() -> None:
             assert await dial_backs.dial(there.peer, [address]) == address
             assert await dial_backs.dial(there.peer, ["10.9.9.9:4433"]) == ""
             assert await dial_backs.dial(here.peer, [address]) == ""  # somebody else answers there
-            assert await dial_backs.dial(there.peer, []) == ""
+            assert await dial_backs.dial(there.peer, []) is None
 
     run(tell(), limit=600.0)
 
@@ -38,8 +38,8 @@ def test_dial_backs_are_few_and_can_be_turned_off() -> None:
             assert await dial_backs.dial(there.peer, addresses)
             dial_backs.on = False
             await asyncio.sleep(60.0)
-            assert await dial_backs.dial(there.peer, addresses) == ""
-            assert await DialBacks(None).dial(there.peer, addresses) == ""
+            assert await dial_backs.dial(there.peer, addresses) is None
+            assert await DialBacks(None).dial(there.peer, addresses) is None
 
     run(tell(), limit=600.0)
 

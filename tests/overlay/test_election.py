@@ -379,6 +379,19 @@ def test_a_witness_is_no_scanner() -> None:
     assert isinstance(effect, Send), "nobody has addresses in three networks"
 
 
+def test_a_witness_that_did_not_try_says_nothing_about_us() -> None:
+    """One that is connected with us through a relay, or at another address, does not knock at those that we name."""
+    _, one = alone()
+    seeker = one.election._seeker
+    for number, (reason, unreached) in enumerate(
+        (("not tried", 0), ("busy", 0), ("nobody answered there", 1))
+    ):
+        [asked] = seeker.ask([peer(50 + number)], ["8.8.8.8:4000"], 100.0)
+        assert isinstance(asked, Send) and isinstance(asked.message, AskDialBack)
+        seeker.answered(peer(50 + number), DialledBack(asked.message.number, None, reason), 100.0)
+        assert seeker.unreached == unreached
+
+
 def test_a_crowd_that_wants_to_be_seen_costs_no_supernode_its_receipts() -> None:
     """Each of hundreds of candidates asks every witness; a supernode whose receipts run out was told "busy" until it retired."""
     crowd, one = alone()

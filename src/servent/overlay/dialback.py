@@ -77,7 +77,7 @@ class Witness:
         for block in blocks_of(addresses):
             _note(self._blocks, block, now)
 
-        def reached(address: str, now: float) -> list[Effect]:
+        def reached(address: str | None, now: float) -> list[Effect]:
             return self._reached(peer, message.number, addresses, address)
 
         return [DialBack(self._context.wait(reached), peer, addresses)]
@@ -96,7 +96,11 @@ class Witness:
         rate = self._rate if self._directory.get(peer, now) is None else self._of_supernodes
         return "" if rate.allow(1.0, now) else "busy"
 
-    def _reached(self, peer: PeerId, number: int, addresses: Sequence[str], address: str) -> list[Effect]:
+    def _reached(
+        self, peer: PeerId, number: int, addresses: Sequence[str], address: str | None
+    ) -> list[Effect]:
+        if address is None:
+            return [Send(peer, DialledBack(number, None, "not tried"))]
         if address not in addresses:
             return [Send(peer, DialledBack(number, None, "nobody answered there"))]
         context = self._context

@@ -38,16 +38,16 @@ class DialBacks:
         self._clock = asyncio.get_running_loop().time
         self.on = True  # the observer role of this node
 
-    async def dial(self, peer: PeerId, addresses: Sequence[str]) -> str:
-        """At which of `addresses` it was reached; "" at none, or that this node does not try now."""
+    async def dial(self, peer: PeerId, addresses: Sequence[str]) -> str | None:
+        """At which of `addresses` it was reached; "" at none; None when this node does not try, which says nothing."""
         if self._open is None or not self.on or not addresses or not self._allowed(peer):
-            return ""
+            return None
         async with self._slots:
             try:
                 endpoint = await self._open(Identity(os.urandom(32)), bind=[], relays=[])
             except ServentError as error:
                 log.info("no socket to dial back from: %s", error)
-                return ""
+                return None
             try:
                 return await self._reach(endpoint, peer, tuple(addresses[:MOST_ADDRESSES]))
             finally:

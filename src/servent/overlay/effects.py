@@ -148,7 +148,8 @@ class Prove:
 class DialBack:
     """Dial `peer` at these addresses from a fresh socket, without a relay.
 
-    Answer by `Member.answered(token, address, now=now)`; `address` is "" when none of them led to it.
+    Answer by `Member.answered(token, address, now=now)`; `address` is "" when none of them led to it, None
+    when it was not tried.
     """
 
     token: int

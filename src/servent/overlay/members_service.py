@@ -339,7 +339,7 @@ class Members:
     async def prove(self, publisher: PeerId, item: Item) -> bool | None:
         return None if self.prover is None else await self.prover(publisher, item)
 
-    async def dial_back(self, peer: PeerId, addresses: Sequence[str]) -> str:
+    async def dial_back(self, peer: PeerId, addresses: Sequence[str]) -> str | None:
         return await self.dial_backs.dial(peer, self._seen_at(peer, addresses))
 
     def _seen_at(self, peer: PeerId, addresses: Sequence[str]) -> list[str]:

@@ -107,7 +107,7 @@ class House(Protocol):
 
     async def prove(self, publisher: PeerId, item: Item) -> bool | None: ...
 
-    async def dial_back(self, peer: PeerId, addresses: Sequence[str]) -> str: ...
+    async def dial_back(self, peer: PeerId, addresses: Sequence[str]) -> str | None: ...
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None: ...
 
@@ -364,4 +364,4 @@ def _nothing(effect: Find | Counts | Load | Prove | DialBack) -> tuple[object, .
         case Prove():
             return (None,)
         case DialBack():
-            return ("",)
+            return (None,)
