@@ -91,6 +91,8 @@ def test_no_member_can_make_another_believe_that_they_were_removed(tmp_path: Pat
             await ann.trust.remove_member(CLUB, (other := Identity(bytes(32))).peer)
             page = ann.trust.records_since(network)
             genuine = next(body for body in page.records if bytes(other.peer) in body)
+            # each side has it when its own hello is over
+            await until(lambda: mal.peers.session(bob.peer) is not None)
             session = mal.peers.session(bob.peer)
             assert session is not None
             for body in (
