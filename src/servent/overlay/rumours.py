@@ -28,6 +28,9 @@ TO_LEAVES = 60.0  # s between two messages to the same leaf
 CHUNK = 24  # records in one message: at most 1 kB each
 QUIET = 15.0  # s for which what somebody sends answers a question of ours, and is no rumour
 FIRST_LOOKS = (2.0, 10.0, 40.0)  # s until a new supernode compares its list, each time after the time before
+NEWCOMER = (
+    30.0  # s after we heard of a new supernode until we compare lists: 2 % of the others did not hear of it
+)
 BEHIND = 15.0  # s until the next look while some records are not believed yet
 MOST_LOOKS = 24  # such looks, after the first ones: those that nobody ever vouches for are not waited for
 TOLD = (100.0, 10_000.0)  # records a second, and at once, that one other may have of us by that
@@ -116,6 +119,8 @@ class Rumours:
         else:
             wait = LOADS if before.leaves != record.leaves else LAZY
         self._news[key] = (source, before is None)
+        if before is None and self._looks >= len(FIRST_LOOKS):
+            self.due.soon("compare", now + NEWCOMER * self._jitter())
         self.due.soon("rumour", now + wait)
 
     def announce(self, record: SupernodeRecord, neighbours: Iterable[PeerId], now: float) -> list[Effect]:
