@@ -151,6 +151,8 @@ class Liveness:
             return []
         if now < self._awake:
             del self._checks[key]
+            if key not in self._turn:
+                self._turn.append(key)  # the next one to be looked at
             return []
         if check.stage == 0 and check.hearsay:
             check.stage, check.until = 1, now + self._wait()
