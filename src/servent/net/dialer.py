@@ -208,13 +208,11 @@ class Dialer:
 
     async def _try(self, attempt: Attempt) -> Session | None:
         peer = attempt.peer
-        begun = asyncio.get_running_loop().time()
+        clock = asyncio.get_running_loop().time
+        begun = clock()
         async with self._slots:
-            waited = asyncio.get_running_loop().time() - begun
-            if (
-                begun + waited > attempt.until
-            ):  # too many dials at once: one that nobody waits for would only delay others
-                raise Unreachable(peer.short, waited, [])
+            if clock() > attempt.until:  # nobody waits for it any more: it would only delay others
+                raise Unreachable(peer.short, clock() - begun, [])
             connection = await self._connect(attempt)
             if self._live(peer) is not None:  # it reached us first
                 await connection.close(hello.CODE_REPLACED, "")

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-PROBED_AGAIN = (
-    15  # supernodes at most when those that should know agree on nothing, or keep not all of a hot word
-)
+PROBED_AGAIN = 15  # supernodes at most when those that should know agree on nothing, or a word is hot
 HOT_ENOUGH = 0.1  # of what was asked for: so much of hot words is enough, as more takes 9 messages for each find and more
 
 
