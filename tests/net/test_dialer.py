@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -34,15 +36,25 @@ class Deaf:
         return await self.inner.connect(address, timeout)
 
 
+@asynccontextmanager
+async def hard_of_hearing() -> AsyncIterator[tuple[SimNet, Deaf, Node, Node]]:
+    """Ann and Bob are friends and not connected; Ann's dials hear nothing."""
+    net = SimNet(seed=1)
+    deaf = Deaf(net.endpoint(identity(1)))
+    ann = await Node(identity(1), deaf, SLOW).start()  # type: ignore[arg-type]
+    bob = await Node(identity(2), net.endpoint(identity(2)), SLOW).start()
+    try:
+        await befriend(ann, bob)
+        deaf.cut = True
+        yield net, deaf, ann, bob
+    finally:
+        await ann.stop()
+        await bob.stop()
+
+
 def test_a_dial_under_way_begins_anew_when_the_network_is_back() -> None:
     async def story() -> None:
-        net = SimNet(seed=1)
-        deaf = Deaf(net.endpoint(identity(1)))
-        ann = await Node(identity(1), deaf, SLOW).start()  # type: ignore[arg-type]
-        bob = await Node(identity(2), net.endpoint(identity(2)), SLOW).start()
-        try:
-            await befriend(ann, bob)
-            deaf.cut = True
+        async with hard_of_hearing() as (net, deaf, ann, bob):
             began = asyncio.get_running_loop().time()
             ann.peers.remember(bob.address)
             await until(lambda: deaf.dials == 1)
@@ -52,31 +64,19 @@ def test_a_dial_under_way_begins_anew_when_the_network_is_back() -> None:
             await until(lambda: ann.peers.session(bob.peer) is not None)
             assert asyncio.get_running_loop().time() - began < 1.5
             assert deaf.dials == 2
-        finally:
-            await ann.stop()
-            await bob.stop()
 
     loop.run(story())
 
 
 def test_a_dial_under_way_begins_anew_with_the_address_of_a_ticket() -> None:
     async def story() -> None:
-        net = SimNet(seed=1)
-        deaf = Deaf(net.endpoint(identity(1)))
-        ann = await Node(identity(1), deaf, SLOW).start()  # type: ignore[arg-type]
-        bob = await Node(identity(2), net.endpoint(identity(2)), SLOW).start()
-        try:
-            await befriend(ann, bob)
-            deaf.cut = True
+        async with hard_of_hearing() as (_, deaf, ann, bob):
             ann.peers.remember(PeerAddress(bob.peer, None, ("192.0.2.77:1",)))  # where it was once
             await until(lambda: deaf.dials == 1)
             deaf.cut = False
             async with asyncio.timeout(1.0):
                 await ann.peers.connect(bob.address)
             assert deaf.dials == 2
-        finally:
-            await ann.stop()
-            await bob.stop()
 
     loop.run(story())
 

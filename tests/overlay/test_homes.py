@@ -120,14 +120,20 @@ def test_p2p_works_without_any_home() -> None:
     assert all(under(world.by_key[host], key) == [one.name] for host in near)
 
 
-def test_in_the_server_mode_one_home_keeps_all() -> None:
+def served_by_one() -> tuple[World, Host, list[Host]]:
+    """A network in the server mode after a minute: its server, and eight leaves with five items each."""
     key = PeerId(hashlib.sha256(b"server").digest())
     world = World(3, Topology("server", frozenset([key])), open=False, over_the_wire=True)
     server = world.add(nat="public", key=key)
     leaves = [world.add(items=things(number, 5)) for number in range(8)]
     world.run(60.0)
+    return world, server, leaves
+
+
+def test_in_the_server_mode_one_home_keeps_all() -> None:
+    _, server, leaves = served_by_one()
     for leaf in leaves:
-        assert leaf.member.homes.homes() == (key,)
+        assert leaf.member.homes.homes() == (server.key,)
         assert kept(server, leaf) == names(leaf)
     assert server.shelf is not None and server.shelf.postings == 0  # nobody else could be asked
 
@@ -225,13 +231,9 @@ def test_the_only_server_that_takes_its_role_back_has_its_leaves_again(pause: fl
 
 
 def test_a_server_that_was_away_is_asked_again_though_it_did_not_answer() -> None:
-    key = PeerId(hashlib.sha256(b"server").digest())
-    world = World(3, Topology("server", frozenset([key])), open=False, over_the_wire=True)
-    server = world.add(nat="public", key=key)
-    leaves = [world.add(items=things(number, 5)) for number in range(8)]
-    world.run(60.0)
+    world, server, leaves = served_by_one()
     for leaf in leaves:
-        world.act(leaf, leaf.member.homes.failed(key, world.now))
+        world.act(leaf, leaf.member.homes.failed(server.key, world.now))
     assert not any(leaf.member.homes.homes() for leaf in leaves)
     world.run(world.now + 15.0)
     assert served(world, server, leaves)
