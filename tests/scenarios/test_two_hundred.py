@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import random
 import statistics
-from collections.abc import Callable
 
 import pytest
 
@@ -19,6 +18,7 @@ from servent.net.settings import PeersSettings
 from servent.overlay.effects import Finding
 from servent.overlay.settings import DirectorySettings, HomeSettings, OverlaySettings, ViewSettings
 from servent.testing.light import LightNode, item, stop_all
+from tests.net.party import until
 
 COUNT = 200
 NAMED = 3  # supernodes by wish; elections take their time, and `make sim` measures those
@@ -43,12 +43,6 @@ OVERLAY = OverlaySettings(
 
 def song(number: int) -> str:
     return f"rare song{number} of node{number}.mp3"
-
-
-async def until(condition: Callable[[], bool], limit: float) -> None:
-    async with asyncio.timeout(limit):
-        while not condition():
-            await asyncio.sleep(0.25)
 
 
 def node(number: int) -> LightNode:
@@ -97,10 +91,12 @@ def test_two_hundred_nodes_find_what_the_others_have() -> None:
                 async with asyncio.TaskGroup() as joining:
                     for one in members[1:]:
                         joining.create_task(join(one, members[0], network, places))
-                await until(lambda: all(one.overlay.shapes() for one in members), 30.0)
+                await until(lambda: all(one.overlay.shapes() for one in members), 30.0, step=0.25)
                 for number, one in enumerate(members):
                     one.publish(network, song(number))
-                await until(lambda: all(one.overlay.shape(network).published for one in members), 120.0)
+                await until(
+                    lambda: all(one.overlay.shape(network).published for one in members), 120.0, step=0.25
+                )
                 await asyncio.sleep(5.0)  # keyed supernodes get what was published
                 dice, found = random.Random(1), 0
                 for number in dice.sample(range(COUNT), QUESTIONS):
