@@ -14,6 +14,8 @@ import pytest
 from servent.errors import Unreachable
 from servent.net import endpoint as iroh_endpoint
 from servent.net.gate import GateSettings
+from servent.net.pulse import PulseSettings
+from servent.net.session import SessionSettings
 from servent.net.settings import PeersSettings
 from servent.overlay.effects import Finding
 from servent.overlay.settings import DirectorySettings, HomeSettings, OverlaySettings, ViewSettings
@@ -32,6 +34,10 @@ PEERS = PeersSettings(
     spare=5.0,
     dial=15.0,
     hello=15.0,
+    # The overlay's lanes are open for good, so that every session would echo each second.
+    session=SessionSettings(
+        pulse=PulseSettings(every=20.0, every_busy=20.0), observe_every=20.0, observe_busy=20.0
+    ),
 )
 # One thread does the work of two hundred computers, so that everybody is given longer to answer and has fewer neighbours.
 OVERLAY = OverlaySettings(
@@ -97,11 +103,13 @@ def test_two_hundred_nodes_find_what_the_others_have() -> None:
                 await until(
                     lambda: all(one.overlay.shape(network).published for one in members), 120.0, step=0.25
                 )
-                await asyncio.sleep(5.0)  # keyed supernodes get what was published
+                await asyncio.sleep(5.0)
+                await breath()  # keyed supernodes get what was published
                 dice, found = random.Random(1), 0
                 for number in dice.sample(range(COUNT), QUESTIONS):
                     asker = members[(number + 7) % COUNT]
                     names = set()
+                    await breath()
                     async for event in asker.overlay.search(f"song{number}"):
                         if isinstance(event, Finding):
                             names |= {one.name for _, one in event.found}
