@@ -1,0 +1,1 @@
+"""People: friends by mutual consent, presence, direct messages, rooms, and the history of what was said."""
