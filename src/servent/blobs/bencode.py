@@ -11,6 +11,7 @@ from servent.errors import BadMessage
 Value = int | bytes | list["Value"] | dict[bytes, "Value"]
 
 MAX_DEPTH = 100  # lists and dictionaries inside each other
+MAX_VALUES = 2_000_000  # read by one reader's `value`; an empty dictionary is two bytes outside and 64 in memory
 _MAX_DIGITS = 20  # of an integer or a length
 
 _D, _E, _I, _L, _0, _9, _MINUS = b"deil09-"
@@ -19,11 +20,12 @@ _D, _E, _I, _L, _0, _9, _MINUS = b"deil09-"
 class Reader:
     """Walks over `data` from the front. Every method raises BadMessage and moves on only over what it took."""
 
-    __slots__ = ("at", "data")
+    __slots__ = ("_left", "at", "data")
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.at = 0
+        self._left = MAX_VALUES
 
     def peek(self) -> int:
         """The next byte, not taken; -1 at the end."""
@@ -76,6 +78,9 @@ class Reader:
     def value(self, depth: int = 0) -> Value:
         """Whatever comes next."""
         kind = self.peek()
+        self._left -= 1
+        if self._left < 0:
+            raise BadMessage(f"bencode: more than {MAX_VALUES} values")
         if kind == _I:
             return self.integer()
         if _0 <= kind <= _9:

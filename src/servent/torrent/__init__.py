@@ -1,0 +1,1 @@
+"""The BitTorrent door and the Mainline DHT: one libtorrent session (extra `[torrent]`) and what is built on it."""
