@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from servent.errors import NotFound, UsageError
 from servent.identity import SHORT_LENGTH, Z32, PeerId
+from servent.trust.lookalikes import skeleton
 from servent.trust.naming import MAX_NAME, clean_name
 from servent.trust.proofs import contact_proof_holds
 
@@ -62,6 +63,9 @@ class Contacts:
     def __init__(self) -> None:
         self._contacts: dict[PeerId, Contact] = {}
         self._by_petname: dict[str, PeerId] = {}
+        self._by_looks: dict[str, PeerId] | None = (
+            None  # by what a petname looks like; made with the first new one
+        )
         self._secrets: dict[bytes, TicketSecret] = {}
 
     def load(self, contact: Contact) -> None:
@@ -131,8 +135,7 @@ class Contacts:
         """Forget `peer`, also a block. Raises NotFound when there is no entry."""
         contact = self._known(peer)
         del self._contacts[peer]
-        if contact.petname is not None:
-            del self._by_petname[_fold(contact.petname)]
+        self._unname(contact)
         return contact
 
     def _known(self, peer: PeerId) -> Contact:
@@ -143,12 +146,29 @@ class Contacts:
 
     def _put(self, contact: Contact) -> Contact:
         before = self._contacts.get(contact.peer)
-        if before is not None and before.petname is not None:
-            self._by_petname.pop(_fold(before.petname), None)
+        if before is not None:
+            self._unname(before)
         self._contacts[contact.peer] = contact
         if contact.petname is not None:
             self._by_petname[_fold(contact.petname)] = contact.peer
+            if self._by_looks is not None:
+                self._by_looks[skeleton(contact.petname)] = contact.peer
         return contact
+
+    def _unname(self, contact: Contact) -> None:
+        if contact.petname is None:
+            return
+        self._by_petname.pop(_fold(contact.petname), None)
+        if self._by_looks is not None:
+            self._by_looks.pop(skeleton(contact.petname), None)
+
+    def looks_like(self, name: str) -> PeerId | None:
+        """Whose petname a reader may take `name` for."""
+        if self._by_looks is None:
+            self._by_looks = {
+                skeleton(one.petname): one.peer for one in self._contacts.values() if one.petname is not None
+            }
+        return self._by_looks.get(skeleton(name))
 
     def _usable(self, petname: str, peer: PeerId) -> str:
         name = clean_name(petname)
@@ -165,6 +185,12 @@ class Contacts:
         if owner is not None and owner != peer:
             raise UsageError(
                 f"{name!r} is the petname of {owner.short} already", advice="Choose another name."
+            )
+        owner = self.looks_like(name)
+        if owner is not None and owner != peer:
+            raise UsageError(
+                f"{name!r} looks like {self._contacts[owner].petname!r}, the petname of {owner.short}",
+                advice="Choose a name that nobody takes for the other.",
             )
         return name
 

@@ -301,6 +301,10 @@ class TrustService:
     def contact(self, peer: PeerId) -> Contact | None:
         return self._book.contacts.get(peer)
 
+    def looks_like(self, name: str) -> PeerId | None:
+        """Whose petname a reader may take `name` for, whatever letters it is written in."""
+        return self._book.contacts.looks_like(name)
+
     def resolve(self, text: str, others: Iterable[PeerId] = ()) -> PeerId:
         """Whom `text` means: petname, the first 4 or more characters of an id, or a full id.
 
