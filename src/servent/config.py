@@ -52,6 +52,22 @@ class NetSettings(Struct, forbid_unknown_fields=True):
 Wish = Literal["auto", "on", "off"]
 
 
+class RendezvousSettings(Struct, forbid_unknown_fields=True):
+    """Ways to be found, and to find others, by the key alone; `docs/security.md` says what each tells whom.
+
+    `dht`: the Mainline DHT, "on", "off", or "auto": on while the public relays are, too (it needs the extra `torrent`).
+    `relays`: the relays of `net.relays` and our own, which keep signed records. `servers`: pkarr servers of others, URLs.
+    `show`: what is told there of us: "addresses" and relay, the "relay" alone, or "nothing".
+    """
+
+    dht: Wish = "auto"
+    relays: bool = True
+    servers: Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=8)] = field(
+        default_factory=list
+    )
+    show: Literal["addresses", "relay", "nothing"] = "addresses"
+
+
 class RoleSettings(Struct, forbid_unknown_fields=True):
     """What this node does for others: each "on", "off", or "auto": where it is needed and this machine is fit for it.
 
@@ -151,6 +167,7 @@ class Config(Struct, forbid_unknown_fields=True):
 
     node: NodeSettings = field(default_factory=NodeSettings)
     net: NetSettings = field(default_factory=NetSettings)
+    rendezvous: RendezvousSettings = field(default_factory=RendezvousSettings)
     roles: RoleSettings = field(default_factory=RoleSettings)
     relay: RelayRoleSettings = field(default_factory=RelayRoleSettings)
     blobs: BlobsSettings = field(default_factory=BlobsSettings)
@@ -171,6 +188,12 @@ PRESETS: Mapping[str, Mapping[str, Wish]] = {
     "hybrid": {"index": "auto", "observer": "auto"},
     "p2p": {"index": "on", "observer": "auto"},
 }
+
+
+def uses_dht(config: Config) -> bool:
+    """Whether the Mainline DHT is wanted: who keeps to relays of their own, or to none, is not shown to strangers unasked."""
+    wish = config.rendezvous.dht
+    return wish == "on" or (wish == "auto" and PUBLIC_RELAYS in config.net.relays)
 
 
 def default_download_dir() -> Path:

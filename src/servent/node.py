@@ -38,6 +38,7 @@ from servent.net.links import Endpoint, PeerAddress, Stream
 from servent.net.peers import Peers
 from servent.net.public_relays import PublicRelays
 from servent.net.reach_service import ReachService
+from servent.net.rendezvous_service import Rendezvous
 from servent.net.router import Handler
 from servent.net.settings import PeersSettings
 from servent.net.wire import Profile
@@ -134,6 +135,9 @@ class Node:
             wall=self._wall,
         )
         self.reach = ReachService(self.endpoint, self.peers)
+        self.rendezvous = Rendezvous(
+            self.identity, self.endpoint, self.peers, self.trust, show=config.rendezvous.show, wall=self._wall
+        )
         self.items = Items(self.data_dir / ITEMS_FILE, wall=self._wall)
         self.overlay = Overlay(
             self.peers,
@@ -201,6 +205,7 @@ class Node:
         tasks.start(self.share.run(), "share")
         tasks.start(self.items.run(), "items of others")
         tasks.start(self.overlay.run(), "overlay")
+        tasks.start(self.rendezvous.run(), "rendezvous")
         end.push_async_callback(self._lay_down_relay)
         if config.roles.relay == "on":
             await self._carry_relay(tasks)

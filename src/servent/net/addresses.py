@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import psutil
 
 from servent.errors import UsageError
 
 ADDRESSES_MOST = 16  # what links.PeerAddress carries
+TELL_MOST = 4  # addresses that are told others who pass them on
 
 Host = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -46,6 +47,11 @@ def good_addresses(addresses: Iterable[str]) -> Iterator[tuple[Host, int]]:
             yield host, port
 
 
+def only_loopback(addresses: Iterable[str]) -> bool:
+    """Whether all of them are of this very computer."""
+    return all(text.startswith(("127.", "[::1]", "localhost")) for text in addresses)
+
+
 def hosts_here() -> list[Host]:
     """This machine's addresses, those of the wider world first, the loopback only where there is no other."""
     found: list[Host] = []
@@ -62,3 +68,17 @@ def hosts_here() -> list[Host]:
                 found.append(host)
     outer = [host for host in found if not host.is_loopback]
     return sorted(outer, key=lambda host: not host.is_global) or found
+
+
+def best_addresses(addresses: Sequence[str], most: int = TELL_MOST) -> tuple[str, ...]:
+    """Those to tell others: of the wide world where we have some, else of the local network, else of this computer."""
+    ranked: dict[int, list[str]] = {0: [], 1: [], 2: []}
+    for text in addresses:
+        host = text.rpartition(":")[0].strip("[]")
+        try:
+            ip = ipaddress.ip_address(host)
+        except ValueError:
+            continue
+        if 3 <= len(text) <= 64:
+            ranked[0 if ip.is_global else 2 if ip.is_loopback else 1].append(text)
+    return tuple(next((found for found in ranked.values() if found), [])[:most])

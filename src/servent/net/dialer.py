@@ -67,7 +67,7 @@ class Dialer:
         self._attempts: dict[PeerId, Attempt] = {}
         self._slots = asyncio.Semaphore(2 * settings.dials)
         self.tasks: asyncio.TaskGroup | None = None  # set while running
-        self.locate: Callable[[PeerId], Awaitable[object]] | None = None  # asks others where a peer is
+        self.locators: list[Callable[[PeerId], Awaitable[object]]] = []  # each asks others where a peer is
 
     def dialing(self, peer: PeerId) -> bool:
         return peer in self._attempts
@@ -153,20 +153,28 @@ class Dialer:
         if attempt.task is None:
             raise ConnectionLost("this node is closing")
         self._attempts[peer] = attempt
-        if self.locate is not None:
-            begin(self.tasks, self._doubt(attempt), f"look for {peer.short}")
+        for locate in self.locators:
+            begin(self.tasks, self._doubt(attempt, locate), f"look for {peer.short}")
         return attempt
 
-    async def _doubt(self, attempt: Attempt) -> None:
+    async def _doubt(self, attempt: Attempt, locate: Callable[[PeerId], Awaitable[object]]) -> None:
         """While it does not answer: it may have moved, and have told others where."""
         wait = LOOK_AFTER
-        while self.locate is not None:
-            done, _ = await asyncio.wait([attempt.done], timeout=wait)
-            if done:
-                return
+        while not (await asyncio.wait([attempt.done], timeout=wait))[0]:
             if attempt.look:
-                await self.locate(attempt.peer)
+                await locate(attempt.peer)
                 wait = LOOK_AGAIN
+
+    async def _locate(self, peer: PeerId) -> None:
+        """Ask everywhere for a peer of which nothing is known; until something is, or all have answered."""
+        asking = {begin(self.tasks, _ask(locate, peer), f"ask for {peer.short}") for locate in self.locators}
+        waiting = {task for task in asking if task is not None}
+        try:
+            while waiting and not _known(self._address(peer)):
+                _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
 
     async def _dial(self, attempt: Attempt) -> None:
         """One dial, and then the life of the session it leads to."""
@@ -192,11 +200,10 @@ class Dialer:
     async def _connect(self, attempt: Attempt) -> Connection:
         while True:
             address = self._address(attempt.peer)
-            unknown = not address.addresses and address.relay is None
-            if unknown and self.locate is not None and attempt.look:
-                await self.locate(attempt.peer)
+            if not _known(address) and attempt.look:
+                await self._locate(attempt.peer)
                 address = self._address(attempt.peer)
-            if not address.addresses and address.relay is None:
+            if not _known(address):
                 raise Unreachable(attempt.peer.short, 0.0, [])
             try:
                 async with asyncio.timeout(None) as attempt.path:
@@ -225,6 +232,14 @@ class Dialer:
             if not attempt.done.done():
                 raise ConnectionLost(f"{peer.short} was reached on two ways at once; try again")
         return session
+
+
+async def _ask(locate: Callable[[PeerId], Awaitable[object]], peer: PeerId) -> None:
+    await locate(peer)
+
+
+def _known(address: PeerAddress) -> bool:
+    return bool(address.addresses) or address.relay is not None
 
 
 def _tried(address: PeerAddress) -> list[str]:

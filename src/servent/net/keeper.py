@@ -131,6 +131,8 @@ class Keeper:
         """A peer's own signed word on where it is. Whether that is news."""
         if not self._book.moved(address, self._wall(), number):
             return False
+        if self.is_friend(address.peer):
+            self.wish(address.peer)  # nothing may have been known to dial it at
         session = self._roster.session(address.peer)
         if session is not None and session.silent:
             session.give_up("it is somewhere else now")
@@ -138,6 +140,27 @@ class Keeper:
         self._dialer.again(address.peer)
         self.wake()
         return True
+
+    def awaits(self, peer: PeerId) -> bool:
+        """Whether we go on looking for `peer`: a friend, one that the person here led us to, or one the overlay holds."""
+        entry = self._book.get(peer)
+        given = entry is not None and bool(entry.given) and self._redial.next_try(peer) is not None
+        return self.is_friend(peer) or given or self._crowd.holds(peer)
+
+    def hear(self, address: PeerAddress, teller: PeerId) -> None:
+        """`teller` says where `address.peer` may be."""
+        peer, contact = address.peer, self._trust.contact(address.peer)
+        if peer == self._me or self._roster.session(peer) is not None or (contact and contact.blocked):
+            return
+        self._book.told(address, self._wall(), teller)
+        known, now = self._book.address(peer, self._wall()), self._clock()
+        if (known.addresses or known.relay) and self._redial.next_try(peer) is None:
+            if not self._hearsay.allow(1, now):
+                self._house.note("too many peers known by hearsay alone", f"{peer.short} is not dialed")
+                return
+            self._redial.want(peer, now, self._settings.newcomer)
+        self._redial.news(peer, now)
+        self.wake()
 
     def counted(self, network: bytes, members: int) -> None:
         """How many members a network has, as the overlay counts them."""

@@ -162,7 +162,13 @@ class Peers:
     # -- for services
 
     def serve(
-        self, service: str, handler: Handler, *, audience: str = "friends", streams: int | None = None
+        self,
+        service: str,
+        handler: Handler,
+        *,
+        audience: str = "friends",
+        streams: int | None = None,
+        standing: bool = False,
     ) -> None:
         """Let `handler(session, stream)` serve every stream that asks for `service`.
 
@@ -173,13 +179,14 @@ class Peers:
             service: name and version, as "myapp/1"; at most 64 characters.
             audience: who may use it while the person here decided nothing else.
             streams: how many one peer may have open at once.
+            standing: they stay open for what may come, and nobody waits on them. Whoever opens one says so, too.
 
         Raises:
             UsageError: the name is taken or no name, or there is no such audience.
         """
         self._trust.set_default(service, audience)
         self._audiences[service] = audience
-        self._router.serve(service, handler, streams)
+        self._router.serve(service, handler, streams, standing=standing)
 
     def withdraw(self, service: str) -> None:
         """Stop serving `service`; streams that are open go on."""
@@ -188,8 +195,16 @@ class Peers:
     def services(self) -> list[str]:
         return self._router.names()
 
-    async def open(self, peer: PeerId, service: str, timeout: float = 15.0, *, look: bool = True) -> Stream:
-        """A stream to `service` of `peer`, connecting first if need be.
+    async def open(
+        self,
+        peer: PeerId,
+        service: str,
+        timeout: float = 15.0,
+        *,
+        look: bool = True,
+        standing: bool = False,
+    ) -> Stream:
+        """A stream to `service` of `peer`, connecting first if need be. `standing`: see `Session.open`.
 
         Whoever does not answer where it was is looked for in the networks, unless `look` is False. If they do not offer it to us, the first read raises Refused.
 
@@ -200,7 +215,7 @@ class Peers:
             session = await self._dialer.reach(peer, timeout, look=look)
             try:
                 async with asyncio.timeout(timeout):
-                    return await session.open(service)
+                    return await session.open(service, standing=standing)
             except TimeoutError:
                 raise ConnectionLost(f"{peer.short} takes no more streams now") from None
             except ConnectionLost:
@@ -275,6 +290,20 @@ class Peers:
             session.give_up(why)
         self._keeper.moved()
 
+    # -- for rendezvous
+
+    def look_by(self, locate: Callable[[PeerId], Awaitable[object]]) -> None:
+        """`locate(peer)`, too, is asked where a peer is that does not answer; what it finds, it `learn`s."""
+        self._dialer.locators.append(locate)
+
+    def awaits(self, peer: PeerId) -> bool:
+        """Whether `peer` is worth looking for: a friend, somebody a ticket led to, or one the overlay needs."""
+        return self._keeper.awaits(peer)
+
+    def hear(self, address: PeerAddress, teller: PeerId) -> None:
+        """Somebody who is not that peer says where it may be: hearsay, dialed soon like that of others."""
+        self._keeper.hear(address, teller)
+
     # -- for the overlay
 
     def govern(self, locate: Callable[[PeerId], Awaitable[object]]) -> None:
@@ -283,7 +312,7 @@ class Peers:
         `locate(peer)` asks others where a peer is that does not answer; what it finds, it `learn`s.
         """
         self._keeper.governed = True
-        self._dialer.locate = locate
+        self._dialer.locators.append(locate)
 
     def hold(self, peer: PeerId, wanted: bool) -> bool:
         """Stay connected to `peer`, or do not for this reason. False: nothing is known to dial it at."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from servent.identity import Identity, PeerId
+from servent.net.addresses import best_addresses
 from servent.net.links import Endpoint, PeerAddress
 from servent.net.reach_service import ReachService
 from servent.overlay.records import NatKind, PeerRecord, next_seq, signed
@@ -32,7 +33,6 @@ STEPS = (
     CREATE TABLE overlay_sessions (began REAL PRIMARY KEY, lasted REAL NOT NULL) WITHOUT ROWID;
     """,
 )
-MOST_ADDRESSES = 4  # of a record
 NAT_KINDS: dict[str, NatKind] = {
     "public": "public",
     "mapped": "mapped",
@@ -150,20 +150,6 @@ class OwnRecords:
             return ""
         view = self._reach.view()
         return "mapped" if view.mapped and view.nat != "public" else NAT_KINDS.get(view.nat, "")
-
-
-def best_addresses(addresses: Sequence[str], most: int = MOST_ADDRESSES) -> tuple[str, ...]:
-    """Those to tell others: of the wide world where we have some, else of the local network, else of this computer."""
-    ranked: dict[int, list[str]] = {0: [], 1: [], 2: []}
-    for text in addresses:
-        host = text.rpartition(":")[0].strip("[]")
-        try:
-            ip = ipaddress.ip_address(host)
-        except ValueError:
-            continue
-        if 3 <= len(text) <= 64:
-            ranked[0 if ip.is_global else 2 if ip.is_loopback else 1].append(text)
-    return tuple(next((found for found in ranked.values() if found), [])[:most])
 
 
 def host_of(address: str) -> str | None:
