@@ -1,12 +1,13 @@
 """A node that exists only in memory, for tests of the API, the commands and the page.
 
 `python -m tests.api.fake --data-dir DIR [--api-port N] [--web]` runs the real daemon on it, with lively content;
-`--transfers 1000` for a crowd, `--fresh` for a first run, `--seconds 0.3 --pace 0.02 --transfers 0` for tests.
+`--transfers 1000` for a crowd, `--fresh` for a first run, `--lively` for friends who come and write, `--seconds 0.3 --pace 0.02 --transfers 0` for tests.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -22,6 +23,7 @@ from servent.errors import DiskTrouble, NotFound, Refused, Unreachable, UsageErr
 from servent.identity import Identity
 from tests.api.fake_network import FakeNetworks
 from tests.api.fake_share import FakeShare, crowd
+from tests.api.fake_talk import FakeTalk
 
 ME = Identity(b"\x01" * 32).peer
 ANN = Identity(b"\x02" * 32).peer
@@ -29,7 +31,7 @@ BOB = Identity(b"\x03" * 32).peer
 LINK = "magnet:?xt=urn:btmh:1220" + "ab" * 32 + "&dn=holiday"
 
 
-class FakeNode(FakeNetworks, FakeShare):
+class FakeNode(FakeNetworks, FakeTalk, FakeShare):
     """Answers like a node with two peers, one network, and downloads that end after `seconds` of wall clock.
 
     `pace`: see FakeShare. `crowd`: so many transfers more, which never end. `fresh`: nothing was ever done here.
@@ -48,6 +50,7 @@ class FakeNode(FakeNetworks, FakeShare):
     ) -> None:
         FakeShare.__init__(self, data_dir, pace, fresh=fresh)
         FakeNetworks.__init__(self, pace, more=more_networks)
+        FakeTalk.__init__(self, pace, fresh=fresh)
         self._data_dir = data_dir
         self.seconds = seconds
         self.name = "me"
@@ -306,7 +309,13 @@ class FakeNode(FakeNetworks, FakeShare):
 
 
 def opener(
-    seconds: float, pace: float, crowd_of: int, *, fresh: bool, more_networks: bool = False
+    seconds: float,
+    pace: float,
+    crowd_of: int,
+    *,
+    fresh: bool,
+    more_networks: bool = False,
+    lively: bool = False,
 ) -> OpenNode:
     @asynccontextmanager
     async def open_it(options: Options) -> AsyncIterator[Face]:
@@ -319,7 +328,11 @@ def opener(
             more_networks=more_networks,
         )
         node.name = options.name or node.name
-        yield node
+        async with asyncio.TaskGroup() as tasks:
+            living = tasks.create_task(node.live(), name="the fake's friends live") if lively else None
+            yield node
+            if living is not None:
+                living.cancel()
 
     return open_it
 
@@ -339,6 +352,7 @@ if __name__ == "__main__":
     parser.add_argument("--transfers", type=int, default=40, help="so many transfers that never end")
     parser.add_argument("--fresh", action="store_true", help="nothing shared yet, the wizard not done")
     parser.add_argument("--networks", action="store_true", help="a network of each mode")
+    parser.add_argument("--lively", action="store_true", help="friends come, go and write by themselves")
     given = parser.parse_args()
     raise SystemExit(
         run_daemon(
@@ -349,6 +363,7 @@ if __name__ == "__main__":
                 given.transfers,
                 fresh=given.fresh,
                 more_networks=given.networks,
+                lively=given.lively,
             ),
         )
     )

@@ -18,6 +18,7 @@ from servent.api.adapter_files import Files
 from servent.api.adapter_holders import HoldersPart
 from servent.api.adapter_network import NetworkPart
 from servent.api.adapter_share import SharingFace
+from servent.api.adapter_talk import TalkPart
 from servent.api.daemon_options import Options
 from servent.api.face import Face
 from servent.api.who import meant
@@ -62,7 +63,7 @@ async def open_node(options: Options) -> AsyncIterator[Face]:
         yield NodeFace(node)
 
 
-class NodeFace(Files, SharingFace, NetworkPart, HoldersPart):
+class NodeFace(Files, SharingFace, NetworkPart, HoldersPart, TalkPart):
     """`Face` over a `Node`."""
 
     def __init__(self, node: Node) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from servent.api import schema_talk as talk
@@ -9,6 +10,12 @@ from servent.api import schema_talk as talk
 
 class TalkFace(Protocol):
     """Every method may raise a ServentError. `peer`, `room`, `conversation` as people name them (see `schema_talk`)."""
+
+    def hear(
+        self, on_message: Callable[[talk.Message], None], on_notice: Callable[[talk.Notice], None]
+    ) -> None:
+        """Call these from now on: for each message that is new or has changed, and for each notice."""
+        ...
 
     def friends(self) -> list[talk.Friend]:
         """Those who ask first, then friends who are there, then the others, each by name."""
@@ -28,7 +35,7 @@ class TalkFace(Protocol):
         ...
 
     def conversations(self) -> list[talk.Conversation]: ...
-    async def history(self, conversation: str, query: talk.HistoryQuery) -> talk.History: ...
+    async def messages(self, conversation: str, query: talk.MessagesQuery) -> talk.Messages: ...
     async def send_message(self, conversation: str, message: talk.NewMessage) -> talk.Message:
         """Returns once it is stored here; it is delivered when it can be."""
         ...
@@ -36,7 +43,7 @@ class TalkFace(Protocol):
     async def take_back(self, conversation: str, message: str) -> None: ...
     async def mark_read(self, conversation: str, mark: talk.ReadMark) -> None: ...
     async def change_conversation(self, conversation: str, change: talk.ConversationChange) -> None: ...
-    async def clear_history(self, conversation: str) -> None:
+    async def forget_messages(self, conversation: str) -> None:
         """Of this node alone."""
         ...
 

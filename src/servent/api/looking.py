@@ -68,6 +68,9 @@ async def look(ctx: Context, topics: frozenset[str]) -> None:
         "wishes": _at_once(node.wishes),
         "feeds": _at_once(node.feeds),
         "codes": _at_once(node.codes),
+        "friends": _at_once(node.friends),
+        "conversations": _at_once(node.conversations),
+        "rooms": _at_once(node.rooms),
     }
     for topic, rows in tables.items():
         if topic in topics:
@@ -76,12 +79,19 @@ async def look(ctx: Context, topics: frozenset[str]) -> None:
             except ServentError as wrong:  # one part that is not well leaves the others theirs
                 log.debug("%s could not be read: %s", topic, wrong)
             await asyncio.sleep(0)
-    if "reach" in topics:
-        ctx.bus.object("reach", msgspec.to_builtins(node.reach()))
-    if "shape" in topics:
-        ctx.bus.object("shape", msgspec.to_builtins(node.shaping()))
-    if "status" in topics:
-        ctx.bus.object("status", msgspec.to_builtins(routes_node.full_status(ctx)))
+    objects: dict[Topic, Callable[[], msgspec.Struct]] = {
+        "reach": node.reach,
+        "shape": node.shaping,
+        "presence": node.my_presence,
+        "talk": node.talk_sums,
+        "status": lambda: routes_node.full_status(ctx),
+    }
+    for topic, value in objects.items():
+        if topic in topics:
+            try:
+                ctx.bus.object(topic, msgspec.to_builtins(value()))
+            except ServentError as wrong:
+                log.debug("%s could not be read: %s", topic, wrong)
 
 
 async def _table(ctx: Context, topic: Topic, rows: Rows) -> None:

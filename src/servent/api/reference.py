@@ -7,7 +7,7 @@ import sys
 
 import msgspec
 
-from servent.api import schema, schema_getting, schema_network, schema_share
+from servent.api import schema, schema_getting, schema_network, schema_share, schema_talk
 from servent.api.routing import Call, Entry
 from servent.api.server import COLLECTIONS
 
@@ -52,14 +52,17 @@ fact) and `advice` (the next step).
 ## Events
 
 `GET /api/v1/events` as a WebSocket, or as server-sent events for curl and EventSource. `?topics=peers,transfers`
-chooses (all when missing): status, reach, peers, transfers, shares, networks, shape, folders, wishes, feeds, codes, log. Each event is
-`{"seq": 17, "topic": "peers", "data": {…}}`.
+chooses (all when missing): status, reach, peers, transfers, shares, networks, shape, folders, wishes, feeds, codes, friends,
+conversations, rooms, messages, presence, notices, talk, log. Each event is `{"seq": 17, "topic": "peers", "data": {…}}`.
 
-- The first events hold everything. All but `status`, `reach`, `shape` and `log` are tables:
-  `{"full": true, "items": [rows], "gone": []}`; later ones hold rows that are new or changed, and the ids that are
-  gone. `status`, `reach` and `shape` are whole objects, `log` is one line. `shape` (a `Shaping`) says that a network looks
-  different, or a role changed; ask for what you show.
-- `codes` is for tokens of scope `control`: whoever reads a code can use it.
+- The first events hold everything. peers, transfers, shares, networks, folders, wishes, feeds, codes, friends, conversations
+  and rooms are tables: `{"full": true, "items": [rows], "gone": []}`; later ones hold rows that are new or changed, and the
+  ids that are gone. `status`, `reach`, `shape`, `presence` and `talk` are whole objects. `shape` (a `Shaping`) says that a
+  network looks different, or a role changed; ask for what you show.
+- `messages` (each a `Message`: new, delivered, or taken back), `notices` (each a `Notice`) and `log` (a line) are said once, as
+  they happen. What was before is asked for: `GET /conversations/{conversation}/messages`, `GET /notices`.
+- `codes`, `conversations`, `messages` and `notices` are for tokens of scope `control`: whoever reads a code can use it, and
+  letters are not for programs that only look.
 - Looked at twice a second, and only for topics somebody listens to; what changed in a long table comes as several
   events of some 500 rows.
 - `?since=SEQ` (or `Last-Event-ID`) continues without a gap. What is too old, or of an earlier run, is answered by
@@ -103,7 +106,7 @@ def render() -> str:
     lines += ["", "## What is given and taken", ""]
     kinds = [
         kind
-        for module in (schema, schema_network, schema_share, schema_getting)
+        for module in (schema, schema_network, schema_share, schema_getting, schema_talk)
         for kind in vars(module).values()
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__module__ == module.__name__
     ]

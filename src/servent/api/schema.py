@@ -37,12 +37,21 @@ Topic = Literal[
     "wishes",
     "feeds",
     "codes",
+    "friends",
+    "conversations",
+    "rooms",
+    "messages",
+    "presence",
+    "notices",
+    "talk",
     "log",
     "resync",
 ]
 TOPICS: tuple[Topic, ...] = (
-    "status", "reach", "peers", "transfers", "shares", "networks", "shape", "folders", "wishes", "feeds", "codes", "log",
+    "status", "reach", "peers", "transfers", "shares", "networks", "shape", "folders", "wishes", "feeds", "codes",
+    "friends", "conversations", "rooms", "messages", "presence", "notices", "talk", "log",
 )  # fmt: skip
+PRIVATE: frozenset[str] = frozenset({"codes", "conversations", "messages", "notices"})  # not for `read`
 TransferState = Literal[
     "connecting", "metadata", "queued", "active", "paused", "checking", "complete", "failed", "cancelled"
 ]
@@ -435,7 +444,7 @@ class Done(Struct, frozen=True):
 class EventQuery(Struct, frozen=True, kw_only=True):
     """`topics`: comma-separated; all when missing. `since`: last `seq` seen."""
 
-    topics: Annotated[str, Meta(max_length=200)] = ""
+    topics: Annotated[str, Meta(max_length=400)] = ""
     since: Annotated[int, Meta(ge=0)] | None = None
 
 
@@ -457,7 +466,8 @@ class LogLine(Struct, frozen=True, kw_only=True):
 class Event(Struct, frozen=True, kw_only=True):
     """One message of `/events`.
 
-    `data` is a Status (topic `status`), a ReachStatus (`reach`), a LogLine (`log`) or a Table. The first
+    `data` is a Status (topic `status`), a ReachStatus (`reach`), a Shaping (`shape`), a MyPresence (`presence`), TalkSums
+    (`talk`), a Message (`messages`), a Notice (`notices`), a LogLine (`log`) or a Table. The first
     messages after connecting hold everything (`full`). `resync` says that messages were lost; full tables follow.
     """
 

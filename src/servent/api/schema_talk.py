@@ -124,7 +124,7 @@ class Message(Struct, frozen=True, kw_only=True):
 
     `state`: "waiting" and "delivered" of what we wrote: to a person, stored by their node; in a room, by another member. `removed`: a
     moderator, or its author, took it back; its text is gone. `event`: no text of a person but what happened ("joined", "kicked").
-    `mention`: it names me.
+    `mention`: it names me. `why`: of one that failed, the reason.
     """
 
     id: str
@@ -140,6 +140,7 @@ class Message(Struct, frozen=True, kw_only=True):
     removed: bool = False
     event: str = ""
     mention: bool = False
+    why: str = ""
 
 
 class NewMessage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -166,7 +167,7 @@ class Conversation(Struct, frozen=True, kw_only=True):
     presence: Presence = "offline"
 
 
-class HistoryQuery(Struct, frozen=True, kw_only=True):
+class MessagesQuery(Struct, frozen=True, kw_only=True):
     """A page of a conversation, oldest first: the `limit` messages before `before` or after `after` (values of `order`)."""
 
     before: Annotated[str, Meta(max_length=64)] = ""
@@ -174,7 +175,7 @@ class HistoryQuery(Struct, frozen=True, kw_only=True):
     limit: Annotated[int, Meta(ge=1, le=500)] = 50
 
 
-class History(Struct, frozen=True, kw_only=True):
+class Messages(Struct, frozen=True, kw_only=True):
     """`more`: there are older ones. `catching_up`: members are being asked for what was missed."""
 
     messages: list[Message]

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import mimetypes
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any, Self
 
 import msgspec
@@ -27,6 +28,7 @@ from servent.api import (
     routes_safety,
     routes_search,
     routes_setup,
+    routes_talk,
     routes_trust,
     routes_wishes,
     streaming,
@@ -38,7 +40,7 @@ from servent.api.keys import includes
 from servent.api.lane import lane
 from servent.api.looking import look
 from servent.api.routing import ProblemError, openapi, problem_of, respond, routes_for
-from servent.api.schema import API, TOPICS, EventQuery, Problem, Scope
+from servent.api.schema import API, PRIVATE, TOPICS, EventQuery, Problem, Scope, Topic
 from servent.errors import UsageError
 
 log = logging.getLogger("servent.api")
@@ -56,6 +58,7 @@ COLLECTIONS = (
     routes_safety.routes,
     routes_queue.routes,
     routes_setup.routes,
+    routes_talk.routes,
     streaming.routes,
 )
 OPEN_PATHS = (f"{API}/ping",)
@@ -105,12 +108,17 @@ def build(ctx: Context) -> Guard:
     def login_target() -> str:
         return ctx.web_url or "/"
 
+    ctx.node.hear(partial(_say, ctx.bus, "messages"), partial(_say, ctx.bus, "notices"))
     guard = Guard(app, ctx.keys, ctx.node.id().id, open_paths=OPEN_PATHS, login_target=login_target)
     ctx.guard = guard
     return guard
 
 
 # events
+
+
+def _say(bus: Bus, topic: Topic, what: msgspec.Struct) -> None:
+    bus.publish(topic, msgspec.to_builtins(what))
 
 
 class _Ears:
@@ -132,17 +140,19 @@ class _Ears:
             raise UsageError(
                 f"no such topic: {', '.join(sorted(unknown))}", advice=f"There are {', '.join(TOPICS)}."
             )
-        if scope is None or not includes(scope, "control"):  # whoever reads a code can use it
-            if "codes" in topics:
+        if scope is None or not includes(
+            scope, "control"
+        ):  # whoever reads a code can use it; letters are private
+            if kept := topics & PRIVATE:
                 raise ProblemError(
                     Problem(
                         type="urn:servent:refused",
                         title="this token may not do that",
                         status=403,
-                        detail="the topic codes needs a token for control",
+                        detail=f"{', '.join(sorted(kept))}: that needs a token for control",
                     )
                 )
-            topics = topics or frozenset(TOPICS) - {"codes"}
+            topics = topics or frozenset(TOPICS) - PRIVATE
         topics = topics or frozenset(TOPICS)
         await look(ctx, topics)
         ready = asyncio.Event()

@@ -29,7 +29,8 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # Never through here: keys, tokens, backups, shutting down, changes of networks. Those go through NiceGUI's forms.
 OPEN = frozenset(
     ("library", "search", "browse", "recommendations", "gets", "transfers", "downloads", "shares", "history", "queue",
-     "limits", "wishes", "feeds", "codes", "blocks", "reports", "filters", "setup", "peers")
+     "limits", "wishes", "feeds", "codes", "blocks", "reports", "filters", "setup", "peers",
+     "friends", "presence", "conversations", "talk", "notices", "rooms")
 )  # fmt: skip
 LOOKED_AT = frozenset(("networks", "roles", "who-has", "where"))  # to GET, and no more
 PASSED_BACK = (

@@ -1,7 +1,8 @@
 """One stream of the node's events for the whole process, given on to every open page.
 
 A page gets full tables first, from what the hub knows, then each event as it comes. While the node is away
-pages hear `away` once; full tables follow when it is back. Without pages the stream to the node is closed.
+pages hear `away` once; full tables follow when it is back. `resync` says that messages and notices may have been
+missed. Without pages the stream to the node is closed.
 """
 
 from __future__ import annotations
@@ -18,13 +19,27 @@ from servent.errors import ServentError
 
 log = logging.getLogger("servent.web")
 
-TABLES = ("peers", "transfers", "shares", "folders", "wishes", "feeds", "codes", "networks")
-TOPICS = ("status", "reach", "shape", *TABLES)
+TABLES = (
+    "peers",
+    "transfers",
+    "shares",
+    "folders",
+    "wishes",
+    "feeds",
+    "codes",
+    "networks",
+    "friends",
+    "conversations",
+    "rooms",
+)
+SAID_ONCE = ("messages", "notices")  # passed on and not kept; a page asks the node for what was before
+TOPICS = ("status", "reach", "shape", "presence", "talk", *TABLES, *SAID_ONCE)
 WAITING_MESSAGES = 64  # per page; a page that is slower than this gets fresh tables instead
 RETRY = (0.3, 0.5, 1.0, 2.0)  # s between two tries to reach the node
 LINGER = 2.0  # s without a page before the stream is closed: a reload takes less
 
 AWAY = '{"topic":"away","data":{}}'
+RESYNC = '{"topic":"resync","data":{}}'
 
 Source = Callable[[], AsyncIterator[Event]]
 
@@ -110,11 +125,9 @@ class Hub:
         topic, data = event.topic, event.data
         if topic in TABLES:
             data = self._remember(topic, data)
-        elif topic in TOPICS:
+        elif topic in TOPICS and topic not in SAID_ONCE:
             self._values[topic] = data
-        else:
-            return  # `resync`: full tables follow by themselves
-        self._tell(_message(topic, data))
+        self._tell(_message(topic, data))  # also `resync`: full tables follow by themselves, messages do not
 
     def _remember(self, topic: str, data: dict[str, Any]) -> dict[str, Any]:
         """Keep the table; give back what pages need to do the same: of rows they have, only the fields that changed.
@@ -150,6 +163,7 @@ class Hub:
             if page.messages.full():  # too slow to follow: what it missed is in the fresh tables
                 while not page.messages.empty():
                     page.messages.get_nowait()
+                page.messages.put_nowait(RESYNC)
                 for fresh in self._everything():
                     page.messages.put_nowait(fresh)
             else:

@@ -5,7 +5,10 @@
 
 import { upper } from "./format.js";
 
-const LISTS = ["peers", "transfers", "shares", "folders", "wishes", "feeds", "codes", "networks"];
+const LISTS = [
+  "peers", "transfers", "shares", "folders", "wishes", "feeds", "codes", "networks", "friends", "conversations", "rooms",
+];
+const SAID_ONCE = ["messages", "notices"]; // not kept here; who shows them asks the node for what was before
 const RETRY = [500, 1000, 2000, 4000];
 
 // A problem the node told us about: a title for the eye, advice for the hand.
@@ -23,10 +26,13 @@ class Live {
     this.connection = "connecting"; // connecting | live | away
     this.status = null;
     this.shape = null; // marks of networks, and the roles of this node
+    this.presence = null; // what friends see of this node's person
+    this.talk = null; // how much is unread, and who asks
     this.known = new Set(); // lists that the node has told in full
     for (const list of LISTS) this[list] = new Map();
     this.updates = 0; // events applied, for measurements
     this._watchers = new Set();
+    this._ears = new Set();
     this._socket = null;
     this._failures = 0;
     this._timer = 0;
@@ -44,6 +50,13 @@ class Live {
       cancelAnimationFrame(watcher.frame);
       clearTimeout(watcher.timer);
     };
+  }
+
+  // Calls `told(topic, data)` for each message and notice, as they come; `told("resync")` when some may have been missed:
+  // after the node or this page was away, or too slow. Returns how to stop.
+  hear(told) {
+    this._ears.add(told);
+    return () => this._ears.delete(told);
   }
 
   changed(topic) {
@@ -107,6 +120,7 @@ class Live {
       if (this.connection !== "live") {
         this.connection = "live";
         this.changed("connection");
+        this._say("resync");
       }
     };
     socket.onclose = () => {
@@ -141,10 +155,12 @@ class Live {
   }
 
   // `full` tables replace; others hold, of rows known here, the fields that changed. The gone leave.
-  // Status, reach and shape are values of their own.
+  // Status, reach, shape, presence and talk are values of their own; messages and notices are only said.
   _apply({ topic, data }) {
     this.updates += 1;
-    if (topic === "status") this.status = data;
+    if (topic === "resync" || SAID_ONCE.includes(topic)) return this._say(topic, data);
+    if (topic === "presence" || topic === "talk") this[topic] = data;
+    else if (topic === "status") this.status = data;
     else if (topic === "reach" && this.status) this.status = { ...this.status, reach: data };
     else if (topic === "shape") this.shape = data;
     else if (LISTS.includes(topic)) {
@@ -156,6 +172,10 @@ class Live {
       for (const id of data.gone ?? []) this[topic].delete(id);
     } else return;
     this.changed(topic === "reach" ? "status" : topic);
+  }
+
+  _say(topic, data) {
+    for (const told of this._ears) told(topic, data);
   }
 }
 
