@@ -17,6 +17,7 @@ from msgspec import Meta, Struct, field
 
 from servent.codec import plainly
 from servent.errors import UsageError, WorldError
+from servent.torrent.views import BOOTSTRAP, ProxyKind
 
 PUBLIC_RELAYS = "public"  # in place of a URL: iroh's own default relays
 
@@ -149,6 +150,33 @@ class ShareSettings(Struct, forbid_unknown_fields=True):
     compare: bool = True
 
 
+class TorrentSettings(Struct, forbid_unknown_fields=True):
+    """The BitTorrent door and its DHT (the extra `torrent`). `enabled`: fetch from BitTorrent peers, and seed to them what you say.
+
+    `hosts`: addresses to listen on, empty: those of `net.bind`, else all. `port`: TCP and UDP, 0 for any. `map_ports`: ask
+    the router to open it. `connections`: BitTorrent peers at once. `dht_nodes`: "host:port" where the DHT is entered.
+    `dht_private`: its nodes may share a block of addresses, as yours do and an attacker's would. `proxy`: "none",
+    "socks5" or "i2p" at `proxy_host` and `proxy_port`, with `proxy_user` and the first line of `proxy_password_file`.
+    """
+
+    enabled: bool = True
+    hosts: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=16)] = field(
+        default_factory=list
+    )
+    port: Port = 0
+    map_ports: bool = True
+    connections: Annotated[int, Meta(ge=2, le=10_000)] = 200
+    dht_nodes: Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=64)] = field(
+        default_factory=lambda: list(BOOTSTRAP)
+    )
+    dht_private: bool = False
+    proxy: ProxyKind = "none"
+    proxy_host: Annotated[str, Meta(max_length=256)] = ""
+    proxy_port: Port = 0
+    proxy_user: Annotated[str, Meta(max_length=256)] = ""
+    proxy_password_file: Annotated[str, Meta(max_length=4096)] = ""
+
+
 class ApiSettings(Struct, forbid_unknown_fields=True):
     """`port` of the local API on 127.0.0.1; the next free one is taken when it is in use."""
 
@@ -173,6 +201,7 @@ class Config(Struct, forbid_unknown_fields=True):
     blobs: BlobsSettings = field(default_factory=BlobsSettings)
     queue: QueueSettings = field(default_factory=QueueSettings)
     share: ShareSettings = field(default_factory=ShareSettings)
+    torrent: TorrentSettings = field(default_factory=TorrentSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     web: WebSettings = field(default_factory=WebSettings)
 

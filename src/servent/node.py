@@ -49,6 +49,9 @@ from servent.overlay.topology import Wish
 from servent.share.rendezvous_service import Meeting
 from servent.share.service import LIBRARY_FILE, Share
 from servent.store import Store
+from servent.torrent import session as torrent_session
+from servent.torrent.dht_provider import DhtProvider
+from servent.torrent.settings import settings_of
 from servent.trust.service import TrustService
 
 if TYPE_CHECKING:
@@ -138,6 +141,10 @@ class Node:
         self.rendezvous = Rendezvous(
             self.identity, self.endpoint, self.peers, self.trust, show=config.rendezvous.show, wall=self._wall
         )
+        self.torrent_session = torrent_session.Session(
+            self.data_dir,
+            settings_of(config.torrent, bind=config.net.bind, lan=config.net.lan, dht=self._wants_dht()),
+        )
         self.items = Items(self.data_dir / ITEMS_FILE, wall=self._wall)
         self.overlay = Overlay(
             self.peers,
@@ -194,6 +201,7 @@ class Node:
         self.share.finding.compare = config.share.compare
         await self.share.open()
         tasks = await end.enter_async_context(_Rooms())
+        end.push_async_callback(self.torrent_session.close)
         end.push_async_callback(self.peers.close)
         end.push_async_callback(self.blobs.close)
         end.push_async_callback(self.overlay.close)
@@ -205,6 +213,9 @@ class Node:
         tasks.start(self.share.run(), "share")
         tasks.start(self.items.run(), "items of others")
         tasks.start(self.overlay.run(), "overlay")
+        tasks.start(self.torrent_session.run(), "libtorrent")
+        if self.torrent_session.settings.uses_dht:
+            self.rendezvous.add_provider(DhtProvider(self.torrent_session))
         tasks.start(self.rendezvous.run(), "rendezvous")
         end.push_async_callback(self._lay_down_relay)
         if config.roles.relay == "on":
@@ -217,6 +228,17 @@ class Node:
             tasks.start(self.lan.run(), "local network")
         self.started = asyncio.get_running_loop().time()
         log.info("node %s is up", self.peer.short)
+
+    def _wants_dht(self) -> bool:
+        """As set; "auto" is: where other public places may know of us, too."""
+        wish = self.config.rendezvous.dht
+        if wish == "off" or (wish == "auto" and PUBLIC_RELAYS not in self.config.net.relays):
+            return False
+        if not torrent_session.installed():
+            if wish == "on":
+                log.warning("no DHT: %s. %s", torrent_session.NOT_INSTALLED, torrent_session.HOW_TO_INSTALL)
+            return False
+        return True
 
     async def _carry_relay(self, tasks: _Rooms) -> None:
         """Start the relay role, and use it ourselves.

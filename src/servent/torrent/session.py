@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ READY_STEP = 0.1  # s
 ENTER_EVERY = 1.0  # s
 STATS_TIME = 2.0  # s for libtorrent to count
 PUT_TIME = 40.0  # s; nodes that are gone cost 15 (measured)
-GET_TIME = 30.0
+GET_TIME = 30.0  # s
 LOOKUPS_MOST = 64  # puts and gets at once; libtorrent would take any number
 ITEMS_WAITING = 16  # answers of one look-up that nobody has read yet
 VALUE_MOST = (
@@ -55,6 +55,8 @@ SALT_MOST = 64  # bytes, BEP 44
 
 NOT_INSTALLED = "BitTorrent and its DHT need libtorrent, which is not installed"
 HOW_TO_INSTALL = "Install it with `pip install 'servent[torrent]'` and start the node again."
+CLOSED = "BitTorrent is switched off here"
+HOW_TO_OPEN = "`servent config set torrent.enabled true`, and start the node again."
 
 
 def library() -> Any:
@@ -99,6 +101,7 @@ class Session:
         self._lookups = asyncio.Semaphore(LOOKUPS_MOST)
         self._stats: list[asyncio.Future[None]] = []
         self._nodes = self._port = self._peers = 0
+        self._door = False  # opened with the first torrent
         self._why = ""
         self.dropped = 0  # times that libtorrent threw alerts away: somebody floods us
         self._on: dict[str, Callable[[Any], None]] = {
@@ -142,7 +145,7 @@ class Session:
             if self._raw is not None:
                 return
             self._lt = found = await asyncio.to_thread(library)
-            pack = packed(self.settings, found)
+            pack = packed(self.settings, found, self._door)
             try:
                 raw = await asyncio.to_thread(construct, found, pack, self._path)
             except (RuntimeError, ValueError, TypeError, KeyError) as wrong:
@@ -165,8 +168,7 @@ class Session:
             for handle in self._handles.values():
                 handle.end()
             self._handles.clear()
-            for waiting in self._stats:
-                waiting.cancel()
+            self._release()
             holder = [raw]
             del raw
             await asyncio.shield(asyncio.to_thread(destruct, self._lt, holder, self._path))
@@ -175,18 +177,33 @@ class Session:
                     end.close()
                 self._bell = None
 
+    def _release(self) -> None:
+        """Nobody waits any longer for a session that closes."""
+        self._nodes = self._port = self._peers = 0
+        self._door = False
+        for waiting in self._stats:
+            if not waiting.done():
+                waiting.set_result(None)
+        for puts in self._puts.values():
+            for put in puts:
+                if not put.done():
+                    put.set_result(0)
+        for gets in self._gets.values():
+            for came in gets:
+                _newest(came, Item(0, b"", b"", True))
+
     async def configure(self, settings: SessionSettings) -> None:
         """Use other settings from now on."""
         self.settings = settings
         if self._raw is not None:
-            self._raw.apply_settings(packed(settings, self._lt))
+            self._raw.apply_settings(packed(settings, self._lt, self._door))
             self._enter()
 
     def view(self) -> SessionView:
         return SessionView(
             open=self._raw is not None,
             port=self._port,
-            dht=self.settings.dht,
+            dht=self.settings.uses_dht,
             dht_nodes=self._nodes,
             torrents=len(self._handles),
             peers=self._peers,
@@ -215,13 +232,17 @@ class Session:
         """Take a torrent up.
 
         Raises:
-            UsageError: the link or file cannot be read, or the torrent is here already.
+            UsageError: the door is off, the link or file cannot be read, or the torrent is here already.
             WorldError: libtorrent is not there.
         """
+        if not self.settings.door:
+            raise UsageError(CLOSED, advice=HOW_TO_OPEN)
         await self.open()
         raw = self._raw
-        assert raw is not None
         params = params_of(adding, self._lt)
+        if not self._door:
+            self._door = True
+            raw.apply_settings(packed(self.settings, self._lt, True))
         async with self._popping:
             try:
                 made = await asyncio.to_thread(raw.add_torrent, params)
@@ -250,7 +271,7 @@ class Session:
         Raises:
             WorldError: libtorrent is not there.
         """
-        if not self.settings.dht:
+        if not self.settings.uses_dht:
             return False
         await self.open()
         loop = asyncio.get_running_loop()
@@ -284,11 +305,11 @@ class Session:
         if not await self.ready():
             return 0
         key = bytes(identity.peer)
-        waits = self._puts.setdefault((key, salt), [])
         waiting: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         async with self._lookups:
             if self._raw is None:
                 return 0
+            waits = self._puts.setdefault((key, salt), [])
             waits.append(waiting)
             self._raw.dht_put_mutable_item(expanded(identity.seed), key, value, salt)
             try:
@@ -299,11 +320,13 @@ class Session:
             finally:
                 if waiting in waits:
                     waits.remove(waiting)
-                if not waits:
-                    self._puts.pop((key, salt), None)
+                if not waits and self._puts.get((key, salt)) is waits:
+                    del self._puts[key, salt]
 
-    async def dht_get(self, key: PeerId, salt: bytes = b"") -> AsyncIterator[Item]:
-        """What is stored under `key`, as nodes answer; ends after an authoritative answer, or GET_TIME.
+    async def dht_get(
+        self, key: PeerId, salt: bytes = b"", limit: float = GET_TIME
+    ) -> AsyncGenerator[Item, None]:
+        """What is stored under `key`, as nodes answer; ends after an authoritative answer, or `limit` s.
 
         Raises:
             UsageError: no salt is that long.
@@ -313,30 +336,34 @@ class Session:
             raise UsageError(f"a salt has at most {SALT_MOST} bytes")
         if not await self.ready():
             return
+        loop = asyncio.get_running_loop()
         came: asyncio.Queue[Item] = asyncio.Queue(ITEMS_WAITING)
-        waits = self._gets.setdefault((bytes(key), salt), [])
         async with self._lookups:
+            if self._raw is None:
+                return
+            waits = self._gets.setdefault((bytes(key), salt), [])
             waits.append(came)
             try:
-                async with asyncio.timeout(GET_TIME):
-                    if self._raw is not None:
-                        self._raw.dht_get_mutable_item(bytes(key), salt)
-                    while self._raw is not None:
-                        item = await came.get()
-                        if item.value:
-                            yield item
-                        if item.authoritative:
-                            return
-            except TimeoutError:
-                return
+                self._raw.dht_get_mutable_item(bytes(key), salt)
+                until = loop.time() + limit
+                while True:
+                    try:
+                        async with asyncio.timeout_at(until):  # never around a yield: it would hit our caller
+                            item = await came.get()
+                    except TimeoutError:
+                        return
+                    if item.value:
+                        yield item
+                    if item.authoritative:
+                        return
             finally:
                 waits.remove(came)
-                if not waits:
-                    self._gets.pop((bytes(key), salt), None)
+                if not waits and self._gets.get((bytes(key), salt)) is waits:
+                    del self._gets[bytes(key), salt]
 
     def _enter(self) -> None:
         """Go to the nodes that were named by address; names are libtorrent's to resolve."""
-        if self._raw is None or not self.settings.dht:
+        if self._raw is None or not self.settings.uses_dht:
             return
         for node in self.settings.dht_nodes:
             if is_literal(node):
@@ -393,9 +420,7 @@ class Session:
         value = alert.item if isinstance(alert.item, bytes) and alert.seq > 0 else b""
         item = Item(alert.seq, value, alert.signature, alert.authoritative)
         for came in waits:
-            if came.full():  # whoever does not read gets the newest
-                came.get_nowait()
-            came.put_nowait(item)
+            _newest(came, item)
 
     def _put_done(self, alert: Any) -> None:
         for waiting in self._puts.get((alert.public_key, alert.salt), ()):
@@ -437,3 +462,10 @@ class Session:
     def _flooded(self, alert: Any) -> None:
         self.dropped += 1
         log.info("libtorrent had more to say than fits; some of it is lost")
+
+
+def _newest(queue: asyncio.Queue[Item], item: Item) -> None:
+    """Whoever does not read gets what came last."""
+    if queue.full():
+        queue.get_nowait()
+    queue.put_nowait(item)

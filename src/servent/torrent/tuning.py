@@ -33,8 +33,8 @@ TORRENT_ALERTS = frozenset(
 )  # fmt: skip
 
 
-def packed(settings: SessionSettings, lt: Any) -> dict[str, Any]:
-    """libtorrent's settings for ours."""
+def packed(settings: SessionSettings, lt: Any, door: bool) -> dict[str, Any]:
+    """libtorrent's settings for ours. `door`: there are torrents, so that others may connect."""
     hosts = settings.listen or ("0.0.0.0", "[::]")
     proxy = settings.proxy if settings.proxy is not None and settings.proxy.kind != "none" else None
     open_dht = not settings.dht_private
@@ -45,8 +45,8 @@ def packed(settings: SessionSettings, lt: Any) -> dict[str, Any]:
         "peer_fingerprint": FINGERPRINT,
         "alert_queue_size": ALERTS_MOST,
         "alert_mask": category.error | category.status | category.storage | category.tracker | category.dht
-        | (category.piece_progress if settings.door else 0),
-        "enable_dht": settings.dht and (proxy is None or proxy.kind != "i2p"),
+        | category.piece_progress,
+        "enable_dht": settings.uses_dht,
         # Those named by address are entered by us, since libtorrent keeps its "routers" out of the routing table.
         "dht_bootstrap_nodes": ",".join(node for node in settings.dht_nodes if not is_literal(node)),
         "dht_restrict_routing_ips": open_dht,
@@ -54,12 +54,12 @@ def packed(settings: SessionSettings, lt: Any) -> dict[str, Any]:
         "dht_ignore_dark_internet": open_dht,
         "dht_prefer_verified_node_ids": open_dht,
         "dht_enforce_node_id": False,
-        "enable_incoming_tcp": settings.door,
-        "enable_incoming_utp": settings.door,
+        "enable_incoming_tcp": door,
+        "enable_incoming_utp": door,
         # A proxy is there to hide behind: nothing that tells the neighbours or the router.
-        "enable_lsd": settings.door and settings.local and proxy is None,
-        "enable_upnp": settings.map_ports and settings.door and proxy is None,
-        "enable_natpmp": settings.map_ports and settings.door and proxy is None,
+        "enable_lsd": door and settings.local and proxy is None,
+        "enable_upnp": settings.map_ports and door and proxy is None,
+        "enable_natpmp": settings.map_ports and door and proxy is None,
         "upload_rate_limit": settings.up_bytes_per_s,
         "download_rate_limit": settings.down_bytes_per_s,
         "connections_limit": settings.connections,

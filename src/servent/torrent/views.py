@@ -40,7 +40,7 @@ class SessionSettings:
         dht: take part in the DHT.
         dht_nodes: "host:port" where it is entered.
         dht_private: its nodes may share a block of addresses; on the open DHT that is what attackers do.
-        door: accept connections of BitTorrent peers. Without it the session is there for the DHT alone.
+        door: torrents may be added; then peers may connect. Without it the session is there for the DHT alone.
         local: tell the local network which torrents we have, and listen to it (BEP 14).
         map_ports: ask the router to open our port (UPnP, NAT-PMP).
         up_bytes_per_s, down_bytes_per_s: of all torrents together; 0 for no limit.
@@ -61,6 +61,11 @@ class SessionSettings:
     down_bytes_per_s: int = 0
     connections: int = 200
     upload_slots: int = 8
+
+    @property
+    def uses_dht(self) -> bool:
+        """I2P carries no UDP, and beside it the DHT would say where we are."""
+        return self.dht and (self.proxy is None or self.proxy.kind != "i2p")
 
 
 @dataclass(frozen=True, slots=True)
