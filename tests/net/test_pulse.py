@@ -101,7 +101,7 @@ def test_tick_at_the_announced_time_always_moves_on(steps: list[tuple[float, int
         if due is None:
             return
         now = max(now + wait, due)
-        assert pulse.tick(now, busy=busy)
+        assert pulse.tick(now)
         after = pulse.next_tick()
         assert after is None or after > now
         pulse.reply(number, now, busy)

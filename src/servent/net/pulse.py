@@ -20,7 +20,7 @@ class PulseSettings:
 
     Attributes:
         every: between echoes while nothing else happens.
-        every_busy: between echoes while streams are open.
+        every_busy: between echoes while somebody waits for bytes.
         wait: shortest time an answer is given; three round trips when that is longer.
         longest_wait: and the longest.
         missed: unanswered echoes in a row that make the path dead.
@@ -58,7 +58,7 @@ class Pulse:
         self._dead = False
         self.rtt: float | None = None
 
-    def tick(self, now: float, received_bytes: int = 0, busy: bool = False) -> list[Echo | Dead]:
+    def tick(self, now: float, received_bytes: int = 0) -> list[Echo | Dead]:
         """What to send now. `received_bytes` is the connection's total so far."""
         if self._dead or now < self._due:
             return []
@@ -106,7 +106,7 @@ class Pulse:
             self._due = min(self._due, now)
 
     def busier(self, now: float) -> None:
-        """A stream opened: from now on an answer is wanted every `every_busy` s."""
+        """Somebody waits from now on: an answer is wanted within `every_busy` s."""
         if not self._sent:
             self._due = min(self._due, now + self._settings.every_busy)
 

@@ -90,7 +90,8 @@ class ReachService:
         """Have fresh connections say where we are seen.
 
         iroh goes on naming the address a path began with, so an old connection that survived a router's new
-        address never shows it. Only idle ones are dialed anew; the rest follow as they end.
+        address never shows it. Only those are dialed anew on which nobody waits, those without any stream first; the
+        rest follow as they end.
         """
         now = self._clock()
         if now < self._anew_at:
@@ -99,9 +100,9 @@ class ReachService:
         idle = [
             session
             for session in self._peers.sessions()
-            if not (session.using or session.serving)
-            and any(path.kind == "direct" for path in session.paths())
+            if not session.busy and any(path.kind == "direct" for path in session.paths())
         ]
+        idle.sort(key=lambda session: session.idle_since is None)
         for session in idle[:OBSERVERS_WANTED]:
             session.give_up("asking anew where we are seen")
 

@@ -52,6 +52,7 @@ class Service:
     name: str
     handler: Handler
     streams: int
+    standing: bool
 
 
 class Guest:
@@ -78,15 +79,15 @@ class Router:
         self._services: dict[str, Service] = {}
         self._guests: dict[PeerId, Guest] = {}
 
-    def serve(self, name: str, handler: Handler, streams: int | None) -> None:
-        """Give streams that ask for `name` to `handler`.
+    def serve(self, name: str, handler: Handler, streams: int | None, *, standing: bool = False) -> None:
+        """Give streams that ask for `name` to `handler`. `standing`: nobody waits on them, see `Session.open`.
 
         Raises:
             UsageError: the name is taken, empty or too long.
         """
         if not 0 < len(name) <= 64 or name in self._services:
             raise UsageError(f"cannot serve {name!r}: taken, empty, or longer than 64 characters")
-        self._services[name] = Service(name, handler, streams or self._settings.share)
+        self._services[name] = Service(name, handler, streams or self._settings.share, standing)
 
     def withdraw(self, name: str) -> None:
         """Serve `name` no more; streams that are open go on."""
@@ -141,6 +142,8 @@ class Router:
                 well = True
                 return
             guest.by_service[service.name] = held + 1
+            if not service.standing:
+                session.waits(stream)
             try:
                 await stream.write(wire.GRANTED)
                 await service.handler(session, stream)

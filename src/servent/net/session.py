@@ -25,8 +25,8 @@ class SessionSettings:
 
     Attributes:
         pulse: when the connection counts as dead.
-        observe_every: seconds between two looks at where the peer is; `observe_busy` while streams are open.
-            A peer that knows that it moved says so at once, whatever this is.
+        observe_every: seconds between two looks at where the peer is; `observe_busy` while somebody waits
+            for bytes. A peer that knows that it moved says so at once, whatever this is.
         control_rate, control_burst: control messages per second that a peer may send us.
         queue_bytes: control messages waiting to be sent; a peer that lets more pile up is closed.
         drain: seconds without any stream before a replaced connection closes.
@@ -69,7 +69,10 @@ class Host(Protocol):
         ...
 
     def arrived(self, session: Session, stream: Stream) -> Visit | None:
-        """A stream the peer opened: what to do for it, or None when it was turned away at once."""
+        """A stream the peer opened: what to do for it, or None when it was turned away at once.
+
+        What is done tells `session.waits` as soon as it is known that somebody waits on that stream.
+        """
         ...
 
 
@@ -99,6 +102,7 @@ class Session:
         self.using = 0  # streams of ours that are open
         self.said_bye = False  # the peer meant to end it
         self._idle_since = self.since
+        self._standing: set[Stream] = set()  # of all that are open, those on which nobody waits
         self._pulse = Pulse(settings.pulse, self.since)
         self._bucket = TokenBucket(settings.control_rate, settings.control_burst)
         self._queue: asyncio.Queue[bytes] = asyncio.Queue()  # bounded by `queue_bytes`, see tell()
@@ -127,13 +131,22 @@ class Session:
     @property
     def idle_since(self) -> float | None:
         """Loop time of the end of its last stream; None while one is open."""
-        return None if self._busy else self._idle_since
+        return None if self._open else self._idle_since
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody waits for bytes: a stream is open that does not just stand there for what may come."""
+        return self._open > len(self._standing)
 
     def paths(self) -> Sequence[Path]:
         return self._connection.paths() if self.over is None else []
 
-    async def open(self, service: str) -> Stream:
+    async def open(self, service: str, *, standing: bool = False) -> Stream:
         """A new stream to a service of the peer. What it denies shows as Refused at the first read.
+
+        Args:
+            standing: it stays open for what may come, and nobody waits on it: the peer is not asked all the time
+                whether it still answers. `expects` has it asked while an answer is wanted all the same.
 
         Raises:
             ConnectionLost: the session is over.
@@ -143,9 +156,11 @@ class Session:
         try:
             raw = await self._connection.open()
             self.using += 1
-            self._pulse.busier(self._clock())
-            self._nudge.set()
-            stream = OpenedStream(raw, self.peer.short, service, self._unused)
+            if standing:
+                self._standing.add(raw)
+            else:
+                self._busier()
+            stream = OpenedStream(raw, self.peer.short, service, partial(self._unused, raw))
             await raw.write(frame(wire.Open(service)))
         except ConnectionLost as lost:
             self._finish(str(lost))  # known here before `run` hears of it: the next `open` dials anew
@@ -178,6 +193,16 @@ class Session:
         """Something about the paths changed: see at once whether the peer still answers."""
         self._pulse.hurry(self._clock())
         self._nudge.set()
+
+    def expects(self) -> None:
+        """An answer is to come over a stream that stands: look soon whether the peer is there at all."""
+        self._busier()
+
+    def waits(self, stream: Stream) -> None:
+        """A stream of theirs has said what it is for, and it is something that somebody waits for."""
+        if stream in self._standing:
+            self._standing.discard(stream)
+            self._busier()
 
     def retire(self) -> None:
         """A newer connection took over: close as soon as no stream has been open for `drain` s."""
@@ -237,8 +262,17 @@ class Session:
             self._channels.end(f"{self.peer.short}: {why}")
             self._nudge.set()
 
-    def _unused(self) -> None:
+    @property
+    def _open(self) -> int:
+        return self.serving + self.using
+
+    def _busier(self) -> None:
+        self._pulse.busier(self._clock())
+        self._nudge.set()
+
+    def _unused(self, stream: Stream) -> None:
         self.using -= 1
+        self._standing.discard(stream)
         self._idle_since = self._clock()
 
     async def _read_control(self) -> None:
@@ -251,10 +285,10 @@ class Session:
                 case wire.Echo(number):
                     self.tell(wire.EchoReply(number))
                     self._look()
-                    if not self._busy:
+                    if not self.busy:
                         self._pulse.heard(now)
                 case wire.EchoReply(number):
-                    self._pulse.reply(number, now, self._busy)
+                    self._pulse.reply(number, now, self.busy)
                 case wire.Look():
                     self._look()
                     self.tell(wire.Observed(self._seen_direct))
@@ -283,20 +317,20 @@ class Session:
         while self.over is None:
             now = self._clock()
             received = self._look()
-            for wish in self._pulse.tick(now, received, self._busy):
+            for wish in self._pulse.tick(now, received):
                 if isinstance(wish, Dead):
                     self._finish("its path fell silent")
                     await self._connection.close(hello.CODE_SILENT, "silent")
                     raise ConnectionLost(self.over or "")
                 self.tell(wish)
-            if self._busy:
+            if self._open:
                 self._idle_since = now
             elif self.replaced and now - self._idle_since >= max(self._settings.drain, 4 * (self.rtt or 0.0)):
                 await self.close("replaced by a newer connection", hello.CODE_REPLACED)
                 raise ConnectionLost("replaced by a newer connection")
             self._nudge.clear()
             settings = self._settings
-            look = now + (settings.observe_busy if self._busy or self.replaced else settings.observe_every)
+            look = now + (settings.observe_busy if self.busy or self.replaced else settings.observe_every)
             due = min(self._pulse.next_tick() or now, look)
             try:
                 async with asyncio.timeout_at(max(due, now + 0.01)):
@@ -321,10 +355,6 @@ class Session:
             self.tell(wire.Observed(address))
         return received
 
-    @property
-    def _busy(self) -> bool:
-        return self.serving > 0 or self.using > 0
-
     async def _take_streams(self, tasks: asyncio.TaskGroup) -> None:
         while True:
             stream = await self._connection.accept()
@@ -333,13 +363,13 @@ class Session:
                 await stream.reset(hello.CODE_BUSY)
                 continue
             self.serving += 1
-            self._pulse.busier(self._clock())
-            self._nudge.set()
+            self._standing.add(stream)  # until it has said what it is for
             task = tasks.create_task(visit.run(), name=f"stream of {self.peer.short}")
-            task.add_done_callback(partial(self._served, visit))
+            task.add_done_callback(partial(self._served, visit, stream))
 
-    def _served(self, visit: Visit, _: asyncio.Task[None]) -> None:
+    def _served(self, visit: Visit, stream: Stream, _: asyncio.Task[None]) -> None:
         self.serving -= 1
+        self._standing.discard(stream)
         self._idle_since = self._clock()
         visit.over()
 

@@ -1,7 +1,8 @@
 """The service `servent.overlay/1`: messages to and from connected peers, on two lanes each way.
 
 A lane is a stream that is opened when there is something to say and finished when nothing was said for a while, so
-that an idle connection stays idle. Whoever reads too slowly loses gossip first, then the lane.
+that an idle connection stays idle. An open lane does not make a session busy, a question on it does for a moment.
+Whoever reads too slowly loses gossip first, then the lane.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ GOSSIP: tuple[type, ...] = (
     wire.Ranges,
     wire.Fresh,
 )
+AWAITED: tuple[type, ...] = (wire.Question, wire.AskProof, wire.AskPeer, wire.Publish)
+# Somebody waits for what answers these; all else has time, and its own limits (`answer`, `probe_wait`, `attach_wait`).
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ class _Waiting:
     network: bytes
     body: bytes
     gossip: bool
+    awaited: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -139,7 +143,7 @@ class Links:
         self._reading: dict[PeerId, _Reading] = {}
         self._proven: dict[tuple[PeerId, bytes], None] = {}  # who has spoken in which network
         self.sent = self.received = self.dropped = 0
-        peers.serve(wire.SERVICE, self._serve, audience="network", streams=8)
+        peers.serve(wire.SERVICE, self._serve, audience="network", streams=8, standing=True)
 
     def close(self) -> None:
         self._peers.withdraw(wire.SERVICE)
@@ -171,7 +175,7 @@ class Links:
                 self._house.introduce(to, network)
             self._spawn(self._run(to, name, lane), f"{name} lane to {to.short}")
         body = encode(wire.Envelope(network, Raw(encode(message))))
-        one = _Waiting(network, body, isinstance(message, GOSSIP))
+        one = _Waiting(network, body, isinstance(message, GOSSIP), isinstance(message, AWAITED))
         if one.gossip and lane.gossip >= settings.gossip:
             self._drop_gossip(lane)
         most = settings.waiting if name == "now" else settings.waiting_bulk
@@ -217,7 +221,9 @@ class Links:
     async def _talk(self, to: PeerId, name: LaneName, lane: _Lane) -> ServentError | None:
         """One stream from its opening to its end. Returns what broke it."""
         try:
-            stream = await self._peers.open(to, wire.SERVICE, self._settings.connect, look=False)
+            stream = await self._peers.open(
+                to, wire.SERVICE, self._settings.connect, look=False, standing=True
+            )
         except ServentError as error:
             return error
         session = self._peers.session(to)
@@ -251,6 +257,8 @@ class Links:
                     size += len(one.body)
                     if size >= 32 * 1024:
                         break
+                if any(one.awaited for one in batch):
+                    session.expects()
                 await stream.write(b"".join(len(one.body).to_bytes(4, "big") + one.body for one in batch))
                 for one in batch:  # only now: what is not written is told as undelivered
                     lane.said.add(one.network)

@@ -78,7 +78,9 @@ class News:
 
     async def run(self) -> None:
         """Until cancelled."""
-        self._peers.serve(feed_wire.SERVICE, self._handle, audience="network", streams=STREAMS_MOST)
+        self._peers.serve(
+            feed_wire.SERVICE, self._handle, audience="network", streams=STREAMS_MOST, standing=True
+        )
         self._peers.on_session(self._session)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -114,7 +116,7 @@ class News:
             while self._peers.session(peer) is not None and self._followed():
                 try:
                     async with asyncio.timeout(OPEN_LIMIT):
-                        stream = await self._peers.open(peer, feed_wire.SERVICE)
+                        stream = await self._peers.open(peer, feed_wire.SERVICE, standing=True)
                     began = self._clock()
                     await self._converse(peer, stream)
                     if self._clock() - began > AGAIN[-1]:

@@ -56,7 +56,7 @@ class KeptWishes:
 
     def open(self) -> None:
         """Take wishes from friends and members of our networks."""
-        self._peers.serve(wishes.SERVICE, self._handle, audience="network", streams=2)
+        self._peers.serve(wishes.SERVICE, self._handle, audience="network", streams=2, standing=True)
 
     def close(self) -> None:
         """Take no more."""

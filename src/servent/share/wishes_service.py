@@ -322,7 +322,7 @@ class Wishes:
     async def _leave_wishes(self, peer: PeerId) -> None:
         while (session := self._peers.session(peer)) is not None and self._wishes:
             try:
-                stream = await session.open(wishing.SERVICE)
+                stream = await session.open(wishing.SERVICE, standing=True)
                 self._streams[peer] = stream
                 for number, id in list(self._numbers.items()):
                     wish = self._wishes.get(id)
