@@ -13,6 +13,7 @@ from typing import Literal
 from servent.blobs import rows, wire
 from servent.blobs.download_service import Download
 from servent.blobs.governor_service import Governor
+from servent.blobs.hashing import Shared
 from servent.blobs.history import Entry
 from servent.blobs.hook_service import Hook
 from servent.blobs.info import Collection
@@ -227,6 +228,18 @@ class Blobs:
     async def remove_share(self, share: str) -> None:
         """Serve it no longer; the files stay. Raises NotFound."""
         await self._shares.remove(share)
+
+    async def shared(self, infohash: bytes) -> tuple[Shared, Path] | None:
+        """What is shared under this hash with its layers and places; None: nothing is, or its files changed."""
+        return await self._shares.shared(infohash)
+
+    def has_share(self, infohash: bytes) -> bool:
+        """Whether something is shared under this hash, as it was hashed."""
+        return self._shares.collection(infohash) is not None
+
+    async def keep_share(self, shared: Shared, path: Path) -> None:
+        """Share what is hashed already. Raises StoreTrouble."""
+        await self._shares.keep(shared, path)
 
     def places(self, roots: set[bytes]) -> dict[bytes, list[Place]]:
         """Where these contents lie, as far as they are shared by themselves or were fetched. Blocks."""

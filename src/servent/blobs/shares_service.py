@@ -269,6 +269,15 @@ class Shares:
             return None
         return entry.holding.collection
 
+    async def shared(self, infohash: bytes) -> tuple[Shared, Path] | None:
+        """All that is remembered of what is shared under this hash, and where it lies; None: nothing is, or its files changed."""
+        if self.collection(infohash) is None:
+            return None
+        values = await self._store.read(
+            lambda db: db.execute(f"{_SHARES} WHERE infohash = ?", (infohash,)).fetchone()
+        )
+        return None if values is None else await asyncio.to_thread(_unpack, values)
+
     def path(self, infohash: bytes) -> Path | None:
         """Where what is shared under this hash lies, None: nothing is, or its files changed."""
         entry = self._entries.get(infohash.hex())
@@ -337,10 +346,11 @@ def _view(entry: _Entry, totals: Mapping[bytes, int]) -> ShareView:
     )
 
 
+_SHARES = "SELECT infohash, root, path, info, files, layers FROM shares"
+
+
 def _load(db: Any) -> list[tuple[Any, ...]]:
-    rows: list[tuple[Any, ...]] = db.execute(
-        "SELECT infohash, root, path, info, files, layers FROM shares ORDER BY added"
-    ).fetchall()
+    rows: list[tuple[Any, ...]] = db.execute(f"{_SHARES} ORDER BY added").fetchall()
     return rows
 
 

@@ -128,6 +128,18 @@ def decode(data: bytes) -> Metafile:
     )
 
 
+def of(collection: Collection) -> Metafile:
+    """The same of a collection of ours, whose layers are known. Reads the whole info dictionary when it is a hybrid's."""
+    content = collection.info
+    plain = None
+    if b"6:pieces" in content:
+        made = bencode.decode(content, info.MAX_INFO_BYTES)
+        if isinstance(made, dict) and b"pieces" in made:
+            plain = infov1.read(made)
+    v1 = sha1(content, usedforsecurity=False).digest() if plain is not None else None
+    return Metafile(content, v1, collection.infohash, collection, plain)
+
+
 _READ = frozenset((b"announce", b"announce-list", b"comment", b"created by", b"piece layers", b"url-list"))
 
 
