@@ -44,6 +44,7 @@ def configure(options: Options) -> configuration.Config:
         (config.net, "relays", options.relays),
         (config.net, "bind", options.bind),
         (config.net, "lan", options.lan),
+        (config.torrent, "enabled", options.torrent),
         (config.roles, "relay", {True: "on", False: "off", None: None}[options.relay_server]),
         (config.relay, "port", options.relay_port),
         (config.relay, "public_url", options.relay_url),

@@ -48,6 +48,7 @@ DOWN_WITHIN = 10.0  # s
 @click.option("--bind", multiple=True, metavar="ADDR", help="ip:port to listen on (UDP); may be repeated.")
 @click.option("--bulk-port", type=click.IntRange(0, 65535), help="TCP port of the fast lane; 0 takes any.")
 @click.option("--lan/--no-lan", "lan", default=None, help="Find peers on the local network.")
+@click.option("--torrent/--no-torrent", "torrent", default=None, help="Fetch from BitTorrent peers, too.")
 @click.option("--verbose", "-v", is_flag=True, help="Show on stderr what else goes to node.log.")
 def up(
     session: Session,
@@ -65,6 +66,7 @@ def up(
     bind: tuple[str, ...],
     bulk_port: int | None,
     lan: bool | None,
+    torrent: bool | None,
     verbose: bool,
 ) -> int:
     """Start this machine's node; runs until Ctrl-C or `servent down`.
@@ -93,6 +95,7 @@ def up(
             bind=list(bind) or None,
             bulk_port=bulk_port,
             lan=lan,
+            torrent=torrent,
         )
     )
 
