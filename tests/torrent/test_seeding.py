@@ -94,22 +94,21 @@ async def test_a_share_is_seeded_under_its_own_infohash_from_where_it_lies(tmp_p
 async def test_what_is_seeded_goes_on_after_a_restart_and_counts_on(tmp_path: Path) -> None:
     shared = collect(album(tmp_path / "album"))
     infohash = shared.collection.infohash
-    async with (
-        session(tmp_path / "ours") as own,
-        session(tmp_path / "theirs") as other,
-        seeding(own, Book(shared), tmp_path) as seeds,
-    ):
-        await seeds.seed(infohash, web_seeds=["http://127.0.0.1:9/x/"])
-        await fetch(other, await seeds.export(infohash), tmp_path / "got", own.view().port)
-        await until(lambda: seeds.view(infohash.hex()).uploaded >= shared.collection.size)
-        sent = seeds.view(infohash.hex()).uploaded
-        async with seeding(own, Book(shared), tmp_path) as again:
+    book = Book(shared)
+    async with session(tmp_path / "ours") as own, session(tmp_path / "theirs") as other:
+        async with seeding(own, book, tmp_path) as seeds:
+            await seeds.seed(infohash, web_seeds=["http://127.0.0.1:9/x/"])
+            await fetch(other, await seeds.export(infohash), tmp_path / "got", own.view().port)
+            await until(lambda: seeds.view(infohash.hex()).uploaded >= shared.collection.size)
+            sent = seeds.view(infohash.hex()).uploaded
+        assert own.handles() == []
+        async with seeding(own, book, tmp_path) as again:
             await until(lambda: again.handle(infohash.hex()) is not None)
             view = again.view(infohash.hex())
             assert view.reason == "" and view.web_seeds == ("http://127.0.0.1:9/x/",)
             assert view.uploaded >= sent
             await again.unseed(infohash.hex())
-        async with seeding(own, Book(shared), tmp_path) as last:
+        async with seeding(own, book, tmp_path) as last:
             assert last.views() == []
 
 
