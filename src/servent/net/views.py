@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from servent.identity import PeerId
@@ -53,6 +54,23 @@ class Attempts:
     why: str
     next_in: float | None
     dialing: bool
+
+
+def everybody(
+    connected: Mapping[PeerId, Session],
+    contacts: Mapping[PeerId, Contact],
+    wanted: Iterable[PeerId],
+    met: Mapping[PeerId, tuple[str, str]],
+    attempts: Callable[[PeerId], Attempts],
+    now: float,
+) -> list[PeerView]:
+    """All of these. `met`: the name and software of those who were here. `attempts`: asked of who is not connected."""
+    return [
+        of_session(connected[peer], contacts.get(peer), now)
+        if peer in connected
+        else of_absent(peer, met.get(peer), contacts.get(peer), attempts(peer))
+        for peer in dict.fromkeys((*connected, *contacts, *wanted))
+    ]
 
 
 def of_session(session: Session, contact: Contact | None, now: float) -> PeerView:
