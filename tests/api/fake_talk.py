@@ -342,6 +342,9 @@ class FakeTalk:
         rows = [self._row(name) for name in names]
         return sorted(rows, key=lambda row: -(row.last.received if row.last else 0.0))
 
+    def conversation(self, conversation: str) -> talk.Conversation:
+        return self._row(self._conversation(conversation))
+
     def _row(self, conversation: str) -> talk.Conversation:
         kind, _, key = conversation.partition(":")
         unread, mentions = self._unread(conversation)
@@ -552,13 +555,19 @@ class FakeTalk:
 
     async def leave_room(self, room: str) -> None:
         found = self._find_room(room)
-        if found.joined and found.standing == "owner" and len(self._in_room[found.id]) > 1:
+        if found.standing == "owner" and not found.closed:
             raise UsageError("hand the room over first", advice=f"`servent room owner {found.name} PEER`.")
         self._rooms[found.id] = replace(found, joined=False, standing="none")
         self._said.pop(f"room:{found.id}", None)
         self._in_room.pop(found.id, None)
         if found.standing == "owner" or found.policy == "invite":
             del self._rooms[found.id]
+
+    async def close_room(self, room: str) -> None:
+        found = self._find_room(room)
+        if found.standing != "owner":
+            raise UsageError("only its owner can close a room")
+        self._rooms[found.id] = replace(found, closed=True)
 
     async def change_room(self, room: str, change: talk.RoomChange) -> talk.Room:
         found = self._ruled(room)

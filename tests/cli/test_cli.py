@@ -111,9 +111,9 @@ def test_every_example_is_a_command_line_that_parses() -> None:
             target: click.Command = cli
             context = click.Context(cli)
             while isinstance(target, click.Group) and arguments and not arguments[0].startswith("-"):
-                below = target.get_command(context, arguments[0])
+                _, below, arguments = target.resolve_command(context, arguments)
                 assert below is not None, example
-                target, arguments = below, arguments[1:]
+                target = below
             target.make_context("servent", arguments, resilient_parsing=False)
             assert words
 

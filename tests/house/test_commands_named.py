@@ -37,10 +37,12 @@ def mistake(line: str) -> str | None:
                 break
             words = words[2:]
             continue
-        below = command.get_command(context, words[0])
-        if below is None:
-            return f"there is no command {words[0]!r}"
-        command, words = below, words[1:]
+        try:
+            _, below, words = command.resolve_command(context, words)
+        except click.UsageError as wrong:
+            return wrong.message
+        assert below is not None
+        command = below
     known = {flag for option in command.params for flag in (*option.opts, *option.secondary_opts)}
     for word in words:
         flag = word.partition("=")[0]

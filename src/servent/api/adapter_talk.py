@@ -90,6 +90,21 @@ class TalkPart(Part):
     def conversations(self) -> list[talk.Conversation]:
         return _as(list[talk.Conversation], self._talk.conversations())
 
+    def conversation(self, conversation: str) -> talk.Conversation:
+        name = self._talk.conversation_of(conversation)
+        for known in self._talk.conversations():
+            if known.id == name:
+                return _as(talk.Conversation, known)
+        kind, _, key = name.partition(":")
+        if kind == "room":
+            room = next(room for room in self._talk.room_list() if room.id == key)
+            return talk.Conversation(id=name, kind="room", title=room.name, network=room.network)
+        person = _as(talk.Person, self._talk.person(PeerId.parse(key)))
+        here: talk.Presence = next(
+            (one.presence for one in self._talk.friends() if str(one.id) == key), "offline"
+        )
+        return talk.Conversation(id=name, kind="peer", title=person.shown, person=person, presence=here)
+
     async def messages(self, conversation: str, query: talk.MessagesQuery) -> talk.Messages:
         found = await self._talk.history(
             self._talk.conversation_of(conversation),
@@ -156,6 +171,9 @@ class TalkPart(Part):
 
     async def leave_room(self, room: str) -> None:
         await self._talk.leave_room(self._talk.room_of(room))
+
+    async def close_room(self, room: str) -> None:
+        await self._talk.close_room(self._talk.room_of(room))
 
     async def change_room(self, room: str, change: talk.RoomChange) -> talk.Room:
         now = await self._talk.change_room(

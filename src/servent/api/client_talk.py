@@ -51,6 +51,10 @@ class TalkClient(Http):
     def conversations(self) -> list[talk.Conversation]:
         return self._get("/conversations", list[talk.Conversation])
 
+    def conversation(self, conversation: str) -> talk.Conversation:
+        """By its id, or by what a person calls it."""
+        return self._get(f"/conversations/{part(conversation)}", talk.Conversation)
+
     def messages(
         self, conversation: str, *, before: str = "", after: str = "", limit: int = 50
     ) -> talk.Messages:
@@ -113,6 +117,9 @@ class TalkClient(Http):
 
     def leave_room(self, room: str) -> None:
         self._send("POST", f"/rooms/{part(room)}/leave", schema.Done)
+
+    def close_room(self, room: str) -> None:
+        self._send("DELETE", f"/rooms/{part(room)}", schema.Done)
 
     def change_room(self, room: str, change: talk.RoomChange) -> talk.Room:
         return self._send("PATCH", f"/rooms/{part(room)}", talk.Room, change)

@@ -88,6 +88,12 @@ async def conversations(ctx: Context) -> list[talk.Conversation]:
     return ctx.node.conversations()
 
 
+@routes.add("GET", "/conversations/{conversation}")
+async def conversation(ctx: Context, conversation: str) -> talk.Conversation:
+    """One of them, by its id, a peer's name or a room's name; also where nothing was said yet."""
+    return ctx.node.conversation(conversation)
+
+
 @routes.add("PATCH", "/conversations/{conversation}", problems=(507,))
 async def change_conversation(ctx: Context, conversation: str, body: talk.ConversationChange) -> schema.Done:
     """Get notices of a conversation, or none."""
@@ -177,6 +183,13 @@ async def change_room(ctx: Context, room: str, body: talk.RoomChange) -> talk.Ro
     return await ctx.node.change_room(room, body)
 
 
+@routes.add("DELETE", "/rooms/{room}", problems=(507,))
+async def close_room(ctx: Context, room: str) -> schema.Done:
+    """Close a room for everybody and for good; only its owner can."""
+    await ctx.node.close_room(room)
+    return schema.Done()
+
+
 @routes.add("POST", "/rooms/{room}/join", problems=(502, 504, 507))
 async def join_room(ctx: Context, room: str) -> talk.Room:
     """Enter an open room, or one this node is invited to."""
@@ -185,7 +198,7 @@ async def join_room(ctx: Context, room: str) -> talk.Room:
 
 @routes.add("POST", "/rooms/{room}/leave", problems=(507,))
 async def leave_room(ctx: Context, room: str) -> schema.Done:
-    """Leave a room, or decline its invitation. An owner hands it over first, or is the last."""
+    """Leave a room, or decline its invitation. An owner hands it over or closes it first."""
     await ctx.node.leave_room(room)
     return schema.Done()
 

@@ -38,6 +38,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ping": ("peers:ping", "Measure the way to a peer."),
     "where": ("peers:where", "Where a peer is now, as your networks know it."),
     "allow": ("peers:allow", "Say who may use which service of this node."),
+    "friends": ("friends:friends", "Friends: who is here, who is away, who asks to be one."),
+    "presence": (
+        "friends:presence",
+        "Show or say what friends see: available, away, or offline, which is not there at all.",
+    ),
+    "chat": ("chat:chat", "Write to a person or a room, read what they wrote, search what was said."),
+    "room": ("rooms:room", "Rooms of your networks: talk with many, and keep order there."),
     "library": ("library:library", "Shared folders: list, add, change, pause and remove them."),
     "search": (
         "search:search",
@@ -108,6 +115,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 GROUPS: dict[str, tuple[str, ...]] = {
     "The node": ("up", "down", "status", "open", "id", "doctor", "service", "config"),
     "People": ("ticket", "join", "invite", "network", "roles", "peers", "contact", "ping", "where", "allow"),
+    "Talk": ("friends", "presence", "chat", "room"),
     "Share": ("library", "send", "shares", "publish", "feeds", "codes"),
     "Find and get": ("search", "who-has", "browse", "get", "receive", "follow", "wish", "recommend"),
     "Transfers": (

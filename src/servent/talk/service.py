@@ -8,7 +8,7 @@ from typing import Literal
 from servent.identity import PeerId
 from servent.talk import views
 
-Topic = Literal["friends", "presence", "conversations", "rooms", "notices"]
+Topic = views.Topic
 
 
 class Talk:
@@ -167,6 +167,10 @@ class Talk:
         raise NotImplementedError
 
     async def leave_room(self, room: str) -> None:
+        raise NotImplementedError
+
+    async def close_room(self, room: str) -> None:
+        """For everybody and for good; only the owner can. `Rooms.shut`."""
         raise NotImplementedError
 
     async def change_room(

@@ -12,6 +12,7 @@ Bond = Literal["friend", "asked", "asking", "none"]  # asked: we asked them; ask
 Delivery = Literal["received", "waiting", "delivered", "failed"]
 RoomPolicy = Literal["open", "invite"]
 Standing = Literal["owner", "moderator", "member", "invited", "banned", "none"]
+Topic = Literal["friends", "presence", "conversations", "rooms", "notices"]
 NoticeKind = Literal[
     "message", "mention", "friend-asks", "friend-accepted", "friend-online", "invited", "moderated"
 ]

@@ -1,0 +1,112 @@
+"""How people and what they say look on a terminal. What others chose or wrote can pretend to nothing here.
+
+A name that is not a petname of ours has the beginning of its id beside it, a doubtful one a mark; a message of many
+lines is set in, so that none of them looks like the next message; `say` takes away what a terminal would obey.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from servent.api import schema_talk as talk
+from servent.cli.base import say
+from servent.cli.text import clean
+
+DAY = 86400.0
+PRESENCES = {"available": "here", "away": "away", "match": "in a match", "offline": "not here"}
+EVENTS = {  # what happened to whom, in a room
+    "joined": "is in the room now",
+    "left": "has left",
+    "invited": "is invited",
+    "kicked": "was put out",
+    "banned": "was banned",
+    "unbanned": "is banned no longer",
+    "muted": "was muted",
+    "unmuted": "may write again",
+    "moderator": "is a moderator now",
+    "member": "is a member like the others now",
+    "owner": "owns the room now",
+    "closed": "has closed the room",
+}
+
+
+def one_line(text: str) -> str:
+    """Others' words that must not become lines of their own."""
+    return " ".join(clean(text).split())
+
+
+def called(person: talk.Person) -> str:
+    """The name to be shown: alone when it is mine for them, else with its mark, and with a "!" when it is doubtful."""
+    if person.me:
+        return "me"
+    name = one_line(person.shown) or person.short_id
+    if person.chosen:
+        return name
+    return f"{name} ({person.mark})" + (" !" if person.warning else "")
+
+
+def state(friend: talk.Friend) -> str:
+    """What a friend is now, in a few words of ours and theirs."""
+    if friend.bond == "asking":
+        return "asks"
+    if friend.bond == "asked":
+        return "asked"
+    here = PRESENCES[friend.presence]
+    doing = one_line(friend.doing if friend.presence == "match" and friend.doing else friend.note)
+    return f"{here}: {doing}" if doing and friend.presence != "offline" else here
+
+
+def moment(at: float, now: float | None = None) -> str:
+    """A time of day; of another day, the date before it."""
+    now = time.time() if now is None else now
+    local = time.localtime(at)
+    if time.localtime(now)[:3] == local[:3]:
+        return time.strftime("%H:%M", local)
+    return time.strftime("%a %H:%M" if 0 <= now - at < 6 * DAY else "%Y-%m-%d %H:%M", local)
+
+
+def text_of(message: talk.Message) -> str:
+    """A message's words, with what is to be known of it. May hold line ends, nothing else a terminal obeys."""
+    if message.removed:
+        return "(taken back)"
+    if message.event:
+        word = EVENTS.get(message.event, one_line(message.event))
+        return word + (f": {one_line(message.text)}" if message.text else "")
+    parts = [clean(message.text.replace("\r\n", "\n").rstrip())] if message.text else []
+    parts += [f"[{one_line(one.name) or 'a link'}] {one_line(one.link)}" for one in message.attachments]
+    if message.state == "waiting":
+        parts.append(
+            "(waits until they are here)" if message.conversation.startswith("peer:") else "(on its way)"
+        )
+    if message.state == "failed":
+        parts.append(f"(not sent{': ' + one_line(message.why) if message.why else ''})")
+    return "\n".join(parts)
+
+
+def lines_of(message: talk.Message, now: float | None = None) -> list[str]:
+    """A message for a terminal; its further lines are set in."""
+    head = f"{moment(message.received or message.sent, now)}  "
+    first, *more = text_of(message).split("\n")
+    mark = "* " if message.mention else ""
+    colon = " " if message.event else ": "
+    return [
+        f"{head}{mark}{called(message.author)}{colon}{first}",
+        *(f"{' ' * len(head)}  {line}" for line in more),
+    ]
+
+
+def row_of(message: talk.Message) -> str:
+    """A message as one line for a pipe: time, id, author's id, name, text, separated by tabs."""
+    at = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(message.received or message.sent))
+    cells = (at, message.id, message.author.id, called(message.author), one_line(text_of(message)))
+    return "\t".join(cells)
+
+
+def say_message(message: talk.Message) -> None:
+    """On a terminal to be read, elsewhere to be cut."""
+    if not sys.stdout.isatty():
+        say(row_of(message))
+        return
+    for line in lines_of(message):
+        say(line)
