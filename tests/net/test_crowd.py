@@ -24,11 +24,21 @@ def test_in_a_large_one_only_those_are_wanted_whom_the_overlay_holds() -> None:
     crowd = Crowd(mesh=32, seen_for=3600.0)
     for number in range(200):
         crowd.heard(peer(number), [HOME], 0.0)
-    crowd.hold(peer(199), True)
+    crowd.hold(peer(199), True, "overlay")
     assert crowd.large(HOME, 1.0)
     assert crowd.wants(peer(199), 1.0) and not crowd.wants(peer(198), 1.0)
-    crowd.hold(peer(199), False)
+    crowd.hold(peer(199), False, "overlay")
     assert not crowd.wants(peer(199), 1.0)
+
+
+def test_a_peer_is_held_until_nobody_needs_it_any_more() -> None:
+    crowd = Crowd(mesh=32, seen_for=3600.0)
+    crowd.hold(peer(1), True, "overlay")
+    crowd.hold(peer(1), True, "talk")
+    crowd.hold(peer(1), False, "overlay")
+    assert crowd.holds(peer(1))
+    crowd.hold(peer(1), False, "talk")
+    assert not crowd.holds(peer(1))
 
 
 def test_a_member_of_a_small_network_is_wanted_though_a_large_one_is_shared_as_well() -> None:

@@ -23,14 +23,17 @@ class Crowd:
         self._mesh, self._seen_for = mesh, seen_for
         self._heard: dict[bytes, dict[PeerId, float]] = {}
         self._told: dict[bytes, dict[str, int]] = {}
-        self._held: set[PeerId] = set()
+        self._held: dict[PeerId, set[str]] = {}
 
-    def hold(self, peer: PeerId, wanted: bool) -> None:
-        """Whether the overlay needs a connection with `peer`."""
+    def hold(self, peer: PeerId, wanted: bool, by: str) -> None:
+        """Whether `by`, such as the overlay, needs a connection with `peer`. It is held as long as anybody does."""
+        reasons = self._held.setdefault(peer, set())
         if wanted:
-            self._held.add(peer)
+            reasons.add(by)
         else:
-            self._held.discard(peer)
+            reasons.discard(by)
+        if not reasons:
+            del self._held[peer]
 
     def holds(self, peer: PeerId) -> bool:
         return peer in self._held

@@ -117,9 +117,9 @@ class Keeper:
             self._redial.news(address.peer, self._clock())
             self.wake()
 
-    def hold(self, peer: PeerId, wanted: bool) -> bool:
-        """Whether the overlay needs a connection with `peer`. False: it is wanted, and nothing is known to dial it at."""
-        self._crowd.hold(peer, wanted)
+    def hold(self, peer: PeerId, wanted: bool, by: str) -> bool:
+        """Whether `by` needs a connection with `peer`. False: it is wanted, and nothing is known to dial it at."""
+        self._crowd.hold(peer, wanted, by)
         if wanted:
             self.wish(peer)
             return self._roster.session(peer) is not None or self._redial.next_try(peer) is not None

@@ -28,7 +28,7 @@ from servent.net.session import Session, TooMuch, Visit
 from servent.net.settings import PeersSettings
 from servent.net.shelf import Shelf
 from servent.net.talk import Talk
-from servent.net.views import Attempts, PeerView, of_absent, of_session
+from servent.net.views import Attempts, PeerView, everybody
 from servent.net.wire import Control, Profile
 from servent.store import Store
 from servent.tasks import begin
@@ -196,13 +196,7 @@ class Peers:
         return self._router.names()
 
     async def open(
-        self,
-        peer: PeerId,
-        service: str,
-        timeout: float = 15.0,
-        *,
-        look: bool = True,
-        standing: bool = False,
+        self, peer: PeerId, service: str, timeout: float = 15.0, *, look: bool = True, standing: bool = False
     ) -> Stream:
         """A stream to `service` of `peer`, connecting first if need be. `standing`: see `Session.open`.
 
@@ -314,9 +308,12 @@ class Peers:
         self._keeper.governed = True
         self._dialer.locators.append(locate)
 
-    def hold(self, peer: PeerId, wanted: bool) -> bool:
-        """Stay connected to `peer`, or do not for this reason. False: nothing is known to dial it at."""
-        return self._keeper.hold(peer, wanted)
+    def hold(self, peer: PeerId, wanted: bool, *, by: str = "overlay") -> bool:
+        """Stay connected to `peer`, or do not for this reason. False: nothing is known to dial it at.
+
+        `by`: who needs it; the connection is kept as long as anybody does.
+        """
+        return self._keeper.hold(peer, wanted, by)
 
     def learn(self, address: PeerAddress, number: int) -> bool:
         """A peer's own signed word on where it is, the higher `number` the newer. Whether that is news.
@@ -371,23 +368,16 @@ class Peers:
     def view(self) -> list[PeerView]:
         """Everybody connected, every contact, and everyone we try to reach."""
         contacts = {contact.peer: contact for contact in self._trust.contacts()}
-        now, wall_now = self._clock(), self._wall()
         connected = {session.peer: session for session in self.sessions()}
-        views = []
-        for peer in dict.fromkeys((*connected, *contacts, *self._redial.wanted())):
-            if peer in connected:
-                views.append(of_session(connected[peer], contacts.get(peer), now))
-                continue
-            known, due = self._book.address(peer, wall_now), self._redial.next_try(peer)
-            attempts = Attempts(
-                len(known.addresses),
-                known.relay is not None,
-                self._redial.why(peer),
-                None if due is None else max(0.0, due - now),
-                self._dialer.dialing(peer),
-            )
-            views.append(of_absent(peer, self._met.get(peer), contacts.get(peer), attempts))
-        return views
+        now, wall_now = self._clock(), self._wall()
+
+        def attempts(peer: PeerId) -> Attempts:
+            known, redial = self._book.address(peer, wall_now), self._redial
+            due = None if (at := redial.next_try(peer)) is None else max(0.0, at - now)
+            relayed, dialing = known.relay is not None, self._dialer.dialing(peer)
+            return Attempts(len(known.addresses), relayed, redial.why(peer), due, dialing)
+
+        return everybody(connected, contacts, self._redial.wanted(), self._met, attempts, now)
 
     # -- what sessions need of us (session.Host)
 
