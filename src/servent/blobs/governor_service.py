@@ -22,6 +22,9 @@ class Governor:
 
     Args:
         told: called when something changed that a person sees.
+
+    Attributes:
+        rates: those that hold now.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Governor:
         self.limits, self.queue = limits, queue
         self._now = Now()
         self._force: object = None
+        self.rates = limits.rates()
         self._wake = asyncio.Event()
 
     def set_limits(self, limits: Limits) -> None:
@@ -66,7 +70,8 @@ class Governor:
         )
         force = Rates(up, down, usual.peer_up, usual.peer_down), queue.peers
         if force != self._force:
-            self._force = force
+            self._force, self.rates = force, force[0]
+            self._told()
             self._pace.set(force[0], {peer: (rates.up, rates.down) for peer, rates in queue.peers.items()})
         runs, slots = self._transfers.runs, self._uploads.slots
         held = now.words if pause else ""
@@ -78,6 +83,11 @@ class Governor:
         if held != slots.held:
             self._uploads.apply(slots.hold(held, self._clock()))
         self._wake.set()
+
+    @property
+    def held(self) -> str:
+        """Why nothing may move now; "" when it may."""
+        return self._transfers.held
 
     @property
     def words(self) -> str:

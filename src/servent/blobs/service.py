@@ -21,7 +21,7 @@ from servent.blobs.kit_service import Aids, Ancestry, Assistant, Finder, Kit
 from servent.blobs.lanes_hasher import Arena, Hasher
 from servent.blobs.lanes_intake import Mailbox, workers
 from servent.blobs.lanes_listen import Listener
-from servent.blobs.lanes_pace import Buffers, Pace
+from servent.blobs.lanes_pace import Buffers, Pace, Rates
 from servent.blobs.lanes_tls import Certificate
 from servent.blobs.ledger_service import Ledger
 from servent.blobs.magnet import Magnet, magnet
@@ -399,6 +399,10 @@ class Blobs:
     def set_queue(self, queue: Queue) -> None:
         """Replace all of it, at once. Raises UsageError."""
         self._governor.set_queue(queue)
+
+    def in_force(self) -> tuple[Rates, str]:
+        """The rates that hold at this moment, and why nothing may move; "" when it may. `on_change` tells."""
+        return self._governor.rates, self._governor.held
 
     @property
     def queue_words(self) -> str:
