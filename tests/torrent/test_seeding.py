@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import libtorrent as lt
 import pytest
 
 from servent.blobs import hashing
@@ -16,6 +17,7 @@ from servent.blobs.hashing import collect
 from servent.errors import NotFound, ServentError, UsageError
 from servent.store import Store
 from servent.torrent import metafile
+from servent.torrent.door_views import Fetched
 from servent.torrent.seeding_rows import Enough, Row
 from servent.torrent.seeding_service import Seeding
 from servent.torrent.session import Session
@@ -80,13 +82,15 @@ async def test_a_share_is_seeded_under_its_own_infohash_from_where_it_lies(tmp_p
         seeding(own, Book(shared), tmp_path) as seeds,
     ):
         view = await seeds.seed(infohash, trackers=[["http://127.0.0.1:9/announce"]])
-        assert (view.id, view.v2, view.v1, view.reason) == (infohash.hex(), infohash, None, "")
+        assert (view.id, view.infohash_v2, view.infohash_v1) == (infohash.hex(), infohash.hex(), "")
+        assert (view.state, view.reason, view.share) == ("seeding", "", infohash.hex())
+        assert view.magnet.startswith(f"magnet:?xt=urn:btmh:1220{infohash.hex()}&dn=album&tr=http")
         torrent = await seeds.export(infohash, comment="for you")
         assert metafile.decode(torrent).trackers == (("http://127.0.0.1:9/announce",),)
         handle = await fetch(other, torrent, tmp_path / "got", own.view().port)
         assert handle.infohash_v2 == infohash
         assert files_of(tmp_path / "got" / "album") == files_of(tmp_path / "album")
-        await until(lambda: seeds.view(view.id).uploaded >= shared.collection.size)
+        await until(lambda: seeds.view(view.id).sent_bytes >= shared.collection.size)
         assert not (tmp_path / "none").exists()
 
 
@@ -99,14 +103,14 @@ async def test_what_is_seeded_goes_on_after_a_restart_and_counts_on(tmp_path: Pa
         async with seeding(own, book, tmp_path) as seeds:
             await seeds.seed(infohash, web_seeds=["http://127.0.0.1:9/x/"])
             await fetch(other, await seeds.export(infohash), tmp_path / "got", own.view().port)
-            await until(lambda: seeds.view(infohash.hex()).uploaded >= shared.collection.size)
-            sent = seeds.view(infohash.hex()).uploaded
+            await until(lambda: seeds.view(infohash.hex()).sent_bytes >= shared.collection.size)
+            sent = seeds.view(infohash.hex()).sent_bytes
         assert own.handles() == []
         async with seeding(own, book, tmp_path) as again:
             await until(lambda: again.handle(infohash.hex()) is not None)
             view = again.view(infohash.hex())
             assert view.reason == "" and view.web_seeds == ("http://127.0.0.1:9/x/",)
-            assert view.uploaded >= sent
+            assert view.sent_bytes >= sent
             await again.unseed(infohash.hex())
         async with seeding(own, book, tmp_path) as last:
             assert last.views() == []
@@ -172,11 +176,11 @@ async def test_a_hybrid_of_a_share_has_one_infohash_in_both_worlds(tmp_path: Pat
         assert made != shared.collection.infohash and made in book.all
         assert await seeds.hybrid(made) == made
         view = await seeds.seed(made)
-        assert view.version == "hybrid" and view.v2 == made and view.v1 is not None
+        assert view.version == "hybrid" and view.infohash_v2 == made.hex() and view.infohash_v1
         torrent = await seeds.export(made)
         assert metafile.decode(torrent).v2 == made
         handle = await fetch(other, torrent, tmp_path / "got", own.view().port)
-        assert (handle.infohash_v1, handle.infohash_v2) == (view.v1, made)
+        assert (handle.infohash_v1, handle.infohash_v2) == (bytes.fromhex(view.infohash_v1), made)
         assert files_of(tmp_path / "got" / "album") == files_of(tmp_path / "album")
 
 
@@ -206,7 +210,7 @@ async def test_what_was_fetched_is_given_back_and_then_enough(tmp_path: Path) ->
     ):
         await seeds.seed(infohash, asked=False)
         await fetch(other, await seeds.export(infohash), tmp_path / "got", own.view().port)
-        await until(lambda: seeds.view(infohash.hex()).uploaded >= shared.collection.size)
+        await until(lambda: seeds.view(infohash.hex()).sent_bytes >= shared.collection.size)
         seeds.shares_changed()
         await until(lambda: seeds.handle(infohash.hex()) is None)
         assert "given back 1 times" in seeds.view(infohash.hex()).reason
@@ -283,3 +287,73 @@ async def test_a_node_without_libtorrent_says_so(tmp_path: Path) -> None:
         with pytest.raises(ServentError, match="not installed"):
             await seeds.seed(shared.collection.infohash)
         assert seeds.views() == []
+
+
+@looped
+async def test_what_came_through_the_door_goes_on_being_seeded(tmp_path: Path) -> None:
+    """Version 1, which no share of ours can hold, and version 2, which is a share by then."""
+    shared = collect(album(tmp_path / "album"))
+    files = [lt.create_file_entry("old/a.bin", 700_001), lt.create_file_entry("old/z.txt", 4)]
+    made = lt.create_torrent(files, 65536, lt.create_torrent.v1_only)
+    (tmp_path / "old").symlink_to(tmp_path / "album")
+    lt.set_piece_hashes(made, str(tmp_path))
+    old = lt.bencode(made.generate())
+    paths = (tmp_path / "album" / "a.bin", tmp_path / "album" / "z.txt")
+    infohash = shared.collection.infohash
+    async with (
+        session(tmp_path / "ours") as own,
+        session(tmp_path / "theirs") as other,
+        seeding(own, Book(shared), tmp_path) as seeds,
+    ):
+        v1 = metafile.decode(old).v1
+        await seeds.take(
+            Fetched(
+                transfer="1",
+                name="old",
+                torrent=old,
+                infohash_v1=v1,
+                infohash_v2=None,
+                share=None,
+                paths=paths,
+                uploaded_bytes=5,
+            )
+        )
+        await seeds.take(
+            Fetched(
+                transfer="2",
+                name="album",
+                torrent=b"",
+                infohash_v1=None,
+                infohash_v2=infohash,
+                share=infohash,
+                paths=(),
+                uploaded_bytes=7,
+            )
+        )
+        assert {view.name: view.sent_bytes for view in seeds.views()} == {"old": 5, "album": 7}
+        await seeds.take(
+            Fetched(
+                transfer="3",
+                name="part",
+                torrent=old,
+                infohash_v1=v1,
+                infohash_v2=None,
+                share=None,
+                paths=(paths[0], None),
+            )
+        )
+        (tmp_path / "empty").write_bytes(b"")
+        await seeds.take(
+            Fetched(
+                transfer="4",
+                name="wrong",
+                torrent=old,
+                infohash_v1=v1,
+                infohash_v2=None,
+                share=None,
+                paths=(paths[0], tmp_path / "empty"),
+            )
+        )
+        assert len(seeds.views()) == 2
+        await fetch(other, old, tmp_path / "got", own.view().port)
+        assert (tmp_path / "got" / "old" / "a.bin").read_bytes() == paths[0].read_bytes()

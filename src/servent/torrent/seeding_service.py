@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import stat
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,9 +20,11 @@ from servent.blobs.shares_service import ABSENT
 from servent.errors import NotFound, ServentError, UsageError, WorldError
 from servent.store import Store
 from servent.torrent import infov1, metafile, seeding_rows
+from servent.torrent.door_views import Fetched, TorrentView
 from servent.torrent.handle import Handle
 from servent.torrent.hybrid_service import hybrid
 from servent.torrent.metafile import Metafile
+from servent.torrent.seeding_files import changed, checked, lying, magnet, torrent_of
 from servent.torrent.seeding_rows import Enough, Lying, Row
 from servent.torrent.views import Adding, Status, Watcher
 
@@ -50,24 +50,6 @@ class ShareBook(Protocol):
     async def shared(self, infohash: bytes) -> tuple[Shared, Path] | None: ...
     async def keep_share(self, shared: Shared, path: Path) -> None: ...
     def has_share(self, infohash: bytes) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class SeedView:
-    """One torrent that this node seeds, or did. `reason`: why it does not, "" while it does."""
-
-    id: str
-    name: str
-    version: metafile.Version
-    v1: bytes | None
-    v2: bytes | None
-    size: int
-    asked: bool
-    reason: str
-    status: Status | None
-    uploaded: int
-    trackers: tuple[str, ...]
-    web_seeds: tuple[str, ...]
 
 
 @dataclass(eq=False, slots=True)
@@ -180,7 +162,7 @@ class Seeding:
         trackers: Sequence[Sequence[str]] = (),
         web_seeds: Sequence[str] = (),
         asked: bool = True,
-    ) -> SeedView:
+    ) -> TorrentView:
         """Seed a share of ours under its own infohash.
 
         Raises:
@@ -188,8 +170,8 @@ class Seeding:
             UsageError: not all of it is here, it changed, or a URL cannot be used.
             WorldError: libtorrent is not there, or does not take it.
         """
-        tiers = [list(_urls(tier, metafile.TRACKER_SCHEMES)) for tier in trackers if tier]
-        seeds = list(_urls(web_seeds, metafile.WEB_SEED_SCHEMES))
+        tiers = [list(checked(tier, metafile.TRACKER_SCHEMES)) for tier in trackers if tier]
+        seeds = list(checked(web_seeds, metafile.WEB_SEED_SCHEMES))
         shared = await self._shared(infohash)
         id = infohash.hex()
         row = Row(id, shared.collection.name, asked, self._wall(), tiers, seeds)
@@ -197,7 +179,7 @@ class Seeding:
 
     async def seed_files(
         self, torrent: bytes, files: Sequence[Path], *, asked: bool = False, uploaded: int = 0
-    ) -> SeedView:
+    ) -> TorrentView:
         """Seed a torrent that no share of ours holds: of version 1, fetched from BitTorrent, whole.
 
         Args:
@@ -208,8 +190,8 @@ class Seeding:
             BadMessage, UsageError: it is none, or these are not its files.
             WorldError: as `seed`.
         """
-        known = metafile.decode(torrent)
-        lying = await asyncio.to_thread(_lying, known, files)
+        known = await asyncio.to_thread(metafile.decode, torrent)
+        places = await asyncio.to_thread(lying, known, files)
         row = Row(
             known.id,
             known.name,
@@ -219,15 +201,31 @@ class Seeding:
             list(known.web_seeds),
             uploaded,
             torrent=torrent,
-            files=lying,
+            files=places,
         )
         return await self._put(row)
 
-    async def _put(self, row: Row) -> SeedView:
+    async def take(self, fetched: Fetched) -> None:
+        """Go on seeding what came from BitTorrent, until it is given back. Raises nothing but cancellation."""
+        if any(path is None for path in fetched.paths):
+            log.info("%s is not seeded: not all of it was fetched", fetched.name)
+            return
+        tiers = [[url] for url in fetched.trackers]
+        try:
+            if fetched.infohash_v2 is not None and fetched.share == fetched.infohash_v2:
+                await self.seed(fetched.share, trackers=tiers, web_seeds=fetched.web_seeds, asked=False)
+                self._entries[fetched.share.hex()].row.uploaded += fetched.uploaded_bytes
+            else:
+                paths = [path for path in fetched.paths if path is not None]
+                await self.seed_files(fetched.torrent, paths, uploaded=fetched.uploaded_bytes)
+        except ServentError as wrong:
+            log.info("%s is not seeded: %s", fetched.name, wrong)
+
+    async def _put(self, row: Row) -> TorrentView:
         async with self._changing:
             old = self._entries.get(row.id)
             if old is not None:
-                row.uploaded, row.asked = old.uploaded, row.asked or old.row.asked
+                row.uploaded, row.asked = old.uploaded + row.uploaded, row.asked or old.row.asked
                 row.trackers = row.trackers or old.row.trackers
                 row.web_seeds = row.web_seeds or old.row.web_seeds
                 await self._end(old)
@@ -319,10 +317,10 @@ class Seeding:
 
     # -- views
 
-    def views(self) -> list[SeedView]:
+    def views(self) -> list[TorrentView]:
         return [self._view(entry) for entry in self._entries.values()]
 
-    def view(self, id: str) -> SeedView:
+    def view(self, id: str) -> TorrentView:
         """Raises NotFound."""
         entry = self._entries.get(id)
         if entry is None:
@@ -334,21 +332,29 @@ class Seeding:
         entry = self._entries.get(id)
         return entry.handle if entry is not None else None
 
-    def _view(self, entry: _Entry) -> SeedView:
-        row, known = entry.row, entry.known
-        return SeedView(
-            row.id,
-            row.name,
-            known.version if known is not None else "v2" if len(row.id) == 64 else "v1",
-            known.v1 if known is not None else None,
-            known.v2 if known is not None else None,
-            known.size if known is not None else 0,
-            row.asked,
-            row.reason or (self._held if entry.handle is not None else ""),
-            entry.status if entry.handle is not None else None,
-            entry.uploaded,
-            tuple(url for tier in row.trackers for url in tier),
-            tuple(row.web_seeds),
+    def _view(self, entry: _Entry) -> TorrentView:
+        row, known, status = entry.row, entry.known, entry.status
+        reason = row.reason or (self._held if entry.handle is not None else "")
+        v1 = known.v1.hex() if known is not None and known.v1 is not None else ""
+        v2 = known.v2.hex() if known is not None and known.v2 is not None else ""
+        return TorrentView(
+            id=row.id,
+            name=row.name,
+            version=known.version if known is not None else "v2" if len(row.id) == 64 else "v1",
+            infohash_v1=v1,
+            infohash_v2=v2,
+            size_bytes=known.size if known is not None else 0,
+            done_bytes=known.size if known is not None else 0,
+            state="failed" if row.reason else "paused" if self._held else "seeding",
+            share=None if row.torrent else row.id,
+            peers=status.peers if status is not None else 0,
+            seeds=status.seeds if status is not None else 0,
+            up_bytes_per_s=status.up_bytes_per_s if status is not None else 0.0,
+            sent_bytes=entry.uploaded,
+            trackers=tuple(url for tier in row.trackers for url in tier),
+            web_seeds=tuple(row.web_seeds),
+            reason=reason,
+            magnet=magnet(row, v1, v2),
         )
 
     # -- inside
@@ -393,9 +399,9 @@ class Seeding:
     async def _start(self, entry: _Entry) -> None:
         known, row = entry.known, entry.row
         assert known is not None
-        if changed := await asyncio.to_thread(_changed, entry.files):
-            raise UsageError(f"{changed} changed since it was shared", advice="Share it again.")
-        torrent = row.torrent or await asyncio.to_thread(_torrent, known, row)
+        if other := await asyncio.to_thread(changed, entry.files):
+            raise UsageError(f"{other} changed since it was shared", advice="Share it again.")
+        torrent = row.torrent or await asyncio.to_thread(torrent_of, known, row)
         adding = Adding(
             self._idle,
             torrent=torrent,
@@ -447,7 +453,7 @@ class Seeding:
             return enough
         if not entry.row.torrent and not self._shares.has_share(bytes.fromhex(entry.row.id)):
             return GONE
-        return CHANGED if await asyncio.to_thread(_changed, entry.files) else ""
+        return CHANGED if await asyncio.to_thread(changed, entry.files) else ""
 
     async def _stop(self, entry: _Entry, why: str) -> None:
         async with self._changing:
@@ -466,51 +472,3 @@ class Seeding:
                 body = Row(**{name: getattr(entry.row, name) for name in entry.row.__struct_fields__})
                 body.uploaded = entry.uploaded
                 await self._store.write(seeding_rows.save(body))
-
-
-def _urls(given: Sequence[str], schemes: Sequence[str]) -> Sequence[str]:
-    for url in given:
-        if not metafile.usable_url(url, schemes):
-            raise UsageError(
-                f"{url[:100]!r} cannot be used", advice=f"A URL begins with {', '.join(schemes)}."
-            )
-    return given
-
-
-def _torrent(known: Metafile, row: Row) -> bytes:
-    layers = known.collection.layers if known.collection is not None else {}
-    return metafile.encode(known.info, layers, trackers=row.trackers, web_seeds=row.web_seeds)
-
-
-def _lying(known: Metafile, files: Sequence[Path]) -> list[Lying]:
-    """Raises UsageError: these are not its files."""
-    if known.plain is not None:
-        real = [(number, file.size) for number, file in enumerate(known.plain.files) if not file.pad]
-    else:
-        assert known.collection is not None
-        sizes = [file.size for file in known.collection.files]
-        real = list(zip(infov1.places_of(known.collection), sizes, strict=True))
-    if len(real) != len(files):
-        raise UsageError(f"{len(files)} files where the torrent has {len(real)}")
-    found = []
-    for (number, size), path in zip(real, files, strict=True):
-        try:
-            seen = os.stat(path, follow_symlinks=False)
-        except OSError as wrong:
-            raise UsageError(f"{path} cannot be read: {wrong.strerror}") from wrong
-        if not stat.S_ISREG(seen.st_mode) or seen.st_size != size:
-            raise UsageError(f"{path} is not what the torrent says")
-        found.append(Lying(number, str(path), size, seen.st_mtime_ns))
-    return found
-
-
-def _changed(files: Sequence[Lying]) -> str:
-    """The first of them that is not what it was, as far as `stat` tells; "" when all are. Blocks."""
-    for one in files:
-        try:
-            seen = os.stat(one.path, follow_symlinks=False)
-        except OSError:
-            return one.path
-        if seen.st_size != one.size or seen.st_mtime_ns != one.stamp or not stat.S_ISREG(seen.st_mode):
-            return one.path
-    return ""
