@@ -36,6 +36,7 @@ from servent.net.channel import Channel
 from servent.net.lan import Lan
 from servent.net.links import Endpoint, PeerAddress, Stream
 from servent.net.peers import Peers
+from servent.net.pkarr_http import use_http
 from servent.net.public_relays import PublicRelays
 from servent.net.reach_service import ReachService
 from servent.net.rendezvous_service import Rendezvous
@@ -44,6 +45,7 @@ from servent.net.settings import PeersSettings
 from servent.net.wire import Profile
 from servent.overlay.items_service import FILE as ITEMS_FILE
 from servent.overlay.items_service import Items
+from servent.overlay.meeting_service import MeetingPoints
 from servent.overlay.service import Overlay
 from servent.overlay.topology import Wish
 from servent.share.rendezvous_service import Meeting
@@ -161,6 +163,14 @@ class Node:
             up_limit=lambda: self.blobs.limits().up_bytes_per_s or 0.0,
             wall=self._wall,
         )
+        self.meetings = MeetingPoints(self.overlay, self.trust, self.rendezvous, self.peers, wall=self._wall)
+        use_http(
+            self.rendezvous,
+            self.peers,
+            self._relays if config.rendezvous.relays else None,
+            config.rendezvous.servers,
+            iroh_endpoint.public_relays(),
+        )
         self.blobs = Blobs(
             self.peers,
             self.trust,
@@ -217,6 +227,7 @@ class Node:
         if self.torrent_session.settings.uses_dht:
             self.rendezvous.add_provider(DhtProvider(self.torrent_session))
         tasks.start(self.rendezvous.run(), "rendezvous")
+        tasks.start(self.meetings.run(), "meeting points")
         end.push_async_callback(self._lay_down_relay)
         if config.roles.relay == "on":
             await self._carry_relay(tasks)
@@ -254,7 +265,8 @@ class Node:
         public = (wanted.public_url,) if wanted.public_url else ()
         settings = RelaySettings(hosts=tuple(wanted.hosts), port=wanted.port, public_urls=public)
         allow = self._is_known if wanted.open_to == "known" else _everyone
-        server = RelayServer(settings, allow=allow)
+        keeps = self._keeps_for if wanted.open_to == "known" else _everyone
+        server = RelayServer(settings, allow=allow, keeps=keeps)
         trouble: list[WorldError] = []
 
         async def host() -> None:
@@ -303,6 +315,10 @@ class Node:
         if contact is not None:
             return not contact.blocked
         return self.peers.session(peer) is not None
+
+    def _keeps_for(self, key: PeerId) -> bool:
+        """Whose signed records our relay keeps, when it is for those we know: theirs, ours, and our networks'."""
+        return key == self.peer or self._is_known(key) or self.meetings.ours(key)
 
     # -- who we are
 

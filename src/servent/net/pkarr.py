@@ -109,8 +109,8 @@ def read(key: PeerId, value: bytes) -> Whereabouts:
             continue
         if what == "relay" and relay is None:
             relay = usable_relay(said)
-        elif what == "addr" and len(said) <= 64:
-            addresses.append(said)
+        elif what == "addr":  # one each today, several with spaces between them in older ones
+            addresses += [one for one in said.split(" ") if len(one) <= 64]
         elif what == "user-data" and len(said) <= USER_DATA_MOST and made is None:
             made = _number(said)
     return Whereabouts(PeerAddress(key, relay, tuple(usable(addresses)[:ADDRESSES_MOST])), made)

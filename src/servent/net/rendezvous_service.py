@@ -166,7 +166,7 @@ class Rendezvous:
     # -- our own word
 
     def _note_ourselves(self, now: float) -> None:
-        said = self._word()
+        said = self.word()
         if said == self._said:
             return
         self._said = said
@@ -177,8 +177,8 @@ class Rendezvous:
             for way in self._ways:
                 way.publishing.changed(now)
 
-    def _word(self) -> PeerAddress:
-        """Where we say that we are."""
+    def word(self) -> PeerAddress:
+        """Where we say that we are, as the person here allows."""
         here = self._endpoint.address()
         if self._show == "nothing":
             return PeerAddress(here.peer)
@@ -199,16 +199,14 @@ class Rendezvous:
 
     async def publish(self, identity: Identity, value: bytes, salt: bytes = b"") -> int:
         """Another word, under another key, by all providers at once. Returns in how many places it is."""
-        places = 0
-
-        async def one(way: _Way) -> None:
-            nonlocal places
-            places += await self._publish(way, identity, value, salt)
-
         async with asyncio.TaskGroup() as tasks:
-            for way in self._ways:
-                tasks.create_task(one(way), name=f"publish: {way.provider.name}")
-        return places
+            putting = [
+                tasks.create_task(
+                    self._publish(way, identity, value, salt), name=f"publish: {way.provider.name}"
+                )
+                for way in self._ways
+            ]
+        return sum(task.result() for task in putting)
 
     async def _publish(self, way: _Way, identity: Identity, value: bytes, salt: bytes = b"") -> int:
         try:

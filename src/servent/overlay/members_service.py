@@ -52,6 +52,10 @@ class Face(Protocol):
 
     def left(self, network: bytes) -> None: ...
 
+    def lonely(self, network: bytes) -> None:
+        """Hardly anybody of this network is near."""
+        ...
+
     def told(self, network: bytes, event: object) -> None:
         """An event of `effects`."""
         ...
@@ -332,6 +336,7 @@ class Members:
         if pump is not None:
             pump.acquaint()
         self._begin.seek()
+        self._face.lonely(network)
 
     def fault(self, peer: PeerId, what: str) -> None:
         self._peers.fault(peer, what, 0.05 if STRANGER in what else 2.0)

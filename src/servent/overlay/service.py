@@ -91,6 +91,7 @@ class Overlay:
         self._listeners: list[Callable[[], None]] = []
         self._wishers: list[Callable[[str, Wish], Awaitable[None]]] = []
         self._hearers: list[HeardCallback] = []
+        self._lonely: list[Callable[[bytes], None]] = []
         self._telling: asyncio.TimerHandle | None = None
         self.members = Members(
             self,
@@ -335,6 +336,10 @@ class Overlay:
         """Call `callback(network, room, author, body)` for news, once each. "" is the network's own room."""
         self._hearers.append(callback)
 
+    def on_lonely(self, callback: Callable[[bytes], None]) -> None:
+        """Call `callback(network)` when nobody, or hardly anybody, of a network is near, and again while that lasts."""
+        self._lonely.append(callback)
+
     # -- proofs
 
     def use_prover(self, prover: Prover) -> None:
@@ -345,6 +350,10 @@ class Overlay:
 
     def index_wish(self) -> Wish:
         return self.wishes["index"]
+
+    def lonely(self, network: bytes) -> None:
+        for callback in self._lonely:
+            callback(network)
 
     def joined(self, pump: Pump) -> None:
         self._watches.joined(pump, self._clock())

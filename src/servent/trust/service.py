@@ -17,6 +17,7 @@ from servent.trust.changes import Change, Home, Issued, Saved, SavedRecords
 from servent.trust.contacts import TICKET_LIFETIME, Contact, TicketSecret
 from servent.trust.grants import Audience, Grant
 from servent.trust.homes import INVITATION_LIFETIME, Merged
+from servent.trust.meeting import MeetingPoint
 from servent.trust.networks import Invitation, Mode, network_id
 from servent.trust.roll import PAGE_BYTES, Page
 from servent.trust.views import MemberView, NetworkView
@@ -228,6 +229,10 @@ class TrustService:
     def belongs(self, network: bytes, key: bytes) -> bool:
         """Whether `key` may be a member of a network of mine, by its records alone. In memory, a few microseconds."""
         return self._book.homes.belongs(network, key)
+
+    def meeting_point(self, network: bytes) -> MeetingPoint:
+        """Where its members find each other when they know nothing else; its secret stays here. Raises NotFound."""
+        return MeetingPoint(network, self._book.homes.get(network).secret)
 
     # -- records, exchanged with members on connecting
 

@@ -26,6 +26,8 @@ from servent.errors import BadMessage, UsageError, WorldError
 from servent.identity import PeerId
 from servent.net.relay import frames
 from servent.net.relay.core import Link, RelayCore
+from servent.net.relay.pkarr_store import PkarrStore
+from servent.net.relay.requests import PkarrRequest, begins
 from servent.net.relay.settings import RelaySettings, RelayView
 
 log = logging.getLogger("servent.net.relay")
@@ -44,14 +46,20 @@ class RelayServer:
 
     Args:
         allow: whether a peer that has proven its key may use this relay.
+        keeps: whether signed records are kept for a key; None: as `allow` says.
     """
 
     def __init__(
-        self, settings: RelaySettings | None = None, *, allow: Callable[[PeerId], bool] = lambda peer: True
+        self,
+        settings: RelaySettings | None = None,
+        *,
+        allow: Callable[[PeerId], bool] = lambda peer: True,
+        keeps: Callable[[PeerId], bool] | None = None,
     ) -> None:
         self.settings = settings or RelaySettings()
         self.ready = asyncio.Event()
         self._core = RelayCore(self.settings, allow, os.urandom)
+        self.records = PkarrStore(self.settings.records, allow=keeps or allow)
         self._connections: dict[Link, _Connection] = {}
         self._servers: list[asyncio.Server] = []
         self._stop = asyncio.Event()
@@ -131,7 +139,7 @@ class RelayServer:
             self._port = sock.getsockname()[1]
             self._servers.append(
                 await loop.create_server(
-                    lambda: _Connection(self._core, self._connections, self._left),
+                    lambda: _Connection(self._core, self.records, self._connections, self._left),
                     sock=sock,
                     ssl=context,
                     backlog=512,
@@ -170,8 +178,14 @@ class RelayServer:
 class _Connection(asyncio.Protocol):
     """One TCP connection: bytes to frames to the core, and what the core has for it back to bytes."""
 
-    def __init__(self, core: RelayCore, connections: dict[Link, _Connection], left: asyncio.Event) -> None:
+    def __init__(
+        self, core: RelayCore, records: PkarrStore, connections: dict[Link, _Connection], left: asyncio.Event
+    ) -> None:
         self._core, self._connections, self._left = core, connections, left
+        self._records: PkarrStore | None = records  # None once this is known to be for the WebSocket
+        self._begun = b""  # what came until then
+        self._request: PkarrRequest | None = None
+        self._address = ""
         self._loop = asyncio.get_running_loop()
         self._websocket = ServerProtocol(
             subprotocols=[Subprotocol(name) for name in frames.PROTOCOLS],
@@ -186,8 +200,8 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        address = (transport.get_extra_info("peername") or ("",))[0]
-        self._link = self._core.opened(address, self._loop.time())
+        self._address = (transport.get_extra_info("peername") or ("",))[0]
+        self._link = self._core.opened(self._address, self._loop.time())
         if self._link is None:
             transport.abort()
             return
@@ -217,6 +231,11 @@ class _Connection(asyncio.Protocol):
         if link is None or link.ending:
             return
         now = self._loop.time()
+        if self._records is not None:
+            whole = self._sorted_out(link, self._records, data, now)
+            if whole is None:
+                return
+            data = whole
         websocket.receive_data(data)
         try:
             for event in websocket.events_received():
@@ -235,6 +254,25 @@ class _Connection(asyncio.Protocol):
         if link.read_after > now and self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
             self._loop.call_at(link.read_after, self._read_on)
+
+    def _sorted_out(self, link: Link, records: PkarrStore, data: bytes, now: float) -> bytes | None:
+        """What goes to the WebSocket; None: nothing of it, or not yet. It reads no bodies, so records come in here."""
+        if self._request is None:
+            self._begun += data
+            ours = begins(self._begun)
+            if ours is None:
+                return None
+            if not ours:
+                self._records = None
+                return self._begun
+            data, self._request = self._begun, PkarrRequest(records, self._address)
+        answer = self._request.receive(data, now, email.utils.formatdate(usegmt=True))
+        if answer is not None:
+            if self._transport is not None:
+                self._transport.write(answer)
+            self._core.leave(link)
+            _flush(self._core, self._connections)
+        return None
 
     def flush(self) -> None:
         """Write what the core holds for this client; end the connection if the core says so."""

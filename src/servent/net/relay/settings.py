@@ -38,6 +38,8 @@ class RelaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """From the TCP connection to the proven key (iroh-relay allows 30)."""
     write_time: float = 5.0
     """A client whose socket takes nothing for so long is dropped."""
+    records: Annotated[int, Meta(ge=0, le=1_000_000)] = 20_000
+    """Signed records (`/pkarr/<key>`) kept at once for those who want to be found; about 1 kB each."""
     ping_every: float = 15.0
     """Silence after which the relay asks whether a client is still there (iroh-relay's PING_INTERVAL)."""
     ping_time: float = 5.0
