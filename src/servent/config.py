@@ -157,6 +157,7 @@ class TorrentSettings(Struct, forbid_unknown_fields=True):
     the router to open it. `connections`: BitTorrent peers at once. `dht_nodes`: "host:port" where the DHT is entered.
     `dht_private`: its nodes may share a block of addresses, as yours do and an attacker's would. `proxy`: "none",
     "socks5" or "i2p" at `proxy_host` and `proxy_port`, with `proxy_user` and the first line of `proxy_password_file`.
+    `seed_ratio`, `seed_hours`: what was fetched is seeded until that much of it was given back, or for so long; 0 for no limit.
     """
 
     enabled: bool = True
@@ -175,6 +176,8 @@ class TorrentSettings(Struct, forbid_unknown_fields=True):
     proxy_port: Port = 0
     proxy_user: Annotated[str, Meta(max_length=256)] = ""
     proxy_password_file: Annotated[str, Meta(max_length=4096)] = ""
+    seed_ratio: Annotated[float, Meta(ge=0, le=1000)] = 1.0
+    seed_hours: Annotated[float, Meta(ge=0, le=100_000)] = 48.0
 
 
 class ApiSettings(Struct, forbid_unknown_fields=True):

@@ -53,6 +53,9 @@ from servent.share.service import LIBRARY_FILE, Share
 from servent.store import Store
 from servent.torrent import session as torrent_session
 from servent.torrent.dht_provider import DhtProvider
+from servent.torrent.seeding_rows import Enough
+from servent.torrent.seeding_service import Seeding
+from servent.torrent.service import Torrents
 from servent.torrent.settings import settings_of
 from servent.trust.service import TrustService
 
@@ -180,6 +183,16 @@ class Node:
             queue=Queue.of(config.queue),
             wall=self._wall,
         )
+        self.torrents = Torrents(self.torrent_session, self.blobs, self.data_dir, on=config.torrent.enabled)
+        self.seeding = Seeding(
+            self._bittorrent,
+            self.blobs,
+            self.store,
+            self.data_dir / "torrents",
+            enough=Enough(config.torrent.seed_ratio, config.torrent.seed_hours * 3600),
+            wall=self._wall,
+        )
+        self.torrents.keep_seeding, self.torrents.others = self.seeding.take, self.seeding.views
         self.share = Share(
             self.peers,
             self.trust,
@@ -208,12 +221,17 @@ class Node:
         end.push_async_callback(self.items.close)
         await self.overlay.open()
         await self.blobs.open()
+        await self.torrents.open()
+        await self.seeding.open()
+        self.blobs.on_change(self._seed_within_limits)
         self.share.finding.compare = config.share.compare
         await self.share.open()
         tasks = await end.enter_async_context(_Rooms())
         end.push_async_callback(self.torrent_session.close)
         end.push_async_callback(self.peers.close)
         end.push_async_callback(self.blobs.close)
+        end.push_async_callback(self.torrents.close)
+        end.push_async_callback(self.seeding.close)
         end.push_async_callback(self.overlay.close)
         end.push_async_callback(self.share.close)
         tasks.start(self.peers.run(), "peers")
@@ -224,6 +242,8 @@ class Node:
         tasks.start(self.items.run(), "items of others")
         tasks.start(self.overlay.run(), "overlay")
         tasks.start(self.torrent_session.run(), "libtorrent")
+        tasks.start(self.torrents.run(), "BitTorrent")
+        tasks.start(self.seeding.run(), "seeding to BitTorrent")
         if self.torrent_session.settings.uses_dht:
             self.rendezvous.add_provider(DhtProvider(self.torrent_session))
         tasks.start(self.rendezvous.run(), "rendezvous")
@@ -239,6 +259,19 @@ class Node:
             tasks.start(self.lan.run(), "local network")
         self.started = asyncio.get_running_loop().time()
         log.info("node %s is up", self.peer.short)
+
+    def _bittorrent(self) -> torrent_session.Session:
+        """Where torrents go. Raises UsageError: the door is closed."""
+        if not self.config.torrent.enabled:
+            raise UsageError("the door to BitTorrent is closed", advice="Set torrent.enabled to open it.")
+        return self.torrent_session
+
+    def _seed_within_limits(self) -> None:
+        """The limits that hold now are for BitTorrent, too; and a share may have gone."""
+        rates, held = self.blobs.in_force()
+        self.seeding.limit(int(rates.up or 0))
+        self.seeding.hold(held)
+        self.seeding.shares_changed()
 
     def _wants_dht(self) -> bool:
         """As set; "auto" is: where other public places may know of us, too."""
