@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from servent.net.reach_service import ReachService
 from servent.testing import loop
 from servent.testing.simnet import SimNet
@@ -104,6 +106,30 @@ def test_when_all_fall_silent_at_once_everybody_is_dialed_anew() -> None:
             assert broken == [[RELAY[0]]], "and the relay's connection with them"
             net.heal()
             await until(lambda: len(ann.peers.sessions()) == 3, 5)
+            running.cancel()
+
+    loop.run(story())
+
+
+@pytest.mark.parametrize(("others", "most"), [(1, 1.0), (8, 4.0)])
+def test_a_change_of_the_way_out_shows_soon_also_to_who_has_few_observers(others: int, most: float) -> None:
+    """And with many of them that takes no echoes beyond those that are sent anyway."""
+
+    async def story() -> None:
+        async with party(1 + others, SimNet(seed=34)) as nodes, asyncio.TaskGroup() as tasks:
+            ann = nodes[0]
+            _, running = await with_reach(ann, tasks)
+            for other in nodes[1:]:
+                await befriend(ann, other)
+                await ann.peers.connect(other.address)
+            await asyncio.sleep(30)
+            clock = asyncio.get_running_loop().time
+            before, began = sum(session._pulse._number for session in ann.peers.sessions()), clock()
+            for _ in range(120):
+                await asyncio.sleep(0.5)
+                assert clock() - max(session.heard_at for session in ann.peers.sessions()) <= 2.5
+            sent = sum(session._pulse._number for session in ann.peers.sessions()) - before
+            assert sent / (clock() - began) <= most, "an echo a second at most for each four of them"
             running.cancel()
 
     loop.run(story())

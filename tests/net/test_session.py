@@ -9,7 +9,7 @@ import pytest
 from servent.codec import frame
 from servent.errors import ConnectionLost
 from servent.net import wire
-from servent.net.links import Path
+from servent.net.links import Path, Stream
 from servent.net.session import Session
 from servent.net.views import Attempts, why_not, why_path
 from servent.testing import loop
@@ -183,3 +183,105 @@ def test_why_somebody_is_not_connected_is_said_in_words() -> None:
     assert "when it is needed" in why_not(Attempts(0, True, "", None, False))
     assert "no address is known" in why_not(Attempts(0, False, "", None, False))
     assert why_not(Attempts(1, True, "no path", None, True)) == "connecting now; before: no path"
+
+
+# -- streams that stand
+
+
+STAND, WORK = "stand/1", "work/1"
+
+
+async def held(nodes: list[Node]) -> tuple[Session, Session]:
+    """A session between two, each of which holds what is opened to `STAND` and `WORK`, past its first echoes."""
+
+    async def hold(session: Session, stream: Stream) -> None:
+        while await stream.read(1024):
+            pass
+
+    for one in nodes:
+        one.peers.serve(STAND, hold, standing=True)
+        one.peers.serve(WORK, hold)
+    ours, theirs = await friends(nodes)
+    await asyncio.sleep(20)
+    return ours, theirs
+
+
+def echoes(*sessions: Session) -> int:
+    """How many they have sent."""
+    return sum(session._pulse._number for session in sessions)
+
+
+def test_a_stream_that_stands_costs_no_echoes_on_either_side() -> None:
+    async def story() -> None:
+        async with party(2) as nodes:
+            ours, theirs = await held(nodes)
+            counts = {}
+            for name in ("none", STAND, WORK):
+                before = echoes(ours, theirs)
+                stream = None if name == "none" else await ours.open(name, standing=name == STAND)
+                await asyncio.sleep(60)
+                assert ours.busy == theirs.busy == (name == WORK)
+                assert (ours.using, theirs.serving) == (0, 0) if stream is None else (1, 1)
+                counts[name] = echoes(ours, theirs) - before
+                if stream is not None:
+                    await stream.reset()
+                await asyncio.sleep(5)
+                assert not (ours.using or theirs.serving or ours.busy or theirs.busy)
+            assert counts[STAND] <= counts["none"] + 1 <= 14
+            assert counts[WORK] >= 100, "each side asks once a second"
+
+    loop.run(story())
+
+
+def test_who_opens_and_who_serves_need_not_agree_on_what_stands() -> None:
+    async def story() -> None:
+        async with party(2) as nodes:
+            ours, theirs = await held(nodes)
+            stream = await ours.open(WORK, standing=True)
+            await asyncio.sleep(5)
+            assert not ours.busy and theirs.busy
+            await stream.reset()
+            await asyncio.sleep(5)
+            stream = await ours.open(STAND)
+            await asyncio.sleep(5)
+            assert ours.busy and not theirs.busy
+            await stream.reset()
+
+    loop.run(story())
+
+
+def test_a_session_is_idle_and_drained_only_without_any_stream_also_one_that_stands() -> None:
+    async def story() -> None:
+        async with party(2) as nodes:
+            ours, theirs = await held(nodes)
+            assert ours.idle_since is not None and theirs.idle_since is not None
+            stream = await ours.open(STAND, standing=True)
+            await asyncio.sleep(1)
+            assert ours.idle_since is None and theirs.idle_since is None
+            ours.retire()
+            await asyncio.sleep(60)
+            assert ours.connected, "its stream loses nothing"
+            await stream.reset()
+            await until(lambda: not ours.connected, 5)
+
+    loop.run(story())
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_silent_peer_is_noticed_soon_while_an_answer_is_expected(asked: bool) -> None:
+    async def story() -> None:
+        net = SimNet(seed=9)
+        async with party(2, net) as nodes:
+            ours, _ = await held(nodes)
+            await ours.open(STAND, standing=True)
+            while ours._pulse.next_tick() - asyncio.get_running_loop().time() < 4.9:  # it has just answered
+                await asyncio.sleep(0.05)
+            net.partition([nodes[0].endpoint], [nodes[1].endpoint])
+            began = asyncio.get_running_loop().time()
+            if asked:
+                ours.expects()
+            await until(lambda: not ours.connected, 10)
+            took = asyncio.get_running_loop().time() - began
+            assert took < 3.6 if asked else 6.0 < took < 9.0
+
+    loop.run(story())

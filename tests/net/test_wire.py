@@ -12,6 +12,7 @@ import pytest
 from servent.net import book, channel, hello, wire
 from servent.net.gate import GateSettings
 from servent.net.pulse import PulseSettings
+from servent.net.reach_service import NEWS_EVERY
 from servent.net.redial import RedialSettings
 from servent.net.router import RouterSettings
 from servent.net.session import SessionSettings
@@ -73,6 +74,7 @@ def test_the_documented_limits_are_the_real_ones() -> None:
         f"every {pulse.every:.0f} s, every {pulse.every_busy:.0f} s while",
         f"unanswered for {pulse.wait} s each",
     )
+    says(f"nobody outside was heard of for {NEWS_EVERY} s", f"heard of for {NEWS_EVERY} s; of many")
     says(f"at most {pulse.longest_wait:.0f} s", f"fewer than {pulse.flow_bytes >> 10} KiB")
     says(f"{pulse.patience:.0f} s without any answer", f"fewer than {peers.keep} are connected")
     says(f"{redial.longest:.0f} s, each shortened", f"none has been open for {session.drain:.0f} s")

@@ -128,3 +128,8 @@ def test_the_documented_limits_are_the_real_ones() -> None:
         f"{possession_service.RATE:.0f} question a second of one peer, {possession_service.BURST:.0f} at once",
     ):
         assert words in OVERLAY + POSSESSION, words
+
+
+def test_after_which_messages_an_answer_is_waited_for() -> None:
+    tags = [f"`{one.__struct_config__.tag}`" for one in links_service.AWAITED]
+    assert f"waited for after {', '.join(tags[:-1])} and {tags[-1]}:" in TEXT

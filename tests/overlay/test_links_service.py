@@ -17,6 +17,7 @@ from servent.store import Store
 from servent.testing.loop import run
 from servent.testing.simnet import SimNet
 from servent.trust.service import TrustService
+from tests.net.party import until
 
 
 class Party:
@@ -96,6 +97,28 @@ def test_a_lane_keeps_its_order_and_is_finished_when_idle() -> None:
         ann.links.send(network, bob.identity.peer, wire.Probe(300), "now")
         await asyncio.sleep(1.0)
         assert bob.got[-1] == wire.Probe(300) and not ann.lost
+
+    story(tell)
+
+
+def test_a_lane_makes_no_session_busy_and_a_question_has_the_peer_looked_after() -> None:
+    async def tell(tasks: asyncio.TaskGroup) -> None:
+        ann, bob, network = await pair(tasks)
+        ours, theirs = ann.peers.session(bob.identity.peer), bob.peers.session(ann.identity.peer)
+        assert ours is not None and theirs is not None
+        clock = asyncio.get_running_loop().time
+        for number in range(40):  # said so often that the lane stays open
+            ann.links.send(network, bob.identity.peer, wire.Probe(number), "now")
+            await asyncio.sleep(1.0)
+            assert ours.using == theirs.serving == 1 and not (ours.busy or theirs.busy)
+        assert ours._pulse._number + theirs._pulse._number < 20
+        question = wire.Question(bytes(16), "song")
+        for message, soon in ((wire.Probe(1), False), (question, True)):
+            await until(lambda: (ours._pulse.next_tick() or 0.0) > clock() + 4.0, 20.0)
+            ann.links.send(network, bob.identity.peer, message, "now")
+            await asyncio.sleep(0.2)
+            due = ours._pulse.next_tick()
+            assert due is not None and (due < clock() + 1.0) == soon
 
     story(tell)
 

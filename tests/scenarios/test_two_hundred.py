@@ -14,8 +14,6 @@ import pytest
 from servent.errors import Unreachable
 from servent.net import endpoint as iroh_endpoint
 from servent.net.gate import GateSettings
-from servent.net.pulse import PulseSettings
-from servent.net.session import SessionSettings
 from servent.net.settings import PeersSettings
 from servent.overlay.effects import Finding
 from servent.overlay.settings import DirectorySettings, HomeSettings, OverlaySettings, ViewSettings
@@ -34,10 +32,6 @@ PEERS = PeersSettings(
     spare=5.0,
     dial=15.0,
     hello=15.0,
-    # The overlay's lanes are open for good, so that every session would echo each second.
-    session=SessionSettings(
-        pulse=PulseSettings(every=20.0, every_busy=20.0), observe_every=20.0, observe_busy=20.0
-    ),
 )
 # One thread does the work of two hundred computers, so that everybody is given longer to answer and has fewer neighbours.
 OVERLAY = OverlaySettings(

@@ -242,6 +242,11 @@ class Reach:
             self._seen[observer].misses = 0
             self._silent = False
 
+    def is_near(self, observer: str) -> bool:
+        """Whether it sits on this very computer, so that its answers tell nothing of our way out."""
+        seen = self._seen.get(observer)
+        return seen is not None and seen.near
+
     def tick(self, now: float) -> list[Effect]:
         """Let old addresses go."""
         return self._update(now)

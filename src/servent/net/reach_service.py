@@ -15,6 +15,7 @@ from servent.net.session import Session
 log = logging.getLogger("servent.net")
 
 LISTEN_EVERY = 0.5  # s between looks at which observers have fallen silent
+NEWS_EVERY = 1.5  # s without an echo of anybody outside, after which one of them is asked
 REDIAL_SPACING = 5.0  # s between two times that all connections are given up
 
 
@@ -136,8 +137,15 @@ class ReachService:
         self._do(self._reach.local(local, self._clock()))
 
     def _listen(self, now: float) -> None:
-        """Which observers leave our echoes unanswered. Is one silent, the others are asked at once."""
+        """Which observers leave our echoes unanswered. Is one silent, the others are asked at once.
+
+        Nobody can tell us that our way out changed without a word, so somebody is heard of all the time: of many
+        observers one always is, of few one is asked.
+        """
         sessions = self._peers.sessions()
+        outside = [session for session in sessions if not self._reach.is_near(str(session.peer))]
+        if outside and now - max(session.heard_at for session in outside) >= NEWS_EVERY:
+            min(outside, key=lambda session: session.heard_at).hurry()
         doubt = any(session.silent for session in sessions)
         for session in sessions:
             name = str(session.peer)

@@ -100,6 +100,7 @@ class Session:
         self.replaced = False  # a newer connection took over; this one ends with its last stream
         self.serving = 0  # streams of theirs that are open
         self.using = 0  # streams of ours that are open
+        self.heard_at = self.since  # loop time of its last echo or answer to ours
         self.said_bye = False  # the peer meant to end it
         self._idle_since = self.since
         self._standing: set[Stream] = set()  # of all that are open, those on which nobody waits
@@ -283,11 +284,13 @@ class Session:
                 raise TooMuch("too many control messages")
             match message:
                 case wire.Echo(number):
+                    self.heard_at = now
                     self.tell(wire.EchoReply(number))
                     self._look()
                     if not self.busy:
                         self._pulse.heard(now)
                 case wire.EchoReply(number):
+                    self.heard_at = now
                     self._pulse.reply(number, now, self.busy)
                 case wire.Look():
                     self._look()
