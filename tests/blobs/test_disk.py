@@ -19,9 +19,10 @@ from typing import Any
 import pytest
 
 from servent.blobs import disk, hashing, info, journal, tree
-from servent.blobs.disk import Partial, unfinished
+from servent.blobs.disk import Partial
 from servent.blobs.hashing import Cancelled
 from servent.blobs.info import Collection
+from servent.blobs.scan import unfinished
 from servent.blobs.seed import Seed, already_there, holds
 from servent.errors import DiskTrouble, UsageError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 
 import pytest
@@ -70,6 +71,8 @@ def test_links_of_others_are_understood(text: str) -> None:
         f"magnet:?xt=urn:btmh:1220{HEX}&dn=%FF",
         "magnet:?" + "a=b&" * 300,
         "magnet:?xt=" + "a" * 20_000,
+        f"magnet:?xt=urn:btih:{HEX[:38]}",
+        f"magnet:?xt=urn:btih:{HEX[:40]}&xt=urn:btih:{HEX[1:41]}",
         f"http://example.org/?xt=urn:btmh:1220{HEX}",
     ],
 )
@@ -79,9 +82,63 @@ def test_what_is_no_link_is_explained(text: str) -> None:
     assert refused.value.advice and len(str(refused.value)) < 300
 
 
-def test_a_version_1_link_is_named_as_such() -> None:
-    with pytest.raises(UsageError, match="version 1"):
-        parse_magnet(f"magnet:?xt=urn:btih:{HEX[:40]}")
+V1 = bytes(range(20))
+
+
+@pytest.mark.parametrize("text", [V1.hex(), V1.hex().upper(), base64.b32encode(V1).decode()])
+def test_a_link_of_version_1_names_20_bytes(text: str) -> None:
+    assert parse_magnet(f"magnet:?xt=urn:btih:{text}&dn=x") == Magnet(V1, "x")
+
+
+def test_a_hybrid_link_names_both_versions_with_trackers_and_peers_of_its_world() -> None:
+    link = Magnet(
+        HASH,
+        "film",
+        v1=V1,
+        trackers=("udp://tracker.example:80/announce", "http://t.example/a?k=1&b=2"),
+        peers=("192.0.2.7:6881", "[2001:db8::1]:80"),
+        web_seeds=("https://mirror.example/film",),
+    )
+    assert parse_magnet(encode(link)) == link and link.foreign
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "tr=ftp://x/",
+        "tr=http://user:secret@x/",
+        "tr=http://",
+        "tr=http://[::1",
+        "tr=" + "http://x/" + "a" * 600,
+        "ws=file:///etc/passwd",
+        "x.pe=localhost:80",
+        "x.pe=10.0.0.1",
+        "x.pe=10.0.0.1:0",
+        "x.pe=10.0.0.1:65536",
+        "x.pe=10.0.0.1:+80",
+        "x.pe=::1:80",
+        "x.pe=[10.0.0.1:80",
+        "x.pe=[fe80::1%25eth0]:80",
+        "x.pe=224.0.0.1:80",
+        "x.pe=0.0.0.0:80",
+    ],
+)
+def test_malformed_trackers_web_seeds_and_peers_are_left_out(extra: str) -> None:
+    link = parse_magnet(f"magnet:?xt=urn:btih:{V1.hex()}&{extra}")
+    assert link == Magnet(V1)
+
+
+def test_a_flood_of_trackers_and_peers_is_cut() -> None:
+    many = "".join(f"&tr=http://t{n}.example/&x.pe=10.0.0.1:{n + 1}&ws=http://w/{n}" for n in range(60))
+    link = parse_magnet(f"magnet:?xt=urn:btih:{V1.hex()}{many}")
+    assert (len(link.trackers), len(link.peers), len(link.web_seeds)) == (32, 32, 32)
+
+
+def test_a_link_to_somebody_of_ours_is_no_business_of_bittorrents_world() -> None:
+    assert not parse_magnet(f"magnet:?xt=urn:btmh:1220{HEX}&x.sv=servent:abc").foreign
+    assert not Magnet(canon(HASH, 1), "x", (), (HASH, 1)).foreign
+    assert parse_magnet(HEX).foreign
+    assert parse_magnet(f"magnet:?xt=urn:btmh:1220{HEX}&x.sv=servent:abc&tr=http://t/").foreign
 
 
 def test_a_flood_of_contacts_is_cut() -> None:

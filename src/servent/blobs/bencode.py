@@ -11,7 +11,9 @@ from servent.errors import BadMessage
 Value = int | bytes | list["Value"] | dict[bytes, "Value"]
 
 MAX_DEPTH = 100  # lists and dictionaries inside each other
-MAX_VALUES = 2_000_000  # read by one reader's `value`; an empty dictionary is two bytes outside and 64 in memory
+MAX_VALUES = (
+    2_000_000  # read by one reader's `value`; an empty dictionary is two bytes outside and 64 in memory
+)
 _MAX_DIGITS = 20  # of an integer or a length
 
 _D, _E, _I, _L, _0, _9, _MINUS = b"deil09-"

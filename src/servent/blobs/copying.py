@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 from servent.blobs import tree
 from servent.blobs.disk import Partial
 from servent.blobs.files import read_into
+from servent.blobs.goal import Goal
 from servent.blobs.info import Collection, piece_length_for
 from servent.blobs.kit_service import Aids, Finder
 from servent.blobs.places import Copy, open_place
@@ -18,6 +21,7 @@ from servent.blobs.rows import Row
 from servent.blobs.scan import PARTIAL_PREFIX
 from servent.blobs.seed import PieceSource, already_there
 from servent.blobs.selection import pieces_of
+from servent.blobs.uploads_service import Holding
 from servent.errors import BadMessage, WorldError
 
 MOST_FILES = 200_000  # of a collection; beyond that nobody looks for copies of them
@@ -54,6 +58,39 @@ def copy_from(
         return partial.finish(called=row.called, files=row.wanted)
     finally:
         partial.close()
+
+
+async def copy_here(row: Row, goal: Goal, holding: Holding) -> bool:
+    """Take what `row` wants from what this node has already, instead of from peers.
+
+    False when those files are gone or have changed. Raises DiskTrouble about the place it goes to.
+    """
+    collection = holding.collection
+    row.info = collection.info
+    goal.describe(collection)
+    row.set("active", "copying what is on this machine already")
+
+    def copied(done_bytes: int) -> None:
+        row.done_bytes = done_bytes
+
+    final = await asyncio.to_thread(copy_from, holding.source, collection, row, copied)
+    if final is None:
+        holding.upset("its files are gone, or have changed")
+        return False
+    row.path = str(final)
+    return True
+
+
+async def copy_all_known(aids: Aids, row: Row, goal: Goal, partial: Partial) -> None:
+    """Files that lie elsewhere on this machine are copied from there."""
+    collection, stop = partial.collection, threading.Event()
+    try:
+        copies = await known_copies(aids, collection, goal.files(collection), partial)
+        if copies:
+            row.set("active", "copying what is on this machine already")
+            await asyncio.to_thread(copy_known, partial, copies, goal.progress, stop.is_set)
+    finally:
+        stop.set()
 
 
 async def known_copies(

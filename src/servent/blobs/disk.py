@@ -174,7 +174,7 @@ class Partial:
 
     @property
     def suspects(self) -> int:
-        """How many of them a crash of the machine may have lost: `recheck` tells."""
+        """How many of them may be lost: `recheck` tells."""
         return len(self._journal.suspect)
 
     @property
@@ -204,8 +204,6 @@ class Partial:
             put(self.folder / "layers", content)
         except OSError as wrong:
             raise trouble(wrong, "the list of piece hashes") from wrong
-
-    # -- pieces
 
     def _open_big(self, index: int) -> int:
         file = self.collection.files[index]
@@ -275,6 +273,18 @@ class Partial:
                 index, _, size = span(piece)
                 self.done_bytes += size
                 self._dirty.add(index)
+
+    def record(self, first: int, count: int) -> None:
+        """Pieces that others verified and wrote into the files are there now. Raises DiskTrouble."""
+        try:
+            self._record(first, count)
+        except OSError as wrong:
+            raise trouble(wrong, "what was fetched") from wrong
+
+    def doubt(self, pieces: Bits) -> None:
+        """These may have been written over: `recheck` tells."""
+        with self._lock:
+            self._journal.suspect.value |= pieces.value & self._journal.have.value
 
     def read_piece(self, piece: int) -> bytes:
         """The bytes of a piece that is there. Raises DiskTrouble, LookupError."""
@@ -487,11 +497,3 @@ class Partial:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def unfinished(to: Path) -> list[Path]:
-    """The folders in `to` that `Partial.resume` may be tried on."""
-    try:
-        return sorted(path for path in to.iterdir() if path.name.startswith(PARTIAL_PREFIX))
-    except OSError:
-        return []

@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from servent.blobs import info
 from servent.blobs.asks import Ban, Cancel, Complete, Effect, Wake
-from servent.blobs.copying import copy_from, copy_known, known_copies, learn_known, left_info
+from servent.blobs.contacting_service import reach_named
+from servent.blobs.copying import copy_all_known, copy_here, learn_known, left_info
 from servent.blobs.disk import Partial
+from servent.blobs.finishing_service import as_shared
 from servent.blobs.goal import Goal
+from servent.blobs.hashing import Shared
 from servent.blobs.info import Collection
 from servent.blobs.kit_service import Kit, Watcher
 from servent.blobs.lanes_intake import Checked, Intake
 from servent.blobs.learning_service import get_info, get_layers
+from servent.blobs.lending_service import Lending
 from servent.blobs.pick import Swarm
 from servent.blobs.pieces import Bits
 from servent.blobs.readers import Readers
@@ -23,7 +28,7 @@ from servent.blobs.reasons import what_happens, why_nobody
 from servent.blobs.rows import Row
 from servent.blobs.source_service import Source
 from servent.blobs.uploads_service import Holding
-from servent.errors import ConnectionLost, DiskTrouble, PeerError, Refused, ServentError
+from servent.errors import ConnectionLost, DiskTrouble, PeerError
 from servent.identity import PeerId
 from servent.limits import RateMeter
 from servent.net.session import Session, first
@@ -37,7 +42,6 @@ LARGEST_ASK = 1024 * 1024  # bytes; small enough to move what is owed to another
 ASK_AGAIN = (1.0, 2.0, 5.0, 20.0)
 PREVIEW_WHOLE = 16 * 1024 * 1024  # bytes; of a larger preview only what is looked at is fetched
 ASSIST_AGAIN = 60.0  # s until a peer is asked again what it has of a collection it does not know
-CONTACT_AGAIN = (2.0, 5.0, 10.0, 20.0, 30.0)  # s between two tries to reach who the link names
 
 
 class _Interrupted(Exception):
@@ -49,7 +53,7 @@ class Download:
 
     Attributes:
         row: what is remembered of it over a restart.
-        collection, partial: once they are known.
+        collection, partial, swarm: once they are known.
         done: it is complete and where it belongs.
     """
 
@@ -64,7 +68,7 @@ class Download:
         self.checking: float | None = None  # share of a check that is done
         self.done = False  # complete and in its place
         self.gave: set[PeerId] = set()
-        self._swarm: Swarm | None = None
+        self.swarm: Swarm | None = None
         self._learning = asyncio.Lock()
         self._tasks: asyncio.TaskGroup | None = None
         self._news = asyncio.Event()
@@ -78,6 +82,7 @@ class Download:
         self.readers = Readers()  # who waits for which pieces
         self.goal = Goal(row, kit.aids.blocked)
         self.contact_reason = ""
+        self.lending = Lending(self)
         self._verify_all = False
 
     # -- life
@@ -97,7 +102,10 @@ class Download:
                     tasks.create_task(self._gather(), name=f"sources of {self.row.name}")
                     tasks.create_task(self._beat(), name=f"beat of {self.row.name}")
                     for contact in self.row.contacts:
-                        tasks.create_task(self._contact(contact), name=f"contact for {self.row.name}")
+                        reach = reach_named(self, self._watcher, contact)
+                        tasks.create_task(reach, name=f"contact for {self.row.name}")
+                    if not self.row.only and not self.row.preview:
+                        tasks.create_task(kit.aids.door.help(self), name=f"help for {self.row.name}")
                     await self._over.wait()
                     raise _Interrupted
             except* _Interrupted:
@@ -115,25 +123,9 @@ class Download:
             await asyncio.shield(self._let_go())
 
     async def copy(self, holding: Holding) -> bool:
-        """Take it from what this node has already, instead of from peers.
-
-        False when those files are gone or have changed: then `run`. Raises DiskTrouble about the place it goes to.
-        """
-        collection = holding.collection
-        self.row.info = collection.info
-        self.goal.describe(collection)
-        self.row.set("active", "copying what is on this machine already")
-
-        final = await asyncio.to_thread(copy_from, holding.source, collection, self.row, self._copied)
-        if final is None:
-            holding.upset("its files are gone, or have changed")
-            return False
-        self.row.path = str(final)
-        self.done = True
-        return True
-
-    def _copied(self, done_bytes: int) -> None:
-        self.row.done_bytes = done_bytes
+        """As `copy_here`."""
+        self.done = await copy_here(self.row, self.goal, holding)
+        return self.done
 
     async def _settle(self) -> None:
         if self.intake is not None:
@@ -141,10 +133,16 @@ class Download:
         if self._trouble is not None:
             await self._stop_with(self._trouble)
             return
-        partial = self.partial
-        if partial is not None:
-            await asyncio.to_thread(self.goal.finish, partial)
+        if self.partial is not None:
+            await asyncio.to_thread(self.lending.check_doubted, self.partial)
+            await asyncio.to_thread(self.goal.finish, self.partial)
         self.done = True
+
+    def to_share(self) -> Shared | None:
+        """What is served on from where it lies now; None: nothing. Blocks. Raises OSError."""
+        if self.collection is None or self.row.path is None:
+            return None
+        return as_shared(self.collection, Path(self.row.path), self.row.wanted)
 
     async def _stop_with(self, trouble: DiskTrouble) -> None:
         self.row.set("paused", str(trouble), error=str(trouble), advice=trouble.advice)
@@ -185,6 +183,40 @@ class Download:
         collection = self.collection = await asyncio.to_thread(info.parse, content, self.infohash)
         self.goal.describe(collection)
         await learn_known(self._kit.aids.copies, collection)
+        await self._ready(collection)
+
+    async def learn(self, source: Source) -> None:
+        """source_service.Swarming: get what is missing of the description."""
+        async with self._learning:
+            if self.intake is not None:
+                return
+            self.row.set("metadata", f"getting the list of files from {source.peer.short}")
+            collection = self.collection or self._described(await get_info(source, self.infohash))
+            await get_layers(source, collection)
+            await self._ready(collection)
+            if self.intake is None:
+                raise ConnectionLost("it is here already")
+
+    async def told(self, content: bytes, layers: Mapping[bytes, bytes]) -> None:
+        """The same from somewhere else, as far as it is known there. Raises BadMessage, DiskTrouble, UsageError."""
+        async with self._learning:
+            if self.intake is not None or self.over:
+                return
+            collection = self.collection or self._described(
+                await asyncio.to_thread(info.parse, content, self.infohash)
+            )
+            for root in collection.missing_layers():
+                if root in layers:
+                    await asyncio.to_thread(collection.learn, root, layers[root])
+            await self._ready(collection)
+
+    def _described(self, collection: Collection) -> Collection:
+        self.collection, self.row.info = collection, collection.info
+        self.goal.describe(collection)
+        self._watcher.changed(self)
+        return collection
+
+    async def _ready(self, collection: Collection) -> None:
         partial = await asyncio.to_thread(self._begin, collection)
         if partial is None:
             self._over.set()
@@ -193,41 +225,10 @@ class Download:
         else:
             await self._open(partial)
 
-    async def learn(self, source: Source) -> None:
-        """source_service.Swarming: get what is missing of the description."""
-        async with self._learning:
-            if self.intake is not None:
-                return
-            self.row.set("metadata", f"getting the list of files from {source.peer.short}")
-            collection = self.collection
-            if collection is None:
-                collection = self.collection = await get_info(source, self.infohash)
-                self.row.info = collection.info
-                self.goal.describe(collection)
-                self._watcher.changed(self)
-            await get_layers(source, collection)
-            partial = await asyncio.to_thread(self._begin, collection)
-            if partial is None:
-                self._over.set()
-                raise ConnectionLost("it is here already")
-            await self._open(partial)
-
     def _begin(self, collection: Collection) -> Partial | None:
         """In a thread. None: the folder holds all of it already."""
         holding = self._kit.uploads.holdings.get(self.infohash)
         return self.goal.begin(collection, holding.source if holding is not None else None)
-
-    async def _copy_known(self, partial: Partial) -> None:
-        """Files that lie elsewhere on this machine are copied from there."""
-        collection, stop = partial.collection, threading.Event()
-        aids = self._kit.aids
-        try:
-            copies = await known_copies(aids, collection, self.goal.files(collection), partial)
-            if copies:
-                self.row.set("active", "copying what is on this machine already")
-                await asyncio.to_thread(copy_known, partial, copies, self.goal.progress, stop.is_set)
-        finally:
-            stop.set()
 
     async def _open(self, partial: Partial) -> None:
         kit, collection = self._kit, partial.collection
@@ -239,8 +240,8 @@ class Download:
         dice = random.Random()
         self.row.describe(collection)
         self.goal.count(partial)
-        await self._copy_known(partial)
-        self._swarm = Swarm(
+        await copy_all_known(kit.aids, self.row, self.goal, partial)
+        self.swarm = Swarm(
             collection.pieces,
             collection.piece_sizes(),
             dice,
@@ -250,13 +251,13 @@ class Download:
             largest_ask=LARGEST_ASK,
         )
         self.goal.count(partial)
-        self._swarm.only_front = self.row.preview and collection.size > PREVIEW_WHOLE
-        self._swarm.urge(self.readers.ranges())
+        self.swarm.only_front = self.row.preview and collection.size > PREVIEW_WHOLE
+        self.swarm.urge(self.readers.ranges())
         self._ask_at.clear()  # now they can be asked for what they have of it
         if self.infohash not in kit.uploads.holdings and not self.row.only:
             kit.uploads.offer(Holding(collection, partial, wanted_by=self._met))
         self._watcher.changed(self)
-        if self._swarm.complete:
+        if self.swarm.complete:
             self._over.set()
 
     async def _check(self, partial: Partial) -> None:
@@ -290,8 +291,13 @@ class Download:
         # Somebody fetches the same from us: it will have something soon.
         if peer in self.sources:
             self._eager.add(peer)  # it may be saying no just now; then it is asked again at once
-        self._ask_at.pop(peer, None)
-        self._news.set()
+        self.found(peer)
+
+    def found(self, peer: PeerId) -> None:
+        """Ask this one at once, unless it is being asked."""
+        if peer not in self.sources or peer in self._eager:
+            self._ask_at.pop(peer, None)
+            self._news.set()
 
     async def _gather(self) -> None:
         """Ask every connected peer, and again later those that had nothing."""
@@ -345,59 +351,38 @@ class Download:
         if await self._kit.aids.assist(source.session, self.collection):
             self._eager.add(peer)
 
-    async def _contact(self, contact: str) -> None:
-        """Reach whom the link names, as long as no peer offers it."""
-        tries = 0
-        while True:
-            if not any(source.in_swarm for source in self.sources.values()):
-                try:
-                    peer = await self._watcher.introduce(contact)
-                    self.contact_reason = ""
-                    if peer not in self.sources:
-                        self._ask_at.pop(peer, None)
-                        self._news.set()
-                except ServentError as wrong:
-                    wait = CONTACT_AGAIN[min(tries, len(CONTACT_AGAIN) - 1)]
-                    remedy = " (a ticket from them lets you in)" if isinstance(wrong, Refused) else ""
-                    self.contact_reason = f"{wrong}{remedy}; next try in {wait:.0f} s"
-                    tries += 1
-            else:
-                tries = 0
-            self._watcher.changed(self)
-            await asyncio.sleep(CONTACT_AGAIN[min(tries, len(CONTACT_AGAIN) - 1)])
-
     # -- source_service.Swarming
 
     def joined(self, source: Source) -> bool:
-        swarm = self._swarm
+        swarm = self.swarm
         if swarm is None or source.peer in self._banned or self._over.is_set():
             return False
         return swarm.add_source(source, source.have, self._kit.clock())
 
     def more(self, source: Source, first: int, count: int) -> None:
-        if self._swarm is not None:
-            self._apply(self._swarm.have(source, first, self._kit.clock(), count))
+        if self.swarm is not None:
+            self._apply(self.swarm.have(source, first, self._kit.clock(), count))
 
     def left(self, source: Source) -> None:
-        if self._swarm is not None:
-            self._apply(self._swarm.remove_source(source, self._kit.clock()))
+        if self.swarm is not None:
+            self._apply(self.swarm.remove_source(source, self._kit.clock()))
 
     def wanted(self, source: Source) -> list[tuple[int, int]]:
-        if self._swarm is None or self._over.is_set():
+        if self.swarm is None or self._over.is_set():
             return []
-        return [(ask.first, ask.count) for ask in self._swarm.next(source, self._kit.clock())]
+        return [(ask.first, ask.count) for ask in self.swarm.next(source, self._kit.clock())]
 
     def arrived(self, source: Source, first: int, count: int) -> None:
-        assert self._swarm is not None and self.intake is not None
+        assert self.swarm is not None and self.intake is not None
         now = self._kit.clock()
         for piece in range(first, first + count):
             size = self.intake.size(piece, 1)
-            self._apply(self._swarm.received(source, piece, size, now))
+            self._apply(self.swarm.received(source, piece, size, now))
         self.meter.add(self.intake.size(first, count), now)
 
     def denied(self, source: Source, first: int, count: int) -> None:
-        if self._swarm is not None and count:
-            self._apply(self._swarm.unable(source, first, count))
+        if self.swarm is not None and count:
+            self._apply(self.swarm.unable(source, first, count))
 
     def changed(self) -> None:
         self._explain()
@@ -406,7 +391,7 @@ class Download:
     # -- outcomes
 
     def _checked(self, outcome: Checked) -> None:
-        swarm, intake, partial = self._swarm, self.intake, self.partial
+        swarm, intake, partial = self.swarm, self.intake, self.partial
         assert swarm is not None and intake is not None
         source = getattr(outcome.lane, "fetcher", None)
         now = self._kit.clock()
@@ -430,6 +415,20 @@ class Download:
             self._trouble = outcome.trouble
             self._over.set()
 
+    def brought(self, pieces: Iterable[int]) -> None:
+        """These came from elsewhere and are recorded."""
+        for piece in pieces:
+            if self.swarm is not None:
+                self._apply(self.swarm.verified(piece))
+            self.readers.came(piece, [True])
+        if self.partial is not None:
+            self.goal.progress(self.partial)
+
+    def apply_back(self, pieces: Bits) -> None:
+        """These were lent, and are not any more."""
+        if self.swarm is not None and not self.over:
+            self._apply(self.swarm.take_back(pieces))
+
     def _apply(self, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
@@ -451,7 +450,7 @@ class Download:
 
     def choose(self) -> None:
         """The row's choice of files, or its order, is another now."""
-        swarm, partial = self._swarm, self.partial
+        swarm, partial = self.swarm, self.partial
         if swarm is None or partial is None or self.collection is None or self._over.is_set():
             return
         swarm.in_order = self.row.in_order
@@ -463,8 +462,8 @@ class Download:
 
     def prefer(self, reader: object, pieces: range) -> None:
         """`reader` waits for these, from the first on; an empty range: for nothing any more."""
-        if self.readers.set(reader, pieces) and self._swarm is not None and not self._over.is_set():
-            self._apply(self._swarm.urge(self.readers.ranges()))
+        if self.readers.set(reader, pieces) and self.swarm is not None and not self._over.is_set():
+            self._apply(self.swarm.urge(self.readers.ranges()))
 
     # -- time
 
@@ -476,7 +475,7 @@ class Download:
             now = clock()
             for source in list(self.sources.values()):
                 source.beat(now)
-            swarm = self._swarm
+            swarm = self.swarm
             if swarm is not None and (due := swarm.next_tick()) is not None and due <= now:
                 self._apply(swarm.tick(now))
             self._explain()
@@ -488,10 +487,13 @@ class Download:
         if self._over.is_set() or self._tasks is None or self.row.state == "checking":
             return
         sources = list(self.sources.values())
-        doing = what_happens(sources, self._swarm, described=self.intake is not None)
+        doing = what_happens(sources, self.swarm, described=self.intake is not None)
+        other = self.lending
+        if other.state is not None and (doing is None or doing[0] != "active"):
+            doing = other.state, other.words
         if doing is not None:
             self.row.set(*doing)
             return
         now, views = self._kit.clock(), self._kit.peers.view
         why = self.contact_reason or why_nobody(sources, views, self._ask_at.values(), now)
-        self.row.set("connecting", why)
+        self.row.set("connecting", f"{why}; {other.words}" if other.words else why)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from servent.blobs import names
 from servent.blobs.disk import Partial
 from servent.blobs.hashing import Shared, hash_tree
 from servent.blobs.info import Collection, parse
+from servent.blobs.listing import is_v1
 from servent.blobs.rows import Row
-from servent.blobs.scan import Found
+from servent.blobs.scan import PARTIAL_PREFIX, Found
 from servent.blobs.shares_service import ABSENT
 from servent.errors import DiskTrouble, NotFound, UsageError
 
@@ -36,6 +38,8 @@ def check_files(row: Row) -> None:
     """
     if row.info is None or row.path is None:
         raise NotFound("it is not on this machine any more", advice="Fetch it again.")
+    if is_v1(row.infohash):
+        raise UsageError("a torrent of version 1 is read again only while it is shared", advice="")
     collection = parse(row.info, row.infohash)
     try:
         shared = as_shared(collection, Path(row.path), row.wanted)
@@ -54,6 +58,9 @@ def check_files(row: Row) -> None:
 
 def discard(row: Row) -> str:
     """Delete what an unfinished download left. Returns what there is to say of it."""
+    if is_v1(row.infohash) and row.touched:
+        shutil.rmtree(Path(row.to, f"{PARTIAL_PREFIX}{row.infohash.hex()[:16]}"), ignore_errors=True)
+        return "you cancelled it"
     if row.info is None or not row.touched:
         return "you cancelled it"
     try:

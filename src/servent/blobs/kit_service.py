@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from servent.blobs.door import Door, ShutDoor
 from servent.blobs.info import Collection
 from servent.blobs.lanes_hasher import Hasher
 from servent.blobs.lanes_intake import Mailbox
@@ -47,12 +48,14 @@ class Aids:
         alike: older versions of the files of a collection, by index.
         assist: asks a peer to serve what it has of a collection that it does not know; whether it has any.
         blocked: whether a content is never to be fetched.
+        door: the way to another network.
     """
 
     copies: Finder = _no_copies
     alike: Ancestry = _no_ancestors
     assist: Assistant = _no_help
     blocked: Callable[[bytes], bool] = lambda root: False
+    door: Door = field(default_factory=ShutDoor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from servent.blobs import rows
 from servent.blobs.info import parse
+from servent.blobs.listing import is_v1
 from servent.blobs.moving_service import Mover, destination
 from servent.blobs.names import safe_part
 from servent.blobs.rows import Row
@@ -65,14 +66,15 @@ async def move(transfers: Transfers, mover: Mover, id: str, to: Path | None, nam
     """Another folder or name for a download. Raises NotFound, UsageError, DiskTrouble."""
     row = transfers.row(id)
     if row.state == "complete" and row.path is not None:
-        collection = mover.collection(row.infohash)
-        if collection is None and row.info is not None:
+        collection = mover.collection(row.share)
+        if collection is None and row.info is not None and not is_v1(row.infohash):
             collection = await asyncio.to_thread(parse, row.info, row.infohash)
         if collection is None:
             raise UsageError(
                 "what it was is not known any more", advice="Move it yourself and share it again."
             )
-        new = await mover.move(collection, Path(row.path), row.wanted, to, name)
+        wanted = None if row.shared else row.wanted  # what is shared of version 1 is what was wanted
+        new = await mover.move(collection, Path(row.path), wanted, to, name)
         row.path, row.to, row.name = str(new), str(new.parent), new.name
         await transfers.save([id])
         transfers.say()

@@ -14,7 +14,7 @@ from itertools import accumulate
 from math import inf
 from typing import TYPE_CHECKING
 
-from servent.blobs.asks import Ask, Ban, Cancel, Complete, Effect, SourceView, SwarmView, Wake
+from servent.blobs.asks import Ask, Ban, Cancel, Complete, Effect, SwarmView, Wake
 from servent.blobs.endgame import NUDGE, EndGame
 from servent.blobs.front import Front, bits_of, lowest, run_around
 from servent.blobs.pieces import Bits, runs_of
@@ -65,10 +65,9 @@ class Swarm:
         self._memory = memory_bytes
         self._largest_ask = largest_ask
         self._start_window = start_window
-        self._at = array("Q", accumulate(sizes, initial=0))  # where each piece begins
+        self.begins = array("Q", accumulate(sizes, initial=0))  # where each piece begins
         self._largest = max(sizes, default=0)
-        self._some = chosen is not None  # not all
-        self._chosen = (1 << pieces) - 1 if chosen is None else chosen.value
+        self._some, self._chosen = chosen is not None, (1 << pieces) - 1 if chosen is None else chosen.value
         self._wanted = self._chosen & ~(done.value if done is not None else 0)
         self._done = bytearray(pieces)  # 1 for each verified piece
         for first, count in done.runs() if done is not None else ():
@@ -79,12 +78,12 @@ class Swarm:
         self._owing: dict[int, list[Source]] = {}  # piece -> who owes it
         self._received: dict[int, list[Hashable]] = {}  # piece -> who sent it, not verified yet
         self._banned: set[Hashable] = set()
-        self._front = Front(self._at)
+        self._front = Front(self.begins)
         self.in_order = in_order
         self.only_front = False  # nothing but what is waited for: a preview
-        self._end = EndGame(self._sources, self._owing, self._received, self._at)
-        self._owed_bytes = 0
-        self._held_bytes = 0  # received, not verified yet
+        self._end = EndGame(self._sources, self._owing, self._received, self.begins)
+        self._lent = 0  # brought by another network, see `lend`
+        self._owed_bytes = self._held_bytes = 0  # held: received, not verified yet
         self._repeated = 0
 
     # -- sources
@@ -120,8 +119,7 @@ class Swarm:
         """The source has these pieces now, too. Out of range is the caller's BadMessage: ValueError."""
         if first < 0 or count < 1 or first + count > self.pieces:
             raise ValueError(f"pieces {first} to {first + count} of {self.pieces}")
-        source = self._sources.get(name)
-        if source is None or source.full:
+        if (source := self._sources.get(name)) is None or source.full:
             return []
         new = (((1 << count) - 1) << first) & ~source.have
         source.have |= new
@@ -184,7 +182,7 @@ class Swarm:
         if not able or self.only_front:
             return None
         if self.in_order:
-            return self._run(able, 0, lowest(able), min(room, self._most(source)))
+            return run_around(self.begins, able, 0, lowest(able), min(room, self._most(source)))
         rarest = self._rarity.rarest(able)
         at = source.next_piece
         if at < 0 or at >= self.pieces or not rarest >> at & 1:
@@ -192,10 +190,7 @@ class Swarm:
             if not start:
                 start, skip = rarest, 0
             at = skip + (start & -start).bit_length() - 1
-        return self._run(able, rarest, at, min(room, self._most(source)))
-
-    def _run(self, able: int, rarest: int, at: int, room: int) -> Ask:
-        return run_around(self._at, able, rarest, at, room)
+        return run_around(self.begins, able, rarest, at, min(room, self._most(source)))
 
     def _urgent(self, source: Source, room: int, now: float) -> Ask | None:
         """Something a reader waits for: what nobody owes yet, or what another will need longer for."""
@@ -204,7 +199,7 @@ class Swarm:
         first = self._front.first(able, skip)
         if first is not None:
             able &= (1 << first.stop) - 1
-            return self._run(able, 0, first.start, min(room, self._most(source)))
+            return run_around(self.begins, able, 0, first.start, min(room, self._most(source)))
         if source.slow or len(self._sources) < 2:
             return None
         ask = self._end.rescue(source, self._front.soonest(), now)
@@ -228,7 +223,7 @@ class Swarm:
         source.idle = False
 
     def _size(self, first: int, count: int) -> int:
-        return self._at[first + count] - self._at[first]
+        return self.begins[first + count] - self.begins[first]
 
     # -- what comes
 
@@ -237,8 +232,7 @@ class Swarm:
 
         A piece that nobody asked this source for is ignored: drop its bytes (see `expects`).
         """
-        source = self._sources.get(name)
-        if source is None:
+        if (source := self._sources.get(name)) is None:
             return []
         if piece in source.owed:
             asked = source.owed[piece]
@@ -271,8 +265,7 @@ class Swarm:
 
     def progressed(self, name: Hashable, now: float) -> None:
         """Bytes of an unfinished piece came: it is slow perhaps, but alive."""
-        source = self._sources.get(name)
-        if source is not None:
+        if (source := self._sources.get(name)) is not None:
             source.heard = now
 
     def verified(self, piece: int) -> list[Effect]:
@@ -313,8 +306,7 @@ class Swarm:
 
     def unable(self, name: Hashable, first: int, count: int = 1) -> list[Effect]:
         """The source will not send these pieces after all: it does not have them (any more)."""
-        source = self._sources.get(name)
-        if source is None:
+        if (source := self._sources.get(name)) is None:
             return []
         first, last = max(first, 0), min(first + count, self.pieces)
         if last <= first:
@@ -331,6 +323,34 @@ class Swarm:
                 self._want(piece)
         return self._wake()
 
+    # -- lent: pieces that come from elsewhere, into the very files, and are asked of no source meanwhile
+
+    @property
+    def wanted(self) -> Bits:
+        """Pieces that nobody brings yet."""
+        return Bits(self.pieces, self._wanted)
+
+    @property
+    def rivals(self) -> int:
+        """How many sources could bring something."""
+        return sum(not source.slow for source in self._sources.values())
+
+    @property
+    def chosen(self) -> Bits:
+        return Bits(self.pieces, self._chosen)
+
+    def lend(self, pieces: Bits) -> None:
+        """These are brought from elsewhere, as far as they are wanted: see `wanted`."""
+        self._lent |= pieces.value & self._wanted
+        self._wanted &= ~pieces.value
+
+    def take_back(self, pieces: Bits) -> list[Effect]:
+        """These will not be brought after all."""
+        back, self._lent = self._lent & pieces.value, self._lent & ~pieces.value
+        for piece in Bits(self.pieces, back):
+            self._want(piece)
+        return self._wake() if back else []
+
     # -- what is wanted
 
     def choose(self, chosen: Bits) -> list[Effect]:
@@ -344,7 +364,7 @@ class Swarm:
         for first, count in runs_of(self._owing.keys() | self._received.keys()):
             busy.set_run(first, count)
         missing = self._chosen & ~bits_of(self._done)
-        self._wanted = missing & ~busy.value
+        self._wanted = missing & ~busy.value & ~self._lent
         self._missing = missing.bit_count()
         if not self._missing:
             return [*effects, Complete()]
@@ -384,8 +404,8 @@ class Swarm:
 
     def _want(self, piece: int) -> None:
         """Wanted again, unless it is done, owed, being verified, or not chosen."""
-        idle = not self._done[piece] and piece not in self._owing and piece not in self._received
-        if idle and (not self._some or self._chosen >> piece & 1):
+        busy = self._done[piece] or piece in self._owing or piece in self._received or self._lent >> piece & 1
+        if not busy and (not self._some or self._chosen >> piece & 1):
             self._wanted |= 1 << piece
 
     def _settle(self, source: Source, piece: int) -> None:
@@ -465,7 +485,7 @@ class Swarm:
 
     def available(self) -> bool:
         """Whether the present sources together have all that is missing."""
-        missing = self._wanted
+        missing = self._wanted  # what is lent is on its way
         for piece in self._owing.keys() | self._received.keys():
             missing |= 1 << piece
         for source in self._sources.values():
@@ -474,24 +494,6 @@ class Swarm:
 
     def view(self) -> SwarmView:
         """A picture of now."""
-        sources = tuple(
-            SourceView(
-                source.name,
-                "slow" if source.slow else "active" if source.owed else "idle",
-                source.have.bit_count(),
-                source.owed_bytes,
-                int(source.window.size),
-                source.window.rate,
-                source.window.delay,
-                source.done_bytes,
-            )
-            for source in self._sources.values()
-        )
-        return SwarmView(
-            self.pieces,
-            self.pieces - self._missing,
-            len(self._owing),
-            sources,
-            not self._wanted,
-            self._repeated,
-        )
+        sources = tuple(source.view() for source in self._sources.values())
+        done, end = self.pieces - self._missing, not self._wanted
+        return SwarmView(self.pieces, done, len(self._owing), sources, end, self._repeated)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from servent.blobs import info, names
+from servent.blobs import info, listing, names
 from servent.blobs.download_service import Download
 from servent.blobs.files import read_into, trouble
 from servent.blobs.rows import ENDED, Row
@@ -84,7 +84,7 @@ class Readings:
 
 
 def _describe(content: bytes, infohash: bytes) -> _Known:
-    collection = info.parse(content, infohash)
+    collection = listing.describe(content, infohash)
     return _Known(collection, names.safe_paths(collection))
 
 

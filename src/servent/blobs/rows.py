@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from servent.blobs import history
 from servent.blobs.canonical import canonical_info, is_canonical
-from servent.blobs.info import Collection, parse
+from servent.blobs.info import Collection
+from servent.blobs.listing import describe
 from servent.blobs.magnet import Magnet
 from servent.identity import PeerId
 
@@ -70,6 +71,7 @@ class _Body(Struct):
     by_content: bool = False
     touched: bool = True
     patterns: list[str] = []
+    shared: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ class Row:
         called: what it is called here instead of what the collection says; "": as it says.
         by_content: peers who do not know the collection are asked for what they have of it.
         touched: it ran at least once, so there may be something of it on disk.
+        shared: infohash of what is shared of it here, where that is another: it is of BitTorrent version 1.
         only: private: nobody but these peers is asked for it, and it is served to nobody. Empty: not private.
     """
 
@@ -133,7 +136,13 @@ class Row:
     by_content: bool = False
     touched: bool = False
     patterns: list[str] = field(default_factory=list)
+    shared: bytes = b""
     info: bytes | None = None
+
+    @property
+    def share(self) -> bytes:
+        """Under which infohash it is shared here when it is complete."""
+        return self.shared or self.infohash
 
     @property
     def at_once(self) -> bool:
@@ -228,5 +237,5 @@ def begun(id: str, link: Magnet, text: str, folder: str, how: How, order: float,
         patterns=list(how.patterns),
     )
     if row.info is not None:
-        row.describe(parse(row.info, row.infohash))
+        row.describe(describe(row.info, row.infohash))
     return row

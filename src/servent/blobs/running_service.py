@@ -11,8 +11,9 @@ from typing import Protocol
 
 from servent.blobs import rows
 from servent.blobs.download_service import Download
-from servent.blobs.finishing_service import as_shared
 from servent.blobs.kit_service import Kit, Watcher
+from servent.blobs.listing import is_v1
+from servent.blobs.magnet import magnet
 from servent.blobs.rows import Row
 from servent.blobs.seed import Seed
 from servent.blobs.shares_service import Shares
@@ -31,6 +32,10 @@ class Owner(Watcher, Protocol):
 
     def over(self, row: Row, download: Download) -> None:
         """A run ended: `row.state` says how."""
+        ...
+
+    def failed(self, row: Row) -> None:
+        """It could not even begin."""
         ...
 
 
@@ -140,7 +145,15 @@ class Runs:
             return
         row.touched = True
         row.set("connecting", "starting")
-        download = self._downloads[row.id] = Download(row, self._kit, self._owner)
+        try:
+            make = self._kit.aids.door.download if is_v1(row.infohash) else Download
+            download = self._downloads[row.id] = make(row, self._kit, self._owner)
+        except ServentError as wrong:
+            row.set("failed", str(wrong), error=str(wrong), advice=wrong.advice)
+            self.turns.drop(row.id)
+            self._wanted.pop(row.id, None)
+            self._owner.failed(row)
+            return
         verify = row.id in self._verify
         self._verify.discard(row.id)
         task = self._tasks.create_task(self._run_one(download, verify), name=f"transfer {row.id}")
@@ -155,10 +168,10 @@ class Runs:
             if not here or holding is None or not await download.copy(holding):
                 await download.run(verify=verify)
             if download.done:
-                if not row.preview:
-                    await self._keep(download)
+                words = "" if row.preview else await self._keep(download)
                 row.done_bytes = row.size_bytes
-                row.set("complete", "")
+                row.set("complete", words)
+                await self._kit.aids.door.complete(download)
         except* ServentError as wrong:
             cause = first(wrong)
             row.set("failed", str(cause), error=str(cause), advice=getattr(cause, "advice", None))
@@ -179,17 +192,23 @@ class Runs:
             self._owner.over(row, download)
             self._owner.changed(download)
 
-    async def _keep(self, download: Download) -> None:
-        """What was fetched is served on, from where it lies now."""
-        collection, row = download.collection, download.row
-        holding = self._uploads.holdings.get(download.infohash)
-        shared_already = holding is not None and isinstance(holding.source, Seed)
-        if row.only or collection is None or row.path is None or shared_already:
-            return
-        final = Path(row.path)
+    async def _keep(self, download: Download) -> str:
+        """What was fetched is served on, from where it lies now. Returns what there is to say of it."""
+        row = download.row
+        if row.only or row.path is None:
+            return ""
         try:
-            shared = await asyncio.to_thread(as_shared, collection, final, row.wanted)
+            shared = await asyncio.to_thread(download.to_share)
         except OSError as wrong:
             log.warning("%s is not served on: %s", row.path, wrong.strerror)
-            return
-        await self._shares.keep(shared, final)
+            return ""
+        if shared is None:
+            return ""
+        infohash = shared.collection.infohash
+        holding = self._uploads.holdings.get(infohash)
+        if holding is None or not isinstance(holding.source, Seed):
+            await self._shares.keep(shared, Path(row.path))
+        if infohash == row.infohash:
+            return ""
+        row.shared = infohash
+        return f"served here as {magnet(shared.collection)}"

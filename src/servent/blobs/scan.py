@@ -203,3 +203,11 @@ def _same(handle: int, found: Found) -> None:
     seen = os.fstat(handle)
     if (seen.st_size, seen.st_mtime_ns) != (found.size, found.stamp) or not stat.S_ISREG(seen.st_mode):
         raise Changed(f"{found.name} changed while it was hashed")
+
+
+def unfinished(to: Path) -> list[Path]:
+    """The folders in `to` that `Partial.resume` may be tried on."""
+    try:
+        return sorted(path for path in to.iterdir() if path.name.startswith(PARTIAL_PREFIX))
+    except OSError:
+        return []

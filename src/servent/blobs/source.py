@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
+from servent.blobs.asks import SourceView
 from servent.blobs.window import Window
 
 
@@ -26,3 +27,16 @@ class Source:
     slow: bool = False  # it kept us waiting: one request at a time until it delivers
     late: set[int] = field(default_factory=set)  # asked of others meanwhile, still welcome
     nudge: float = 0.0  # no help for it before that time
+
+    def view(self) -> SourceView:
+        """A picture of now."""
+        return SourceView(
+            self.name,
+            "slow" if self.slow else "active" if self.owed else "idle",
+            self.have.bit_count(),
+            self.owed_bytes,
+            int(self.window.size),
+            self.window.rate,
+            self.window.delay,
+            self.done_bytes,
+        )

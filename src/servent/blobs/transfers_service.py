@@ -13,9 +13,9 @@ from servent.blobs import rows, waiting
 from servent.blobs.download_service import Download
 from servent.blobs.finishing_service import check_files, discard
 from servent.blobs.history import Entry
-from servent.blobs.info import parse
 from servent.blobs.kit_service import Kit
-from servent.blobs.magnet import Magnet, parse_magnet
+from servent.blobs.listing import describe, is_v1
+from servent.blobs.magnet import Magnet, encode, parse_magnet
 from servent.blobs.rows import How, Row
 from servent.blobs.running_service import Runs
 from servent.blobs.shares_service import Shares
@@ -116,7 +116,9 @@ class Transfers:
             UsageError: no link that we understand.
         """
         found = parse_magnet(link) if isinstance(link, str) else link
-        text = link if isinstance(link, str) else ""
+        text = link if isinstance(link, str) else encode(found) if found.of_torrent else ""
+        if is_v1(found.infohash) and (shut := self._kit.aids.door.shut()) is not None:
+            raise shut
         folder = str((to or self._download_dir).expanduser().absolute())
         same = self._live.get((found.infohash, folder))
         if same is not None:
@@ -136,6 +138,13 @@ class Transfers:
         return self.view(row.id)
 
     # running_service.Owner
+
+    def failed(self, row: Row) -> None:
+        row.finished = row.finished or self._wall()
+        self._ended(row)
+        self._dirty.add(row.id)
+        self._dirty_event.set()
+        self._told()
 
     def over(self, row: Row, download: Download) -> None:
         if row.state == "complete":
@@ -176,7 +185,7 @@ class Transfers:
         row = self.row(id)
         if (download := self.runs.get(id)) is not None and download.over:
             await self.runs.end_of([row])
-        count = row.files or (len(parse(row.info, row.infohash).files) if row.info is not None else 0)
+        count = row.files or (len(describe(row.info, row.infohash).files) if row.info is not None else 0)
         if not count:
             raise UsageError("the list of files is not here yet", advice="Try again when it is.")
         chosen = sorted(set(range(count) if wanted is None else wanted))
@@ -191,7 +200,7 @@ class Transfers:
         if (download := self.runs.get(id)) is not None:
             download.choose()
         elif row.info is not None:
-            row.describe(parse(row.info, row.infohash))
+            row.describe(describe(row.info, row.infohash))
             if row.state == "complete" and set(chosen) - before:
                 row.set("connecting", "more files were chosen")
                 row.finished = None
@@ -281,11 +290,11 @@ class Transfers:
         """Read everything that is there again and fetch afresh what is wrong. Raises NotFound."""
         row = self.row(id)
         if row.state == "complete":
-            shared = self._shares.path(row.infohash)  # None: fetched for us alone, or shared no longer
+            shared = self._shares.path(row.share)  # None: fetched for us alone, or shared no longer
             if shared is None or row.path is None or shared != Path(row.path):
                 await asyncio.to_thread(check_files, row)
             else:
-                await self._shares.verify(row.infohash)
+                await self._shares.verify(row.share)
             return
         await self.runs.halt([row])
         self._want(row, verify=True)
