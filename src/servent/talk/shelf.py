@@ -63,7 +63,7 @@ class RoomShelf(Protocol):
     async def keep_acts(self, room: bytes, acts: Sequence[Act]) -> None: ...
 
     async def load(self, room: bytes) -> list[Message]:
-        """All messages of the room that were not pruned, in any order; bodies may be left out as `body_hash` of them."""
+        """All messages of the room that were not pruned, whole, in any order."""
         ...
 
     async def append(self, room: bytes, rows: Sequence[Row]) -> None:
