@@ -78,3 +78,12 @@ def test_nothing_a_terminal_obeys_gets_through(text: str) -> None:
         for letter in clean(text)
         if (ord(letter) < 32 and letter not in "\n\t") or 0x7F <= ord(letter) < 0xA0
     ]
+
+
+def test_joiners_stay_where_they_are_spelling_and_nowhere_else() -> None:
+    family, persian = (
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+    )
+    assert clean(family) == family and clean(persian) == persian
+    assert clean("an\u200dn") == "an\ufffdn" and clean("\u200cann") == "\ufffdann"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -247,7 +248,10 @@ def _change(before: talk.Friend | None, now: talk.Friend) -> str:
     if before.presence == now.presence and before.note == now.note and before.doing == now.doing:
         return ""
     if before.presence == "offline" and now.presence != "offline":
-        browse = "; `servent browse` shows what they share" if now.shares else ""
+        name = now.person.petname or now.person.short_id
+        browse = (
+            f"; `servent browse {shlex.quote(one_line(name))}` shows what they share" if now.shares else ""
+        )
         return f"has come: {state(now)}{browse}"
     return "has gone" if now.presence == "offline" else f"is {state(now)}"
 
