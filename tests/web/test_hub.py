@@ -167,3 +167,19 @@ def test_of_a_row_that_pages_have_only_what_changed_is_sent() -> None:
         assert whole["data"]["items"] == [other]
 
     play(story)
+
+
+def test_messages_are_passed_on_once_and_not_kept_for_pages_that_come_later() -> None:
+    async def story(node: Script, hub: Hub) -> None:
+        page = hub.join()
+        node.say(event(1, "talk", {"unread": 1}))
+        node.say(event(2, "messages", {"id": "m", "text": "hello"}), event(3, "notices", {"seq": 1}))
+        said = await heard(page, 3)
+        assert [one["topic"] for one in said] == ["talk", "messages", "notices"]
+        assert said[1]["data"]["text"] == "hello"
+        late = hub.join()
+        assert [one["topic"] for one in await heard(late)] == ["talk"] and late.messages.empty()
+        node.say(event(4, "resync", {}), event(5, "conversations", {"full": True, "items": [], "gone": []}))
+        assert [one["topic"] for one in await heard(late, 2)] == ["resync", "conversations"]
+
+    play(story)
