@@ -180,6 +180,16 @@ class TorrentSettings(Struct, forbid_unknown_fields=True):
     seed_hours: Annotated[float, Meta(ge=0, le=100_000)] = 48.0
 
 
+class TalkSettings(Struct, forbid_unknown_fields=True):
+    """`messages_from`: "friends", or "network": members of your networks may write to you as well.
+
+    `keep_days`: after so many days what was said is forgotten here, 0 for never.
+    """
+
+    messages_from: Literal["friends", "network"] = "friends"
+    keep_days: Annotated[int, Meta(ge=0, le=36500)] = 0
+
+
 class ApiSettings(Struct, forbid_unknown_fields=True):
     """`port` of the local API on 127.0.0.1; the next free one is taken when it is in use."""
 
@@ -205,6 +215,7 @@ class Config(Struct, forbid_unknown_fields=True):
     queue: QueueSettings = field(default_factory=QueueSettings)
     share: ShareSettings = field(default_factory=ShareSettings)
     torrent: TorrentSettings = field(default_factory=TorrentSettings)
+    talk: TalkSettings = field(default_factory=TalkSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     web: WebSettings = field(default_factory=WebSettings)
 

@@ -15,7 +15,7 @@ import contextlib
 import getpass
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -50,7 +50,11 @@ from servent.overlay.service import Overlay
 from servent.overlay.topology import Wish
 from servent.share.rendezvous_service import Meeting
 from servent.share.service import LIBRARY_FILE, Share
+from servent.share.wire import SERVICE as SHARES
 from servent.store import Store
+from servent.talk.service import FILE as TALK_FILE
+from servent.talk.service import Talk
+from servent.tasks import Running
 from servent.torrent import session as torrent_session
 from servent.torrent.dht_provider import DhtProvider
 from servent.torrent.seeding_rows import Enough
@@ -215,6 +219,15 @@ class Node:
             wall=self._wall,
             preview_bytes=config.blobs.preview_cache_bytes,
         )
+        self.talk = Talk(
+            self.peers,
+            self.trust,
+            Store(self.data_dir / TALK_FILE),
+            my_name=lambda: self.name,
+            settings=config.talk,
+            shares=lambda session: SHARES in session.profile.services,
+            wall=self._wall,
+        )
         await end.enter_async_context(self.store)
         await self.trust.open()
         await self.items.open()
@@ -226,7 +239,8 @@ class Node:
         self.blobs.on_change(self._seed_within_limits)
         self.share.finding.compare = config.share.compare
         await self.share.open()
-        tasks = await end.enter_async_context(_Rooms())
+        await self.talk.open()
+        tasks = await end.enter_async_context(Running())
         end.push_async_callback(self.torrent_session.close)
         end.push_async_callback(self.peers.close)
         end.push_async_callback(self.blobs.close)
@@ -234,6 +248,7 @@ class Node:
         end.push_async_callback(self.seeding.close)
         end.push_async_callback(self.overlay.close)
         end.push_async_callback(self.share.close)
+        end.push_async_callback(self.talk.close)
         tasks.start(self.peers.run(), "peers")
         await self.peers.ready.wait()
         tasks.start(self.reach.run(), "reach")
@@ -241,6 +256,7 @@ class Node:
         tasks.start(self.share.run(), "share")
         tasks.start(self.items.run(), "items of others")
         tasks.start(self.overlay.run(), "overlay")
+        tasks.start(self.talk.run(), "talk")
         tasks.start(self.torrent_session.run(), "libtorrent")
         tasks.start(self.torrents.run(), "BitTorrent")
         tasks.start(self.seeding.run(), "seeding to BitTorrent")
@@ -284,7 +300,7 @@ class Node:
             return False
         return True
 
-    async def _carry_relay(self, tasks: _Rooms) -> None:
+    async def _carry_relay(self, tasks: Running) -> None:
         """Start the relay role, and use it ourselves.
 
         Raises:
@@ -330,7 +346,7 @@ class Node:
             server, self.relay = self.relay, None
             await server.close()
 
-    async def _wished(self, tasks: _Rooms, name: str, wish: Wish) -> None:
+    async def _wished(self, tasks: Running, name: str, wish: Wish) -> None:
         """The person here wishes for a role that the overlay does not carry itself."""
         if name != "relay":
             return
@@ -459,28 +475,6 @@ class Node:
 
     def _expects_relay(self) -> bool:
         return self.relay is not None or any(url != PUBLIC_RELAYS for url in self.config.net.relays)
-
-
-class _Rooms:
-    """The top TaskGroup: what a room runs ends with the node, and a room that fails ends the node loudly."""
-
-    def __init__(self) -> None:
-        self._group = asyncio.TaskGroup()
-        self._running: list[asyncio.Task[None]] = []
-
-    def start(self, run: Coroutine[Any, Any, None], name: str) -> None:
-        self._running.append(self._group.create_task(run, name=name))
-
-    async def __aenter__(self) -> Self:
-        await self._group.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for task in self._running:
-            task.cancel()
-        await self._group.__aexit__(kind, error, trace)
 
 
 def _everyone(peer: PeerId) -> bool:

@@ -1,10 +1,11 @@
-"""Work that somebody outside hands to a task group, which may be ending just then."""
+"""Work that somebody outside hands to a task group, which may be ending just then; and the group on top of all."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -37,3 +38,25 @@ def begin(
     if inside is not None:
         task.add_done_callback(lambda _: inside.close())
     return task
+
+
+class Running:
+    """The top TaskGroup: what a room runs ends with the node, and a room that fails ends the node loudly."""
+
+    def __init__(self) -> None:
+        self._group = asyncio.TaskGroup()
+        self._running: list[asyncio.Task[None]] = []
+
+    def start(self, run: Coroutine[Any, Any, None], name: str) -> None:
+        self._running.append(self._group.create_task(run, name=name))
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._running:
+            task.cancel()
+        await self._group.__aexit__(kind, error, trace)
