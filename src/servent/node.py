@@ -57,6 +57,7 @@ from servent.talk.service import Talk
 from servent.tasks import Running
 from servent.torrent import session as torrent_session
 from servent.torrent.dht_provider import DhtProvider
+from servent.torrent.files_service import TorrentFiles
 from servent.torrent.seeding_rows import Enough
 from servent.torrent.seeding_service import Seeding
 from servent.torrent.service import Torrents
@@ -196,6 +197,7 @@ class Node:
             enough=Enough(config.torrent.seed_ratio, config.torrent.seed_hours * 3600),
             wall=self._wall,
         )
+        self.torrent_files = TorrentFiles(self.data_dir, self.blobs)
         self.torrents.keep_seeding, self.torrents.others = self.seeding.take, self.seeding.views
         self.share = Share(
             self.peers,

@@ -24,6 +24,7 @@ from servent.identity import Identity
 from tests.api.fake_network import FakeNetworks
 from tests.api.fake_share import FakeShare, crowd
 from tests.api.fake_talk import FakeTalk
+from tests.api.fake_torrent import FakeTorrents
 
 ME = Identity(b"\x01" * 32).peer
 ANN = Identity(b"\x02" * 32).peer
@@ -31,7 +32,7 @@ BOB = Identity(b"\x03" * 32).peer
 LINK = "magnet:?xt=urn:btmh:1220" + "ab" * 32 + "&dn=holiday"
 
 
-class FakeNode(FakeNetworks, FakeTalk, FakeShare):
+class FakeNode(FakeNetworks, FakeTalk, FakeTorrents, FakeShare):
     """Answers like a node with two peers, one network, and downloads that end after `seconds` of wall clock.
 
     `pace`: see FakeShare. `crowd`: so many transfers more, which never end. `fresh`: nothing was ever done here.
@@ -51,6 +52,7 @@ class FakeNode(FakeNetworks, FakeTalk, FakeShare):
         FakeShare.__init__(self, data_dir, pace, fresh=fresh)
         FakeNetworks.__init__(self, pace, more=more_networks)
         FakeTalk.__init__(self, pace, fresh=fresh)
+        FakeTorrents.__init__(self, fresh=fresh)
         self._data_dir = data_dir
         self.seconds = seconds
         self.name = "me"

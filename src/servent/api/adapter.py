@@ -19,6 +19,7 @@ from servent.api.adapter_holders import HoldersPart
 from servent.api.adapter_network import NetworkPart
 from servent.api.adapter_share import SharingFace
 from servent.api.adapter_talk import TalkPart
+from servent.api.adapter_torrent import TorrentPart
 from servent.api.daemon_options import Options
 from servent.api.face import Face
 from servent.api.who import meant
@@ -64,7 +65,7 @@ async def open_node(options: Options) -> AsyncIterator[Face]:
         yield NodeFace(node)
 
 
-class NodeFace(Files, SharingFace, NetworkPart, HoldersPart, TalkPart):
+class NodeFace(Files, SharingFace, NetworkPart, HoldersPart, TalkPart, TorrentPart):
     """`Face` over a `Node`."""
 
     def __init__(self, node: Node) -> None:

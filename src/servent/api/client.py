@@ -20,6 +20,7 @@ from servent.api.client_http import ApiError, NoAnswer, NodeDown, part
 from servent.api.client_network import NetworkClient
 from servent.api.client_share import ShareClient
 from servent.api.client_talk import TalkClient
+from servent.api.client_torrent import TorrentClient
 from servent.api.lock import is_held
 from servent.api.schema import API, TOPICS
 from servent.errors import UsageError
@@ -45,7 +46,7 @@ def default_data_dir() -> Path:
     return Path(platformdirs.user_data_dir("servent", appauthor=False))
 
 
-class Client(ShareClient, NetworkClient, TalkClient):
+class Client(ShareClient, NetworkClient, TalkClient, TorrentClient):
     """One node's API. Every method raises ApiError, NodeDown or NoAnswer, and nothing else on purpose."""
 
     @classmethod

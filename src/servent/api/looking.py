@@ -71,6 +71,7 @@ async def look(ctx: Context, topics: frozenset[str]) -> None:
         "friends": _at_once(node.friends),
         "conversations": _at_once(node.conversations),
         "rooms": _at_once(node.rooms),
+        "torrents": _at_once(node.torrents),
     }
     for topic, rows in tables.items():
         if topic in topics:

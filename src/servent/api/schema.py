@@ -44,12 +44,13 @@ Topic = Literal[
     "presence",
     "notices",
     "talk",
+    "torrents",
     "log",
     "resync",
 ]
 TOPICS: tuple[Topic, ...] = (
     "status", "reach", "peers", "transfers", "shares", "networks", "shape", "folders", "wishes", "feeds", "codes",
-    "friends", "conversations", "rooms", "messages", "presence", "notices", "talk", "log",
+    "friends", "conversations", "rooms", "messages", "presence", "notices", "talk", "torrents", "log",
 )  # fmt: skip
 PRIVATE: frozenset[str] = frozenset({"codes", "conversations", "messages", "notices"})  # not for `read`
 TransferState = Literal[

@@ -70,9 +70,42 @@ class TorrentFetch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     to: PathText | None = None
 
 
-class TorrentSeed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Seed a share to BitTorrent, or no more (`seed` false)."""
+Url = Annotated[str, Meta(min_length=1, max_length=512)]
 
+
+class TorrentSeed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Seed something to BitTorrent, or no more (`seed` false).
+
+    `what`: something shared, by its id, infohash or name; or the path of a file or folder of the library. `hybrid`: as a
+    torrent that clients of version 1 can fetch, too, for which every file is read once; it has another infohash and link.
+    `confirm`: although not everybody was meant to see it (409 says why).
+    """
+
+    what: PathText
     seed: bool = True
-    trackers: Annotated[list[Annotated[str, Meta(max_length=512)]], Meta(max_length=32)] = []
-    web_seeds: Annotated[list[Annotated[str, Meta(max_length=512)]], Meta(max_length=32)] = []
+    hybrid: bool = False
+    confirm: bool = False
+    trackers: Annotated[list[Url], Meta(max_length=32)] = []
+    web_seeds: Annotated[list[Url], Meta(max_length=32)] = []
+
+
+class TorrentFile(Struct, frozen=True, kw_only=True):
+    """A .torrent file. `name`: what to call it; `data`: its bytes in base64."""
+
+    name: str
+    data: str
+    size_bytes: int
+
+
+class TorrentPeer(Struct, frozen=True, kw_only=True):
+    """A BitTorrent peer of one torrent. `progress`: 0 to 1. `client`: as it calls itself. `outgoing`: we connected."""
+
+    address: str
+    client: str = ""
+    progress: float = 0.0
+    up_bytes_per_s: float = 0.0
+    down_bytes_per_s: float = 0.0
+    sent_bytes: int = 0
+    received_bytes: int = 0
+    transport: Literal["tcp", "utp", "web", "i2p"] = "tcp"
+    outgoing: bool = False

@@ -29,6 +29,7 @@ from servent.api import (
     routes_search,
     routes_setup,
     routes_talk,
+    routes_torrent,
     routes_trust,
     routes_wishes,
     streaming,
@@ -59,6 +60,7 @@ COLLECTIONS = (
     routes_queue.routes,
     routes_setup.routes,
     routes_talk.routes,
+    routes_torrent.routes,
     streaming.routes,
 )
 OPEN_PATHS = (f"{API}/ping",)

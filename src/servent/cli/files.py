@@ -26,6 +26,7 @@ HASHING_POLL = 0.1  # s
     "servent send ~/Pictures/Crete",
     "servent send report.pdf --json",
     "servent send ~/Pictures/Crete --code",
+    "servent send ~/Films/Mine.mkv --torrent",
 )
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--code", is_flag=True, help="Print a code to say aloud instead, for one who is no peer yet.")
@@ -34,7 +35,22 @@ HASHING_POLL = 0.1  # s
 )
 @click.option("--contact", is_flag=True, help="With --code: both become contacts.")
 @click.option("--detach", is_flag=True, help="With --code: print it and return at once.")
-def send(session: Session, path: Path, code: bool, lifetime: str | None, contact: bool, detach: bool) -> None:
+@click.option("--torrent", is_flag=True, help="Seed it to BitTorrent, too: everybody can fetch it there.")
+@click.option(
+    "--hybrid", is_flag=True, help="With --torrent: for clients of version 1 as well; reads every file twice."
+)
+@click.option("--yes", is_flag=True, help="With --torrent: although not everybody was meant to see it.")
+def send(
+    session: Session,
+    path: Path,
+    code: bool,
+    lifetime: str | None,
+    contact: bool,
+    detach: bool,
+    torrent: bool,
+    hybrid: bool,
+    yes: bool,
+) -> None:
     """Offer a folder or file; prints its link.
 
     The files stay where they are. The link is good as long as this node runs and you offer them
@@ -43,6 +59,12 @@ def send(session: Session, path: Path, code: bool, lifetime: str | None, contact
     """
     if not code and (lifetime or contact or detach):
         raise UsageError("--for, --contact and --detach go with --code")
+    if (hybrid or yes) and not torrent:
+        raise UsageError("--hybrid and --yes go with --torrent")
+    if torrent and code:
+        raise UsageError(
+            "a code is for one person, and --torrent for everybody", advice="Choose one of them."
+        )
     if not path.exists():
         raise NotFound(f"there is no {path}", advice="Paths are looked up on this machine.")
     if code:
@@ -64,6 +86,12 @@ def send(session: Session, path: Path, code: bool, lifetime: str | None, contact
     if share.state == "failed":
         client.remove_share(share.id)  # said here; in the list it would only stand about
         raise TransferFailed(share.reason or "it could not be read")
+    if torrent:
+        from servent.api.schema_torrent import TorrentSeed
+        from servent.cli.torrent import seeded
+
+        seeded(session, client, TorrentSeed(what=share.id, hybrid=hybrid, confirm=yes))
+        return
     session.show(share, lambda: say(share.link))
     if not session.json:
         files = "1 file" if share.files == 1 else f"{share.files} files"

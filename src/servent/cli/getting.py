@@ -49,9 +49,10 @@ class TooSlow(NoAnswer):
     "servent get 3",
     "servent get ann:Music/Albums --to ~/Music",
     "servent get 'magnet:?…' --files '*.flac' --priority high --json",
+    "servent get debian.torrent",
     "servent get - < link.txt",
 )
-@click.argument("link", required=False, metavar="LINK|N|PEER:PATH")
+@click.argument("link", required=False, metavar="LINK|N|PEER:PATH|FILE")
 @click.option("--to", type=click.Path(file_okay=False, path_type=Path), help="Folder to put it in.")
 @click.option(
     "--files",
@@ -87,7 +88,7 @@ def get(
 ) -> None:
     """Fetch a hit, a path of a peer or a link; returns when all is verified and on disk.
 
-    N is the number of a hit of the last search or listing, PEER:PATH a file or folder of a peer. Ctrl-C leaves it to the node, which goes on fetching. Progress goes to stderr.
+    N is the number of a hit of the last search or listing, PEER:PATH a file or folder of a peer, FILE a .torrent. Ctrl-C leaves it to the node, which goes on fetching. Progress goes to stderr.
     """
     if link is None or link == "-":
         link = sys.stdin.read(64 * 1024).strip() if link == "-" else os.environ.get("SERVENT_LINK", "")
@@ -97,7 +98,15 @@ def get(
     limit = parse_duration(timeout) if timeout else None
     client = session.client()
     wish = _named(session, client, link)
-    if wish is not None:
+    if wish is None and link.lower().endswith(".torrent") and "?" not in link:
+        from servent.cli.torrent import by_file
+
+        transfer = by_file(client, Path(link), on_this_machine(to) if to else None)
+        if priority != "normal":
+            transfer = client.change_transfer(transfer.id, getting.TransferChange(priority=priority))
+        if patterns:
+            choose(client, transfer, patterns)
+    elif wish is not None:
         transfer = client.get(ordered(wish, to, preview=preview, priority=priority, files=patterns))
     elif preview:
         raise UsageError("a link has no preview", advice="Leave --preview away, or give a hit's number.")
@@ -115,6 +124,8 @@ def _named(session: Session, client: Client, text: str) -> getting.NewGet | None
     if text.isascii() and text.isdigit():
         return numbers.find(session.folder, int(text))
     peer, colon, path = text.partition(":")
+    if text.lower().endswith(".torrent") and os.path.exists(os.path.expanduser(text)):
+        return None
     if not colon or peer.lower() in ("magnet", "servent", "http", "https") or peer.startswith("servent-"):
         return None
     return numbers.found_at(client, peer, path)

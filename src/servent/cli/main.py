@@ -74,6 +74,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Feeds of yours, and those you follow; with the name of one, its versions, or what is to change.",
     ),
     "shares": ("files:shares", "What this node offers; `--remove` ends it."),
+    "torrent": (
+        "torrent:torrent",
+        "BitTorrent: what is fetched from there and seeded to it, and .torrent files.",
+    ),
     "transfers": ("files:transfers", "What moves, what waits and why."),
     "files": ("getting:files", "The files inside a transfer; choose which to fetch."),
     "priority": (
@@ -116,7 +120,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "The node": ("up", "down", "status", "open", "id", "doctor", "service", "config"),
     "People": ("ticket", "join", "invite", "network", "roles", "peers", "contact", "ping", "where", "allow"),
     "Talk": ("friends", "presence", "chat", "room"),
-    "Share": ("library", "send", "shares", "publish", "feeds", "codes"),
+    "Share": ("library", "send", "shares", "publish", "feeds", "codes", "torrent"),
     "Find and get": ("search", "who-has", "browse", "get", "receive", "follow", "wish", "recommend"),
     "Transfers": (
         "transfers", "files", "pause", "resume", "cancel", "priority", "verify", "move", "history", "queue", "limits",

@@ -49,6 +49,11 @@ class _Paths:
         return Known((), where, size, stamp, root, layer or b"", id, self.top(folder))
 
 
+def known(db: Any, row: tuple[Any, ...]) -> Known:
+    """A file from its row: id, folder, dir, name, size, mtime_ns, root, layer."""
+    return _Paths(db).file(row)
+
+
 def by_canon(canon: bytes) -> Callable[[Any], tuple[list[Known], dict[int, int]]]:
     """Places of the content, and all folders it is in, each with the row of one such file."""
 
