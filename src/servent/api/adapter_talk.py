@@ -9,12 +9,13 @@ import msgspec
 
 from servent.api import schema_talk as talk
 from servent.api.part import Part
-from servent.errors import UsageError, WorldError
+from servent.errors import UsageError
 from servent.identity import PeerId
 from servent.net.ticket import SCHEME
-from servent.talk.service import Talk
+from servent.node import Node
 
 T = TypeVar("T")
+MINUTE = 60.0  # s
 
 
 def _as(kind: type[T], view: object) -> T:
@@ -22,21 +23,23 @@ def _as(kind: type[T], view: object) -> T:
     return msgspec.convert(msgspec.to_builtins(view, enc_hook=str), kind)
 
 
+def _steady(friend: talk.Friend) -> talk.Friend:
+    """Without a clock in it, so that a row is told when something has changed: `seen` is of those who are not here."""
+    if friend.presence != "offline" or friend.seen is None:
+        return msgspec.structs.replace(friend, seen=None)
+    return msgspec.structs.replace(friend, seen=friend.seen // MINUTE * MINUTE)
+
+
 class TalkPart(Part):
     """`TalkFace` over a `Node`."""
 
-    @property
-    def _talk(self) -> Talk:
-        found: Talk | None = getattr(self._node, "talk", None)
-        if found is None:
-            raise WorldError("this node does not talk")
-        return found
+    def __init__(self, node: Node) -> None:
+        super().__init__(node)
+        self._talk = node.talk
 
     def hear(
         self, on_message: Callable[[talk.Message], None], on_notice: Callable[[talk.Notice], None]
     ) -> None:
-        if getattr(self._node, "talk", None) is None:
-            return
         told = 0
 
         def changed(topic: str) -> None:
@@ -52,7 +55,7 @@ class TalkPart(Part):
     # -- friends and presence
 
     def friends(self) -> list[talk.Friend]:
-        return _as(list[talk.Friend], self._talk.friends())
+        return [_steady(one) for one in _as(list[talk.Friend], self._talk.friends())]
 
     async def ask_friend(self, request: talk.FriendRequest) -> talk.Friend:
         text = request.peer.strip()
@@ -62,13 +65,14 @@ class TalkPart(Part):
             raise UsageError("this is neither a peer nor a ticket", advice="`servent ticket` makes one.")
         else:
             whom = self._talk.whom(text)
-        return _as(talk.Friend, await self._talk.ask(whom, request.note, request.petname))
+        return _steady(_as(talk.Friend, await self._talk.ask(whom, request.note, request.petname)))
 
     async def answer_friend(self, peer: str, answer: talk.FriendAnswer) -> None:
         await self._talk.answer(self._talk.whom(peer), answer.answer == "yes", block=answer.block)
 
     async def change_friend(self, peer: str, change: talk.FriendChange) -> talk.Friend:
-        return _as(talk.Friend, await self._talk.change_friend(self._talk.whom(peer), silent=change.silent))
+        now = await self._talk.change_friend(self._talk.whom(peer), silent=change.silent)
+        return _steady(_as(talk.Friend, now))
 
     async def end_friendship(self, peer: str) -> None:
         await self._talk.end_friendship(self._talk.whom(peer))

@@ -53,7 +53,7 @@ class Person(Struct, frozen=True, kw_only=True):
 class Friend(Struct, frozen=True, kw_only=True):
     """A friend, or somebody who shall be one. `asked`, `note_asked`: when the question was sent or came, and its words.
 
-    `seen`: when they were last connected. `doing`: such as the match they are in. `silent`: no notice when they come online.
+    `seen`: when they were last connected, of who is not here, to the minute. `doing`: such as the match they are in. `silent`: no notice when they come online.
     """
 
     id: str
