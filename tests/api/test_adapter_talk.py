@@ -70,6 +70,9 @@ def test_a_ticket_makes_friends_of_two_who_then_see_each_other(tmp_path: Path) -
         assert bob.friends()[0].presence == "away"
         await bob.end_friendship("Ann")
         assert bob.friends() == []
+        await until(
+            lambda: ann.friends() == [], within=5.0
+        )  # though they share no network and are cut off by it
 
     play(tmp_path, story)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 TOGETHER = 0.3  # s that changes of our presence are let gather
 BETWEEN = 1.0  # s at least between two rounds of telling friends
 QUIET = 10.0  # s after our own start in which nobody is news: they were here before us
+GOODBYE = 2.0  # s for a friend who is connected to hear that it is over
 ASKS_RATE, ASKS_BURST = 1 / 60, 20.0  # questions per second out of one network, however many members put them
 MOST_SOURCES = 1024
 DOING_CHARACTERS = 100
@@ -80,6 +82,7 @@ class Friends:
         self._bonds = Bonds()
         self._mine: frozenset[PeerId] = frozenset()  # to whom we said yes
         self._met: dict[PeerId, str] = {}
+        self._goodbyes: dict[PeerId, asyncio.Event] = {}  # set when they have heard that it is over
         self._said: dict[
             PeerId, tuple[Session, wire.Stand]
         ] = {}  # who has which word of ours in this session
@@ -220,11 +223,25 @@ class Friends:
         self._told("friends")
 
     async def end(self, peer: PeerId) -> None:
-        """Raises NotFound when there is nothing to end."""
+        """Raises NotFound when there is nothing to end.
+
+        Who is connected hears it first: whom trust has let go, and who shares no network with us, is spoken to no more.
+        """
         if peer not in self._mine:
             raise NotFound(f"{peer.short} is no friend", advice="`servent friends` lists them.")
+        if self._peers.session(peer) is not None:
+            self._mine -= {peer}
+            self._others.forget(peer)
+            await self._save(self._bonds.end(peer, self._wall()))
+            heard = self._goodbyes[peer] = asyncio.Event()
+            self._stand_again(peer)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GOODBYE):
+                    await heard.wait()
+            self._goodbyes.pop(peer, None)
         await self._trust.set_friend(peer, False)
         await self._follow_trust()
+        self._told("friends")
 
     async def silence(self, peer: PeerId, silent: bool) -> None:
         if peer not in self._mine:
@@ -272,6 +289,8 @@ class Friends:
         self._said[session.peer] = session, stand
         if self._bonds[session.peer].told != stand.friend:
             await self._save(self._bonds.told(session.peer, stand.friend))
+        if not stand.friend and (heard := self._goodbyes.get(session.peer)) is not None:
+            heard.set()
 
     def here(self, peer: PeerId) -> wire.Here | None:
         return self._me.here(self._clock()) if self.bond(peer) == "friend" else None
