@@ -285,3 +285,27 @@ def test_a_silent_peer_is_noticed_soon_while_an_answer_is_expected(asked: bool) 
             assert took < 3.6 if asked else 6.0 < took < 9.0
 
     loop.run(story())
+
+
+def test_the_paths_are_looked_at_by_the_clock_and_not_for_every_stream() -> None:
+    async def story() -> None:
+        async with party(2) as nodes:
+            ours, _ = await held(nodes)
+            looks, paths = 0, ours._connection.paths
+
+            def counting():  # type: ignore[no-untyped-def]
+                nonlocal looks
+                looks += 1
+                return paths()
+
+            ours._connection.paths = counting  # type: ignore[method-assign]
+            await asyncio.sleep(60)
+            assert 10 <= looks <= 26, "once in observe_every, and with echoes"
+            looks = 0
+            for _ in range(600):
+                stream = await ours.open(WORK)
+                await stream.reset()
+                await asyncio.sleep(0.1)
+            assert 50 <= looks <= 150, "once in observe_busy, and with echoes"
+
+    loop.run(story())

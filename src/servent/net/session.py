@@ -102,7 +102,7 @@ class Session:
         self.using = 0  # streams of ours that are open
         self.heard_at = self.since  # loop time of its last echo or answer to ours
         self.said_bye = False  # the peer meant to end it
-        self._idle_since = self.since
+        self._idle_since = self._looked_at = self.since
         self._standing: set[Stream] = set()  # of all that are open, those on which nobody waits
         self._pulse = Pulse(settings.pulse, self.since)
         self._bucket = TokenBucket(settings.control_rate, settings.control_burst)
@@ -319,8 +319,9 @@ class Session:
         """Echoes, where the peer is, and the end of a replaced connection."""
         while self.over is None:
             now = self._clock()
-            received = self._look()
-            for wish in self._pulse.tick(now, received):
+            # A look at the paths is most of what a resting session costs: not for every stream that opens or ends.
+            wanted = min(self._pulse.next_tick() or now, self._next_look()) <= now
+            for wish in self._pulse.tick(now, self._look()) if wanted else ():
                 if isinstance(wish, Dead):
                     self._finish("its path fell silent")
                     await self._connection.close(hello.CODE_SILENT, "silent")
@@ -332,9 +333,7 @@ class Session:
                 await self.close("replaced by a newer connection", hello.CODE_REPLACED)
                 raise ConnectionLost("replaced by a newer connection")
             self._nudge.clear()
-            settings = self._settings
-            look = now + (settings.observe_busy if self.busy or self.replaced else settings.observe_every)
-            due = min(self._pulse.next_tick() or now, look)
+            due = min(self._pulse.next_tick() or now, self._next_look())
             try:
                 async with asyncio.timeout_at(max(due, now + 0.01)):
                     await self._nudge.wait()
@@ -343,8 +342,14 @@ class Session:
         await self._connection.close(hello.CODE_OK, self.over)
         raise ConnectionLost(self.over)  # ends the session here and now, whatever the closing waits for
 
+    def _next_look(self) -> float:
+        settings = self._settings
+        often = self.busy or self.replaced
+        return self._looked_at + (settings.observe_busy if often else settings.observe_every)
+
     def _look(self) -> int:
         """Tell the peer when it moved; returns the bytes received so far."""
+        self._looked_at = self._clock()
         received, selected, other = 0, None, None
         for path in self._connection.paths():
             received += path.received_bytes
