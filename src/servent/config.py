@@ -155,7 +155,8 @@ class TorrentSettings(Struct, forbid_unknown_fields=True):
 
     `hosts`: addresses to listen on, empty: those of `net.bind`, else all. `port`: TCP and UDP, 0 for any. `map_ports`: ask
     the router to open it. `connections`: BitTorrent peers at once. `dht_nodes`: "host:port" where the DHT is entered.
-    `dht_private`: its nodes may share a block of addresses, as yours do and an attacker's would. `proxy`: "none",
+    `dht_private`: its nodes may share a block of addresses, as yours do and an attacker's would. `dht_serve`: answer
+    others there, "auto" after half an hour where we are reached from outside. `proxy`: "none",
     "socks5" or "i2p" at `proxy_host` and `proxy_port`, with `proxy_user` and the first line of `proxy_password_file`.
     `seed_ratio`, `seed_hours`: what was fetched is seeded until that much of it was given back, or for so long; 0 for no limit.
     """
@@ -171,6 +172,7 @@ class TorrentSettings(Struct, forbid_unknown_fields=True):
         default_factory=lambda: list(BOOTSTRAP)
     )
     dht_private: bool = False
+    dht_serve: Wish = "auto"
     proxy: ProxyKind = "none"
     proxy_host: Annotated[str, Meta(max_length=256)] = ""
     proxy_port: Port = 0

@@ -154,6 +154,7 @@ class Node:
         self.torrent_session = torrent_session.Session(
             self.data_dir,
             settings_of(config.torrent, bind=config.net.bind, lan=config.net.lan, dht=self._wants_dht()),
+            reached=lambda: self.reach.view().nat == "public",
         )
         self.items = Items(self.data_dir / ITEMS_FILE, wall=self._wall)
         self.overlay = Overlay(

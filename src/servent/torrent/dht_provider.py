@@ -50,7 +50,9 @@ class DhtProvider:
         if not self._puts.allow(1, self._clock()):
             return 0
         try:
-            return await self._session.dht_put(identity, value, salt)
+            places = await self._session.dht_put(identity, value, salt)
+            log.debug("the DHT keeps what %s says in %d places", identity.peer.short, places)
+            return places
         except ServentError as trouble:
             log.info("nothing is published in the DHT: %s", trouble)
             return 0
@@ -69,6 +71,7 @@ class DhtProvider:
                         self.forged += 1
                         continue
                     newest = item.seq
+                    log.debug("the DHT has number %d of %s", item.seq, key.short)
                     yield Found(key, item.seq, item.value)
         except ServentError as trouble:
             log.info("the DHT is not asked: %s", trouble)

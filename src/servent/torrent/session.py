@@ -19,13 +19,12 @@ from typing import Any
 from servent.errors import UsageError, WorldError
 from servent.identity import Identity, PeerId
 from servent.tasks import begin
-from servent.torrent.handle import Handle, endpoint_of, status_of
+from servent.torrent.dht import GET_TIME, READY_TIME, Dht
+from servent.torrent.handle import Handle, status_of
 from servent.torrent.tuning import (
     TORRENT_ALERTS,
     construct,
     destruct,
-    expanded,
-    is_literal,
     packed,
     params_of,
     save,
@@ -39,19 +38,8 @@ STATE_FILE = "dht.state"
 ALERT_PAUSE = 0.01  # s between two looks at the alerts: a flood wakes us a hundred times a second at most
 STATUS_EVERY = 1.0  # s between questions for what changed, while there are torrents
 STATS_EVERY = 30.0  # s between looks at how many nodes and peers there are
+SERVE_AFTER = 1800.0  # s; who has been there for half an hour will stay (a guess, from the session lengths of BitTorrent)
 SAVE_EVERY = 600.0  # s between copies of the routing table on disk
-READY_TIME = 12.0  # s to get into the DHT; Mainline takes 1 to 5
-READY_STEP = 0.1  # s
-ENTER_EVERY = 1.0  # s
-STATS_TIME = 2.0  # s for libtorrent to count
-PUT_TIME = 40.0  # s; nodes that are gone cost 15 (measured)
-GET_TIME = 30.0  # s
-LOOKUPS_MOST = 64  # puts and gets at once; libtorrent would take any number
-ITEMS_WAITING = 16  # answers of one look-up that nobody has read yet
-VALUE_MOST = (
-    996  # bytes: 1000 bencoded (BEP 44); with 997 libtorrent stores nothing and says nothing (measured)
-)
-SALT_MOST = 64  # bytes, BEP 44
 
 NOT_INSTALLED = "BitTorrent and its DHT need libtorrent, which is not installed"
 HOW_TO_INSTALL = "Install it with `pip install 'servent[torrent]'` and start the node again."
@@ -83,31 +71,37 @@ class Session:
     Args:
         data_dir: the DHT's routing table is kept there, so that a later start needs no bootstrap node.
         settings: None for the defaults.
+        reached: whether others reach this machine from outside; asked now and then.
     """
 
-    def __init__(self, data_dir: Path, settings: SessionSettings | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        settings: SessionSettings | None = None,
+        *,
+        reached: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._path = data_dir / STATE_FILE
         self.settings = settings or SessionSettings()
-        self._raw: Any = None  # lt.session: its stubs lag behind what it does
-        self._lt: Any = None
+        self._reached = reached
+        self.raw: Any = None  # lt.session: its stubs lag behind what it does
+        self.library: Any = None
         self._group: asyncio.TaskGroup | None = None
         self._running = asyncio.Event()
         self._opening = asyncio.Lock()
         self._popping = asyncio.Lock()  # nobody reads alerts of a torrent that `add` does not know yet
         self._bell: tuple[socket.socket, socket.socket] | None = None
         self._handles: dict[Any, Handle] = {}
-        self._puts: dict[tuple[bytes, bytes], list[asyncio.Future[int]]] = {}
-        self._gets: dict[tuple[bytes, bytes], list[asyncio.Queue[Item]]] = {}
-        self._lookups = asyncio.Semaphore(LOOKUPS_MOST)
-        self._stats: list[asyncio.Future[None]] = []
-        self._nodes = self._port = self._peers = 0
+        self._dht = Dht(self)
+        self._port = 0
         self._door = False  # opened with the first torrent
+        self._serve = self._keep_seeds = False
         self._why = ""
         self.dropped = 0  # times that libtorrent threw alerts away: somebody floods us
         self._on: dict[str, Callable[[Any], None]] = {
-            "dht_mutable_item_alert": self._item_came,
-            "dht_put_alert": self._put_done,
-            "session_stats_alert": self._stats_came,
+            "dht_mutable_item_alert": self._dht.item_came,
+            "dht_put_alert": self._dht.put_done,
+            "session_stats_alert": self._dht.stats_came,
             "listen_succeeded_alert": self._listening,
             "listen_failed_alert": self._not_listening,
             "socks5_alert": self._proxy_trouble,
@@ -132,7 +126,7 @@ class Session:
 
     @property
     def is_open(self) -> bool:
-        return self._raw is not None
+        return self.raw is not None
 
     async def open(self) -> None:
         """Open the session; nothing happens when it is open.
@@ -142,10 +136,11 @@ class Session:
         """
         await self._running.wait()
         async with self._opening:
-            if self._raw is not None:
+            if self.raw is not None:
                 return
-            self._lt = found = await asyncio.to_thread(library)
-            pack = packed(self.settings, found, self._door)
+            self.library = found = await asyncio.to_thread(library)
+            self._serve = self.settings.dht_serve == "on"
+            pack = self._pack()
             try:
                 raw = await asyncio.to_thread(construct, found, pack, self._path)
             except (RuntimeError, ValueError, TypeError, KeyError) as wrong:
@@ -153,78 +148,76 @@ class Session:
             self._bell = ours, theirs = socket.socketpair()
             ours.setblocking(False)
             theirs.setblocking(False)
-            self._raw = raw
+            self.raw = raw
             raw.set_alert_fd(theirs.fileno())
             begin(self._group, self._listen(ours), "alerts of libtorrent")
             begin(self._group, self._tend(), "upkeep of libtorrent")
-            self._enter()
+            self._dht.enter()
 
     async def close(self) -> None:
         """Leave trackers and peers, keep the routing table, end libtorrent's threads."""
         async with self._opening:
-            raw, self._raw = self._raw, None
+            raw, self.raw = self.raw, None
             if raw is None:
                 return
             for handle in self._handles.values():
                 handle.end()
             self._handles.clear()
-            self._release()
+            self._port, self._door = 0, False
+            self._dht.close()
             holder = [raw]
             del raw
-            await asyncio.shield(asyncio.to_thread(destruct, self._lt, holder, self._path))
+            await asyncio.shield(asyncio.to_thread(destruct, self.library, holder, self._path))
             if self._bell is not None:
                 for end in self._bell:
                     end.close()
                 self._bell = None
 
-    def _release(self) -> None:
-        """Nobody waits any longer for a session that closes."""
-        self._nodes = self._port = self._peers = 0
-        self._door = False
-        for waiting in self._stats:
-            if not waiting.done():
-                waiting.set_result(None)
-        for puts in self._puts.values():
-            for put in puts:
-                if not put.done():
-                    put.set_result(0)
-        for gets in self._gets.values():
-            for came in gets:
-                _newest(came, Item(0, b"", b"", True))
-
     async def configure(self, settings: SessionSettings) -> None:
         """Use other settings from now on."""
         self.settings = settings
-        if self._raw is not None:
-            self._raw.apply_settings(packed(settings, self._lt, self._door))
-            self._enter()
+        if self.raw is not None:
+            self.raw.apply_settings(self._pack())
+            self._dht.enter()
+
+    def _pack(self) -> dict[str, Any]:
+        pack = packed(self.settings, self.library, self._door, self._serve)
+        return pack | {"close_redundant_connections": not self._keep_seeds}
 
     def view(self) -> SessionView:
         return SessionView(
-            open=self._raw is not None,
+            open=self.raw is not None,
             port=self._port,
             dht=self.settings.uses_dht,
-            dht_nodes=self._nodes,
+            dht_nodes=self._dht.nodes,
             torrents=len(self._handles),
-            peers=self._peers,
-            why=self._why,
+            peers=self._dht.peers,
+            why=self._why or self._dht.why,
         )
 
     async def _tend(self) -> None:
         loop = asyncio.get_running_loop()
-        save_at, stats_at = loop.time() + SAVE_EVERY, loop.time()
-        while (raw := self._raw) is not None:
+        save_at, stats_at, serve_at = loop.time() + SAVE_EVERY, loop.time(), loop.time() + SERVE_AFTER
+        while (raw := self.raw) is not None:
             now = loop.time()
             if self._handles:
                 raw.post_torrent_updates()
             if now >= stats_at:
                 stats_at = now + STATS_EVERY
                 raw.post_session_stats()
+                self._serve_dht(now >= serve_at)
             if now >= save_at:
                 save_at = now + SAVE_EVERY
-                await asyncio.to_thread(save, self._lt, raw, self._path)
+                await asyncio.to_thread(save, self.library, raw, self._path)
             del raw  # the last reference is let go in a thread, by `close`
             await asyncio.sleep(STATUS_EVERY)
+
+    def _serve_dht(self, settled: bool) -> None:
+        wish = self.settings.dht_serve
+        serve = wish == "on" or (wish == "auto" and settled and self._reached())
+        if serve != self._serve:
+            self._serve = serve
+            self.raw.apply_settings(self._pack())
 
     # -- torrents
 
@@ -238,27 +231,33 @@ class Session:
         if not self.settings.door:
             raise UsageError(CLOSED, advice=HOW_TO_OPEN)
         await self.open()
-        raw = self._raw
-        params = params_of(adding, self._lt)
+        raw = self.raw
+        params = params_of(adding, self.library)
         if not self._door:
             self._door = True
-            raw.apply_settings(packed(self.settings, self._lt, True))
+            raw.apply_settings(self._pack())
         async with self._popping:
             try:
                 made = await asyncio.to_thread(raw.add_torrent, params)
             except RuntimeError as wrong:
                 raise UsageError(f"the torrent cannot be added: {wrong}") from wrong
-            handle = self._handles[made] = Handle(made, self._lt, watcher or Watcher())
+            handle = self._handles[made] = Handle(made, self.library, watcher or Watcher())
         return handle
 
     async def remove(self, handle: Handle, *, files: bool = False) -> None:
         """Let a torrent go; with `files`, delete what it wrote."""
-        if handle.gone or self._raw is None:
+        if handle.gone or self.raw is None:
             return
-        flags = self._lt.session.delete_files if files else self._lt.session.delete_partfile
-        self._raw.remove_torrent(handle.raw, flags)
+        flags = self.library.session.delete_files if files else self.library.session.delete_partfile
+        self.raw.remove_torrent(handle.raw, flags)
         with contextlib.suppress(TimeoutError, WorldError):
             await handle.removal()
+
+    def keep_seeds(self, on: bool) -> None:
+        """Whether a torrent that wants nothing at the moment stays connected to those who want nothing either."""
+        self._keep_seeds = on
+        if self.raw is not None:
+            self.raw.apply_settings(self._pack())
 
     def handles(self) -> list[Handle]:
         return list(self._handles.values())
@@ -271,130 +270,37 @@ class Session:
         Raises:
             WorldError: libtorrent is not there.
         """
-        if not self.settings.uses_dht:
-            return False
-        await self.open()
-        loop = asyncio.get_running_loop()
-        until = loop.time() + limit
-        entered = loop.time()
-        while self._raw is not None:
-            await self._ask_stats()
-            if self._nodes:
-                return True
-            now = loop.time()
-            if now >= until:
-                break
-            if now >= entered + ENTER_EVERY:  # the first packet may be lost
-                entered = now
-                self._enter()
-            await asyncio.sleep(READY_STEP)
-        self._why = (
-            "the DHT cannot be entered: nobody there answers; UDP may be blocked, or there is no internet"
-        )
-        return False
+        return await self._dht.ready(limit)
 
     async def dht_put(self, identity: Identity, value: bytes, salt: bytes = b"") -> int:
-        """Store `value` under the key of `identity`; the number grows by one. Returns how many nodes keep it, 0 for none.
+        """Store `value` under the key of `identity`; a new value gets the next number. Returns how many nodes keep it, 0 for none.
 
         Raises:
             UsageError: `value` or `salt` is too long: no node would take it.
             WorldError: libtorrent is not there.
         """
-        if len(value) > VALUE_MOST or len(salt) > SALT_MOST:
-            raise UsageError(f"the DHT takes {VALUE_MOST} bytes with a salt of {SALT_MOST}")
-        if not await self.ready():
-            return 0
-        key = bytes(identity.peer)
-        waiting: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        async with self._lookups:
-            if self._raw is None:
-                return 0
-            waits = self._puts.setdefault((key, salt), [])
-            waits.append(waiting)
-            self._raw.dht_put_mutable_item(expanded(identity.seed), key, value, salt)
-            try:
-                async with asyncio.timeout(PUT_TIME):
-                    return await waiting
-            except TimeoutError:
-                return 0
-            finally:
-                if waiting in waits:
-                    waits.remove(waiting)
-                if not waits and self._puts.get((key, salt)) is waits:
-                    del self._puts[key, salt]
+        return await self._dht.put(identity, value, salt)
 
-    async def dht_get(
-        self, key: PeerId, salt: bytes = b"", limit: float = GET_TIME
-    ) -> AsyncGenerator[Item, None]:
+    def dht_get(self, key: PeerId, salt: bytes = b"", limit: float = GET_TIME) -> AsyncGenerator[Item, None]:
         """What is stored under `key`, as nodes answer; ends after an authoritative answer, or `limit` s.
 
         Raises:
             UsageError: no salt is that long.
             WorldError: libtorrent is not there.
         """
-        if len(salt) > SALT_MOST:
-            raise UsageError(f"a salt has at most {SALT_MOST} bytes")
-        if not await self.ready():
-            return
-        loop = asyncio.get_running_loop()
-        came: asyncio.Queue[Item] = asyncio.Queue(ITEMS_WAITING)
-        async with self._lookups:
-            if self._raw is None:
-                return
-            waits = self._gets.setdefault((bytes(key), salt), [])
-            waits.append(came)
-            try:
-                self._raw.dht_get_mutable_item(bytes(key), salt)
-                until = loop.time() + limit
-                while True:
-                    try:
-                        async with asyncio.timeout_at(until):  # never around a yield: it would hit our caller
-                            item = await came.get()
-                    except TimeoutError:
-                        return
-                    if item.value:
-                        yield item
-                    if item.authoritative:
-                        return
-            finally:
-                waits.remove(came)
-                if not waits and self._gets.get((bytes(key), salt)) is waits:
-                    del self._gets[bytes(key), salt]
-
-    def _enter(self) -> None:
-        """Go to the nodes that were named by address; names are libtorrent's to resolve."""
-        if self._raw is None or not self.settings.uses_dht:
-            return
-        for node in self.settings.dht_nodes:
-            if is_literal(node):
-                self._raw.add_dht_node(endpoint_of(node))
-
-    async def _ask_stats(self) -> None:
-        if self._raw is None:
-            return
-        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._stats.append(waiting)
-        self._raw.post_session_stats()
-        try:
-            async with asyncio.timeout(STATS_TIME):
-                await waiting
-        except TimeoutError:
-            pass
-        finally:
-            if waiting in self._stats:
-                self._stats.remove(waiting)
+        return self._dht.get(key, salt, limit)
 
     # -- alerts
 
     async def _listen(self, bell: socket.socket) -> None:
         """Take alerts as they come. A bug in who is told ends nothing here."""
         loop = asyncio.get_running_loop()
-        while self._raw is not None:
+        while self.raw is not None:
             await loop.sock_recv(bell, 4096)
             async with self._popping:
-                if self._raw is None:
+                if self.raw is None:
                     return
-                for alert in self._raw.pop_alerts():  # each is valid until the next call
+                for alert in self.raw.pop_alerts():  # each is valid until the next call
                     try:
                         self._take(alert)
                     except Exception:
@@ -412,32 +318,6 @@ class Session:
                 tell(kind, alert, handle)
                 if handle.gone:
                     self._handles.pop(alert.handle, None)
-
-    def _item_came(self, alert: Any) -> None:
-        waits = self._gets.get((alert.key, alert.salt))
-        if not waits:
-            return
-        value = alert.item if isinstance(alert.item, bytes) and alert.seq > 0 else b""
-        item = Item(alert.seq, value, alert.signature, alert.authoritative)
-        for came in waits:
-            _newest(came, item)
-
-    def _put_done(self, alert: Any) -> None:
-        for waiting in self._puts.get((alert.public_key, alert.salt), ()):
-            if not waiting.done():  # puts of one key end in the order they began
-                waiting.set_result(alert.num_success)
-                return
-
-    def _stats_came(self, alert: Any) -> None:
-        values = alert.values
-        self._nodes = values.get("dht.dht_nodes", 0)
-        self._peers = values.get("peer.num_peers_connected", 0)
-        if self._nodes and self._why.startswith("the DHT"):
-            self._why = ""
-        waiting, self._stats = self._stats, []
-        for one in waiting:
-            if not one.done():
-                one.set_result(None)
 
     def _states_came(self, alert: Any) -> None:
         for raw in alert.status:
@@ -462,10 +342,3 @@ class Session:
     def _flooded(self, alert: Any) -> None:
         self.dropped += 1
         log.info("libtorrent had more to say than fits; some of it is lost")
-
-
-def _newest(queue: asyncio.Queue[Item], item: Item) -> None:
-    """Whoever does not read gets what came last."""
-    if queue.full():
-        queue.get_nowait()
-    queue.put_nowait(item)

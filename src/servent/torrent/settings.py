@@ -9,7 +9,7 @@ from typing import Protocol
 
 from servent.errors import UsageError, WorldError
 from servent.torrent.handle import endpoint_of
-from servent.torrent.views import Proxy, ProxyKind, SessionSettings
+from servent.torrent.views import Proxy, ProxyKind, Serve, SessionSettings
 
 PASSWORD_VARIABLE = "SERVENT_TORRENT_PROXY_PASSWORD"
 PASSWORD_MOST = 1024  # bytes of the file
@@ -25,6 +25,7 @@ class Wanted(Protocol):
     connections: int
     dht_nodes: list[str]
     dht_private: bool
+    dht_serve: Serve
     proxy: ProxyKind
     proxy_host: str
     proxy_port: int
@@ -59,6 +60,7 @@ def settings_of(
         dht=dht,
         dht_nodes=tuple(wanted.dht_nodes),
         dht_private=wanted.dht_private,
+        dht_serve=wanted.dht_serve,
         door=wanted.enabled,
         local=lan,
         map_ports=wanted.map_ports,

@@ -11,8 +11,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from servent.errors import UsageError
+from servent.blobs import bencode
+from servent.errors import BadMessage, UsageError
 from servent.torrent.handle import Handle, endpoint_of
+from servent.torrent.krpc import Place, place_of
 from servent.torrent.views import Adding, SessionSettings
 
 log = logging.getLogger("servent.torrent")
@@ -33,8 +35,8 @@ TORRENT_ALERTS = frozenset(
 )  # fmt: skip
 
 
-def packed(settings: SessionSettings, lt: Any, door: bool) -> dict[str, Any]:
-    """libtorrent's settings for ours. `door`: there are torrents, so that others may connect."""
+def packed(settings: SessionSettings, lt: Any, door: bool, serve: bool) -> dict[str, Any]:
+    """libtorrent's settings for ours. `door`: there are torrents, so that others may connect. `serve`: the DHT's others, too."""
     hosts = settings.listen or ("0.0.0.0", "[::]")
     proxy = settings.proxy if settings.proxy is not None and settings.proxy.kind != "none" else None
     open_dht = not settings.dht_private
@@ -47,6 +49,7 @@ def packed(settings: SessionSettings, lt: Any, door: bool) -> dict[str, Any]:
         "alert_mask": category.error | category.status | category.storage | category.tracker | category.dht
         | category.piece_progress,
         "enable_dht": settings.uses_dht,
+        "dht_read_only": not serve,
         # Those named by address are entered by us, since libtorrent keeps its "routers" out of the routing table.
         "dht_bootstrap_nodes": ",".join(node for node in settings.dht_nodes if not is_literal(node)),
         "dht_restrict_routing_ips": open_dht,
@@ -125,6 +128,20 @@ def save(lt: Any, raw: Any, path: Path) -> None:
         log.info("the DHT's nodes are not kept: %s", wrong)
 
 
+def known_nodes(lt: Any, raw: Any) -> list[Place]:
+    """Nodes of the DHT that libtorrent knows, by IPv4. Blocks."""
+    flag = lt.save_state_flags_t.save_dht_state
+    try:
+        state = bencode.decode(lt.write_session_params_buf(raw.session_state(flag), flag), STATE_MOST)
+    except BadMessage:
+        return []
+    inner = state.get(b"dht state") if isinstance(state, dict) else None
+    nodes = inner.get(b"nodes", []) if isinstance(inner, dict) else []
+    packed = nodes if isinstance(nodes, list) else []
+    places = [place_of(one) for one in packed if isinstance(one, bytes) and len(one) == 6]
+    return [place for place in places if place is not None]
+
+
 def destruct(lt: Any, holder: list[Any], path: Path) -> None:
     """End the session, whose last reference `holder` has. Blocks, and for part of it all of Python (the binding's way)."""
     with contextlib.suppress(RuntimeError):
@@ -168,6 +185,11 @@ def params_of(adding: Adding, lt: Any) -> Any:
         params.file_priorities = list(adding.file_priorities)
     if adding.piece_priorities:
         params.piece_priorities = list(adding.piece_priorities)
+    if adding.have:
+        bits = int.from_bytes(adding.have, "big")
+        size = len(adding.have) * 8
+        flags = [bool(bits >> (size - 1 - piece) & 1) for piece in range(size)]
+        params.have_pieces = flags[: params.ti.num_pieces()]
     params.upload_limit = adding.up_bytes_per_s or -1
     params.download_limit = adding.down_bytes_per_s or -1
     if adding.connections is not None:
@@ -200,6 +222,8 @@ def _flags(adding: Adding, lt: Any) -> int:
         flags |= words.upload_mode
     if adding.sequential:
         flags |= words.sequential_download
+    if adding.hold:
+        flags |= words.default_dont_download
     if not adding.public:
         flags |= words.disable_dht | words.disable_lsd | words.disable_pex
     return flags

@@ -8,6 +8,7 @@ from typing import Literal
 
 State = Literal["checking", "metadata", "downloading", "finished", "seeding"]
 ProxyKind = Literal["none", "socks5", "i2p"]
+Serve = Literal["auto", "on", "off"]
 
 BOOTSTRAP = (  # where Mainline is entered: libtorrent's own default, and the two that nearly all clients ask
     "dht.libtorrent.org:25401",
@@ -40,6 +41,8 @@ class SessionSettings:
         dht: take part in the DHT.
         dht_nodes: "host:port" where it is entered.
         dht_private: its nodes may share a block of addresses; on the open DHT that is what attackers do.
+        dht_serve: answer others there, too. "auto": once we have stayed a while and are reached from outside (BEP 43). A node
+            that answers and then leaves stays in others' tables, and every look-up that meets it waits 15 s (measured).
         door: torrents may be added; then peers may connect. Without it the session is there for the DHT alone.
         local: tell the local network which torrents we have, and listen to it (BEP 14).
         map_ports: ask the router to open our port (UPnP, NAT-PMP).
@@ -53,6 +56,7 @@ class SessionSettings:
     dht: bool = True
     dht_nodes: tuple[str, ...] = BOOTSTRAP
     dht_private: bool = False
+    dht_serve: Serve = "auto"
     door: bool = True
     local: bool = True
     map_ports: bool = True
@@ -96,6 +100,8 @@ class Adding:
         upload: never ask peers for pieces.
         upload_slots: None for the session's rule.
         public: whether DHT, local network and peer exchange may be used; a private torrent never uses them.
+        hold: want no piece and no file until priorities say so; nothing is written before that, not even an empty file.
+        have: pieces that are there, as a bit field (the first in the highest bit), taken on trust; with `torrent` alone.
         renamed: file number -> its path, absolute or below `folder`.
         file_priorities: 0 (not wanted) to 7, by file number.
         piece_priorities: the same by piece.
@@ -111,6 +117,8 @@ class Adding:
     upload: bool = False
     sequential: bool = False
     public: bool = True
+    hold: bool = False
+    have: bytes = b""
     trackers: tuple[str, ...] = ()
     url_seeds: tuple[str, ...] = ()
     peers: tuple[str, ...] = ()

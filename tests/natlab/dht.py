@@ -1,0 +1,207 @@
+"""A friend whose address changes, and nothing but a DHT to find them in: no relay, no local network, no third peer.
+
+    python -m tests.natlab.dht nodes FOLDER           eight libtorrent nodes on the public network: the DHT
+    python -m tests.natlab.dht friend FOLDER PORT     a whole node on a public address, which will move
+    python -m tests.natlab.dht seeker FOLDER          a whole node behind a router; prints one JSON line
+
+Both know each other's key and two nodes of the DHT, and nothing else. The friend cannot find the seeker: the router lets in
+only what was asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from servent.config import Config, NetSettings, NodeSettings, RendezvousSettings, TorrentSettings
+from servent.errors import ServentError
+from servent.identity import Identity, PeerId
+from servent.net import pkarr
+from servent.net.links import Stream
+from servent.net.session import Session
+from servent.node import Node
+from servent.torrent.dht_provider import DhtProvider
+from servent.torrent.session import Session as DhtSession
+from servent.torrent.views import SessionSettings
+from tests.natlab.lab import PUB4, Lab
+from tests.natlab.matrix import ROOT
+from tests.natlab.mobility import happen
+from tests.natlab.peer import get, put
+
+COUNT = 8
+FIRST = 101  # the last number of the first one's address
+PORT = 6881
+EVERYONE = tuple(f"{PUB4}.{FIRST + number}:{PORT}" for number in range(COUNT))
+ENTRY = list(EVERYONE[:2])
+ECHO = "dhtlab/1"
+PATIENCE = 40.0  # s until a friend counts as lost
+FRIEND, SEEKER = Identity(b"\x0a" * 32), Identity(b"\x0b" * 32)
+
+
+async def nodes(folder: Path) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        all_of_them = []
+        for number in range(COUNT):
+            place = folder / f"dht{number}"
+            place.mkdir()
+            one = DhtSession(
+                place,
+                SessionSettings(
+                    listen=(f"{PUB4}.{FIRST + number}",), port=PORT, dht_nodes=EVERYONE, dht_private=True,
+                    dht_serve="on", door=False, local=False, map_ports=False,
+                ),
+            )  # fmt: skip
+            tasks.create_task(one.run())
+            await one.open()
+            all_of_them.append(one)
+        for one in all_of_them:
+            assert await one.ready()
+        put(folder, "nodes", {})
+
+
+@contextlib.asynccontextmanager
+async def whole(folder: Path, name: str, who: Identity, other: PeerId) -> Any:
+    """A node as `servent up` makes it, with the DHT as its only way to find anybody."""
+    place = folder / name
+    place.mkdir(exist_ok=True)
+    config = Config(
+        node=NodeSettings(name=name, download_dir=str(place / "got")),
+        net=NetSettings(relays=[], lan=False),
+        rendezvous=RendezvousSettings(dht="on", relays=False),
+        torrent=TorrentSettings(dht_nodes=ENTRY, dht_private=True),
+    )
+    if not (place / "identity.key").exists():
+        from servent import keyfile
+
+        keyfile.write_new(place / "identity.key", who)
+    async with Node(place, config) as node:
+        node.serve(ECHO, echo)
+        if node.trust.contact(other) is None:
+            await node.trust.add_contact(other, friend=True)
+        yield node
+
+
+async def echo(session: Session, stream: Stream) -> None:
+    while data := await stream.read(1024):
+        await stream.write(data)
+
+
+async def friend(folder: Path, tag: str) -> None:
+    async with whole(folder, "friend", FRIEND, SEEKER.peer) as node:
+        while node.rendezvous.providers()[0].places == 0:
+            await asyncio.sleep(0.02)
+        put(folder, f"friend{tag}", {"places": node.rendezvous.providers()[0].places})
+        await asyncio.sleep(300.0)
+
+
+async def seeker(folder: Path) -> None:
+    began = time.time()
+    async with whole(folder, "seeker", SEEKER, FRIEND.peer) as node:
+        met = await until_heard(node, began)
+        put(folder, "ready", {"met": met})
+        at = float((await get(folder, "happened", 60.0))["at"])
+        await asyncio.sleep(0.2)  # until it has happened
+        took = await until_heard(node, at)
+        found = [found async for found in DhtProvider(node.torrent_session).resolve(FRIEND.peer)]
+        stored = pkarr.read(FRIEND.peer, found[-1].value).address if found else None
+        session = node.peers.session(FRIEND.peer)
+        print(
+            json.dumps(
+                {
+                    "met": met,
+                    "took": took,
+                    "stored": list(stored.addresses) if stored is not None else [],
+                    "seq": found[-1].seq if found else 0,
+                    "paths": [path.address for path in session.view().paths]
+                    if session is not None and hasattr(session, "view")
+                    else [],
+                }
+            ),
+            flush=True,
+        )
+        os._exit(0)
+
+
+async def until_heard(node: Node, since: float) -> float | None:
+    """Seconds after `since` until an echo came from the friend; None for none in time. The node finds them by itself."""
+    while time.time() < since + PATIENCE:
+        session = node.peers.session(FRIEND.peer)
+        if session is not None:
+            try:
+                async with asyncio.timeout(0.5):
+                    stream = await session.open(ECHO)
+                    await stream.write(b"?")
+                    await stream.read_exactly(1)
+                    await stream.finish()
+                return time.time() - since
+            except (ServentError, TimeoutError):
+                pass
+        await asyncio.sleep(0.02)
+    return None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Seconds: `met` from the seeker's start, `took` from the change; None for never. `stored`: what the DHT says in the end."""
+
+    met: float | None
+    took: float | None
+    stored: list[str]
+    logs: str = ""
+
+
+def play(event: str) -> Outcome:
+    """One run. "renumber": the friend's address changes while it runs. "restart": it ends, and begins anew elsewhere."""
+    python = [sys.executable, "-m", "tests.natlab.dht"]
+    with Lab(f"ndht{event[:3]}") as lab:
+        folder = str(lab.folder)
+        lab.ip("pub", *(f"addr add {PUB4}.{FIRST + number}/24 dev br0" for number in range(COUNT)))
+        lab.spawn("pub", *python, "nodes", folder, cwd=str(ROOT))
+        lab.build("apdf", "pub")
+        wait_for(lab, "nodes", None)
+        one = lab.spawn("hB", *python, "friend", folder, "1", cwd=str(ROOT))
+        looking = lab.spawn("hA", *python, "seeker", folder, cwd=str(ROOT), stdout=subprocess.PIPE)
+        wait_for(lab, "ready", looking)
+        put(lab.folder, "happened", {"at": time.time()})
+        if event == "restart":
+            one.kill()
+            one.wait(10)
+        happen(lab, "renumber", "pub", "B")
+        if event == "restart":
+            lab.spawn("hB", *python, "friend", folder, "2", cwd=str(ROOT))
+        printed, _ = looking.communicate(timeout=PATIENCE + 20.0)
+        lines = printed.strip().splitlines()
+        said = json.loads(lines[-1]) if lines else {"met": None, "took": None, "stored": []}
+        return Outcome(said["met"], said["took"], said["stored"], lab.logs())
+
+
+def wait_for(lab: Lab, name: str, process: subprocess.Popen[str] | None) -> None:
+    until = time.monotonic() + 60.0
+    while not (lab.folder / f"{name}.json").exists():
+        if time.monotonic() > until or (process is not None and process.poll() is not None):
+            raise AssertionError(f"no {name}\n{lab.logs()}")
+        time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    import logging
+
+    logging.getLogger("asyncio").setLevel(20)
+
+    role, where, *rest = sys.argv[1:]
+    logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(name)s %(message)s")
+    match role:
+        case "nodes":
+            asyncio.run(nodes(Path(where)))
+        case "friend":
+            asyncio.run(friend(Path(where), *rest))
+        case "seeker":
+            asyncio.run(seeker(Path(where)))
