@@ -140,6 +140,7 @@ async def circle(
                 await person.trust.accept_invitation(invitation)
                 for other in people[: people.index(person)]:
                     await person.meets(other)
+                    await until(lambda a=person, b=other: b.peers.session(a.peer) is not None)
         yield people
     finally:
         for person in people:
