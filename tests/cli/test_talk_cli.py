@@ -274,6 +274,24 @@ def test_a_room_is_found_by_name_or_id_and_several_are_told_apart() -> None:
         find_room(rooms, "y")
 
 
+def test_tab_completes_names_of_people_and_rooms_here_and_nothing_where_no_node_runs(
+    folder: Path, tmp_path: Path
+) -> None:
+    from click.shell_completion import BashComplete
+
+    from servent.cli.main import cli
+
+    shell = BashComplete(cli, {}, "servent", "_SERVENT_COMPLETE")
+
+    def offered(begun: str, *words: str, where: Path = folder) -> set[str]:
+        return {one.value for one in shell.get_completions(["--data-dir", str(where), *words], begun)}
+
+    assert offered("lo", "room", "say") == {"lobby"}
+    assert "ann" in offered("a", "chat") and "lobby" in offered("l", "chat") and "ls" in offered("l", "chat")
+    assert "frank" in offered("f", "friends", "remove")
+    assert offered("a", "chat", where=tmp_path) == set()
+
+
 # what goes on
 
 

@@ -150,3 +150,10 @@ def test_while_the_node_is_away_the_answer_says_so_and_what_to_do(
         assert "servent up" in str(answer.json()["advice"])
         api.resume()
         assert page.ask("GET", "/node/library", **OURS).status == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["friends", "presence", "conversations/peer%3Ax/messages", "talk/search", "rooms", "notices"]
+)
+def test_people_and_what_they_say_pass(page: WebPage, path: str) -> None:
+    assert b"no such request" not in page.ask("GET", f"/node/{path}", **OURS).body

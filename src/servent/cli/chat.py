@@ -6,12 +6,13 @@ import sys
 import time
 
 import click
+from click.shell_completion import CompletionItem
 
 from servent.api import schema_talk as talk
 from servent.cli.asking import NOT_DONE
 from servent.cli.base import Group, Session, command, hint, say, table
 from servent.cli.completing import complete_conversations
-from servent.cli.people import called, lines_of, moment, one_line, row_of, text_of
+from servent.cli.people import PRESENCES, called, lines_of, moment, one_line, row_of, text_of
 from servent.cli.talking import Converse, at_a_terminal, follow, send, show, words_of
 from servent.cli.text import clean, many
 from servent.errors import NotFound, UsageError
@@ -21,6 +22,8 @@ class ChatGroup(Group):
     """`chat ann hello` is `chat with ann hello`, and `chat` alone lists conversations."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if ctx.resilient_parsing:  # somebody pressed Tab
+            return super().parse_args(ctx, args)
         first = next((arg for arg in args if not arg.startswith("-")), None)
         if first is None and not {"-h", "--help"} & set(args):
             args = ["ls", *args]
@@ -34,6 +37,10 @@ class ChatGroup(Group):
         if args and args[0] not in self.commands:
             return "with", self.commands["with"], args
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        names = [CompletionItem(name) for name in complete_conversations(ctx, None, incomplete)]
+        return names + super().shell_complete(ctx, incomplete)
 
 
 @click.group("chat", cls=ChatGroup)
@@ -109,6 +116,8 @@ def with_(
         follow(session, client, where.id, last, peek=peek)
     elif at_a_terminal() and not session.json and history is None and not peek:
         client.touch()
+        if where.kind == "peer":
+            hint(f"{title_of(where)}: {PRESENCES[where.presence]}.")
         return Converse(client, where.id, last).run()
     return 0
 

@@ -27,19 +27,19 @@ def _names(ctx: click.Context, begun: str, ask: Callable[[Client], Iterable[str]
     return [name for name in dict.fromkeys(names) if name and name.casefold().startswith(begun.casefold())]
 
 
-def complete_friends(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+def complete_friends(ctx: click.Context, _parameter: click.Parameter | None, begun: str) -> list[str]:
     return _names(ctx, begun, lambda client: [one.person.shown for one in client.friends()])
 
 
-def complete_peers(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+def complete_peers(ctx: click.Context, _parameter: click.Parameter | None, begun: str) -> list[str]:
     return _names(ctx, begun, lambda client: [one.petname or one.short_id for one in client.peers()])
 
 
-def complete_rooms(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+def complete_rooms(ctx: click.Context, _parameter: click.Parameter | None, begun: str) -> list[str]:
     return _names(ctx, begun, lambda client: [one.name for one in client.rooms()])
 
 
-def complete_conversations(ctx: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+def complete_conversations(ctx: click.Context, _parameter: click.Parameter | None, begun: str) -> list[str]:
     def both(client: Client) -> list[str]:
         rooms = [one.name for one in client.rooms() if one.joined]
         return [one.person.shown for one in client.friends() if one.bond == "friend"] + rooms
