@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from servent.cli.base import Session, command, say
-from servent.cli.text import duration, rate, size
+from servent.cli.text import duration, many, rate, size
 
 
 @command("status", "servent status", "servent status --json")
@@ -30,6 +30,15 @@ def status(session: Session) -> None:
             if shared
             else "shared     nothing; `servent library add FOLDER` shares one"
         )
+        new = client.talk_sums()
+        facts = (
+            f"{new.unread} unread" + (f", {new.mentions} of them to you" if new.mentions else "")
+            if new.unread
+            else "",
+            f"{many(new.asking, 'question')} of would-be friends" if new.asking else "",
+            many(new.invitations, "invitation") if new.invitations else "",
+        )
+        say(f"talk       {'; '.join(filter(None, facts)) or 'nothing new'}")
         say(f"networks   {', '.join(now.networks) or 'none'}")
         say(f"downloads  {now.download_dir}")
         say(f"data       {now.data_dir} ({size(now.memory_bytes)} of memory in use)")
