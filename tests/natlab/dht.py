@@ -1,8 +1,8 @@
 """A friend whose address changes, and nothing but a DHT to find them in: no relay, no local network, no third peer.
 
     python -m tests.natlab.dht nodes FOLDER           eight libtorrent nodes on the public network: the DHT
-    python -m tests.natlab.dht friend FOLDER PORT     a whole node on a public address, which will move
-    python -m tests.natlab.dht seeker FOLDER          a whole node behind a router; prints one JSON line
+    python -m tests.natlab.dht friend FOLDER          a whole node on a public address, which will move
+    python -m tests.natlab.dht seeker FOLDER TIMES    a whole node behind a router; prints one JSON line
 
 Both know each other's key and two nodes of the DHT, and nothing else. The friend cannot find the seeker: the router lets in
 only what was asked for.
@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from servent import keyfile
 from servent.config import Config, NetSettings, NodeSettings, RendezvousSettings, TorrentSettings
 from servent.errors import ServentError
 from servent.identity import Identity, PeerId
@@ -33,7 +35,6 @@ from servent.torrent.session import Session as DhtSession
 from servent.torrent.views import SessionSettings
 from tests.natlab.lab import PUB4, Lab
 from tests.natlab.matrix import ROOT
-from tests.natlab.mobility import happen
 from tests.natlab.peer import get, put
 
 COUNT = 8
@@ -79,8 +80,6 @@ async def whole(folder: Path, name: str, who: Identity, other: PeerId) -> Any:
         torrent=TorrentSettings(dht_nodes=ENTRY, dht_private=True),
     )
     if not (place / "identity.key").exists():
-        from servent import keyfile
-
         keyfile.write_new(place / "identity.key", who)
     async with Node(place, config) as node:
         node.serve(ECHO, echo)
@@ -94,39 +93,25 @@ async def echo(session: Session, stream: Stream) -> None:
         await stream.write(data)
 
 
-async def friend(folder: Path, tag: str) -> None:
-    async with whole(folder, "friend", FRIEND, SEEKER.peer) as node:
-        while node.rendezvous.providers()[0].places == 0:
-            await asyncio.sleep(0.02)
-        put(folder, f"friend{tag}", {"places": node.rendezvous.providers()[0].places})
+async def friend(folder: Path) -> None:
+    async with whole(folder, "friend", FRIEND, SEEKER.peer):
         await asyncio.sleep(300.0)
 
 
-async def seeker(folder: Path) -> None:
+async def seeker(folder: Path, changes: int) -> None:
     began = time.time()
+    took: list[float | None] = []
     async with whole(folder, "seeker", SEEKER, FRIEND.peer) as node:
         met = await until_heard(node, began)
-        put(folder, "ready", {"met": met})
-        at = float((await get(folder, "happened", 60.0))["at"])
-        await asyncio.sleep(0.2)  # until it has happened
-        took = await until_heard(node, at)
+        for number in range(changes):
+            put(folder, f"ready{number}", {"met": met})
+            at = float((await get(folder, f"happened{number}", 60.0))["at"])
+            await asyncio.sleep(0.2)  # until it has happened
+            took.append(await until_heard(node, at))
         found = [found async for found in DhtProvider(node.torrent_session).resolve(FRIEND.peer)]
-        stored = pkarr.read(FRIEND.peer, found[-1].value).address if found else None
-        session = node.peers.session(FRIEND.peer)
-        print(
-            json.dumps(
-                {
-                    "met": met,
-                    "took": took,
-                    "stored": list(stored.addresses) if stored is not None else [],
-                    "seq": found[-1].seq if found else 0,
-                    "paths": [path.address for path in session.view().paths]
-                    if session is not None and hasattr(session, "view")
-                    else [],
-                }
-            ),
-            flush=True,
-        )
+        stored = pkarr.read(FRIEND.peer, found[-1].value).address.addresses if found else ()
+        said = {"met": met, "took": took, "stored": stored, "seq": found[-1].seq if found else 0}
+        print(json.dumps(said), flush=True)
         os._exit(0)
 
 
@@ -150,36 +135,40 @@ async def until_heard(node: Node, since: float) -> float | None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Seconds: `met` from the seeker's start, `took` from the change; None for never. `stored`: what the DHT says in the end."""
+    """Seconds: `met` from the seeker's start, `took` from each change; None for never. `stored`: what the DHT says in the end."""
 
     met: float | None
-    took: float | None
+    took: list[float | None]
     stored: list[str]
     logs: str = ""
 
 
-def play(event: str) -> Outcome:
-    """One run. "renumber": the friend's address changes while it runs. "restart": it ends, and begins anew elsewhere."""
+def play(prefix: str = "ndht", changes: tuple[str, ...] = ("renumber", "restart")) -> Outcome:
+    """One run. "renumber": the friend's address changes while it runs. "restart": it ends, and begins anew at another one."""
     python = [sys.executable, "-m", "tests.natlab.dht"]
-    with Lab(f"ndht{event[:3]}") as lab:
+    with Lab(prefix) as lab:
         folder = str(lab.folder)
         lab.ip("pub", *(f"addr add {PUB4}.{FIRST + number}/24 dev br0" for number in range(COUNT)))
         lab.spawn("pub", *python, "nodes", folder, cwd=str(ROOT))
         lab.build("apdf", "pub")
         wait_for(lab, "nodes", None)
-        one = lab.spawn("hB", *python, "friend", folder, "1", cwd=str(ROOT))
-        looking = lab.spawn("hA", *python, "seeker", folder, cwd=str(ROOT), stdout=subprocess.PIPE)
-        wait_for(lab, "ready", looking)
-        put(lab.folder, "happened", {"at": time.time()})
-        if event == "restart":
-            one.kill()
-            one.wait(10)
-        happen(lab, "renumber", "pub", "B")
-        if event == "restart":
-            lab.spawn("hB", *python, "friend", folder, "2", cwd=str(ROOT))
+        moving = lab.spawn("hB", *python, "friend", folder, cwd=str(ROOT))
+        command = [*python, "seeker", folder, str(len(changes))]
+        looking = lab.spawn("hA", *command, cwd=str(ROOT), stdout=subprocess.PIPE)
+        here, there = f"{PUB4}.20", f"{PUB4}.25"
+        for number, change in enumerate(changes):
+            wait_for(lab, f"ready{number}", looking)
+            if change == "restart":
+                moving.kill()
+                moving.wait(10)
+            put(lab.folder, f"happened{number}", {"at": time.time()})
+            lab.ip("hB", f"addr del {here}/24 dev eth0", f"addr add {there}/24 dev eth0")
+            here, there = there, here
+            if change == "restart":
+                moving = lab.spawn("hB", *python, "friend", folder, cwd=str(ROOT))
         printed, _ = looking.communicate(timeout=PATIENCE + 20.0)
         lines = printed.strip().splitlines()
-        said = json.loads(lines[-1]) if lines else {"met": None, "took": None, "stored": []}
+        said = json.loads(lines[-1]) if lines else {"met": None, "took": [], "stored": []}
         return Outcome(said["met"], said["took"], said["stored"], lab.logs())
 
 
@@ -192,16 +181,13 @@ def wait_for(lab: Lab, name: str, process: subprocess.Popen[str] | None) -> None
 
 
 if __name__ == "__main__":
-    import logging
-
-    logging.getLogger("asyncio").setLevel(20)
-
     role, where, *rest = sys.argv[1:]
-    logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("servent.torrent").setLevel(logging.DEBUG)
     match role:
         case "nodes":
             asyncio.run(nodes(Path(where)))
         case "friend":
-            asyncio.run(friend(Path(where), *rest))
+            asyncio.run(friend(Path(where)))
         case "seeker":
-            asyncio.run(seeker(Path(where)))
+            asyncio.run(seeker(Path(where), int(rest[0])))
