@@ -146,3 +146,16 @@ def test_it_never_does_too_much_at_once_and_never_sleeps_for_good(
         waiting = set(it.wanted()) - running
         if waiting and len(running) < seeking.AT_ONCE:
             assert it.next_tick() is not None
+
+
+def test_one_who_may_answer_by_itself_is_looked_up_a_moment_later_or_when_a_dial_failed() -> None:
+    it = Seeking(dice())
+    it.want(ANN, 0.0, after=1.0)
+    assert it.due(0.9) == []
+    it.want(BOB, 0.0, after=1.0)
+    it.want(BOB, 0.5)
+    assert it.due(0.5) == [BOB] and it.due(1.0) == [ANN]
+    it.ended(ANN, 2.0)
+    before = it.next_tick()
+    it.want(ANN, 2.1)  # that it is missed is no news
+    assert it.next_tick() == before

@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from servent.api import schema, schema_network
+from servent.api import schema, schema_doctor, schema_network
 from servent.api import schema_getting as getting
 from servent.api import schema_share as sharing
 from servent.api.keys import write_private
@@ -223,6 +223,10 @@ class FakeNode:
                 schema.PeerWhy(id=peer["id"], name=peer["name"], path=peer["path"], address=peer["address"], rtt_ms=peer["rtt_ms"],
                                why=peer["reason"] or "A direct path opened in the first second.")
                 for peer in self.peers.values()
+            ],
+            ways=[
+                schema_doctor.Way(name="dht", title="Mainline DHT", on=False, detail="switched off in the settings",
+                                  tells="strangers whom you look for", off='rendezvous.dht = "off"'),
             ],
         )  # fmt: skip
 

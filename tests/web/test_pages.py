@@ -296,6 +296,7 @@ def test_the_doctor_puts_what_needs_you_first_with_its_remedy(api: FakeApi) -> N
         assert outcomes == ["fail", "warn", "pass", "pass", "skip"]
         await see(user, "Turn IPv6 on in your router")
         await see(user, "Both sides sit behind a NAT")
+        await see(user, "switched off in the settings. This tells strangers whom you look for.")
         press(user, "Check again")
         await see(user, "1 thing needs you.")
 

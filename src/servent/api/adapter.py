@@ -45,6 +45,7 @@ def configure(options: Options) -> configuration.Config:
         (config.net, "relays", options.relays),
         (config.net, "bind", options.bind),
         (config.net, "lan", options.lan),
+        (config.rendezvous, "dht", {None: None, True: "on", False: "off"}[options.dht]),
         (config.torrent, "enabled", options.torrent),
         (config.roles, "relay", {True: "on", False: "off", None: None}[options.relay_server]),
         (config.relay, "port", options.relay_port),

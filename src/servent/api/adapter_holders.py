@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+
+import msgspec
 
 from servent.api import schema_network as network
 from servent.api.part import Part
@@ -70,20 +73,37 @@ class HoldersPart(Part):
         )
 
     async def where(self, peer: str) -> network.Whereabouts:
+        """The networks and all other ways to find a peer by its key are asked at once; the newest word counts."""
         whom = meant(self._node, peer)
-        record = await self._node.share.networks.where(whom)
+        async with asyncio.TaskGroup() as tasks:
+            asking = tasks.create_task(self._node.share.networks.where(whom), name="where: networks")
+            finding = tasks.create_task(self._node.rendezvous.find(whom), name="where: rendezvous")
+            record = await asking
+            if record is not None:  # it has been seen there within the hour
+                finding.cancel()
+        sighting = None if finding.cancelled() else finding.result()
         about = network.Whereabouts(
             peer=str(whom),
             name=shown(self._node.share.finding.name(whom), NAME),
             connected=self._node.peers.session(whom) is not None,
         )
-        if record is None:
+        if record is None and sighting is None:
             return about
-        return network.Whereabouts(
-            peer=about.peer,
-            name=about.name,
-            connected=about.connected,
+        if record is None and sighting is not None:
+            address = sighting.address
+            return msgspec.structs.replace(
+                about,
+                known=True,
+                by="key",
+                addresses=[shown(one, NAME) for one in address.addresses],
+                relays=[shown(address.relay, 256)] if address.relay else [],
+                updated=sighting.number / 1e6 if sighting.timed else None,
+            )
+        assert record is not None
+        return msgspec.structs.replace(
+            about,
             known=True,
+            by="networks",
             addresses=[shown(address, NAME) for address in record.addresses],
             relays=[shown(relay, 256) for relay in record.relays],
             nat=record.nat,

@@ -22,6 +22,7 @@ class Options(Struct, kw_only=True):
     bind: list[str] | None = None
     bulk_port: int | None = None
     lan: bool | None = None
+    dht: bool | None = None
     torrent: bool | None = None
     relay_server: bool | None = None
     relay_port: int | None = None

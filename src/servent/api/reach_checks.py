@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from servent.api import schema
 from servent.api.role_words import network_roles_of, roles_of
+from servent.api.ways import ways_of
 from servent.config import PUBLIC_RELAYS
 from servent.errors import WorldError
 from servent.net import doctor
@@ -57,6 +58,7 @@ async def examine(node: Node) -> schema.Doctor:
         peers=[_peer(node, peer, reach) for peer in peers],
         networks=network_roles_of(node),
         roles=roles_of(node),
+        ways=ways_of(node),
     )
 
 

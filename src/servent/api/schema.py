@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from servent.api.schema_doctor import Way
+
 API = "/api/v1"
 API_VERSION = 1
 
@@ -391,6 +393,7 @@ class Doctor(Struct, frozen=True, kw_only=True):
     peers: list[PeerWhy] = []
     networks: list[NetworkRole] = []
     roles: list[Role] = []
+    ways: list[Way] = []
 
 
 class Setting(Struct, frozen=True, kw_only=True):

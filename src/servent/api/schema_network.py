@@ -195,7 +195,7 @@ class HolderEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Whereabouts(Struct, frozen=True, kw_only=True):
     """Where a peer is by the newest record that it signed. `known` False: nobody who was asked has one.
 
-    `updated`: by its own clock.
+    `by`: "networks", or "key": relays, pkarr servers and the DHT. `updated`: by its own clock.
     """
 
     peer: str
@@ -206,4 +206,5 @@ class Whereabouts(Struct, frozen=True, kw_only=True):
     relays: list[str] = []
     nat: str = ""
     roles: list[str] = []
+    by: str = ""
     updated: float | None = None

@@ -56,6 +56,8 @@ def doctor(session: Session) -> int:
         for role in found.roles:
             now = "active" if role.active else "not active"
             say(f"  {role.name}: {now}; {role.why}", head="role")
+        for way in found.ways:
+            say(f"  {way.title}: {'' if way.on else 'off: '}{way.detail}", head="way ")
         for peer in found.peers:
             say(f"  {_peer(peer)}", head="peer")
             if peer.remedy:

@@ -48,6 +48,9 @@ DOWN_WITHIN = 10.0  # s
 @click.option("--bind", multiple=True, metavar="ADDR", help="ip:port to listen on (UDP); may be repeated.")
 @click.option("--bulk-port", type=click.IntRange(0, 65535), help="TCP port of the fast lane; 0 takes any.")
 @click.option("--lan/--no-lan", "lan", default=None, help="Find peers on the local network.")
+@click.option(
+    "--dht/--no-dht", "dht", default=None, help="Find peers, and be found, by key in the Mainline DHT."
+)
 @click.option("--torrent/--no-torrent", "torrent", default=None, help="Fetch from BitTorrent peers, too.")
 @click.option("--verbose", "-v", is_flag=True, help="Show on stderr what else goes to node.log.")
 def up(
@@ -66,6 +69,7 @@ def up(
     bind: tuple[str, ...],
     bulk_port: int | None,
     lan: bool | None,
+    dht: bool | None,
     torrent: bool | None,
     verbose: bool,
 ) -> int:
@@ -95,6 +99,7 @@ def up(
             bind=list(bind) or None,
             bulk_port=bulk_port,
             lan=lan,
+            dht=dht,
             torrent=torrent,
         )
     )

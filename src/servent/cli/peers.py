@@ -102,9 +102,10 @@ def ping(session: Session, peer: str, count: int) -> int:
 @command("where", "servent where ann", "servent where ann --json")
 @click.argument("peer")
 def where(session: Session, peer: str) -> int:
-    """Where a peer is now, as your networks know it.
+    """Where a peer is now, as your networks know it, or by its key alone.
 
-    By the newest record that it signed: its addresses, relays and roles. Ends with 6 when nobody who was asked has one.
+    By the newest record that it signed: its addresses, relays and roles. For somebody of no network of yours, relays, pkarr
+    servers and the Mainline DHT are asked, as far as the settings have it. Ends with 6 when nobody who was asked has one.
     """
     found = session.client().where(peer)
 
@@ -113,7 +114,7 @@ def where(session: Session, peer: str) -> int:
         say(f"{name}: {'connected' if found.connected else 'not connected'}; {found.peer}")
         if not found.known:
             hint(
-                "Nobody who was asked knows where it is: it shares no network with this node, or was away for long."
+                "Nobody who was asked knows where it is: it was away for long, or does not show itself where this node looks."
             )
             return
         facts = {
@@ -121,6 +122,7 @@ def where(session: Session, peer: str) -> int:
             "relays": ", ".join(found.relays),
             "router": found.nat,
             "roles": ", ".join(found.roles),
+            "found by": {"key": "its key alone", "networks": "your networks"}.get(found.by, ""),
             "told": "" if found.updated is None else f"{duration(max(0.0, time.time() - found.updated))} ago",
         }
         for what, text in facts.items():

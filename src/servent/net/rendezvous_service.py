@@ -34,6 +34,9 @@ log = logging.getLogger("servent.net")
 LOOK_TIME = 25.0  # s for one look-up; of a busy DHT the last answers come late
 PUBLISH_TIME = 60.0  # s for one provider to take our word
 LOOK_EVERY = 5.0  # s between looks at our own address; a change is told at once
+SETTLE_FOUND = 0.5  # s after the first answer to a person, in which another may have newer ones
+MICROSECONDS = 1_000_000_000_000_000  # numbers above are taken for a clock's
+DIAL_FIRST = 1.0  # s for a friend to answer where it was; a dial that leads nowhere takes four
 FOUND_MOST = 16  # values of one provider that are looked at in one look-up
 
 Show = Literal["addresses", "relay", "nothing"]
@@ -54,6 +57,15 @@ class ProviderView:
     asked: int = 0
     found: int = 0
     found_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What a peer said of itself. `timed`: its number is microseconds of its clock."""
+
+    address: PeerAddress
+    number: int
+    timed: bool
 
 
 class _Way:
@@ -141,7 +153,7 @@ class Rendezvous:
                 while True:
                     self._woken.clear()
                     now = self._clock()
-                    self._tell_friends_apart(now)
+                    self._note_friends(now)
                     self._note_ourselves(now)
                     for way in self._ways:
                         if not way.busy and way.publishing.due(now):
@@ -289,18 +301,9 @@ class Rendezvous:
 
     async def _look(self, peer: PeerId, look: _Look) -> None:
         """One look-up; ends early when the peer is here."""
-        ours = self._endpoint.address().addresses
-        near = ours[:1] if only_loopback(ours) else ()
 
         def heard(found: Found) -> None:
-            try:
-                said = pkarr.read(peer, found.value)
-            except BadMessage as wrong:
-                log.debug("what %s published is no address: %s", peer.short, wrong)
-                return
-            address = credible(said.address, near)
-            if address.relay is not None or address.addresses:
-                self._peers.learn(address, said.made or max(1, found.seq))
+            if self._take(peer, found) is not None:
                 look.told()
 
         try:
@@ -312,8 +315,40 @@ class Rendezvous:
             self._seeking.ended(peer, self._clock())
             self._woken.set()
 
-    def _tell_friends_apart(self, now: float) -> None:
-        """Friends of whom nothing is known are looked up at once; the others when a dial came to nothing."""
+    async def find(self, peer: PeerId) -> Sighting | None:
+        """What `peer` published, asked for by the person here: the newest of what comes within a moment of the first."""
+        best: Sighting | None = None
+        enough = asyncio.Event()
+
+        def heard(found: Found) -> None:
+            nonlocal best
+            seen = self._take(peer, found)
+            if seen is not None:
+                if best is None:
+                    asyncio.get_running_loop().call_later(SETTLE_FOUND, enough.set)
+                best = max(best or seen, seen, key=lambda one: one.number)
+
+        await self.resolve(peer, heard, enough=enough)
+        return best
+
+    def _take(self, peer: PeerId, found: Found) -> Sighting | None:
+        """What a provider found goes to the address book; None: it says nothing of use."""
+        ours = self._endpoint.address().addresses
+        try:
+            said = pkarr.read(peer, found.value)
+        except BadMessage as wrong:
+            log.debug("what %s published is no address: %s", peer.short, wrong)
+            return None
+        # nobody far away has us knock at our own door
+        address = credible(said.address, ours[:1] if only_loopback(ours) else ())
+        if address.relay is None and not address.addresses:
+            return None
+        number = said.made or max(1, found.seq)
+        self._peers.learn(address, number)
+        return Sighting(address, number, said.made is not None or number > MICROSECONDS)
+
+    def _note_friends(self, now: float) -> None:
+        """Friends of whom nothing is known are looked up at once, the others unless they answer soon."""
         if not self._look_at_friends:
             return
         self._look_at_friends = False
@@ -321,10 +356,10 @@ class Rendezvous:
             if not self._peers.awaits(peer):
                 self._seeking.drop(peer)
         for contact in self._trust.contacts():
-            known = self._peers.addresses(contact.peer)
-            lost = not known.addresses and known.relay is None and self._peers.session(contact.peer) is None
-            if lost and contact.friend and not contact.blocked:
-                self._seeking.want(contact.peer, now)
+            if self._peers.is_friend(contact.peer) and self._peers.session(contact.peer) is None:
+                known = self._peers.addresses(contact.peer)
+                nowhere = not known.addresses and known.relay is None
+                self._seeking.want(contact.peer, now, 0.0 if nowhere else DIAL_FIRST)
 
     def _missed(self, peer: PeerId) -> None:
         if self._peers.session(peer) is None and self._peers.awaits(peer):
@@ -338,6 +373,9 @@ class Rendezvous:
             self._seeking.drop(session.peer)
             if session.peer in self._looking:
                 self._looking[session.peer].enough.set()
+        elif self._peers.session(session.peer) is None and self._peers.is_friend(session.peer):
+            self._seeking.want(session.peer, self._clock(), DIAL_FIRST)
+            self._woken.set()
 
     def _trust_changed(self) -> None:
         self._look_at_friends = True

@@ -82,11 +82,15 @@ class Seeking:
         self._running: set[PeerId] = set()
         self._begun: dict[PeerId, float] = {}  # the last look-ups, at most 2 * MOST
 
-    def want(self, peer: PeerId, now: float) -> None:
-        """Look `peer` up soon, and again, until `drop`. Known already: changes nothing."""
-        if peer not in self._sought and len(self._sought) < MOST:
-            last = self._begun.get(peer)
-            self._sought[peer] = _Sought(now if last is None else max(now, last + SPACING))
+    def want(self, peer: PeerId, now: float, after: float = 0.0) -> None:
+        """Look `peer` up in `after` seconds, and again, until `drop`. Known already: at the soonest of both times."""
+        last = self._begun.get(peer)
+        due = now + after if last is None else max(now + after, last + SPACING)
+        known = self._sought.get(peer)
+        if known is None and len(self._sought) < MOST:
+            self._sought[peer] = _Sought(due)
+        elif known is not None and not known.failures:
+            known.due = min(known.due, due)
 
     def drop(self, peer: PeerId) -> None:
         """It is here, or no longer wanted."""

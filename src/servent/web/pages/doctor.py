@@ -50,6 +50,11 @@ def draw(desk: Desk) -> None:
                     for role in report.roles:
                         word = "active" if role.active else "not active"
                         _role(WORDS[role.name][0], word, role.why, active=role.active)
+            if report.ways:
+                with card("How peers find each other, and who learns what by it"), tag("div", "whys"):
+                    for way in report.ways:
+                        word = "on" if way.on else "off"
+                        _role(way.title, word, f"{way.detail}. This tells {way.tells}.", active=way.on)
             if report.peers:
                 with card("Your peers: how, and why so"), tag("div", "whys"):
                     for peer in report.peers:

@@ -1,0 +1,82 @@
+"""The ways in which peers find each other, as the API and the doctor tell of them."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from servent import config as configuration
+from servent.api import pinging
+from servent.api.adapter import NodeFace, configure
+from servent.api.daemon_options import Options
+from servent.api.ways import TELLS, ways_of
+from servent.errors import Refused, Unreachable
+from servent.testing.loop import run
+from servent.testing.nodes import nodes
+from servent.testing.simnet import SimNet
+from tests.net.board import Board
+from tests.net.party import identity
+
+
+def test_somebody_of_whom_nothing_but_the_key_is_known_is_found_and_reached(tmp_path: Path) -> None:
+    async def main() -> None:
+        board = Board()
+        async with nodes(2, tmp_path, SimNet(1, latency=0.02)) as (ann, bob):
+            faces = []
+            for node in (ann, bob):
+                node.serve(pinging.SERVICE, pinging.answer, audience="everyone")
+                node.rendezvous.add_provider(board.provider("dht"))
+                faces.append(NodeFace(node))
+            await asyncio.sleep(5.0)
+            face, other = faces
+            nobody = await face.where(str(identity(9).peer))
+            assert (nobody.known, nobody.by) == (False, "")
+            found = await face.where(str(bob.peer))
+            assert (found.known, found.by, found.connected) == (True, "key", False)
+            assert found.addresses == list(bob.endpoint.address().addresses)
+            assert found.updated is not None and found.updated > 1_600_000_000
+
+            with pytest.raises(Refused):  # found, and not known there
+                await face.ping(str(bob.peer), 1)
+            for one, whom in ((ann, bob), (bob, ann)):
+                await one.trust.add_contact(whom.peer)
+            assert (await other.ping(str(ann.peer), 1)).rtts_ms
+            with pytest.raises(Unreachable):
+                await face.ping(str(identity(9).peer), 1)
+
+    run(main())
+
+
+def test_the_doctor_has_all_ways_with_what_they_tell_whom(tmp_path: Path) -> None:
+    async def main() -> None:
+        board = Board()
+        async with nodes(1, tmp_path, SimNet(1)) as (ann,):
+            ways = {way.name: way for way in (await NodeFace(ann).doctor()).ways}
+            assert set(ways) == set(TELLS) and next(iter(ways)) == "book" and list(ways)[-1] == "dht"
+            assert all(way.detail and way.tells and way.title for way in ways.values())
+            assert not ways["dht"].on and ways["relays"].on and not ways["servers"].on and not ways["lan"].on
+            assert ways["relays"].published is None
+
+            ann.rendezvous.add_provider(board.provider("dht"))
+            await asyncio.sleep(5.0)
+            await ann.rendezvous.locate(identity(9).peer)
+            [dht] = [way for way in ways_of(ann) if way.name == "dht"]
+            assert dht.on and dht.published is not None and dht.found is None
+            assert "in 1 place since" in dht.detail and "0 of 1 look-ups" in dht.detail
+            assert "addresses and relay are told" in dht.detail and 'rendezvous.dht = "off"' in dht.off
+
+    run(main())
+
+
+def test_the_dht_is_wanted_where_the_public_relays_are_and_said_so_on_the_command_line(
+    tmp_path: Path,
+) -> None:
+    def wanted(**options: object) -> bool:
+        return configuration.uses_dht(configure(Options(data_dir=tmp_path, **options)))  # type: ignore[arg-type]
+
+    assert wanted() and not wanted(relays=[]) and not wanted(relays=["https://relay.example"])
+    assert not wanted(dht=False) and wanted(dht=True, relays=[])
+    (tmp_path / "config.toml").write_text('[rendezvous]\ndht = "off"\n')
+    assert not wanted() and wanted(dht=True)

@@ -1,0 +1,55 @@
+"""Whole nodes on real iroh: two friends come back at other addresses, and a relay's records alone tell where."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from servent.config import Config
+from servent.errors import ServentError
+from servent.node import Node
+from servent.testing.nodes import quiet_config
+from tests.net.party import until
+from tests.net.test_relay_server import running
+
+pytestmark = pytest.mark.real
+
+
+def settings(folder: Path, name: str, host: str, server: str | None) -> Config:
+    """No relay carries a packet of theirs: the server is a place for records, and nothing else."""
+    config = quiet_config(name, folder)
+    config.net.bind = [f"{host}:0"]
+    config.blobs.bulk = False
+    config.rendezvous.relays = False
+    config.rendezvous.servers = [f"{server}/pkarr"] if server else []
+    return config
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_two_friends_who_both_moved_are_found_by_what_a_relay_keeps(tmp_path: Path, known: bool) -> None:
+    async def story() -> None:
+        async with running() as relay, AsyncExitStack() as end:
+            server = relay.urls[0] if known else None
+            ann, bob = [
+                await end.enter_async_context(Node(tmp_path / name, settings(tmp_path, name, host, None)))
+                for name, host in (("ann", "127.0.0.2"), ("bob", "127.0.0.3"))
+            ]
+            assert (await bob.join(await ann.ticket())).connected
+            await until(lambda: bob.peer in [one.peer for one in ann.trust.contacts()], limit=5.0)
+            await end.aclose()
+            ann, bob = [
+                await end.enter_async_context(Node(tmp_path / name, settings(tmp_path, name, host, server)))
+                for name, host in (("ann", "127.0.0.4"), ("bob", "127.0.0.5"))
+            ]
+            if not known:  # and without it, they do not meet: nothing else knows
+                with pytest.raises(ServentError):
+                    await ann.open(bob.peer, "servent.core/ping", 2.0)
+                return
+            took = await until(lambda: ann.peers.session(bob.peer) is not None, limit=15.0)
+            assert relay.view().clients == 0 and len(relay.records) == 2
+            print(f"found in {took:.1f} s")
+
+    asyncio.run(story())
