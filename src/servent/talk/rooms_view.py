@@ -85,7 +85,7 @@ def found(text: str, rooms: Iterable[RoomFacts]) -> bytes:
     alike = [one.name for one in known if skeleton(one.name) == skeleton(text)] if text else []
     raise NotFound(
         f"no room is called {text[:48]!r}",
-        advice=f"Is {alike[0]!r} meant?" if alike else "`servent room list` lists them.",
+        advice=f"Is {alike[0]!r} meant?" if alike else "`servent room ls --all` lists them.",
     )
 
 
