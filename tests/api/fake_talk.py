@@ -160,7 +160,10 @@ class FakeTalk:
         self._chatter(f"room:{room.id}", [*who[:9], ME], count, unread=unread)
         said = self._said[f"room:{room.id}"]
         if count > 10:
-            said[-9] = replace(said[-9], text="", event="joined")
+            said[-9] = replace(said[-9], text="", attachments=[], event="left")
+            said[-10] = replace(
+                said[-10], author=self._someone(ANN), text="mallory: shouting", attachments=[], event="muted"
+            )
             said[-3] = replace(said[-3], author=self._someone(ANN), text="me: are you coming?", mention=True,
                                removed=False, event="")  # fmt: skip
 
@@ -635,7 +638,8 @@ class FakeTalk:
                     self._tell(replace(one, text="", attachments=[], removed=True))
         if moderation.action in ("kick", "ban", "mute"):
             word = {"kick": "kicked", "ban": "banned", "mute": "muted"}[moderation.action]
-            self._tell(self._make(name, PeerId.parse(person.id), moderation.reason, event=word))
+            text = f"{person.shown}: {moderation.reason}" if moderation.reason else person.shown
+            self._tell(self._make(name, ME, text, event=word))
 
     # -- life
 

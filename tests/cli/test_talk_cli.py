@@ -20,6 +20,7 @@ from servent.api import schema_talk as talk
 from servent.cli.friends import find
 from servent.cli.main import run
 from servent.cli.people import called, lines_of, row_of
+from servent.cli.rooms import muted
 from servent.cli.talking import find_room
 from servent.errors import NotFound, UsageError
 from tests.api.fake import ANN, BOB
@@ -95,6 +96,15 @@ def test_no_line_of_a_message_looks_like_another_message() -> None:
     assert "\n" not in row_of(message("a\tb\nc")) and row_of(message("a\tb\nc")).count("\t") == 4
     attached = message("", attachments=[talk.Attachment(link="magnet:?x\n\x1b]0;t\x07", name="a\nb")])
     assert all(not CONTROL.search(line) for line in lines_of(attached)) and len(lines_of(attached)) == 1
+
+
+def test_what_was_done_in_a_room_is_said_of_who_did_it_and_reads_like_no_message() -> None:
+    done = lines_of(message("ann: sorry\nnot me", event="banned"))
+    assert len(done) == 1 and done[0].endswith("  bob (7ir1) banned ann: sorry not me")
+    assert lines_of(message("", event="closed"))[0].endswith("bob (7ir1) closed the room")
+    assert lines_of(message("x", event="new\x1b[1m"))[0].endswith("bob (7ir1) new\ufffd[1m x")
+    assert muted(None, 0.0) == muted(5.0, 5.0) == "" and muted(253_402_300_799.0, time.time()) == "muted"
+    assert muted(605.0, 5.0) == "muted for 10 min"
 
 
 def test_what_is_printed_of_odd_messages_holds_nothing_a_terminal_obeys(servent: Servent) -> None:
@@ -224,9 +234,7 @@ def test_a_room_from_its_making_to_its_end(servent: Servent) -> None:
     assert servent("room", "say", "#workshop", "anybody", "here?").code == 0
     assert servent("room", "invite", "workshop", "ann").code == 0
     assert servent("room", "topic", "workshop", "nails", "and", "screws").out == "nails and screws\n"
-    assert (
-        servent("room", "set", "workshop", "--slow", "10s", "--policy", "open", "--json").data["slow"] == 10.0
-    )
+    assert servent("room", "set", "workshop", "--slow", "10s", "--json").data["slow"] == 10.0
     assert "10 s" in servent("room", "set", "workshop").out
     assert servent("room", "rename", "workshop", "shed").out == "#shed\n"
     assert servent("room", "read", "shed").out.splitlines()[-1].endswith("anybody here?")

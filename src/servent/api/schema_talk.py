@@ -123,7 +123,9 @@ class Message(Struct, frozen=True, kw_only=True):
     """One message. `sent`: by its author's clock; `received`: by ours; `order`: where it stands in its conversation.
 
     `state`: "waiting" and "delivered" of what we wrote: to a person, stored by their node; in a room, by another member. `removed`: a
-    moderator, or its author, took it back; its text is gone. `event`: no text of a person but what happened ("joined", "kicked").
+    moderator, or its author, took it back; its text is gone. `event`: no text of a person but what the author did:
+    "joined", "left", "invited", "kicked", "banned", "unbanned", "muted", "unmuted", "moderator", "member", "owner", "changed",
+    "closed"; `text` then says to whom, and why ("bob: shouting").
     `mention`: it names me. `why`: of one that failed, the reason.
     """
 

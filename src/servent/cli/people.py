@@ -15,19 +15,20 @@ from servent.cli.text import clean
 
 DAY = 86400.0
 PRESENCES = {"available": "here", "away": "away", "match": "in a match", "offline": "not here"}
-EVENTS = {  # what happened to whom, in a room
-    "joined": "is in the room now",
-    "left": "has left",
-    "invited": "is invited",
-    "kicked": "was put out",
-    "banned": "was banned",
-    "unbanned": "is banned no longer",
-    "muted": "was muted",
-    "unmuted": "may write again",
-    "moderator": "is a moderator now",
-    "member": "is a member like the others now",
-    "owner": "owns the room now",
-    "closed": "has closed the room",
+EVENTS = {  # what somebody did in a room; {} stands for whom they did it to, and why
+    "joined": "came in",
+    "left": "left",
+    "invited": "invited {}",
+    "kicked": "put out {}",
+    "banned": "banned {}",
+    "unbanned": "lets in again {}",
+    "muted": "muted {}",
+    "unmuted": "lets write again {}",
+    "moderator": "made a moderator of {}",
+    "member": "made a member like the others of {}",
+    "owner": "handed the room over to {}",
+    "changed": "changed the room's settings",
+    "closed": "closed the room",
 }
 
 
@@ -71,8 +72,8 @@ def text_of(message: talk.Message) -> str:
     if message.removed:
         return "(taken back)"
     if message.event:
-        word = EVENTS.get(message.event, one_line(message.event))
-        return word + (f": {one_line(message.text)}" if message.text else "")
+        words = EVENTS.get(message.event, one_line(message.event) + " {}").partition("{}")
+        return f"{words[0]}{one_line(message.text) if words[1] else ''}".strip()
     parts = [clean(message.text.replace("\r\n", "\n").rstrip())] if message.text else []
     parts += [f"[{one_line(one.name) or 'a link'}] {one_line(one.link)}" for one in message.attachments]
     if message.state == "waiting":

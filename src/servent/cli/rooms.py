@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import get_args
 
 import click
 
@@ -16,6 +15,7 @@ from servent.cli.talking import Converse, at_a_terminal, find_room, follow, send
 from servent.cli.text import duration, many, parse_duration
 from servent.errors import UsageError
 
+FOR_GOOD = 20 * 365 * 86400.0  # s; the API's longest mute that ends is half of it
 OPEN_PAUSE = 0.0  # s between two messages where a room is not slow
 
 
@@ -215,7 +215,7 @@ def members(session: Session, room: str) -> None:
                 else PRESENCES[one.presence] if one.presence != "offline" and one.present
                 else "here" if one.present
                 else f"seen {duration(now - one.seen)} ago" if one.seen else "",
-                f"muted for {duration(one.muted_until - now)}" if one.muted_until and one.muted_until > now else "",
+                muted(one.muted_until, now),
                 one_line(one.reason),
                 one.person.id,
             )
@@ -224,6 +224,13 @@ def members(session: Session, room: str) -> None:
         table(("name", "is", "now", "", "why", "id"), rows, empty="nobody known yet")
 
     session.show(known, people, [one.person.id for one in known])
+
+
+def muted(until: float | None, now: float) -> str:
+    """How long somebody may not write; "" for who may."""
+    if until is None or until <= now:
+        return ""
+    return "muted" if until - now > FOR_GOOD else f"muted for {duration(until - now)}"
 
 
 @command("invite", "servent room invite board ann", group=room)
@@ -379,29 +386,23 @@ def rename(session: Session, room: str, name: str) -> None:
     "set",
     "servent room set lobby",
     "servent room set lobby --slow 10s",
-    "servent room set lobby --policy invite",
     "servent room set lobby --silent",
     group=room,
 )
 @_room
-@click.option(
-    "--policy",
-    type=click.Choice(get_args(talk.RoomPolicy)),
-    help="Who may enter: every member, or who is invited.",
-)
 @click.option("--slow", metavar="TIME", help="A member's pause between two messages: 10s, 1m, never.")
 @click.option("--silent/--loud", "silent", default=None, help="No notices of it here, unless you are named.")
-def set_(
-    session: Session, room: str, policy: talk.RoomPolicy | None, slow: str | None, silent: bool | None
-) -> None:
-    """Show a room's settings, or change them."""
+def set_(session: Session, room: str, slow: str | None, silent: bool | None) -> None:
+    """Show a room's settings, or change them.
+
+    Who may enter is settled when a room is made: what was said among few stays among few.
+    """
     client = session.client()
     now = find_room(client.rooms(), room)
     if silent is not None:
         client.change_conversation(f"room:{now.id}", silent=silent)
-    if policy is not None or slow is not None:
-        pause = None if slow is None else parse_duration(slow) or OPEN_PAUSE
-        client.change_room(now.id, talk.RoomChange(policy=policy, slow=pause))
+    if slow is not None:
+        client.change_room(now.id, talk.RoomChange(slow=parse_duration(slow) or OPEN_PAUSE))
     now = find_room(client.rooms(), now.id)
 
     def people() -> None:
