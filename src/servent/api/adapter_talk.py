@@ -9,7 +9,7 @@ import msgspec
 
 from servent.api import schema_talk as talk
 from servent.api.part import Part
-from servent.errors import UsageError
+from servent.errors import NotFound, UsageError
 from servent.identity import PeerId
 from servent.net.ticket import SCHEME
 from servent.node import Node
@@ -101,7 +101,9 @@ class TalkPart(Part):
                 return _as(talk.Conversation, known)
         kind, _, key = name.partition(":")
         if kind == "room":
-            room = next(room for room in self._talk.room_list() if room.id == key)
+            room = next((room for room in self._talk.room_list() if room.id == key), None)
+            if room is None:
+                raise NotFound("this node is not in that room", advice="`servent room ls --all` lists them.")
             return talk.Conversation(id=name, kind="room", title=room.name, network=room.network)
         person = _as(talk.Person, self._talk.person(PeerId.parse(key)))
         here: talk.Presence = next(
