@@ -7,7 +7,15 @@ import sys
 
 import msgspec
 
-from servent.api import schema, schema_getting, schema_network, schema_share, schema_talk, schema_torrent
+from servent.api import (
+    schema,
+    schema_doctor,
+    schema_getting,
+    schema_network,
+    schema_share,
+    schema_talk,
+    schema_torrent,
+)
 from servent.api.routing import Call, Entry
 from servent.api.server import COLLECTIONS
 
@@ -106,7 +114,15 @@ def render() -> str:
     lines += ["", "## What is given and taken", ""]
     kinds = [
         kind
-        for module in (schema, schema_network, schema_share, schema_getting, schema_talk, schema_torrent)
+        for module in (
+            schema,
+            schema_doctor,
+            schema_network,
+            schema_share,
+            schema_getting,
+            schema_talk,
+            schema_torrent,
+        )
         for kind in vars(module).values()
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__module__ == module.__name__
     ]
