@@ -256,6 +256,7 @@ class Friends:
         """Whoever changed our word, by whatever way: the bond follows, and the peer hears of it."""
         self.names.changed()
         contacts = [one for one in self._trust.contacts() if one.friend and not one.blocked]
+        contacts = [one for one in contacts if one.peer not in self._goodbyes]
         before, self._mine = self._mine, frozenset(one.peer for one in contacts)
         now = self._wall()
         for contact in contacts:
