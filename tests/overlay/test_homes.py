@@ -239,6 +239,17 @@ def test_a_server_that_was_away_is_asked_again_though_it_did_not_answer() -> Non
     assert served(world, server, leaves)
 
 
+def test_the_second_of_two_homes_is_asked_again_though_it_did_not_answer() -> None:
+    world = Estate(2, leaves=4, items=3)
+    world.run(world.now + 20.0)
+    for leaf in world.leaves:
+        world.act(leaf, leaf.member.homes.failed(world.homes(leaf)[1].key, world.now))
+    assert all(len(world.homes(leaf)) == 1 for leaf in world.leaves)
+    world.run(world.now + 15.0)
+    for leaf in world.leaves:
+        assert [kept(home, leaf) for home in world.homes(leaf)] == [names(leaf)] * 2
+
+
 def test_standing_queries_hear_of_a_supernode_s_own_news() -> None:
     world = Estate(2)
     told: list[str] = []

@@ -209,7 +209,7 @@ class Homes(Part):
             effects += self._due(peer, home, now)
         if self._look is not None and self._look <= now:
             self._look = None
-            effects += self._fill(now, anyone=not self.homes())
+            effects += self._fill(now, anyone=True)
         return effects
 
     def changed(self, now: float) -> list[Effect]:
