@@ -250,6 +250,7 @@ class Download:
             in_order=self.row.in_order,
             largest_ask=LARGEST_ASK,
         )
+        self.lending.begin()
         self.goal.count(partial)
         self.swarm.only_front = self.row.preview and collection.size > PREVIEW_WHOLE
         self.swarm.urge(self.readers.ranges())

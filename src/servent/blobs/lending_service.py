@@ -33,6 +33,7 @@ class Lending:
         state, words: what the other network does for this download, for its row; no words: nothing.
         peers: of it that are connected now.
         doubted: pieces that may have been written over.
+        pending: pieces that are being brought before the download could lend any, since it did not know their hashes.
     """
 
     def __init__(self, download: Download) -> None:
@@ -44,6 +45,7 @@ class Lending:
         self.words = ""
         self.peers = 0
         self.received_bytes = 0
+        self.pending: set[int] = set()
 
     def say(self, state: State | None, words: str, peers: int = 0) -> None:
         """What it does now. `state`: None while it brings nothing."""
@@ -59,16 +61,14 @@ class Lending:
 
     # -- lending
 
-    def begin(self, pieces: Iterable[int]) -> list[int]:
-        """These were being brought before the download could say which; returns those that are not wanted."""
+    def begin(self) -> None:
+        """The download knows now what it wants: what is pending of it is lent, the rest stays in `pending`."""
         swarm = self._download.swarm
-        asked = set(pieces)
-        if swarm is None:
-            return list(asked)
-        wanted = swarm.wanted
-        taken = {piece for piece in asked if piece in wanted}
-        self._lend(taken)
-        return sorted(asked - taken)
+        if swarm is not None and self.pending:
+            wanted = swarm.wanted
+            taken = {piece for piece in self.pending if piece in wanted}
+            self.pending -= taken
+            self._lend(taken)
 
     def more(self, rate: float, able: Bits | None = None) -> list[int]:
         """Lend as much as the other network should have now; what is new of it.
@@ -123,6 +123,8 @@ class Lending:
     def take_back(self, pieces: Iterable[int], *, begun: bool = False) -> None:
         """It will not bring these. `begun`: it may have written something of them."""
         gone = self.lent.intersection(pieces)
+        if not gone:
+            return
         self.lent -= gone
         if begun:
             self.doubted |= gone

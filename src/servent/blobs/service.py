@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from servent.blobs import rows, wire
+from servent.blobs.door import Door
 from servent.blobs.download_service import Download
 from servent.blobs.governor_service import Governor
 from servent.blobs.hashing import Shared
@@ -273,6 +274,15 @@ class Blobs:
     def assist_with(self, assistant: Assistant) -> None:
         """Have `assistant(session, collection)` ask peers who know nothing of a collection for what they have of it."""
         self._aids.assist = assistant
+
+    def open_door(self, door: Door) -> None:
+        """Have downloads come from another network, too, or from there alone. After `open`."""
+        self._aids.door = door
+
+    def moved_elsewhere(self, way: Literal["up", "down"], size: int) -> None:
+        """Bytes moved over another network now: they count against the limits, and into the speeds and totals."""
+        if size > 0:
+            self._pace.take(way, None, size)
 
     def leave_out(self, blocked: Callable[[bytes], bool]) -> None:
         """Never fetch contents for which this is true. After `open`."""

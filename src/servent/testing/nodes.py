@@ -30,6 +30,7 @@ def quiet_config(name: str, folder: Path) -> Config:
     config.net.relays = []
     config.net.lan = False
     config.web.enabled = False
+    config.torrent.hosts, config.torrent.map_ports = ["127.0.0.1"], False
     return config
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -101,6 +101,11 @@ class Handle:
         if self._alive():
             self._raw.piece_priority(index, priority)
 
+    def change_priorities(self, pieces: Iterable[int], priority: int) -> None:
+        """Of these alone."""
+        if self._alive() and (changes := [(piece, priority) for piece in pieces]):
+            self._raw.prioritize_pieces(changes)
+
     def deadline(self, index: int, milliseconds: int) -> None:
         """Fetch this piece before others, from several peers if need be."""
         if self._alive():
@@ -176,6 +181,40 @@ class Handle:
         self._must_live()
         found = await asyncio.to_thread(self._raw.torrent_file)
         return None if found is None else bytes(found.info_section())
+
+    async def torrent(self) -> bytes | None:
+        """The .torrent as far as it is known: with all piece layers, or None while some are missing.
+
+        Raises:
+            WorldError: as `resume_data`.
+        """
+        resume = await self.resume_data()
+
+        def build() -> bytes | None:
+            try:
+                return bytes(self._lt.bencode(self._lt.write_torrent_file(self._lt.read_resume_data(resume))))
+            except RuntimeError:  # "a piece layer is invalid": not there yet
+                return None
+
+        return await asyncio.to_thread(build)
+
+    async def begun(self) -> set[int]:
+        """Pieces of which some block is asked of a peer, or there, and others are not."""
+        self._must_live()
+        queue = await asyncio.to_thread(self._raw.get_download_queue)
+        return {int(entry["piece_index"]) for entry in queue}
+
+    async def availability(self) -> list[int]:
+        """How many connected peers have each piece; empty for a torrent whose pieces are all there."""
+        self._must_live()
+        return list(await asyncio.to_thread(self._raw.piece_availability))
+
+    async def paths(self) -> list[str]:
+        """Of all files, below the folder, as libtorrent calls them before any is renamed; files of padding are there, too."""
+        self._must_live()
+        found = await asyncio.to_thread(self._raw.torrent_file)
+        files = found.layout() if found is not None else None
+        return [] if files is None else [files.file_path(index) for index in range(files.num_files())]
 
     async def peers(self) -> list[TorrentPeer]:
         self._must_live()

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from servent.blobs import names
+from servent.blobs.download_service import Download
+from servent.blobs.kit_service import Kit, Watcher
+from servent.blobs.listing import describe, is_v1
+from servent.blobs.magnet import Magnet, encode, parse_magnet
+from servent.blobs.rows import Row
 from servent.blobs.service import Blobs
-from servent.errors import NotFound
-from servent.torrent.door_views import DoorStatus, Fetched, TorrentView
-from servent.torrent.session import Session, installed
+from servent.errors import NotFound, ServentError, UsageError, WorldError
+from servent.torrent import metafile
+from servent.torrent.allotting import allotted
+from servent.torrent.door_views import DoorStatus, Fetched, TorrentState, TorrentView
+from servent.torrent.handle import Handle
+from servent.torrent.joining_service import Joining
+from servent.torrent.plain_service import PlainDownload
+from servent.torrent.session import HOW_TO_INSTALL, NOT_INSTALLED, Session, installed
 
 log = logging.getLogger("servent.torrent")
 
+BEAT = 0.5  # s between two looks at what moved and who may have how much
+
+CLOSED = UsageError("the door to BitTorrent is closed", advice="Set torrent.enabled to open it.")
+
 
 class Torrents:
-    """Owns every torrent of the session.
+    """Owns every torrent that is fetched. It is the door that downloads know.
 
     `open` it after `blobs`, `run` it in a task beside the session's, `close` it before both.
 
     Args:
-        data_dir: where what torrents of version 1 need to go on is kept.
         on: whether the door is open: a person may have closed it, then only the DHT uses the session.
 
     Attributes:
@@ -32,32 +47,146 @@ class Torrents:
         self.session, self._blobs, self._data_dir, self._on = session, blobs, data_dir, on
         self.keep_seeding: Callable[[Fetched], Awaitable[None]] | None = None
         self.others: Callable[[], list[TorrentView]] = list
+        self._clock = asyncio.get_running_loop().time
+        self._running: dict[str, Joining | PlainDownload] = {}  # by transfer
+        self._seen: dict[Handle, tuple[int, int]] = {}  # bytes received and sent that were counted
+        self._closed = False
+        self._speeds = (0.0, 0.0)
+        self._moved = [0, 0]  # down, up, since the start
+
+    # -- life
 
     async def open(self) -> None:
         """Let downloads come through the door."""
+        self._blobs.open_door(self)
 
     async def run(self) -> None:
         """Share the limits with the rest of the node, until cancelled."""
+        while True:
+            await asyncio.sleep(BEAT)
+            if self.session.handles():
+                self._count()
+                self._share_limits()
+            elif self._seen:
+                self._seen.clear()
+                self._speeds = (0.0, 0.0)
 
     async def close(self) -> None:
-        """Let no more come."""
+        """Let no more come; those that run end with their downloads."""
+        self._closed = True
+
+    def _count(self) -> None:
+        """What moved over BitTorrent counts against the limits."""
+        seen: dict[Handle, tuple[int, int]] = {}
+        down = up = 0.0
+        for handle in self.session.handles():
+            status = handle.status
+            if status is None:
+                continue
+            now = status.downloaded_bytes, status.uploaded_bytes
+            before = self._seen.get(handle, now if handle.watcher not in self._running.values() else (0, 0))
+            seen[handle] = now
+            for number, way in ((0, "down"), (1, "up")):
+                new = max(0, now[number] - before[number])
+                self._moved[number] += new
+                self._blobs.moved_elsewhere("down" if way == "down" else "up", new)
+            down += status.down_bytes_per_s
+            up += status.up_bytes_per_s
+        self._seen, self._speeds = seen, (down, up)
+
+    def _share_limits(self) -> None:
+        mine = [one.handle for one in self._running.values() if one.handle is not None]
+        if not mine:
+            return
+        rates, _ = self._blobs.in_force()
+        up, down = self._blobs.speeds()
+        theirs_down, theirs_up = self._speeds
+        most_down = allotted(rates.down, max(0.0, down - theirs_down))
+        most_up = allotted(rates.up, max(0.0, up - theirs_up))
+        for handle in mine:
+            handle.limit(_each(most_up, len(mine)), _each(most_down, len(mine)))
+
+    # -- blobs.door.Door
+
+    def shut(self) -> ServentError | None:
+        """Why nothing comes through."""
+        if not self._on:
+            return CLOSED
+        if not installed():
+            return UsageError(f"this link is of BitTorrent version 1: {NOT_INSTALLED}", advice=HOW_TO_INSTALL)
+        return WorldError("the node is stopping") if self._closed else None
+
+    def download(self, row: Row, kit: Kit, watcher: Watcher) -> Download:
+        """One of version 1. Raises UsageError."""
+        if (shut := self.shut()) is not None:
+            raise shut
+        link = _link(row)
+        made = PlainDownload(
+            row, kit, watcher, self.session, link, self._clock, dht=self.session.settings.uses_dht
+        )
+        self._enter(row.id, made)
+        return made
+
+    async def help(self, download: Download) -> None:
+        """Fetch what the download lends."""
+        row = download.row
+        link = _link(row)
+        if self.shut() is not None or not link.foreign or not row.link:
+            return
+        joining = Joining(self.session, download, link, self._clock, dht=self.session.settings.uses_dht)
+        self._enter(row.id, joining)
+        await joining.run()
+
+    def _enter(self, id: str, one: Joining | PlainDownload) -> None:
+        self._running[id] = one
+        self.session.keep_seeds(True)
+
+    async def complete(self, download: Download) -> None:
+        """It is in its place: whoever seeds is told."""
+        one = self._running.pop(download.row.id, None)
+        self._forget_ended()
+        if one is None or self.keep_seeding is None:
+            return
+        if not one.received_bytes and not isinstance(one, PlainDownload):  # which came from there, however soon it was over
+            return
+        try:
+            fetched = await asyncio.to_thread(_fetched, one)
+            if fetched is not None:
+                await self.keep_seeding(fetched)
+        except ServentError as wrong:
+            log.info("%s is not seeded: %s", download.row.name, wrong)
+
+    def _forget_ended(self) -> None:
+        """Of downloads that were paused or cancelled."""
+        self._running = {id: one for id, one in self._running.items() if one.handle is not None}
+        if not self._running:
+            self.session.keep_seeds(False)
+
+    # -- views
 
     def status(self) -> DoorStatus:
         """The door as a whole."""
         view = self.session.view()
+        down, up = self._speeds
+        shut = self.shut()
         return DoorStatus(
             installed=installed(),
             door=self._on,
             dht=view.dht,
-            why=view.why,
+            why=view.why or (str(shut) if shut is not None and installed() else ""),
             dht_nodes=view.dht_nodes,
             port=view.port,
+            proxy=self.session.settings.proxy.kind if self.session.settings.proxy is not None else "none",
             peers=view.peers,
+            down_bytes_per_s=down,
+            up_bytes_per_s=up,
+            received_bytes=self._moved[0],
+            sent_bytes=self._moved[1],
         )
 
     def torrents(self) -> list[TorrentView]:
         """All at the door: what comes, then what is seeded."""
-        return self.others()
+        return [*(_view(one) for one in self._running.values() if one.handle is not None), *self.others()]
 
     def torrent(self, id: str) -> TorrentView:
         """One of them. Raises NotFound."""
@@ -65,3 +194,82 @@ class Torrents:
             if id in (one.id, one.infohash_v1):
                 return one
         raise NotFound(f"no torrent here is called {id[:70]!r}")
+
+
+def _each(limit: float | None, count: int) -> int:
+    return 0 if limit is None else max(1, int(limit / count))
+
+
+def _link(row: Row) -> Magnet:
+    try:
+        link = parse_magnet(row.link) if row.link else Magnet(row.infohash)
+    except UsageError:
+        link = Magnet(row.infohash)
+    return link if link.infohash == row.infohash else Magnet(row.infohash)
+
+
+def _view(one: Joining | PlainDownload) -> TorrentView:
+    row = one.row if isinstance(one, PlainDownload) else one.download.row
+    handle, status = one.handle, one.status
+    link = _link(row)
+    v1 = handle.infohash_v1 if handle is not None else None
+    v2 = handle.infohash_v2 if handle is not None else None
+    state: TorrentState = (
+        "metadata" if row.info is None else "paused" if row.state == "paused" else "downloading"
+    )
+    return TorrentView(
+        id=row.infohash.hex(),
+        name=row.name,
+        version="hybrid" if v1 and v2 else "v2" if v2 else "v1",
+        infohash_v1=v1.hex() if v1 else "",
+        infohash_v2=v2.hex() if v2 else "",
+        size_bytes=row.size_bytes,
+        done_bytes=row.done_bytes,
+        state=state,
+        transfer=row.id,
+        peers=status.peers if status is not None else 0,
+        seeds=status.seeds if status is not None else 0,
+        up_bytes_per_s=float(status.up_bytes_per_s) if status is not None else 0.0,
+        down_bytes_per_s=float(status.down_bytes_per_s) if status is not None else 0.0,
+        sent_bytes=one.sent_bytes + (status.uploaded_bytes if status is not None else 0),
+        received_bytes=one.received_bytes,
+        trackers=link.trackers,
+        web_seeds=link.web_seeds,
+        reason=row.reason,
+        magnet=encode(link._replace(contacts=(), content=None, peers=())),
+    )
+
+
+def _fetched(one: Joining | PlainDownload) -> Fetched | None:
+    """For who seeds it. Blocks. Raises BadMessage, UsageError."""
+    download = one if isinstance(one, PlainDownload) else one.download
+    row = download.row
+    if row.info is None or row.path is None:
+        return None
+    collection = describe(row.info, row.infohash) if is_v1(row.infohash) else download.collection
+    if collection is None:
+        return None
+    final, wanted = Path(row.path), None if row.wanted is None else frozenset(row.wanted)
+    paths = tuple(
+        final.parent.joinpath(final.name, *parts[1:]) if wanted is None or index in wanted else None
+        for index, parts in enumerate(names.safe_paths(collection))
+    )
+    link = _link(row)
+    return Fetched(
+        transfer=row.id,
+        name=row.name,
+        torrent=metafile.encode(
+            row.info,
+            collection.layers,
+            trackers=[(url,) for url in link.trackers],
+            web_seeds=link.web_seeds,
+        ),
+        infohash_v1=row.infohash if is_v1(row.infohash) else link.v1,
+        infohash_v2=None if is_v1(row.infohash) else row.infohash,
+        share=row.share,
+        paths=paths,
+        trackers=link.trackers,
+        web_seeds=link.web_seeds,
+        uploaded_bytes=one.sent_bytes,
+        downloaded_bytes=one.received_bytes,
+    )

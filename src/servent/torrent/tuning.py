@@ -222,8 +222,6 @@ def _flags(adding: Adding, lt: Any) -> int:
         flags |= words.upload_mode
     if adding.sequential:
         flags |= words.sequential_download
-    if adding.hold:
-        flags |= words.default_dont_download
     if not adding.public:
         flags |= words.disable_dht | words.disable_lsd | words.disable_pex
     return flags

@@ -100,7 +100,6 @@ class Adding:
         upload: never ask peers for pieces.
         upload_slots: None for the session's rule.
         public: whether DHT, local network and peer exchange may be used; a private torrent never uses them.
-        hold: want no piece and no file until priorities say so; nothing is written before that, not even an empty file.
         have: pieces that are there, as a bit field (the first in the highest bit), taken on trust; with `torrent` alone.
         renamed: file number -> its path, absolute or below `folder`.
         file_priorities: 0 (not wanted) to 7, by file number.
@@ -117,7 +116,6 @@ class Adding:
     upload: bool = False
     sequential: bool = False
     public: bool = True
-    hold: bool = False
     have: bytes = b""
     trackers: tuple[str, ...] = ()
     url_seeds: tuple[str, ...] = ()
