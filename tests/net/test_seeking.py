@@ -159,3 +159,21 @@ def test_one_who_may_answer_by_itself_is_looked_up_a_moment_later_or_when_a_dial
     before = it.next_tick()
     it.want(ANN, 2.1)  # that it is missed is no news
     assert it.next_tick() == before
+
+
+def test_dials_that_go_on_asking_for_one_who_is_nowhere_get_ever_fewer_look_ups() -> None:
+    it, begun = Seeking(dice()), []
+    for tenth in range(1200):  # two minutes, ten times a second
+        now = tenth / 10
+        if it.may(ANN, now):
+            begun.append(now)
+            it.ended(ANN, now + 0.05)
+    assert begun[:4] == [0.0, 2.0, 6.0, 14.0] and len(begun) <= 12
+    it.drop(ANN)  # it was here
+    assert it.may(ANN, 120.0)
+    it.ended(ANN, 120.1)
+    for now in (121.0, 122.0, 126.0):
+        it.may(ANN, now)
+        it.ended(ANN, now)
+    it.hurry(127.0)
+    assert it.may(ANN, 129.0)

@@ -241,3 +241,28 @@ def test_what_an_ex_member_or_a_liar_writes_there_keeps_nobody_from_the_others()
                     assert await until(lambda: neighbours(late, network) >= 2, limit=120.0) < 60.0
 
     loop.run(story())
+
+
+def test_where_no_place_keeps_records_nothing_is_waited_for_in_circles() -> None:
+    async def story() -> None:
+        net = SimNet(seed=1)
+        async with light(1, net) as (ann,):
+            await ann.found("lab", "p2p")
+            rendezvous = Rendezvous(ann.identity, ann.endpoint, ann.peers, ann.trust)
+            points = MeetingPoints(ann.overlay, ann.trust, rendezvous, ann.peers)
+            turns = 0
+            note = points._note
+
+            def counted(now: float) -> None:
+                nonlocal turns
+                turns += 1
+                note(now)
+
+            points._note = counted  # type: ignore[method-assign]
+            running = asyncio.create_task(points.run())
+            await asyncio.sleep(600.0)
+            running.cancel()
+            await asyncio.wait([running])
+            assert turns < 100
+
+    loop.run(story())

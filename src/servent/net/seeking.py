@@ -18,7 +18,10 @@ AGAIN = (2700.0, 3600.0)  # s between two times of the same word; Mainline nodes
 RETRY, RETRY_MOST = 30.0, 900.0  # s after nobody took it; doubled each time
 
 FIRST_AGAIN, LONGEST = 4.0, 900.0  # s between two look-ups of one peer that stays away; doubled each time
-SPACING = 2.0  # s between two look-ups of one peer, whoever asks
+SPACING, SPACING_MOST = (
+    2.0,
+    15.0,
+)  # s between two look-ups of one peer, whoever asks; doubled while they lead to nothing
 AT_ONCE = 8  # look-ups
 MOST = 512  # peers that are looked for in the long run
 HURRIED = 2.0  # s over which look-ups are spread when our own network has changed
@@ -80,12 +83,11 @@ class Seeking:
         self._dice = dice
         self._sought: dict[PeerId, _Sought] = {}
         self._running: set[PeerId] = set()
-        self._begun: dict[PeerId, float] = {}  # the last look-ups, at most 2 * MOST
+        self._rests: dict[PeerId, tuple[float, float]] = {}  # until when, and how long; at most 2 * MOST
 
     def want(self, peer: PeerId, now: float, after: float = 0.0) -> None:
         """Look `peer` up in `after` seconds, and again, until `drop`. Known already: at the soonest of both times."""
-        last = self._begun.get(peer)
-        due = now + after if last is None else max(now + after, last + SPACING)
+        due = max(now + after, self._rest(peer, now))
         known = self._sought.get(peer)
         if known is None and len(self._sought) < MOST:
             self._sought[peer] = _Sought(due)
@@ -95,6 +97,7 @@ class Seeking:
     def drop(self, peer: PeerId) -> None:
         """It is here, or no longer wanted."""
         self._sought.pop(peer, None)
+        self._rests.pop(peer, None)
 
     def wanted(self) -> list[PeerId]:
         return list(self._sought)
@@ -103,7 +106,7 @@ class Seeking:
         """Whether somebody who asks for `peer` now gets a look-up of its own; then it has begun."""
         if peer in self._running or len(self._running) >= 4 * AT_ONCE:
             return False
-        if now < self._begun.get(peer, float("-inf")) + SPACING:
+        if now < self._rest(peer, now):
             return False
         self._begin(peer, now)
         return True
@@ -131,9 +134,10 @@ class Seeking:
 
     def hurry(self, now: float) -> None:
         """The network around us is another one, or is back."""
+        self._rests = {peer: (min(until, now + SPACING), SPACING) for peer, (until, _) in self._rests.items()}
         for peer, one in self._sought.items():
             one.failures = 0
-            soon = max(now, self._begun.get(peer, now) + SPACING) + self._dice.uniform(0.0, HURRIED)
+            soon = max(now, self._rest(peer, now)) + self._dice.uniform(0.0, HURRIED)
             one.due = min(one.due, soon)
 
     def next_tick(self) -> float | None:
@@ -141,9 +145,15 @@ class Seeking:
             return None  # the end of one of them wakes us
         return min((one.due for peer, one in self._sought.items() if peer not in self._running), default=None)
 
+    def _rest(self, peer: PeerId, now: float) -> float:
+        """From when on it may be looked up."""
+        return self._rests.get(peer, (now, 0.0))[0]
+
     def _begin(self, peer: PeerId, now: float) -> None:
         self._running.add(peer)
-        self._begun.pop(peer, None)
-        self._begun[peer] = now
-        if len(self._begun) > 2 * MOST:
-            del self._begun[next(iter(self._begun))]
+        until, rest = self._rests.pop(peer, (now, 0.0))
+        long_ago = now > until + LONGEST
+        rest = SPACING if long_ago else min(SPACING_MOST, max(SPACING, 2.0 * rest))
+        self._rests[peer] = now + rest, rest
+        if len(self._rests) > 2 * MOST:
+            del self._rests[next(iter(self._rests))]

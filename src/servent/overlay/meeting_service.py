@@ -18,6 +18,7 @@ from servent.errors import BadMessage, NotFound
 from servent.identity import PeerId
 from servent.net.addresses import only_loopback
 from servent.net.book import credible
+from servent.net.links import PeerAddress
 from servent.net.peers import Peers
 from servent.net.rendezvous import Found
 from servent.net.rendezvous_service import Rendezvous
@@ -60,7 +61,7 @@ class MeetingPoints:
         self._points: dict[bytes, MeetingPoint] = {}
         self._networks: dict[PeerId, bytes] = {}
         self._check_at: dict[bytes, float] = {}  # when to look at what stands there, out of turn
-        self._said: dict[bytes, Stand] = {}
+        self._said: dict[bytes, tuple[PeerAddress | None, bool]] = {}  # where we were, whether as a supernode
         self._writing: set[bytes] = set()
         self._tasks: asyncio.TaskGroup | None = None
         self._woken = asyncio.Event()
@@ -88,13 +89,18 @@ class MeetingPoints:
                     for network in self._points:
                         if self._rendezvous.providers():
                             self._perhaps_write(network, now, turn, tasks)
-                    due = [self._seeking.next_tick(), turn_at, *self._check_at.values()]
-                    until = min(at for at in due if at is not None)
+                    until = min(turn_at, self._due()) if self._rendezvous.providers() else turn_at
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout_at(max(until, now + 0.2)):
                             await self._woken.wait()
         finally:
             self._tasks = None
+
+    def _due(self) -> float:
+        """When something is to be read, or looked at."""
+        checks = [at for network, at in self._check_at.items() if network not in self._writing]
+        reads = self._seeking.next_tick()
+        return min([*checks, float("inf") if reads is None else reads])
 
     def _known(self) -> dict[bytes, MeetingPoint]:
         for network in self._overlay.members.pumps:
@@ -116,9 +122,10 @@ class MeetingPoints:
                 self._check_at.pop(network, None)
                 self._seeking.drop(point.key)
                 continue
-            mine, said = self._mine(), self._said.get(network)
-            if mine is not None and (said is None or said.address != mine.address):
-                self._said[network] = mine
+            mine, writes = self._mine(), pumps[network].member.directory.own is not None
+            said = (mine.address if mine is not None else None, writes)
+            if mine is not None and self._said.get(network) != said:
+                self._said[network] = said
                 self._check_at[network] = now + FIRST_TURN * self._dice.uniform(0.5, 1.5)
 
     def _mine(self) -> Stand | None:
