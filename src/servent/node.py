@@ -52,6 +52,7 @@ from servent.share.rendezvous_service import Meeting
 from servent.share.service import LIBRARY_FILE, Share
 from servent.share.wire import SERVICE as SHARES
 from servent.store import Store
+from servent.talk.rooms_service import Rooms
 from servent.talk.service import FILE as TALK_FILE
 from servent.talk.service import Talk
 from servent.tasks import Running
@@ -227,6 +228,9 @@ class Node:
             self.trust,
             Store(self.data_dir / TALK_FILE),
             my_name=lambda: self.name,
+            make_rooms=lambda shelf: Rooms(
+                self.peers, self.overlay, self.trust, self.identity, shelf, wall=self._wall
+            ),
             settings=config.talk,
             shares=lambda session: SHARES in session.profile.services,
             wall=self._wall,

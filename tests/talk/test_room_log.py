@@ -472,6 +472,8 @@ def test_old_messages_go_and_are_not_asked_for_again() -> None:
     cy = Person(hall, "cy", ann.founding)
     cy.catch_up(ann)
     assert cy.texts() == ann.texts()
+    ann.catch_up(bob)
+    bob.catch_up(ann)
     ann.room.log.floor = ann.room.log.floor + 600_000  # ann keeps less
     gone = ann.room.log.prune(ann.room.wall_ms())
     assert gone

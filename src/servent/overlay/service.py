@@ -332,6 +332,14 @@ class Overlay:
         pump, now = self._pump(network), self._clock()
         pump.do(pump.member.topics.say(ROOM_PREFIX + room if room else "", body, now, lifetime))
 
+    def room_neighbours(self, network: bytes, room: str) -> list[PeerId]:
+        """Whom we are linked with in a room that we entered. Raises NotFound."""
+        return self._pump(network).member.topics.neighbours(ROOM_PREFIX + room)
+
+    def neighbours(self, network: bytes) -> list[PeerId]:
+        """Whom we are linked with in the network. Raises NotFound."""
+        return list(self._pump(network).linked)
+
     def on_heard(self, callback: HeardCallback) -> None:
         """Call `callback(network, room, author, body)` for news, once each. "" is the network's own room."""
         self._hearers.append(callback)

@@ -33,7 +33,7 @@ SHARE = 4  # a quarter of a full log is what one author may fill with what was s
 LONG_AGO = 3_600_000  # ms
 CHAINS = 4096  # whose ends are remembered when their messages are pruned
 REFUSED = 4096  # ids of what was refused, which is not asked for again
-MINUTE = 60_000  # ms
+MINUTE, HOUR = 60_000, 3_600_000  # ms
 SLOW_SLACK = 1000  # ms that clocks may jump back between two messages in slow mode
 
 Chain = tuple[bytes, bytes]  # author, epoch
@@ -212,10 +212,10 @@ class Log:
 
     def prune(self, wall: int) -> list[bytes]:
         """Forget what is too old or too much; returns its ids."""
-        self.floor = max(self.floor, wall - KEPT_FOR)
+        self.floor = max(self.floor, _hour(wall - KEPT_FOR))
         extra = len(self.ids) - self._kept
         if extra > 0:
-            self.floor = max(self.floor, int.from_bytes(self.ids[extra][:8], "big"))
+            self.floor = max(self.floor, _hour(int.from_bytes(self.ids[extra - 1][:8], "big")))
         over = [entry for entry in self.entries.values() if entry.number < self.floor]
         for entry in over:
             self._drop(entry)
@@ -379,3 +379,8 @@ class Log:
             b"",
             entry.takes,
         )
+
+
+def _hour(number: int) -> int:
+    """The next full hour, so that members who prune at different times have the same floor."""
+    return -(-number // HOUR) * HOUR

@@ -48,6 +48,7 @@ RATE, BURST = 1.0, 10.0  # messages a second of one author, and at once
 LENIENT = 1.5  # times that at receivers: the way bunches them together
 LATE = 600_000  # ms; what is said as news and older than that comes by catching up, or not at all
 PRUNE_EVERY = 600.0  # s
+CONFIRM = 2.0  # s after a message of ours until we see whether another member has it
 STOPPED = {"mute": "muted", "ban": "banned", "kick": "kicked out", "leave": "not any more"}
 
 
@@ -141,7 +142,17 @@ class Room:
         self._heard, self._own = Rates(RATE * LENIENT, BURST * LENIENT), Rates(RATE, BURST)
         self._slow_until = 0  # ms of the wall clock, for our own next message
         self._prune_at = now
-        self.complete_to: int | None = None  # while pages come: up to which number we have all
+        self.complete_to: int | None = (
+            None  # after an absence, until all pages came: up to which number we have all
+        )
+        self.entered(now)
+
+    def entered(self, now: float) -> None:
+        """We are back after an absence: what was said after the newest that we have is to be asked for as a whole, even when
+        some of it comes as news meanwhile."""
+        if self.complete_to is None:
+            self.complete_to = int.from_bytes(self.log.ids[-1][:8], "big") if self.log.ids else 0
+        self.pacing.soon(now)
 
     # -- from others
 
@@ -259,7 +270,7 @@ class Room:
         if verdict.why:
             raise UsageError(f"this cannot be said here now: {verdict.why}")
         self._slow_until = wall + 1000 * slow
-        self.pacing.talk(now)
+        self.pacing.soon(now, CONFIRM)
         return message, [*self._effects(verdict, own=True), Tell(Said(message))]
 
     def act(
@@ -342,7 +353,7 @@ class Room:
         if verdict.why not in ("", "known"):
             self.dropped[verdict.why] += 1
         if verdict.message is not None and verdict.entry is not None:
-            shown = not verdict.why and not verdict.entry.why
+            shown = not verdict.why and verdict.entry.counts
             mine = own or verdict.entry.author == self.me
             effects.append(Keep(verdict.entry.id, verdict.message, shown, mine))
         if verdict.gone:

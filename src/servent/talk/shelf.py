@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Protocol
 
 from msgspec import Meta, Struct, structs
@@ -35,7 +35,8 @@ class KeptRoom(Struct, frozen=True, array_like=True):
 class Row:
     """A message as it is kept: `id` as of `records.message_id`, with what it says or, where that is gone, its hash.
 
-    `removed`: its text was taken back. `own`: this node said it. `received`: wall clock, in seconds.
+    `removed`: its text was taken back. `own`: this node said it. `received`: wall clock, in seconds. `cover`: nobody is shown
+    it; it is kept for its signature, which covers others.
     """
 
     id: bytes
@@ -43,6 +44,7 @@ class Row:
     received: float
     own: bool = False
     removed: bool = False
+    cover: bool = False
 
 
 class RoomShelf(Protocol):
@@ -67,7 +69,7 @@ class RoomShelf(Protocol):
         ...
 
     async def append(self, room: bytes, rows: Sequence[Row]) -> None:
-        """New ones. One whose id is there already gets its signature, if it had none."""
+        """New ones. One whose id is there already gets what it lacked: its signature, or its text."""
         ...
 
     async def messages(self, room: bytes, ids: Collection[bytes]) -> list[Message]:
@@ -114,11 +116,11 @@ class MemoryShelf:
         kept = self.rows.setdefault(room, {})
         for row in rows:
             before = kept.get(row.id)
-            if before is None:
+            if before is None or (before.cover and not row.cover):
                 kept[row.id] = row
             elif not any(before.message.signature):
                 signed = structs.replace(before.message, signature=row.message.signature)
-                kept[row.id] = Row(row.id, signed, before.received, before.own, before.removed)
+                kept[row.id] = replace(before, message=signed)
 
     async def messages(self, room: bytes, ids: Collection[bytes]) -> list[Message]:
         kept: Mapping[bytes, Row] = self.rows.get(room, {})

@@ -76,7 +76,7 @@ class DiskShelf:
         rows = await self._store.read(
             lambda db: db.execute("SELECT body FROM room_message WHERE room = ?", (room,)).fetchall()
         )
-        return [_bare(records.messages.decode(body)) for (body,) in rows]
+        return [records.messages.decode(body) for (body,) in rows]
 
     async def append(self, room: bytes, rows: Sequence[Row]) -> None:
         conversation = name_of(room)
@@ -86,7 +86,7 @@ class DiskShelf:
             read = history.read_place(db, conversation)
             for row in rows:
                 self._append(db, room, row)
-                if row.message.takes is None:
+                if row.message.takes is None and not row.cover:
                     history.add(db, self._shown(conversation, row, name, read))
 
         await self._history.write(conversation, job)
@@ -98,9 +98,9 @@ class DiskShelf:
         message = row.message
         if found is not None:
             before = records.messages.decode(found[0])
-            if any(before.signature):
-                return
-            message = msgspec.structs.replace(before, signature=message.signature)
+            whole = before if isinstance(before.body, Body) or row.cover else message
+            signature = before.signature if any(before.signature) else message.signature
+            message = msgspec.structs.replace(whole, signature=signature)
         db.execute("REPLACE INTO room_message VALUES (?, ?, ?)", (room, row.id, encode(message)))
 
     def _shown(self, conversation: str, row: Row, name: str, read: str) -> history.Row:
