@@ -6,10 +6,13 @@ import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import httpx
 import pytest
 
 from servent.config import Config
 from servent.errors import ServentError
+from servent.identity import Identity
+from servent.net import pkarr
 from servent.node import Node
 from servent.testing.nodes import quiet_config
 from tests.net.party import until
@@ -51,5 +54,27 @@ def test_two_friends_who_both_moved_are_found_by_what_a_relay_keeps(tmp_path: Pa
             took = await until(lambda: ann.peers.session(bob.peer) is not None, limit=15.0)
             assert relay.view().clients == 0 and len(relay.records) == 2
             print(f"found in {took:.1f} s")
+
+    asyncio.run(story())
+
+
+def test_a_relay_for_those_we_know_keeps_records_for_them_alone(tmp_path: Path) -> None:
+    async def story() -> None:
+        config = settings(tmp_path, "ann", "127.0.0.2", None)
+        config.roles.relay, config.relay.open_to = "on", "known"
+        config.relay.hosts, config.relay.port = ["127.0.0.1"], 0
+        friend, stranger = Identity(b"\1" * 32), Identity(b"\2" * 32)
+        async with Node(tmp_path / "ann", config) as ann, httpx.AsyncClient() as client:
+            assert ann.relay is not None
+            await ann.trust.add_contact(friend.peer)
+            club = (await ann.trust.create_network("club")).key
+            await until(lambda: club in ann.overlay.members.pumps)
+            place = ann.trust.meeting_point(club).identity
+            kept = []
+            for who in (friend, stranger, place, ann.identity):
+                body = pkarr.close_item(who, 1, b"here")
+                answer = await client.put(f"{ann.relay.urls[0]}/pkarr/{who.peer}", content=body)
+                kept.append(answer.status_code)
+            assert kept == [204, 403, 204, 204]
 
     asyncio.run(story())

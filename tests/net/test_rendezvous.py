@@ -146,6 +146,37 @@ def test_a_slow_provider_is_not_asked_when_a_quick_one_was_enough() -> None:
     loop.run(story())
 
 
+def test_a_late_provider_is_asked_at_once_where_the_others_have_nothing() -> None:
+    async def story() -> None:
+        empty, late = Board(delay=0.1), Board(delay=0.1)
+        async with people(1, late) as (net, (bob,)):
+            await asyncio.sleep(3.0)
+            ann = await Meeting(identity(7), net.endpoint(identity(7))).start()
+            assert isinstance(ann, Meeting)
+            ann.meet(empty).add_provider(late.provider("late", head_start=2.0))
+            await asyncio.sleep(0.0)
+            began = asyncio.get_running_loop().time()
+            seen = await ann.rendezvous.find(bob.peer)
+            assert seen is not None and seen.address.addresses == bob.address.addresses
+            assert asyncio.get_running_loop().time() - began < 1.0
+            await ann.stop()
+
+    loop.run(story())
+
+
+def test_one_that_a_ticket_led_to_and_who_moved_is_looked_for() -> None:
+    async def story() -> None:
+        board = Board()
+        async with people(2, board) as (_, (ann, bob)):
+            for one, other in ((ann, bob), (bob, ann)):
+                await one.trust.grant("echo/1", "nobody", [other.peer])
+            ann.peers.remember(PeerAddress(bob.peer, None, ("10.9.9.9:4433",)))
+            assert ann.peers.seek(8) == 1  # as a network does that has nobody else
+            assert await until(lambda: connected(ann, bob)) < 10.0
+
+    loop.run(story())
+
+
 def test_a_slow_provider_finds_whom_the_quick_one_does_not_know() -> None:
     async def story() -> None:
         quick, slow = Board(), Board(delay=4.0)

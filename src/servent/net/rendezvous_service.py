@@ -33,7 +33,7 @@ log = logging.getLogger("servent.net")
 
 LOOK_TIME = 25.0  # s for one look-up; of a busy DHT the last answers come late
 PUBLISH_TIME = 60.0  # s for one provider to take our word
-LOOK_EVERY = 5.0  # s between looks at our own address; a change is told at once
+LOOK_EVERY = 30.0  # s between looks at our own address; the endpoint tells of changes at once
 SETTLE_FOUND = 0.5  # s after the first answer to a person, in which another may have newer ones
 MICROSECONDS = 1_000_000_000_000_000  # numbers above are taken for a clock's
 DIAL_FIRST = 1.0  # s for a friend to answer where it was; a dial that leads nowhere takes four
@@ -251,19 +251,31 @@ class Rendezvous:
     ) -> None:
         """Ask all providers, each with its head start given to the others; `heard` takes what they find as it comes.
 
-        Returns when all are done, after 25 s, or when somebody says by `enough` that no more is needed.
+        Who comes later is asked as soon as those before it have found nothing. Returns when all are done, after 25 s, or when somebody says by `enough` that no more is needed.
         """
-        enough = enough or asyncio.Event()
+        enough, nothing = enough or asyncio.Event(), asyncio.Event()
+        first = {way for way in self._ways if not way.provider.head_start}
 
         def take(found: Found) -> None:
             if found.key == key and not enough.is_set():
+                first.clear()
                 heard(found)
 
+        async def ask(way: _Way) -> None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(way.provider.head_start):
+                    await nothing.wait()
+            await self._ask(way, key, take, salt)
+            if way in first:
+                first.discard(way)
+                if not first:
+                    nothing.set()
+
+        if not first:
+            nothing.set()
+
         async with asyncio.TaskGroup() as tasks:
-            asking = {
-                tasks.create_task(self._ask(way, key, take, salt), name=f"ask {way.provider.name}")
-                for way in self._ways
-            }
+            asking = {tasks.create_task(ask(way), name=f"ask {way.provider.name}") for way in self._ways}
             ending = tasks.create_task(enough.wait(), name="enough is found")
             left: set[asyncio.Task[Any]] = {*asking}
             until = self._clock() + LOOK_TIME
@@ -276,7 +288,6 @@ class Rendezvous:
                 task.cancel()
 
     async def _ask(self, way: _Way, key: PeerId, take: Callable[[Found], None], salt: bytes) -> None:
-        await asyncio.sleep(way.provider.head_start)
         way.view.asked += 1
         count = 0
         try:

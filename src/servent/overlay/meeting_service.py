@@ -151,7 +151,8 @@ class MeetingPoints:
                 self._seeking.drop(key)
                 return
             found = await self._there(self._points[network], enough)
-            if self._neighbours(network) and all(self._peers.session(stand.peer) for stand in found):
+            others = [stand.peer for stand in found if stand.peer != self._peers.peer]
+            if self._neighbours(network) and all(self._peers.session(peer) for peer in others):
                 self._seeking.drop(key)  # a network may be smaller than three
         finally:
             self._seeking.ended(key, self._clock())
