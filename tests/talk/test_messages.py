@@ -376,3 +376,21 @@ def test_a_parcel_goes_to_who_knows_its_kind(tmp_path: Path) -> None:
             assert bob.talk.conversations() == []
 
     run(story())
+
+
+def test_to_whom_is_blocked_nothing_is_delivered(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with circle(tmp_path, "ann", "bob") as (ann, bob):
+            await friends_apart(ann, bob)
+            await ann.talk.send(ann.conversation(bob), "never mind")
+            await ann.trust.block(bob.peer)
+            await until(lambda: _all(ann, bob, "failed"), limit=5)
+            (message,) = (await ann.talk.history(ann.conversation(bob))).messages
+            assert message.why == "you blocked them" and ann.said[-1].state == "failed"
+            await ann.trust.unblock(bob.peer)
+            await bob.start()
+            await bob.meets(ann)
+            await asyncio.sleep(10)
+            assert await bob.texts(ann) == []
+
+    run(story())

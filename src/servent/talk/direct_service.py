@@ -116,6 +116,17 @@ class Direct:
         for one in gone:
             self._on_row(one, False)
 
+    async def give_up(self, peer: PeerId, why: str) -> None:
+        """What waits for `peer` is not to be delivered any more."""
+        conversation = name_of(peer)
+
+        def job(db: sqlite3.Connection) -> list[Row]:
+            outbox.drop(db, bytes(peer))
+            return history.give_up(db, conversation, why)
+
+        for row in await self._history.write(conversation, job):
+            self._on_row(row, False)
+
     async def parcel(self, peer: PeerId, kind: str, data: bytes) -> None:
         """Hand something to the same part of another node, once both are there."""
         await self._post(peer, wire.Parcel(kind, data), lambda db, id, now: True)

@@ -425,6 +425,8 @@ class Friends:
             self._met[peer] = session.profile.name
             while len(self._met) > people.MOST_MET:
                 del self._met[next(iter(self._met))]
+            if peer in self._mine:
+                self.names.changed()
             self._spawn(self._save_met(peer, session.profile.name), "remember a name")
         if peer in self._mine:
             self._spawn(self._save(self._bonds.saw(peer, self._wall())), "remember when a friend was here")

@@ -147,6 +147,16 @@ def settle(db: sqlite3.Connection, conversation: str, id: bytes, state: int, why
     return get(db, conversation, id)
 
 
+def give_up(db: sqlite3.Connection, conversation: str, why: str) -> list[Row]:
+    """Nothing of what waits will be delivered. What that is."""
+    rows = _some(db, "conversation = ? AND state = ?", [conversation, WAITING])
+    db.execute(
+        "UPDATE message SET state = ?, why = ? WHERE conversation = ? AND state = ?",
+        (FAILED, why, conversation, WAITING),
+    )
+    return [row._replace(state=FAILED, why=why) for row in rows]
+
+
 def take_back(db: sqlite3.Connection, conversation: str, ids: Iterable[bytes]) -> list[Row]:
     """Their texts go, for good; what happened stays. Those that were there and whole, as they are now."""
     gone = []

@@ -177,9 +177,12 @@ class Mail:
         self.wake(peer)
         return id
 
-    async def drop(self, peer: PeerId) -> None:
-        """Nothing is to be delivered to `peer` any more."""
-        await self._store.write(lambda db: outbox.drop(db, bytes(peer)))
+    def awaited(self) -> list[PeerId]:
+        """For whom something waits."""
+        return list(self._waiting)
+
+    def dropped(self, peer: PeerId) -> None:
+        """Nothing waits for `peer` any more: somebody took it out of the outbox."""
         self._waiting.pop(peer, None)
         self._hold(peer)
 

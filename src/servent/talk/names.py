@@ -48,10 +48,9 @@ class Names:
         self._me, self._my_name, self._known, self._owner, self._friends = me, my_name, known, owner, friends
         self._persons: dict[PeerId, tuple[Known, Person]] = {}
         self._looks: dict[str, list[PeerId]] | None = None  # names that friends gave themselves
-        self._looked: tuple[Known, ...] = ()
 
     def changed(self) -> None:
-        """Contacts, friends, or my own name are others now."""
+        """Contacts, friends, a friend's name, or my own are others now."""
         self._persons.clear()
         self._looks = None
 
@@ -100,11 +99,10 @@ class Names:
         return ""
 
     def _friend_looks(self) -> dict[str, list[PeerId]]:
-        friends = tuple(self._friends())
-        if self._looks is None or friends != self._looked:
-            self._looked, self._looks = friends, {}
-            for one in friends:
-                if one.friend and (name := clean_name(one.name)):
+        if self._looks is None:
+            self._looks = {}
+            for one in self._friends():
+                if name := clean_name(one.name):
                     self._looks.setdefault(skeleton(name), []).append(one.peer)
         return self._looks
 

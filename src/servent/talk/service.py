@@ -13,7 +13,7 @@ from servent.identity import PeerId
 from servent.net.peers import Peers
 from servent.net.session import Session
 from servent.store import Store
-from servent.talk import history, texts, views
+from servent.talk import showing, views
 from servent.talk.direct_service import Direct, name_of, peer_of
 from servent.talk.friends_service import Friends
 from servent.talk.history import Row
@@ -24,6 +24,7 @@ from servent.talk.presence import LINGER
 from servent.talk.room_talk_service import MakeRooms, RoomTalk
 from servent.talk.settings import Defaults, Settings
 from servent.talk.shelf_service import DiskShelf
+from servent.tasks import begin
 from servent.trust.service import TrustService
 
 log = logging.getLogger(__name__)
@@ -120,6 +121,7 @@ class Talk:
         await self._mail.open()
         await self._rooms.open()
         self._history.on_change(lambda conversation: self._told("conversations"))
+        self._trust.on_change(self._trust_changed)
 
     async def run(self) -> None:
         """Until cancelled or closed."""
@@ -222,8 +224,6 @@ class Talk:
     async def answer(self, peer: PeerId, yes: bool, *, block: bool = False) -> None:
         """Answer who asks. No tells them nothing. Raises NotFound when they do not ask."""
         await self._friends.answer(peer, yes, block=block)
-        if block and not yes:
-            await self._mail.drop(peer)
 
     async def change_friend(self, peer: PeerId, *, silent: bool | None = None) -> views.Friend:
         if silent is not None:
@@ -429,30 +429,27 @@ class Talk:
 
     # -- inside
 
+    def _trust_changed(self) -> None:
+        """To whom is blocked nothing is delivered."""
+        for peer in self._mail.awaited():
+            contact = self._trust.contact(peer)
+            if contact is not None and contact.blocked:
+                self._mail.dropped(peer)
+                begin(self._tasks, self._give_up(peer), f"give up messages to {peer.short}")
+
+    async def _give_up(self, peer: PeerId) -> None:
+        try:
+            await self._direct.give_up(peer, "you blocked them")
+        except ServentError as wrong:
+            log.warning("messages that are not to be delivered are still kept: %s", wrong)
+
     def _title(self, conversation: str) -> str:
         if conversation.startswith("peer:"):
             return self.person(peer_of(conversation)).shown
         return self._rooms.title(conversation)[0]
 
     def _message(self, row: Row) -> views.Message:
-        room = row.conversation.startswith("room:")
-        mine = row.author == bytes(self._peers.peer)
-        return views.Message(
-            id=row.id.hex(),
-            conversation=row.conversation,
-            author=self.person(PeerId(row.author)),
-            text=row.text,
-            attachments=tuple(map(texts.attachment, row.attachments)),
-            sent=row.sent,
-            received=row.received,
-            order=row.place,
-            state=_STATES[row.state],
-            reply_to=None if row.reply_to is None else row.reply_to.hex(),
-            removed=row.removed,
-            event=row.event,
-            mention=row.mention if room else not mine and texts.names(row.text, self._my_name()),
-            why=row.why,
-        )
+        return showing.message(row, self._peers.peer, self._my_name(), self.person)
 
     def _row_changed(self, row: Row, new: bool) -> None:
         """A message is new here, or another. `new`: somebody else just said it."""
@@ -480,7 +477,3 @@ class Talk:
     ) -> None:
         self._notices.add(kind, self._wall(), conversation=conversation, person=person, text=text)
         self._told("notices")
-
-
-_STATES: tuple[views.Delivery, ...] = ("received", "waiting", "delivered", "failed")
-assert _STATES == history.STATES
