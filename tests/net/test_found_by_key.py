@@ -13,6 +13,8 @@ from servent.config import Config
 from servent.errors import ServentError
 from servent.identity import Identity
 from servent.net import pkarr
+from servent.net.endpoint import bind
+from servent.net.links import PeerAddress
 from servent.node import Node
 from servent.testing.nodes import quiet_config
 from tests.net.party import until
@@ -76,5 +78,26 @@ def test_a_relay_for_those_we_know_keeps_records_for_them_alone(tmp_path: Path) 
                 answer = await client.put(f"{ann.relay.urls[0]}/pkarr/{who.peer}", content=body)
                 kept.append(answer.status_code)
             assert kept == [204, 403, 204, 204]
+
+    asyncio.run(story())
+
+
+def test_another_iroh_program_is_found_and_dialed_by_its_key(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running() as relay, httpx.AsyncClient() as client:
+            other = await bind(Identity(b"\3" * 32), bind=["127.0.0.6:0"], alpn=b"servent/1")
+            here = PeerAddress(other.peer, None, tuple(other.local_addresses()))
+            packet = pkarr.pack(here, 1).replace(b"user-data=servent:1", b"user-data=some-word")
+            body = pkarr.close_item(Identity(b"\3" * 32), 1_700_000_000_000_000, packet)
+            assert (await client.put(f"{relay.urls[0]}/pkarr/{other.peer}", content=body)).status_code == 204
+            async with Node(tmp_path, settings(tmp_path, "ann", "127.0.0.7", relay.urls[0])) as ann:
+                seen = await ann.rendezvous.find(other.peer)
+                assert seen is not None and seen.timed and seen.number == 1_700_000_000_000_000
+                async with asyncio.TaskGroup() as tasks:
+                    arriving = tasks.create_task(other.accept())
+                    connection = await ann.endpoint.connect(ann.peers.addresses(other.peer), 5.0)
+                assert connection.peer == other.peer and arriving.result().peer == ann.peer
+                await connection.close()
+                await other.close()
 
     asyncio.run(story())
