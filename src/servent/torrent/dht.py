@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ PUT_TIME = 40.0  # s; nodes that are gone cost 15 (measured)
 GET_TIME = 30.0  # s
 LOOKUPS_MOST = 64  # puts and gets at once; libtorrent would take any number
 ITEMS_WAITING = 16  # answers of one look-up that nobody has read yet
+EARLIER = 16  # nodes of an earlier run that are tried at once
 NUMBERS_MOST = 256  # records of which we remember the number
 VALUE_MOST = (
     996  # bytes: 1000 bencoded (BEP 44); with 997 libtorrent stores nothing and says nothing (measured)
@@ -48,6 +50,7 @@ class Dht:
         self._numbers: dict[Slot, int] = {}  # what our records had when we stored them last
         self._lookups = asyncio.Semaphore(LOOKUPS_MOST)
         self._stats: list[asyncio.Future[None]] = []
+        self.earlier: list[Place] = []  # nodes known from an earlier run
         self.nodes = self.peers = 0
         self.why = ""
 
@@ -171,9 +174,11 @@ class Dht:
     # -- for the session
 
     def enter(self) -> None:
-        """Go to the nodes that were named by address; names are libtorrent's to resolve."""
+        """Go to the nodes that were named by address, and to some from before; names are libtorrent's to resolve."""
         if self._session.raw is None or not self._session.settings.uses_dht:
             return
+        for place in random.sample(self.earlier, min(EARLIER, len(self.earlier))):
+            self._session.raw.add_dht_node(tuple(place))
         for node in self._session.settings.dht_nodes:
             if is_literal(node):
                 self._session.raw.add_dht_node(endpoint_of(node))

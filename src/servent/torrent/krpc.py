@@ -231,7 +231,8 @@ class Search:
             return
         if not self.private:
             block = place.host.rpartition(".")[0]
-            if not ipaddress.ip_address(place.host).is_global or block in self._blocks:
+            address = ipaddress.ip_address(place.host)
+            if not address.is_global or address.is_multicast or block in self._blocks:
                 return
             self._blocks.add(block)
         self._nodes[place] = _Node(place, distance)

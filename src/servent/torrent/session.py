@@ -21,10 +21,11 @@ from servent.identity import Identity, PeerId
 from servent.tasks import begin
 from servent.torrent.dht import GET_TIME, READY_TIME, Dht
 from servent.torrent.handle import Handle, status_of
+from servent.torrent.krpc import Place
 from servent.torrent.tuning import (
     TORRENT_ALERTS,
-    construct,
     destruct,
+    load,
     packed,
     params_of,
     save,
@@ -34,7 +35,7 @@ from servent.torrent.views import Adding, Item, SessionSettings, SessionView, Wa
 
 log = logging.getLogger("servent.torrent")
 
-STATE_FILE = "dht.state"
+NODES_FILE = "dht.nodes"
 ALERT_PAUSE = 0.01  # s between two looks at the alerts: a flood wakes us a hundred times a second at most
 STATUS_EVERY = 1.0  # s between questions for what changed, while there are torrents
 STATS_EVERY = 30.0  # s between looks at how many nodes and peers there are
@@ -81,7 +82,7 @@ class Session:
         *,
         reached: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._path = data_dir / STATE_FILE
+        self._path = data_dir / NODES_FILE
         self.settings = settings or SessionSettings()
         self._reached = reached
         self.raw: Any = None  # lt.session: its stubs lag behind what it does
@@ -142,7 +143,7 @@ class Session:
             self._serve = self.settings.dht_serve == "on"
             pack = self._pack()
             try:
-                raw = await asyncio.to_thread(construct, found, pack, self._path)
+                raw, self._dht.earlier = await asyncio.to_thread(_construct, found, pack, self._path)
             except (RuntimeError, ValueError, TypeError, KeyError) as wrong:
                 raise WorldError(f"libtorrent does not start: {wrong}") from wrong
             self._bell = ours, theirs = socket.socketpair()
@@ -342,3 +343,10 @@ class Session:
     def _flooded(self, alert: Any) -> None:
         self.dropped += 1
         log.info("libtorrent had more to say than fits; some of it is lost")
+
+
+def _construct(found: Any, pack: dict[str, Any], path: Path) -> tuple[Any, list[Place]]:
+    """A session, and nodes of the DHT known from before. Blocks."""
+    params = found.session_params()
+    params.settings = pack
+    return found.session(params), load(path)
