@@ -21,12 +21,13 @@ from servent.overlay.records import Short
 from servent.overlay.wire import Ranges
 from servent.talk.acts import Acts
 from servent.talk.log import Chain, Entry, Log
-from servent.talk.records import Act, Message, RoomId
+from servent.talk.records import NONE, Act, Digest, Message, RoomId
 from servent.talk.runs import MOST_MESSAGES, TEXTS_BYTES, Page, Tag, pack, tag_of
 
 FRAME_BYTES = 320 * 1024  # the longest question or answer
-RECENT = (256, 16)  # of the newest messages: those that are compared apart from the rest
+RECENT = (16,)  # of the newest messages: those that are compared apart from the rest
 MOST_GIVEN = 16  # acts in one message
+MOST_HAD = 128  # messages that came as news before the absence was caught up with
 SPELLED = 64  # chains that are spelled out on demand
 BOUNDARY = 64  # of so many messages of a chain at least one has its signature for good
 ROUNDS = 64  # questions in one go; a room of 10,000 messages takes 12
@@ -49,6 +50,7 @@ class Compare(Struct, frozen=True, array_like=True):
 
 Compares = Annotated[list[Compare], Meta(max_length=MOST_ANSWERS * 2)]
 Given = Annotated[list[Act], Meta(max_length=MOST_GIVEN)]
+Half = Annotated[bytes, Meta(min_length=8, max_length=8)]
 Bound = Annotated[int, Meta(ge=0, le=1 << 48)]
 
 
@@ -61,6 +63,8 @@ class Ask(Struct, frozen=True, tag="talk-ask", array_like=True):
         messages, acts: what is compared, or asked for by id.
         page, given: messages and acts that the other side asked for, or lacks.
         spell: chains that were not known, to be spelled out.
+        have: the second halves of ids above `after` that are here already: they came as news meanwhile.
+        decided: digest of the ids of all acts; zeros where acts are compared in this question.
     """
 
     room: RoomId
@@ -71,6 +75,8 @@ class Ask(Struct, frozen=True, tag="talk-ask", array_like=True):
     page: Page | None = None
     given: Given = []
     spell: Annotated[list[Tag], Meta(max_length=SPELLED)] = []
+    have: Annotated[list[Half], Meta(max_length=MOST_HAD)] = []
+    decided: Digest = NONE
 
 
 class Reply(Struct, frozen=True, tag="talk-reply", array_like=True):
@@ -132,7 +138,15 @@ def opening(log: Log, acts: Acts, floor: int, spell: Sequence[bytes] = (), after
         last = _before(ids[end]) if end < len(ids) else upto.to_bytes(8, "big") + LAST[:8]
         ranges.append((first, last, end - edge, digest(ids[edge:end])))
     about = [Compare(ranges)] if ids or floor < upto else []
-    return Ask(log.room, floor, upto, about, [_all(acts.ids)], spell=list(spell)[:SPELLED])
+    return Ask(
+        log.room,
+        floor,
+        upto,
+        about,
+        spell=list(spell)[:SPELLED],
+        have=_had(log, upto),
+        decided=digest(acts.ids),
+    )
 
 
 def answer(ask: Ask, log: Log, acts: Acts) -> Said:
@@ -141,10 +155,13 @@ def answer(ask: Ask, log: Log, acts: Acts) -> Said:
     found, theirs, ours = _compared(log.ids, ask.messages) if log.floor <= ask.floor else ([], [], set())
     ours = {id for id in ours if id >= floor}
     if ask.after is not None:
-        ours.update(log.ids[bisect_right(log.ids, ask.after.to_bytes(8, "big") + LAST[:8]) :])
+        had = set(ask.have)
+        ours.update(id for id in _above(log, ask.after) if id[8:] not in had)
     wanted = [id for id in theirs if log.wants(id)]
     about = [*found, *_of(wanting(wanted))]
     deeds, given = compare_acts(ask.acts, acts)
+    if not ask.acts and ask.decided not in (NONE, digest(acts.ids)):
+        deeds = [_all(acts.ids)]
     if deeds or given:  # who is let in, and who is banned, comes first; then it asks again
         return Said(Load(upto=ask.after), about, deeds, given)
     return Said(choose(log, ours, frozenset(ask.spell)), about)
@@ -168,7 +185,10 @@ def next_ask(
     if not said.anything and reply.upto is None and not strange:
         return None
     again = ask.after if strange else reply.upto
-    return Ask(log.room, ask.floor, again, said.messages, deeds, None, given, list(strange)[:SPELLED]), said
+    had = _had(log, again) if again is not None else []
+    return Ask(
+        log.room, ask.floor, again, said.messages, deeds, None, given, list(strange)[:SPELLED], had
+    ), said
 
 
 def compare_acts(asked: Sequence[Compare], acts: Acts) -> tuple[list[Compare], list[Act]]:
@@ -258,6 +278,14 @@ def _compared(
 
 def _of(messages: Iterable[Ranges]) -> list[Compare]:
     return [Compare(one.ranges, one.ids, one.want) for one in messages][:MOST_ANSWERS]
+
+
+def _above(log: Log, after: int) -> Sequence[bytes]:
+    return log.ids[bisect_right(log.ids, after.to_bytes(8, "big") + LAST[:8]) :]
+
+
+def _had(log: Log, after: int) -> list[bytes]:
+    return [id[8:] for id in _above(log, after)[:MOST_HAD]]
 
 
 def _all(ids: Sequence[bytes]) -> Compare:
