@@ -19,6 +19,7 @@ MOST_ROOMS = 256  # of one network that are listed; the one not heard of for lon
 LASTS = 7200.0  # s that a room is listed after it was last told of
 EVERY = 1200.0  # s between two words on one room, whoever says them; +-25 %
 FIRST = (20.0, 60.0)  # s until the first word on a room that was entered
+NEW = (0.5, 1.5)  # s until the first word on one that was founded just now: nobody else can tell of it
 PER_MEMBER = (1 / 60, 8.0)  # words a second of one member, and at once
 MOST_TOLD = 40  # rooms in one answer to a newcomer
 
@@ -88,6 +89,10 @@ class Telling:
     def __init__(self, dice: random.Random, now: float) -> None:
         self._dice = dice
         self.due = now + dice.uniform(*FIRST)
+
+    def soon(self, now: float) -> None:
+        """It was founded just now, here."""
+        self.due = min(self.due, now + self._dice.uniform(*NEW))
 
     def told(self, now: float) -> None:
         """Somebody did."""

@@ -6,6 +6,7 @@ not fit is caught up with later. Whom to ask is one of the neighbours in the roo
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import secrets
@@ -46,6 +47,7 @@ log = logging.getLogger(__name__)
 
 MOST_ROOMS = 48  # joined, of all networks; a topic of the overlay each, two while a key changes
 MOST_INVITATIONS = 64  # not answered
+NETWORK_UP = 2.0  # s that somebody waits who makes a room in a network that they entered just now
 
 
 class Rooms:
@@ -183,7 +185,7 @@ class Rooms:
     ) -> RoomFacts:
         """Found a room and be in it."""
         settings = clean_settings(name, topic)
-        self._k.overlay.shape(network)  # raises NotFound
+        await self._network_up(network)
         self._room_for_one()
         nonce, key = self._k.noise(16), self._k.noise(keys.KEY_BYTES)
         lock = keys.lock_of(nonce, 0, key) if policy == "invite" else NONE
@@ -193,7 +195,18 @@ class Rooms:
         )
         ring = [(0, key)] if policy == "invite" else []
         kept = KeptRoom(room_id(founding), founding, True, self._k.noise(8), keys=ring)
-        return await self._enter(kept, [])
+        made = await self._enter(kept, [])
+        self._k.rooms[made.id].telling.soon(self._k.clock())
+        self._k.nudge.set()
+        return made
+
+    async def _network_up(self, network: bytes) -> None:
+        """A network that was entered this very moment has its member a moment later. Raises NotFound."""
+        for _ in range(20):
+            if self._k.up(network):
+                break
+            await asyncio.sleep(NETWORK_UP / 20)
+        self._k.overlay.shape(network)
 
     async def join(self, room: bytes) -> RoomFacts:
         """Enter an open room we heard of, or say yes to an invitation."""
