@@ -101,3 +101,35 @@ def test_another_iroh_program_is_found_and_dialed_by_its_key(tmp_path: Path) -> 
                 await other.close()
 
     asyncio.run(story())
+
+
+def test_two_friends_whose_relay_is_gone_meet_by_the_records_of_the_next_one(tmp_path: Path) -> None:
+    """As people have it: no setting of rendezvous is touched. The old relay and all old addresses lead nowhere."""
+
+    async def story() -> None:
+        async with AsyncExitStack() as end:
+
+            async def up(name: str, host: str, relay: str) -> Node:
+                config = quiet_config(name, tmp_path / name)
+                config.net.bind, config.net.relays, config.blobs.bulk = [f"{host}:0"], [relay], False
+                return await end.enter_async_context(Node(tmp_path / name, config))
+
+            async with running() as old:
+                ann, bob = (
+                    await up("ann", "127.0.0.2", old.urls[0]),
+                    await up("bob", "127.0.0.3", old.urls[0]),
+                )
+                assert (await bob.join(await ann.ticket())).connected
+                await until(lambda: ann.trust.contact(bob.peer) is not None, limit=5.0)
+                await until(lambda: len(old.records) == 2, limit=8.0)
+                await end.aclose()
+            async with running() as new:
+                ann, bob = (
+                    await up("ann", "127.0.0.4", new.urls[0]),
+                    await up("bob", "127.0.0.5", new.urls[0]),
+                )
+                took = await until(lambda: ann.peers.session(bob.peer) is not None, limit=15.0)
+                print(f"found in {took:.1f} s")
+                await end.aclose()
+
+    asyncio.run(story())

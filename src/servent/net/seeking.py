@@ -17,7 +17,7 @@ SETTLE, SETTLE_MOST = 1.0, 5.0  # s after the last change, and after the first o
 AGAIN = (2700.0, 3600.0)  # s between two times of the same word; Mainline nodes forget after two hours
 RETRY, RETRY_MOST = 30.0, 900.0  # s after nobody took it; doubled each time
 
-FIRST_AGAIN, LONGEST = 4.0, 900.0  # s between two look-ups of one peer that stays away; doubled each time
+FIRST_AGAIN, LONGEST = 2.0, 900.0  # s between two look-ups of one peer that stays away; doubled each time
 SPACING, SPACING_MOST = (
     2.0,
     15.0,
