@@ -1,4 +1,4 @@
-"""What evil members do to the services of sharing: questions without sense or end, and answers of the same kind."""
+"""What evil members do to the services of sharing and of talk: questions without sense or end, and answers of the same kind."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from servent.net.links import Stream
 from servent.net.session import Session
 from servent.share import codes_wire, content_wire, feed_wire, safety_wire, wire
 from servent.share import wishes_wire as wishes
+from servent.talk import wire as talk
 from tests.net.party import Node
 
 HASH, KEY = b"h" * 32, b"k" * 32
@@ -58,8 +59,22 @@ def questions(dice: random.Random) -> dict[str, list[object]]:
         wishes.SERVICE: [wishes.Watch(dice.randrange(100), text), wishes.Unwatch(dice.randrange(100))],
         safety_wire.SERVICE: [safety_wire.Report(KEY, "spam", HASH, dice.choice(NAMES), "x" * 500)],
         codes_wire.MEET: [codes_wire.Wait(KEY, dice.choice((1.0, 86400.0))), codes_wire.Seek(KEY)],
+        talk.SERVICE: [
+            talk.Stand(dice.random() < 0.5, dice.random(), dice.choice(NAMES)[:200]),
+            talk.Here("available", "\u202e" * 100),
+            _said(
+                dice,
+                talk.Text(dice.choice(NAMES) * dice.choice((0, 1, 15)), ["magnet:?xt=urn:btmh:1220"] * 8),
+            ),
+            _said(dice, talk.TakeBack(dice.randbytes(16))),
+            _said(dice, talk.Parcel("room-invitation", dice.randbytes(dice.choice((0, 3000, 32768))))),
+        ],
         "servent.delay/1": [wire.Done()],
     }
+
+
+def _said(dice: random.Random, body: talk.Body) -> talk.Say:
+    return talk.Say(dice.choice((b"c" * 16, dice.randbytes(16))), dice.choice((1, 2, 2**53)), 1e11, body)
 
 
 def answers(dice: random.Random) -> dict[str, list[object]]:
@@ -76,6 +91,7 @@ def answers(dice: random.Random) -> dict[str, list[object]]:
         wishes.SERVICE: [wishes.Watching(0, True), wishes.Matches(dice.randrange(3), hits or [hit(dice)])],
         safety_wire.SERVICE: [safety_wire.Heard(True)],
         codes_wire.MEET: [codes_wire.Held(1e300), codes_wire.Met(), codes_wire.Nobody()],
+        talk.SERVICE: [talk.Stood(), talk.Stored(b"c" * 16, 1), talk.Declined(b"c" * 16, 2**53, "no\x1b[2J" * 10)],
     }  # fmt: skip
 
 
