@@ -1,6 +1,6 @@
 """A node's lower floors in a process of its own, driven by JSON lines: what `bench.transfer` and tests measure.
 
-    python -m bench.peer DIR [--no-bulk] [--bind IP:PORT]
+    python -m bench.peer DIR [--no-bulk] [--bind IP:PORT] [--torrent]
 
 Reads one request per line on stdin and answers each with one line on stdout:
 
@@ -34,14 +34,17 @@ from servent.net import ticket as tickets
 from servent.net.peers import Peers
 from servent.net.wire import Profile
 from servent.store import Store
+from servent.torrent.service import Torrents
+from servent.torrent.session import Session
+from servent.torrent.views import SessionSettings
 from servent.trust.service import TrustService
 
 
 class Peer:
     """Endpoint, trust, peers and blobs on one directory. Use it as an async context manager."""
 
-    def __init__(self, folder: Path, *, bulk: bool = True, bind: str = "") -> None:
-        self.folder, self.bulk, self.bind = folder, bulk, bind
+    def __init__(self, folder: Path, *, bulk: bool = True, bind: str = "", torrent: bool = False) -> None:
+        self.folder, self.bulk, self.bind, self.torrent = folder, bulk, bind, torrent
 
     async def __aenter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -56,6 +59,18 @@ class Peer:
         await self.trust.open()
         await self.blobs.open()
         self._tasks = [asyncio.create_task(self.peers.run()), asyncio.create_task(self.blobs.run())]
+        self.session: Session | None = None
+        if self.torrent:  # on loopback, without DHT
+            self.session = Session(
+                self.folder,
+                SessionSettings(listen=("127.0.0.1",), dht=False, local=False, map_ports=False),
+            )
+            self.torrents = Torrents(self.session, self.blobs, self.folder)
+            await self.torrents.open()
+            self._tasks += [
+                asyncio.create_task(self.session.run()),
+                asyncio.create_task(self.torrents.run()),
+            ]
         ready = asyncio.create_task(self.peers.ready.wait())
         await asyncio.wait([ready, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
@@ -67,6 +82,8 @@ class Peer:
     async def __aexit__(self, *_: object) -> None:
         await self.blobs.close()
         await self.peers.close()
+        if self.session is not None:
+            await self.session.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks)
@@ -165,11 +182,11 @@ def _plain(view: Any) -> Any:
     return json.loads(json.dumps(asdict(view), default=lambda value: str(value)))
 
 
-async def main(folder: Path, bulk: bool, bind: str) -> None:
+async def main(folder: Path, bulk: bool, bind: str, torrent: bool) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=1 << 24)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    async with Peer(folder, bulk=bulk, bind=bind) as peer:
+    async with Peer(folder, bulk=bulk, bind=bind, torrent=torrent) as peer:
         print(json.dumps({"ready": str(peer.identity.peer), "pid": os.getpid()}), flush=True)
         while line := await reader.readline():
             request = json.loads(line)
@@ -189,7 +206,8 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("--no-bulk", action="store_true", help="QUIC lanes only")
     parser.add_argument("--bind", default="", help="ip:port, so that it is found again after a restart")
+    parser.add_argument("--torrent", action="store_true", help="with the BitTorrent door, on loopback")
     parser.add_argument("--log", default="WARNING")
     options = parser.parse_args()
     logging.basicConfig(level=options.log, format="%(relativeCreated)d %(name)s %(message)s")
-    asyncio.run(main(options.folder, not options.no_bulk, options.bind))
+    asyncio.run(main(options.folder, not options.no_bulk, options.bind, options.torrent))

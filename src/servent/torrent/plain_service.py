@@ -34,7 +34,7 @@ from servent.torrent.session import Session
 from servent.torrent.views import Adding, Status
 
 BEAT = 0.25  # s between two looks at how far it is
-SAVE_EVERY = 15.0  # s between two notes of what is there
+SAVE_EVERY = 5.0  # s between two notes of what is there
 LARGEST_RESUME = 64 * 1024 * 1024  # bytes
 WANTED, LEFT = 4, 0  # libtorrent's priorities
 
