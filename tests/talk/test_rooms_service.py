@@ -38,8 +38,10 @@ class Talker:
         self.removed: list[bytes] = []
         self.delivered: list[bytes] = []
         self.acts: list[Moderated] = []
+        clock = asyncio.get_running_loop().time
         self.rooms = Rooms(
             node.peers, node.overlay, node.trust, node.identity, self.shelf, dice=random.Random(bytes(node.peer)),
+            wall=lambda: 1_790_000_000.0 + clock(),
             noise=random.Random(bytes(node.peer) + b"n").randbytes,
         )  # fmt: skip
         self.rooms.on_message(self._said)
@@ -239,8 +241,11 @@ def test_the_banned_cannot_come_back_until_they_are_let_and_a_purge_takes_back_w
             await bob.rooms.moderate(room, "ban", cy.peer, reason="spam", purge=True)
             await until(lambda: all(one.removed for one in people), 60)
             await until(lambda: not cy.rooms.room(room).joined, 10)
-            await cy.rooms.join(room)
-            cy.rooms._k.rooms[room].core.acts.state.spans.clear()  # it does as if it had not been banned
+            with pytest.raises(UsageError, match="banned"):
+                await cy.rooms.join(room)
+            joined = cy.rooms._k.rooms[room]
+            joined.out = ""  # it does as if it had not been banned
+            joined.core.acts.state.spans.clear()
             await asyncio.sleep(30)
             await cy.rooms.say(room, "here again")
             await asyncio.sleep(120)
@@ -248,6 +253,16 @@ def test_the_banned_cannot_come_back_until_they_are_let_and_a_purge_takes_back_w
             assert {one.peer for one in dan.rooms.members(room) if one.standing == "banned"} == {cy.peer}
             await bob.rooms.moderate(room, "unban", cy.peer)
             await until(lambda: dan.acts[-1].deed == "unban", 10)
+            joined.out = "banned"
+            await cy.rooms.join(room)
+            await until(lambda: bool(cy.neighbours(room)), 60)
+            await cy.rooms.say(room, "thank you")
+            await until(lambda: all(one.texts[-1] == "thank you" for one in (ann, bob, dan)), 60)
+            await ann.rooms.moderate(room, "kick", cy.peer, reason="once more")
+            await until(lambda: not cy.rooms.room(room).joined, 30)
+            await asyncio.sleep(61)
+            await cy.rooms.join(room)
+            assert cy.rooms.room(room).joined
 
     story(tell)
 

@@ -130,6 +130,10 @@ class Log:
         end = self.ends.get(chain)
         return end[1] if end is not None and end[0] == seq - 1 else None
 
+    def keep(self, count: int) -> None:
+        """How many messages are kept from now on."""
+        self._kept = count
+
     # -- taking in
 
     def load(self, messages: Iterable[Message], state: State) -> None:

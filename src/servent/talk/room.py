@@ -198,6 +198,9 @@ class Room:
         if not taken.new:
             return []
         self.pacing.talk(now)
+        for act in taken.counting:
+            if act.deed in ("kick", "ban", "leave"):
+                self.present.gone(act.peer or act.author)
         effects: list[Effect] = [KeepActs(taken.new, taken.counting)]
         judged = self.log.rejudge(self.acts.state, taken.authors)
         if judged.gone:
@@ -342,7 +345,8 @@ class Room:
 
     def may_hear(self, peer: bytes) -> bool:
         """Whether a peer that asks is to be told what is said here."""
-        return self.acts.state.member(peer)
+        span = self.acts.state.stopped(peer, self.wall_ms())
+        return self.acts.state.member(peer) and (span is None or span.deed != "ban")
 
     def _drop(self, why: str) -> list[Effect]:
         self.dropped[why] += 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
 from servent.codec import encode
 from servent.errors import PeerError, ServentError
@@ -60,13 +61,23 @@ class Hosting:
         finally:
             self._tasks = None
 
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> bool:
+        """`work` in a task of its own. False, and it never runs, when rooms are closing."""
+        return begin(self._tasks, self._guard(work, name), name, inside=work) is not None
+
+    async def _guard(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        try:
+            await work
+        except Exception:
+            log.exception("%s failed", name)
+
     def stop(self) -> None:
         self._stop.set()
         self._k.nudge.set()
 
     def begin(self, joined: Joined) -> None:
         """Listen to what comes in."""
-        begin(self._tasks, self._listen(joined), f"room {joined.id.hex()[:8]}")
+        self._begin(self._listen(joined), f"room {joined.id.hex()[:8]}")
 
     def tick(self) -> float:
         """Do what is due; when to come back."""
@@ -80,17 +91,17 @@ class Hosting:
                 continue
             self._meet(joined, now)
             if joined.core.next_tick() <= now and not joined.lock.locked():
-                begin(self._tasks, self._ticked(joined), f"tick of room {joined.id.hex()[:8]}")
+                self._begin(self._ticked(joined), f"tick of room {joined.id.hex()[:8]}")
             if joined.lacks_key() and joined.ask_keys_at <= now:
                 joined.ask_keys_at = now + KEYS_AGAIN * self._k.dice.uniform(0.7, 1.3)
-                begin(self._tasks, self._ask_keys(joined), f"key of room {joined.id.hex()[:8]}")
+                self._begin(self._ask_keys(joined), f"key of room {joined.id.hex()[:8]}")
             if not joined.invite and joined.telling.due <= now:
                 self._announce(joined, now)
             due = min(due, max(joined.core.next_tick(), now + 0.05), joined.telling.due)
         for network in list(self._k.overlay.members.pumps):
             if self._list_at.setdefault(network, now + LIST_FIRST) <= now:
                 self._list_at[network] = now + LIST_EVERY * self._k.dice.uniform(0.75, 1.25)
-                begin(self._tasks, self._ask_rooms(network), "open rooms")
+                self._begin(self._ask_rooms(network), "open rooms")
             due = min(due, self._list_at[network])
         for network, one in list(self._k.listings.items()):
             if not self._k.up(network):
@@ -151,6 +162,9 @@ class Hosting:
                     log.debug("room %s, of %s: %s", joined.id.hex()[:8], author.short, wrong)
                     joined.core.dropped[type(wrong).__name__] += 1
                     continue
+                except Exception:
+                    log.exception("news of room %s", joined.id.hex()[:8])
+                    continue
                 await self._safely(joined, effects)
             self._k.nudge.set()
 
@@ -188,8 +202,18 @@ class Hosting:
             joined.core.pacing.failed(self._k.clock())
             return
         joined.looking = True
-        if begin(self._tasks, self._looked(joined, others[0]), f"compare room {joined.id.hex()[:8]}") is None:
+        if self._begin(self._looked(joined, others[0]), f"compare room {joined.id.hex()[:8]}") is False:
             joined.looking = False
+
+    async def try_again(self, joined: Joined) -> None:
+        """We were put out: perhaps others have let us in again, and we did not hear of it."""
+        for peer in self._others(joined)[:ASKED_FOR_KEYS]:
+            try:
+                await self._sync.look(joined, peer)
+            except (ServentError, TimeoutError) as wrong:
+                log.debug("%s does not let us into room %s: %s", peer.short, joined.id.hex()[:8], wrong)
+            else:
+                return
 
     def _others(self, joined: Joined) -> list[PeerId]:
         """Whom to ask: a neighbour in the room; else somebody of it who is connected, else anybody of it."""

@@ -15,6 +15,7 @@ from servent.talk.acts import Acts
 from servent.talk.joined import Joined
 from servent.talk.keys import Ring
 from servent.talk.listing import Listing, Telling
+from servent.talk.log import KEPT
 from servent.talk.records import Act, Announce, Body, Message, Seal
 from servent.talk.room import Changed, Effect, Forget, Keep, KeepActs, Look, Room, Strip, Tell
 from servent.talk.room_facts import Moderated
@@ -23,6 +24,8 @@ from servent.talk.shelf import KeptRoom, RoomShelf, Row
 from servent.trust.service import TrustService
 
 log = logging.getLogger(__name__)
+
+KEPT_IN_ALL = 100_000  # messages of all rooms together that are known in memory, at 0.7 kB each; each room keeps 1,000 at least
 
 
 class Keeping:
@@ -54,6 +57,11 @@ class Keeping:
         self.tell = Callbacks()
         self.look: Callable[[Joined], None] = lambda joined: None
         self.nudge = asyncio.Event()
+
+    def share(self) -> None:
+        """How much each room may keep, as many as there are now."""
+        for joined in self.rooms.values():
+            joined.core.log.keep(max(1000, min(KEPT, KEPT_IN_ALL // len(self.rooms))))
 
     # -- what streams need of us (rooms_sync_service.House)
 
@@ -134,17 +142,23 @@ class Keeping:
                     joined.id, PeerId(act.author), act.deed, peer, act.time / 1000, act.number, act.reason
                 )
             )
-        state, me = joined.core.acts.state, self.me
-        banned = state.stopped(me, joined.core.wall_ms())
-        if not state.member(me) and not joined.out:
-            span = banned if banned is not None and banned.deed != "mute" else None
-            word = "you are not in this room any more"
-            if span is not None:
-                word = f"you were {'banned' if span.deed == 'ban' else 'put out'}: {span.reason or 'no reason given'}"
-            joined.out = word
+        put_out = self._put_out(joined, counting)
+        if put_out and not joined.out:
+            joined.out = put_out
             self.depart(joined)
         self.nudge.set()
         self.tell.changed(joined.id)
+
+    def _put_out(self, joined: Joined, counting: Sequence[Act]) -> str:
+        """Why we are no longer in the room, in words; "" while we are."""
+        state = joined.core.acts.state
+        kicked = next((act for act in counting if act.deed == "kick" and act.peer == self.me), None)
+        span = state.stopped(self.me, joined.core.wall_ms())
+        if span is not None and span.deed == "ban":
+            return f"you were banned: {span.reason or 'no reason given'}"
+        if span is not None and span.deed == "kick" and (kicked is not None or not state.member(self.me)):
+            return f"you were put out: {span.reason or 'no reason given'}"
+        return "" if state.member(self.me) else "you are not in this room any more"
 
     def say(self, joined: Joined, effect: Tell) -> None:
         topic = joined.meets()

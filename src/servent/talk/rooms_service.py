@@ -90,6 +90,7 @@ class Rooms:
                 self._k.rooms[kept.id] = self._k.make(kept, acts, await self._k.shelf.load(kept.id))
             else:
                 self._k.invited[kept.id] = (kept, Acts(kept.founding, kept.proof))
+        self._k.share()
         self._sync.open()
 
     async def run(self) -> None:
@@ -213,6 +214,10 @@ class Rooms:
         joined = self._k.rooms.get(room)
         if joined is not None:
             if joined.out:
+                await self._hosting.try_again(joined)
+                span = joined.core.acts.state.stopped(self.me, joined.core.wall_ms())
+                if not joined.core.acts.state.member(self.me) or (span is not None and span.deed != "mute"):
+                    raise UsageError(joined.out, advice="A moderator of the room can let you in again.")
                 joined.out = ""
                 joined.core.entered(self._k.clock())
                 self._k.nudge.set()
@@ -252,6 +257,7 @@ class Rooms:
             await self._k.carry_out(joined, joined.core.leaving(now))
             self._k.depart(joined)
             del self._k.rooms[room]
+            self._k.share()
             await self._k.shelf.forget_room(room)
         self._k.tell.changed(room)
 
@@ -414,6 +420,7 @@ class Rooms:
         if acts:
             await self._k.shelf.keep_acts(kept.id, acts)
         self._k.rooms[kept.id] = joined
+        self._k.share()
         self._hosting.begin(joined)
         self._hosting.tick()
         self._k.nudge.set()
