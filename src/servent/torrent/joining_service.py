@@ -45,6 +45,7 @@ class Joining(Watcher):
     Args:
         link: what the download's link says.
         dht: whether the DHT is asked for peers.
+        count: told how many bytes came.
     """
 
     def __init__(
@@ -55,8 +56,10 @@ class Joining(Watcher):
         clock: Callable[[], float],
         *,
         dht: bool = False,
+        count: Callable[[int], None] = lambda size: None,
     ) -> None:
         self._session, self.download, self.link, self._clock, self._dht = session, download, link, clock, dht
+        self._count = count
         self.handle: Handle | None = None
         self.status: Status | None = None
         self.sent_bytes = 0  # of torrents of this download that are gone
@@ -113,6 +116,8 @@ class Joining(Watcher):
             await self._record(handle)
             status = await handle.fresh()
             self._moved(status)
+            if (more := self._lending.brought_bytes - self._lending.received_bytes) > 0:
+                self._came(more)  # libtorrent counts once a second
             self.sent_bytes += status.uploaded_bytes
         self.status = None
         await self._session.remove(handle)
@@ -208,7 +213,10 @@ class Joining(Watcher):
             content = await handle.torrent()
             if content is not None and self.download.swarm is None:
                 layers = await asyncio.to_thread(layers_in, content)
-                await self.download.told(collection.info, layers)
+                with contextlib.suppress(
+                    BadMessage
+                ):  # some of the hashes are not there yet, and stand for zero
+                    await self.download.told(collection.info, layers)
             if self.download.swarm is None:
                 await self._pause(LAYERS_EVERY)
 
@@ -264,8 +272,12 @@ class Joining(Watcher):
         new = status.downloaded_bytes - self._seen_bytes
         if new > 0:
             self._seen_bytes = status.downloaded_bytes
-            self._moved_at = self._clock()
-            self._lending.moved(new, self._moved_at)
+            self._came(new)
+
+    def _came(self, size: int) -> None:
+        self._moved_at = self._clock()
+        self._lending.moved(size, self._moved_at)
+        self._count(size)
 
     def _urge(self, handle: Handle) -> None:
         if self.download.row.in_order != self._in_order:
