@@ -225,6 +225,15 @@ def test_conversations_are_listed_newest_first_and_silenced(servent: Servent) ->
     assert servent("chat", "forget", "Davy", "--yes").code in (0, 4)
 
 
+def test_notices_say_who_what_and_in_which_room(servent: Servent, folder: Path) -> None:
+    node = client(folder)
+    first = max((one.seq for one in node.notices()), default=0)
+    servent("chat", "ann", "!say look\x1b[2J here")
+    _until(lambda: bool(node.notices(first)))
+    assert servent("chat", "notices").out.splitlines()[-1].endswith("ann writes: look\ufffd[2J here")
+    assert servent("chat", "notices", "--json").data[-1]["conversation"] == f"peer:{ANN}"
+
+
 # rooms
 
 

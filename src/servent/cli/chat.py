@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
@@ -16,6 +16,9 @@ from servent.cli.people import PRESENCES, called, lines_of, moment, one_line, ro
 from servent.cli.talking import Converse, at_a_terminal, follow, send, show, words_of
 from servent.cli.text import clean, many
 from servent.errors import NotFound, UsageError
+
+if TYPE_CHECKING:
+    from servent.api.client import Client
 
 
 class ChatGroup(Group):
@@ -306,7 +309,7 @@ def notices(session: Session, stay: bool) -> None:
     client = session.client()
     if not stay:
         known = client.notices()
-        session.show(known, lambda: _notices(known))
+        session.show(known, lambda: _notices(known, _rooms_of(client)))
         return
     seen = 0
     for event in client.events(
@@ -318,7 +321,7 @@ def notices(session: Session, stay: bool) -> None:
         for one in told:
             if one.seq > seen:
                 seen = one.seq
-                print_json(one) if session.json else _notice(one)
+                print_json(one) if session.json else _notice(one, _rooms_of(client))
 
 
 NOTICES = {
@@ -327,19 +330,26 @@ NOTICES = {
     "friend-asks": "asks to be a friend",
     "friend-accepted": "is a friend now",
     "friend-online": "has come",
-    "invited": "invites you",
-    "moderated": "moderated",
+    "invited": "invites you to a room",
+    "moderated": "decided about you",
 }
 
 
-def _notices(known: list[talk.Notice]) -> None:
+def _rooms_of(client: Client) -> dict[str, str]:
+    """Rooms' names by their conversations, for what happened in one."""
+    return {f"room:{one.id}": one_line(one.name) for one in client.rooms()}
+
+
+def _notices(known: list[talk.Notice], rooms: dict[str, str]) -> None:
     for one in known:
-        _notice(one)
+        _notice(one, rooms)
     if not known:
         hint("nothing since the node began")
 
 
-def _notice(one: talk.Notice) -> None:
+def _notice(one: talk.Notice, rooms: dict[str, str]) -> None:
     who = f"{called(one.person)} " if one.person is not None else ""
+    room = rooms.get(one.conversation, "")
+    where = f" in #{room}" if room and one.kind != "invited" else ""
     text = f": {one_line(one.text)}" if one.text else ""
-    say(f"{moment(one.at, time.time())}  {who}{NOTICES[one.kind]}{text}")
+    say(f"{moment(one.at)}  {who}{NOTICES[one.kind]}{where}{text}")
