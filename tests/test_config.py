@@ -83,6 +83,9 @@ def test_every_setting_is_explained() -> None:
         ({"web": {"port": -1}}, "web.port is below 0"),
         ({"web": {"port": 1.5}}, "web.port wants a whole number"),
         ({"net": {"relays": 3}}, "net.relays wants a list"),
+        ({"rendezvous": {"dht": True}}, "rendezvous.dht wants text"),
+        ({"rendezvous": {"show": "all"}}, "rendezvous.show: Invalid enum value 'all'"),
+        ({"rendezvous": {"servers": ["dns.example/pkarr"]}}, "rendezvous.servers"),
         ({"net": {"nonsense": 3}}, "unknown field `nonsense`"),
     ],
 )

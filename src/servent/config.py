@@ -63,9 +63,9 @@ class RendezvousSettings(Struct, forbid_unknown_fields=True):
 
     dht: Wish = "auto"
     relays: bool = True
-    servers: Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=8)] = field(
-        default_factory=list
-    )
+    servers: Annotated[
+        list[Annotated[str, Meta(max_length=256, pattern="^https?://[^ /]+(/[^ ]*)?$")]], Meta(max_length=8)
+    ] = field(default_factory=list)
     show: Literal["addresses", "relay", "nothing"] = "addresses"
 
 

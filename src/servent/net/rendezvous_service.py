@@ -13,7 +13,7 @@ import logging
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from servent.errors import BadMessage, ServentError
@@ -139,7 +139,7 @@ class Rendezvous:
 
     def providers(self) -> list[ProviderView]:
         """One for each that is in use."""
-        return [way.view for way in self._ways]
+        return [replace(way.view) for way in self._ways]
 
     # -- life
 
