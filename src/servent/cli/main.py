@@ -36,7 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "peers": ("peers:peers", "Who is connected, and how."),
     "contact": ("peers:contact", "Name, befriend, block or forget a peer."),
     "ping": ("peers:ping", "Measure the way to a peer."),
-    "where": ("peers:where", "Where a peer is now, as your networks know it."),
+    "where": ("peers:where", "Where a peer is now, as your networks know it, or by its key alone."),
     "allow": ("peers:allow", "Say who may use which service of this node."),
     "friends": ("friends:friends", "Friends: who is here, who is away, who asks to be one."),
     "presence": (
