@@ -200,6 +200,7 @@ class Node:
             wall=self._wall,
         )
         self.torrent_files = TorrentFiles(self.data_dir, self.blobs)
+        self.torrents.kept = self.torrent_files.kept
         self.torrents.keep_seeding, self.torrents.others = self.seeding.take, self.seeding.views
         self.share = Share(
             self.peers,

@@ -32,6 +32,7 @@ class Lending:
     Attributes:
         state, words: what the other network does for this download, for its row; no words: nothing.
         peers: of it that are connected now.
+        received_bytes: that came from it; brought_bytes: of the pieces among them that are recorded.
         doubted: pieces that may have been written over.
         pending: pieces that are being brought before the download could lend any, since it did not know their hashes.
     """
@@ -44,7 +45,7 @@ class Lending:
         self.state: State | None = None
         self.words = ""
         self.peers = 0
-        self.received_bytes = 0
+        self.received_bytes = self.brought_bytes = 0
         self.pending: set[int] = set()
 
     def say(self, state: State | None, words: str, peers: int = 0) -> None:
@@ -155,6 +156,7 @@ class Lending:
                 partial.record(first, count)
 
         await asyncio.to_thread(record)
+        self.brought_bytes += sum(partial.collection.span(piece).size for piece in found)
         self.lent.difference_update(found)
         self.doubted.difference_update(found)
         self._download.brought(found)

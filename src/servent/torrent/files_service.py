@@ -7,7 +7,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from servent.blobs.magnet import MAX_TRACKERS, MAX_URL_CHARACTERS, MAX_WEB_SEEDS, Magnet
+from servent.blobs.magnet import MAX_TRACKERS, MAX_URL_CHARACTERS, MAX_WEB_SEEDS, Magnet, encode
 from servent.blobs.rows import How
 from servent.blobs.service import Blobs
 from servent.blobs.views import TransferView
@@ -41,7 +41,7 @@ class TorrentFiles:
             trackers=tuple(urls[:MAX_TRACKERS]),
             web_seeds=tuple(seeds[:MAX_WEB_SEEDS]),
         )
-        return await self._blobs.fetch(link, to, How(info=known.info))
+        return await self._blobs.fetch(encode(link), to, How(info=known.info))
 
     def kept(self, id: str) -> bytes | None:
         """The .torrent under this infohash in hex, None: there is none. Blocks."""

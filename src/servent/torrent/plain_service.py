@@ -45,6 +45,7 @@ class PlainDownload(Download, views.Watcher):
     Args:
         link: what the row's link says.
         dht: whether the DHT is asked for peers.
+        count: told how many bytes came.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class PlainDownload(Download, views.Watcher):
         clock: Callable[[], float],
         *,
         dht: bool = False,
+        count: Callable[[int], None] = lambda size: None,
     ) -> None:
         super().__init__(row, kit, watcher)
+        self._count = count
         self._bittorrent, self._link, self._now, self._dht = session, link, clock, dht
         self.handle: Handle | None = None
         self.status: Status | None = None
@@ -67,7 +70,8 @@ class PlainDownload(Download, views.Watcher):
         self._shared: Shared | None = None
         self._error = ""
         self._wake = asyncio.Event()
-        self._seen_bytes = 0
+        self._seen_bytes: int | None = None
+        self._at_first = 0
         self._in_order = False
         self._ending = False
         self.folder = Path(row.to, f"{PARTIAL_PREFIX}{row.infohash.hex()[:16]}")
@@ -197,6 +201,8 @@ class PlainDownload(Download, views.Watcher):
 
     async def _fetch(self, verify: bool) -> None:
         handle = self.handle = await self._add(verify)
+        if self._listing is not None and not verify:
+            self._at_first = (await handle.fresh()).done_bytes
         if self._listing is None:
             await self._metadata(handle)
         if verify:
@@ -210,6 +216,8 @@ class PlainDownload(Download, views.Watcher):
             if status.state in ("finished", "seeding") and status.done_bytes >= self.row.size_bytes:
                 self._ending = True
                 await handle.flush()
+                if (more := status.done_bytes - self._at_first - self.received_bytes) > 0:
+                    self._came(more)  # libtorrent counts once a second
                 return
             if self._now() - saved > SAVE_EVERY:
                 saved = self._now()
@@ -272,11 +280,16 @@ class PlainDownload(Download, views.Watcher):
             self._watcher.changed(self)
 
     def _moved(self, status: Status) -> None:
-        new = status.downloaded_bytes - self._seen_bytes
-        self._seen_bytes = status.downloaded_bytes
-        if new > 0 and self.status is not None:
-            self.received_bytes += new
-            self.meter.add(new, self._now())
+        if self._seen_bytes is None:  # what resume data says of earlier runs
+            self._seen_bytes = 0 if self.row.info is None else status.downloaded_bytes
+        if (new := status.downloaded_bytes - self._seen_bytes) > 0:
+            self._seen_bytes = status.downloaded_bytes
+            self._came(new)
+
+    def _came(self, size: int) -> None:
+        self.received_bytes += size
+        self.meter.add(size, self._now())
+        self._count(size)
 
     # -- what an earlier run left
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,12 +15,12 @@ from servent.blobs.listing import describe, is_v1
 from servent.blobs.magnet import Magnet, encode, parse_magnet
 from servent.blobs.rows import Row
 from servent.blobs.service import Blobs
-from servent.errors import NotFound, ServentError, UsageError, WorldError
+from servent.errors import BadMessage, NotFound, ServentError, UsageError, WorldError
 from servent.torrent import metafile
 from servent.torrent.allotting import allotted
 from servent.torrent.door_views import DoorStatus, Fetched, TorrentState, TorrentView
 from servent.torrent.handle import Handle
-from servent.torrent.joining_service import Joining
+from servent.torrent.joining_service import Joining, layers_in
 from servent.torrent.plain_service import PlainDownload
 from servent.torrent.session import HOW_TO_INSTALL, NOT_INSTALLED, Session, installed
 
@@ -41,15 +42,17 @@ class Torrents:
     Attributes:
         keep_seeding: called with each download that came through the door, when it is complete.
         others: more torrents to show: those that are seeded.
+        kept: the .torrent of this infohash in hex that a download began with, None: there is none. Blocks.
     """
 
     def __init__(self, session: Session, blobs: Blobs, data_dir: Path, *, on: bool = True) -> None:
         self.session, self._blobs, self._data_dir, self._on = session, blobs, data_dir, on
         self.keep_seeding: Callable[[Fetched], Awaitable[None]] | None = None
         self.others: Callable[[], list[TorrentView]] = list
+        self.kept: Callable[[str], bytes | None] = lambda id: None
         self._clock = asyncio.get_running_loop().time
         self._running: dict[str, Joining | PlainDownload] = {}  # by transfer
-        self._seen: dict[Handle, tuple[int, int]] = {}  # bytes received and sent that were counted
+        self._seen: dict[Handle, int] = {}  # bytes sent that were counted
         self._closed = False
         self._speeds = (0.0, 0.0)
         self._moved = [0, 0]  # down, up, since the start
@@ -76,23 +79,27 @@ class Torrents:
         self._closed = True
 
     def _count(self) -> None:
-        """What moved over BitTorrent counts against the limits."""
-        seen: dict[Handle, tuple[int, int]] = {}
+        """What is sent over BitTorrent counts against the limits."""
+        seen: dict[Handle, int] = {}
         down = up = 0.0
         for handle in self.session.handles():
             status = handle.status
             if status is None:
                 continue
-            now = status.downloaded_bytes, status.uploaded_bytes
-            before = self._seen.get(handle, now if handle.watcher not in self._running.values() else (0, 0))
+            now = status.uploaded_bytes
+            before = self._seen.get(handle, now)
             seen[handle] = now
-            for number, way in ((0, "down"), (1, "up")):
-                new = max(0, now[number] - before[number])
-                self._moved[number] += new
-                self._blobs.moved_elsewhere("down" if way == "down" else "up", new)
+            new = max(0, now - before)
+            self._moved[1] += new
+            self._blobs.moved_elsewhere("up", new)
             down += status.down_bytes_per_s
             up += status.up_bytes_per_s
         self._seen, self._speeds = seen, (down, up)
+
+    def _came(self, size: int) -> None:
+        """What comes does, too."""
+        self._moved[0] += size
+        self._blobs.moved_elsewhere("down", size)
 
     def _share_limits(self) -> None:
         mine = [one.handle for one in self._running.values() if one.handle is not None]
@@ -122,7 +129,14 @@ class Torrents:
             raise shut
         link = _link(row)
         made = PlainDownload(
-            row, kit, watcher, self.session, link, self._clock, dht=self.session.settings.uses_dht
+            row,
+            kit,
+            watcher,
+            self.session,
+            link,
+            self._clock,
+            dht=self.session.settings.uses_dht,
+            count=self._came,
         )
         self._enter(row.id, made)
         return made
@@ -133,9 +147,23 @@ class Torrents:
         link = _link(row)
         if self.shut() is not None or not link.foreign or not row.link:
             return
-        joining = Joining(self.session, download, link, self._clock, dht=self.session.settings.uses_dht)
+        joining = Joining(
+            self.session, download, link, self._clock, dht=self.session.settings.uses_dht, count=self._came
+        )
         self._enter(row.id, joining)
+        await self._tell_kept(download)
         await joining.run()
+
+    async def _tell_kept(self, download: Download) -> None:
+        """Where it began with a .torrent, nobody has to be asked for its hashes."""
+        content = (
+            await asyncio.to_thread(self.kept, download.infohash.hex()) if download.swarm is None else None
+        )
+        if content is None or download.row.info is None:
+            return
+        with contextlib.suppress(BadMessage):  # then peers have them
+            layers = await asyncio.to_thread(layers_in, content)
+            await download.told(download.row.info, layers)
 
     def _enter(self, id: str, one: Joining | PlainDownload) -> None:
         self._running[id] = one
@@ -147,7 +175,9 @@ class Torrents:
         self._forget_ended()
         if one is None or self.keep_seeding is None:
             return
-        if not one.received_bytes and not isinstance(one, PlainDownload):  # which came from there, however soon it was over
+        if not one.received_bytes and not isinstance(
+            one, PlainDownload
+        ):  # which came from there, however soon it was over
             return
         try:
             fetched = await asyncio.to_thread(_fetched, one)
