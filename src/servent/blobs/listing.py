@@ -40,6 +40,11 @@ def describe(content: bytes, infohash: bytes) -> Collection:
     files = tuple(File(one.path, one.size, None, one.executable) for one in plain.files if not one.pad)
     if not files:
         raise BadMessage("a torrent without files")
+    paths = {file.path for file in files}
+    if len(paths) < len(files) or any(
+        path[:depth] in paths for path in paths for depth in range(1, len(path))
+    ):
+        raise BadMessage("a torrent in which a file is there twice, or is a folder as well")
     listed = Collection(plain.name, plain.piece_length, files, content)
     listed.infohash = infohash
     return listed

@@ -27,5 +27,5 @@ def happens(status: Status, *, known: bool, dht: bool, trackers: bool) -> tuple[
     if status.down_bytes_per_s > 0:
         return "active", ""
     if status.seeds == 0:
-        return None, f"{peers(status.peers)}, none complete"
+        return None, f"{peers(status.peers)}, {'none' if status.peers > 1 else 'not'} complete"
     return None, f"waits until one of {peers(status.peers)} sends"
