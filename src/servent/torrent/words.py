@@ -28,4 +28,4 @@ def happens(status: Status, *, known: bool, dht: bool, trackers: bool) -> tuple[
         return "active", ""
     if status.seeds == 0:
         return None, f"{peers(status.peers)}, {'none' if status.peers > 1 else 'not'} complete"
-    return None, f"waits until one of {peers(status.peers)} sends"
+    return None, f"waits for {peers(status.peers)} to send"
