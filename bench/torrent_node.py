@@ -35,7 +35,7 @@ async def ours(folder: Path) -> None:
     async with Node(folder, config) as node:
         await node.torrent_session.open()
         # Like the plain side: uTP would be tried first, and costs seconds where the other side has none.
-        node.torrent_session._raw.apply_settings({"enable_outgoing_utp": False, "enable_incoming_utp": False})
+        node.torrent_session.raw.apply_settings({"enable_outgoing_utp": False, "enable_incoming_utp": False})
         print(json.dumps({"ready": os.getpid()}), flush=True)
         async for line in reader:
             wish = json.loads(line)
