@@ -378,6 +378,8 @@ def test_at_a_terminal_lines_are_sent_and_what_comes_appears(folder: Path) -> No
     import pty
 
     node = client(folder)
+    node.set_presence(talk.PresenceChange(idle_away=1.5))
+    _until(lambda: node.presence().shown == "away")
     ours, theirs = pty.openpty()
     process = _begin(folder, "chat", "ann", stdin=theirs, stdout=theirs)
     os.close(theirs)
@@ -392,6 +394,7 @@ def test_at_a_terminal_lines_are_sent_and_what_comes_appears(folder: Path) -> No
                 seen += os.read(ours, 65536)
 
     try:
+        _until(lambda: node.presence().shown == "available")  # somebody who types is there
         until(b"Ctrl-D ends")
         os.write(ours, b"hello from a terminal\n")
         _until(lambda: node.messages(f"peer:{ANN}", limit=1).messages[-1].text == "hello from a terminal")

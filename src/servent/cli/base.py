@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -12,12 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from servent.cli.text import clean
-from servent.errors import UsageError
+from servent.errors import ServentError, UsageError
 
 if TYPE_CHECKING:
     from servent.api.client import Client
 
 F = TypeVar("F", bound=Callable[..., Any])
+TOUCH = 1.0  # s; a node that does not answer is not waited for twice
 
 
 @dataclass
@@ -27,6 +29,7 @@ class Session:
     data_dir: Path | None = None
     json: bool = False
     quiet: bool = False
+    _touched: bool = False
 
     @property
     def folder(self) -> Path:
@@ -37,10 +40,15 @@ class Session:
         return default_data_dir()
 
     def client(self, timeout: float = 30.0) -> Client:
-        """Raises NodeDown when no node runs here."""
+        """Raises NodeDown when no node runs here. Whoever types at a terminal is there, and friends see it."""
         from servent.api.client import Client
 
-        return Client.from_data_dir(self.folder, timeout=timeout)
+        made = Client.from_data_dir(self.folder, timeout=timeout)
+        if not self.json and not self._touched and sys.stdin.isatty() and sys.stdout.isatty():
+            self._touched = True
+            with contextlib.suppress(ServentError):
+                Client.from_data_dir(self.folder, timeout=TOUCH).touch()
+        return made
 
     def show(self, value: Any, people: Callable[[], None], ids: Iterable[str] = ()) -> None:
         """Print `value` (Structs, lists, plain values) as JSON, or let `people` draw it; `ids` for `--quiet`."""

@@ -105,7 +105,6 @@ def with_(
     if text or attach:
         if history or stay:
             raise UsageError("a text does not go with --history and --follow")
-        client.touch()
         _warn(session, where)
         return send(session, client, where.id, words_of(text), attach, reply=reply, wait=wait)
     if reply or wait is not None:
@@ -118,7 +117,6 @@ def with_(
     if stay:
         follow(session, client, where.id, last, peek=peek)
     elif at_a_terminal() and not session.json and history is None and not peek:
-        client.touch()
         if where.kind == "peer":
             hint(f"{title_of(where)}: {PRESENCES[where.presence]}.")
         return Converse(client, where.id, last).run()

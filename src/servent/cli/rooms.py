@@ -170,7 +170,6 @@ def say_(
     """
     client = session.client()
     where = f"room:{find_room(client.rooms(), room).id}"
-    client.touch()
     if not text and not attach and at_a_terminal() and not session.json:
         return Converse(client, where, show(session, client, where, None)).run()
     return send(session, client, where, words_of(text), attach, reply=reply, wait=wait)

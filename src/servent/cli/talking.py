@@ -221,7 +221,6 @@ class Converse:
             try:
                 made = self._client.send_message(self._conversation, line, token=secrets.token_hex(12))
                 self._seen.add(made.id)
-                self._client.touch()
             except ServentError as wrong:
                 hint(str(wrong))
                 if wrong.advice:
