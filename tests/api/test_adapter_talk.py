@@ -121,6 +121,8 @@ def test_rows_are_told_again_only_when_something_has_changed(tmp_path: Path) -> 
     async def story(ann: NodeFace, bob: NodeFace) -> None:
         await bob.send_message("Ann", talk.NewMessage(text="hello"))
         await until(lambda: ann.conversations())
+        [row] = ann.conversations()
+        assert ann.conversations()[0] is row
         bus = Bus(0)
         ctx = Context(ann, Keys("t" * 43), bus, "0")
         await look(ctx, TALK)
@@ -129,6 +131,7 @@ def test_rows_are_told_again_only_when_something_has_changed(tmp_path: Path) -> 
         await look(ctx, TALK)
         assert bus.seq == before
         await ann.mark_read("Bob", talk.ReadMark())
+        assert ann.conversations()[0].unread == 0 and row.unread == 1
         await look(ctx, TALK)
         assert bus.seq > before
 

@@ -13,6 +13,7 @@ from servent.errors import NotFound, UsageError
 from servent.identity import PeerId
 from servent.net.ticket import SCHEME
 from servent.node import Node
+from servent.talk import views
 
 T = TypeVar("T")
 MINUTE = 60.0  # s
@@ -36,6 +37,7 @@ class TalkPart(Part):
     def __init__(self, node: Node) -> None:
         super().__init__(node)
         self._talk = node.talk
+        self._rows: dict[str, tuple[views.Conversation, talk.Conversation]] = {}  # as they were last made
 
     def hear(
         self, on_message: Callable[[talk.Message], None], on_notice: Callable[[talk.Notice], None]
@@ -92,7 +94,13 @@ class TalkPart(Part):
     # -- conversations
 
     def conversations(self) -> list[talk.Conversation]:
-        return _as(list[talk.Conversation], self._talk.conversations())
+        known, self._rows = self._rows, {}
+        for view in self._talk.conversations():
+            row = known.get(view.id)
+            if row is None or row[0] != view:  # looked at twice a second, of a thousand few are new
+                row = view, _as(talk.Conversation, view)
+            self._rows[view.id] = row
+        return [row for _, row in self._rows.values()]
 
     def conversation(self, conversation: str) -> talk.Conversation:
         name = self._talk.conversation_of(conversation)
