@@ -78,6 +78,11 @@ class Dht:
                 self.enter()
             await asyncio.sleep(READY_STEP)
         self.why = BLOCKED
+        log.debug(
+            "nobody in the DHT answers: %d known from before, %s",
+            len(self.earlier),
+            self._session.settings.dht_nodes,
+        )
         return False
 
     async def put(self, identity: Identity, value: bytes, salt: bytes = b"") -> int:
