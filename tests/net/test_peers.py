@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from pathlib import Path
 
 import pytest
 
@@ -567,5 +568,68 @@ def test_cancelling_run_ends_everything_too() -> None:
             with pytest.raises(UsageError):
                 await ann.peers.connect(bob.address)
         assert asyncio.all_tasks() == before
+
+    loop.run(story())
+
+
+async def _met_before_it_knew_its_own_address(ann: Node, bob: Node) -> None:
+    """`bob`, whom `ann` dials, knows of `ann` only what that tells it; a node that has just started knows nothing yet."""
+    ann.peers._talk._here = lambda: PeerAddress(ann.peer)
+    await ann.peers.connect(bob.address)
+    await asyncio.sleep(0.5)
+    assert not bob.peers.addresses(ann.peer).addresses
+    ann.peers._talk._here = ann.endpoint.address
+    ann.peers.hurry()
+
+
+def test_what_was_learned_last_is_on_the_disk_when_closing_is_over(tmp_path: Path) -> None:
+    async def story() -> None:
+        net = SimNet(seed=1)
+        ann, bob = Node(identity(1), net.endpoint(identity(1))), Node(identity(2), net.endpoint(identity(2)))
+        bob.store.path = tmp_path / "node.db"
+        for node in (ann, bob):
+            await node.start()
+        await befriend(ann, bob)
+        await _met_before_it_knew_its_own_address(ann, bob)
+        await until(lambda: bool(bob.peers.addresses(ann.peer).addresses), limit=2.0)
+        save = bob.peers._keeper.close
+
+        async def slow() -> None:
+            await asyncio.sleep(0.5)
+            await save()
+
+        bob.peers._keeper.close = slow  # type: ignore[method-assign]
+        await bob.peers.close()
+        bob._task.cancel()  # as a node does next
+        await bob.store.close()
+        again = Node(identity(2), net.endpoint(identity(2)))
+        again.store.path = tmp_path / "node.db"
+        await again.start()
+        assert again.peers.addresses(ann.peer).addresses
+        await again.stop()
+        await ann.stop()
+
+    loop.run(story())
+
+
+def test_where_a_new_friend_is_survives_a_kill_a_moment_later(tmp_path: Path) -> None:
+    async def story() -> None:
+        net = SimNet(seed=1)
+        ann, bob = Node(identity(1), net.endpoint(identity(1))), Node(identity(2), net.endpoint(identity(2)))
+        bob.store.path = tmp_path / "node.db"
+        for node in (ann, bob):
+            await node.start()
+        await befriend(ann, bob)
+        await _met_before_it_knew_its_own_address(ann, bob)
+        await until(lambda: bool(bob.peers.addresses(ann.peer).addresses), limit=2.0)
+        await asyncio.sleep(0.2)
+        (tmp_path / "killed.db").write_bytes((tmp_path / "node.db").read_bytes())
+        (tmp_path / "killed.db-wal").write_bytes((tmp_path / "node.db-wal").read_bytes())
+        again = Node(identity(3), net.endpoint(identity(3)))
+        again.store.path = tmp_path / "killed.db"
+        await again.start()
+        assert again.peers.addresses(ann.peer).addresses
+        for node in (again, bob, ann):
+            await node.stop()
 
     loop.run(story())

@@ -147,6 +147,9 @@ def test_over_real_connections_a_message_waits_for_a_friend_and_comes_within_fiv
                     lambda: friends_of(ann) == {"bob": "friend"} and friends_of(bob) == {"ann": "friend"}
                 )
                 conversation = ann.talk.conversation_of("bob")
+                await _soon(
+                    lambda: bool(bob.peers.addresses(ann.peer).addresses)
+                )  # said a moment after the hello
             await _soon(lambda: not ann.peers.sessions())
             for number in range(20):
                 await ann.talk.send(conversation, f"message {number}")

@@ -121,6 +121,9 @@ class Book:
         self._entries: dict[PeerId, Entry] = {}
         self._told: dict[PeerId, int] = {}  # how many entries are hearsay of whom
         self.dirty: set[PeerId] = set()
+        self.urgent = (
+            False  # of what is dirty, something was not known at all before: where somebody is that we met
+        )
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -195,6 +198,8 @@ class Book:
         if entry is not None:
             if 0 < signed <= entry.signed:
                 return False
+            if entry.met and not entry.addresses and entry.relay is None:
+                self.urgent = True
             stays = entry.given if signed else ()
             entry.addresses = {text: good for text, good in entry.addresses.items() if good or text in stays}
             if address.relay is not None or not stays:

@@ -240,8 +240,8 @@ class Keeper:
             if self.governed and now >= self._trim_at:
                 self._trim_at = now + TRIM_EVERY
                 self._trim(now)
-            if self._book.dirty and now >= self._save_at:
-                self._save_at = now + self._settings.save_every
+            if self._book.dirty and (now >= self._save_at or self._book.urgent):
+                self._save_at, self._book.urgent = now + self._settings.save_every, False
                 try:
                     await self._shelf.save(self._book)
                 except WorldError as trouble:

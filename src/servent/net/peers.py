@@ -47,8 +47,7 @@ class Peers:
         trust: decides who is known and may use what.
         profile: what we tell peers that we know; asked anew for every hello.
         store: keeps the address book; None forgets it with the process.
-        dice: for jitter.
-        wall: the wall clock, for what outlives the process.
+        dice, wall: for jitter; the wall clock, for what outlives the process.
     """
 
     def __init__(
@@ -149,9 +148,11 @@ class Peers:
         except* _Stop:
             log.debug("connections closed")
         finally:
-            self._tasks = self._dialer.tasks = None
-            self._stopped.set()
-            await self._keeper.close()
+            try:  # before `close` is over: its caller closes the disk next
+                await self._keeper.close()
+            finally:
+                self._tasks = self._dialer.tasks = None
+                self._stopped.set()
 
     async def close(self) -> None:
         """Say goodbye to everyone and end `run`. Safe twice, and before `run`."""
