@@ -233,6 +233,35 @@ async def test_what_was_fetched_is_given_back_and_can_be_moved_and_removed(tmp_p
 
 
 @looped
+async def test_the_same_into_two_folders_at_once_comes_to_both(tmp_path: Path) -> None:
+    album = laid_out(tmp_path / "with" / "album", ALBUM)
+    async with (
+        seeder(tmp_path / "seed", "hybrid", album, limit=2 * MB) as (_, link),
+        nodes(1, tmp_path / "nodes") as (ann,),
+    ):
+        ids = [(await ann.blobs.fetch(link, tmp_path / name)).id for name in ("one", "two")]
+        await until(lambda: any("does not help" in ann.blobs.transfer(id).reason for id in ids), 10)
+        for id in ids:
+            done = await ended(ann, id)
+            assert done.state == "complete" and content(Path(done.path or "")) == ALBUM, done.reason
+
+
+@looped
+async def test_the_limit_holds_for_bittorrent(tmp_path: Path) -> None:
+    album = laid_out(tmp_path / "with" / "album", {"film.mkv": some_bytes(4 * MB, 9), "info.txt": b"x"})
+    async with (
+        seeder(tmp_path / "seed", "v1", album) as (_, link),
+        nodes(1, tmp_path / "nodes") as (ann,),
+    ):
+        await ann.blobs.set_limits(Limits(down_bytes_per_s=MB))
+        began = asyncio.get_running_loop().time()
+        done = await ended(ann, (await ann.blobs.fetch(link)).id)
+        took = asyncio.get_running_loop().time() - began
+        assert done.state == "complete" and took > 2.0, took
+        assert ann.blobs.total("down") >= 4 * MB
+
+
+@looped
 async def test_what_is_called_the_same_and_is_something_else_stays(tmp_path: Path) -> None:
     album = laid_out(tmp_path / "with" / "album", ALBUM)
     other = laid_out(tmp_path / "to" / "album", {"mine.txt": b"mine"})

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("servent.torrent")
 
 CLIENT_LENGTH = 64
+RENAMED_AT_ONCE = 200
 ANSWER_TIME = 30.0  # s for the session's threads to read, move or rename; a busy disk included
 STATES: dict[str, State] = {
     "queued_for_checking": "checking",
@@ -243,6 +244,19 @@ class Handle:
             WorldError: the system does not let us.
         """
         await self._wait(("rename", index), lambda: self._raw.rename_file(index, path))
+
+    async def rename_all(self, paths: Sequence[tuple[int, str]]) -> None:
+        """The same for many. Raises WorldError."""
+        for at in range(0, len(paths), RENAMED_AT_ONCE):
+            failed = False
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for index, path in paths[at : at + RENAMED_AT_ONCE]:
+                        group.create_task(self.rename(index, path), name="rename a file")
+            except* WorldError:
+                failed = True
+            if failed:
+                raise WorldError("the torrent's files cannot be renamed")
 
     async def move(self, folder: Path) -> None:
         """Move all files below `folder`; what is there already stays and is taken.

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from servent.blobs import bencode, info, infov1, names
@@ -33,7 +34,6 @@ LAYERS_EVERY = 0.25  # s between two looks at whether all hashes are there
 SILENT = 20.0  # s without a byte after which what is lent is asked of others
 LOOK_AROUND = 2.0  # s between two looks at which pieces its peers have
 LARGEST_FILE = 9_000_000  # bytes of a .torrent that libtorrent reads
-RENAMED_AT_ONCE = 200
 URGENT = 16  # pieces of each reader that get a deadline
 DEADLINE_STEP = 100  # ms
 LENT, LEFT = 4, 0  # libtorrent's priorities
@@ -46,6 +46,7 @@ class Joining(Watcher):
         link: what the download's link says.
         dht: whether the DHT is asked for peers.
         count: told how many bytes came.
+        limits: bytes per second up and down that a torrent may have from its start, 0 for no limit.
     """
 
     def __init__(
@@ -57,9 +58,10 @@ class Joining(Watcher):
         *,
         dht: bool = False,
         count: Callable[[int], None] = lambda size: None,
+        limits: Callable[[], tuple[int, int]] = lambda: (0, 0),
     ) -> None:
         self._session, self.download, self.link, self._clock, self._dht = session, download, link, clock, dht
-        self._count = count
+        self._count, self._limits = count, limits
         self.handle: Handle | None = None
         self.status: Status | None = None
         self.sent_bytes = 0  # of torrents of this download that are gone
@@ -93,7 +95,9 @@ class Joining(Watcher):
         self._finished.clear()
         self._there.clear()
         self._error, self._seen_bytes, self._in_order = "", 0, False
-        handle = self.handle = await self._session.add(self._adding(), self)
+        up, down = self._limits()
+        adding = replace(self._adding(), up_bytes_per_s=up, down_bytes_per_s=down)
+        handle = self.handle = await self._session.add(adding, self)
         self._moved_at = self._clock()
         if self.download.swarm is None:
             if not await self._metadata(handle):
@@ -193,10 +197,7 @@ class Joining(Watcher):
         if numbers and numbers[-1] >= len(there):
             raise BadMessage("libtorrent counts other files in this torrent")
         other = [(number, path) for number, path in zip(numbers, ours, strict=True) if there[number] != path]
-        for at in range(0, len(other), RENAMED_AT_ONCE):
-            async with asyncio.TaskGroup() as group:
-                for number, path in other[at : at + RENAMED_AT_ONCE]:
-                    group.create_task(handle.rename(number, path), name="rename a file")
+        await handle.rename_all(other)
 
     async def _layers(self, handle: Handle) -> None:
         """Until all hashes are there. They come by themselves while pieces are fetched, so all are begun with."""

@@ -12,6 +12,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from servent.blobs import bencode, info, infov1, names
@@ -29,7 +30,7 @@ from servent.blobs.scan import PARTIAL_PREFIX
 from servent.errors import DiskTrouble, ServentError, UsageError, WorldError
 from servent.torrent import metafile, views, words
 from servent.torrent.handle import Handle
-from servent.torrent.joining_service import LARGEST_FILE, RENAMED_AT_ONCE, tame
+from servent.torrent.joining_service import LARGEST_FILE, tame
 from servent.torrent.session import Session
 from servent.torrent.views import Adding, Status
 
@@ -46,6 +47,7 @@ class PlainDownload(Download, views.Watcher):
         link: what the row's link says.
         dht: whether the DHT is asked for peers.
         count: told how many bytes came.
+        limits: bytes per second up and down that a torrent may have from its start, 0 for no limit.
     """
 
     def __init__(
@@ -59,9 +61,10 @@ class PlainDownload(Download, views.Watcher):
         *,
         dht: bool = False,
         count: Callable[[int], None] = lambda size: None,
+        limits: Callable[[], tuple[int, int]] = lambda: (0, 0),
     ) -> None:
         super().__init__(row, kit, watcher)
-        self._count = count
+        self._count, self._limits = count, limits
         self._bittorrent, self._link, self._now, self._dht = session, link, clock, dht
         self.handle: Handle | None = None
         self.status: Status | None = None
@@ -128,14 +131,14 @@ class PlainDownload(Download, views.Watcher):
             content = await asyncio.to_thread(self._left_info)
         if content is None:
             text = encode(link._replace(infohash=self.row.infohash, contacts=(), content=None))
-            return await self._bittorrent.add(Adding(folder=data, magnet=text), self)
+            return await self._take(Adding(folder=data, magnet=text))
         await self._describe(content)
         renamed = tuple((number, os.path.join(*path)) for number, path in self._places())
         resume = None if verify else await asyncio.to_thread(self._left_resume)
         if resume is not None:
             with contextlib.suppress(UsageError):
-                handle = await self._bittorrent.add(
-                    Adding(folder=data, resume=resume, renamed=renamed, peers=link.peers), self
+                handle = await self._take(
+                    Adding(folder=data, resume=resume, renamed=renamed, peers=link.peers)
                 )
                 if handle.infohash_v1 == self.row.infohash and await handle.info() == content:
                     return handle
@@ -143,7 +146,7 @@ class PlainDownload(Download, views.Watcher):
         file = metafile.encode(content, {})
         if len(file) > LARGEST_FILE:
             text = encode(link._replace(infohash=self.row.infohash, contacts=(), content=None))
-            return await self._bittorrent.add(Adding(folder=data, magnet=text), self)
+            return await self._take(Adding(folder=data, magnet=text))
         fresh = Adding(
             folder=data,
             torrent=file,
@@ -153,7 +156,11 @@ class PlainDownload(Download, views.Watcher):
             url_seeds=link.web_seeds,
             peers=link.peers,
         )
-        return await self._bittorrent.add(fresh, self)
+        return await self._take(fresh)
+
+    async def _take(self, adding: Adding) -> Handle:
+        up, down = self._limits()
+        return await self._bittorrent.add(replace(adding, up_bytes_per_s=up, down_bytes_per_s=down), self)
 
     async def _describe(self, content: bytes) -> None:
         row = self.row
@@ -237,11 +244,9 @@ class PlainDownload(Download, views.Watcher):
         await self._describe(content)
         there = await handle.paths()
         places = [(number, os.path.join(*path)) for number, path in self._places()]
-        other = [(number, path) for number, path in places if there[number] != path]
-        for at in range(0, len(other), RENAMED_AT_ONCE):
-            async with asyncio.TaskGroup() as group:
-                for number, path in other[at : at + RENAMED_AT_ONCE]:
-                    group.create_task(handle.rename(number, path), name="rename a file")
+        if places[-1][0] >= len(there):
+            raise WorldError("libtorrent counts other files in this torrent")
+        await handle.rename_all([(number, path) for number, path in places if there[number] != path])
 
     async def _space(self) -> None:
         free = (await asyncio.to_thread(shutil.disk_usage, self.row.to)).free

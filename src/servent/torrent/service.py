@@ -15,7 +15,7 @@ from servent.blobs.listing import describe, is_v1
 from servent.blobs.magnet import Magnet, encode, parse_magnet
 from servent.blobs.rows import Row
 from servent.blobs.service import Blobs
-from servent.errors import BadMessage, NotFound, ServentError, UsageError, WorldError
+from servent.errors import BadMessage, DiskTrouble, NotFound, ServentError, UsageError, WorldError
 from servent.torrent import metafile
 from servent.torrent.allotting import allotted
 from servent.torrent.door_views import DoorStatus, Fetched, TorrentState, TorrentView
@@ -27,6 +27,8 @@ from servent.torrent.session import HOW_TO_INSTALL, NOT_INSTALLED, Session, inst
 log = logging.getLogger("servent.torrent")
 
 BEAT = 0.5  # s between two looks at what moved and who may have how much
+
+AGAIN = 10.0  # s until libtorrent is asked again to take a torrent that it did not take
 
 CLOSED = UsageError("the door to BitTorrent is closed", advice="Set torrent.enabled to open it.")
 
@@ -53,6 +55,7 @@ class Torrents:
         self._clock = asyncio.get_running_loop().time
         self._running: dict[str, Joining | PlainDownload] = {}  # by transfer
         self._seen: dict[Handle, int] = {}  # bytes sent that were counted
+        self._again: dict[str, bytes] = {}  # transfers that wait for another of the same
         self._closed = False
         self._speeds = (0.0, 0.0)
         self._moved = [0, 0]  # down, up, since the start
@@ -67,6 +70,7 @@ class Torrents:
         """Share the limits with the rest of the node, until cancelled."""
         while True:
             await asyncio.sleep(BEAT)
+            await self._copy_those_that_wait()
             if self.session.handles():
                 self._count()
                 self._share_limits()
@@ -77,6 +81,15 @@ class Torrents:
     async def close(self) -> None:
         """Let no more come; those that run end with their downloads."""
         self._closed = True
+
+    async def _copy_those_that_wait(self) -> None:
+        """What came into one folder need not come again for another: begun anew, a transfer copies it."""
+        for id, infohash in list(self._again.items()):
+            if self._blobs.has_share(infohash):
+                self._again.pop(id, None)
+                with contextlib.suppress(NotFound):
+                    await self._blobs.pause(id)
+                    await self._blobs.resume(id)
 
     def _count(self) -> None:
         """What is sent over BitTorrent counts against the limits."""
@@ -105,13 +118,19 @@ class Torrents:
         mine = [one.handle for one in self._running.values() if one.handle is not None]
         if not mine:
             return
+        up, down = self._limits(len(mine))
+        for handle in mine:
+            handle.limit(up, down)
+
+    def _limits(self, count: int = 0) -> tuple[int, int]:
+        """Bytes per second up and down for each of `count` torrents; 0: for one more."""
         rates, _ = self._blobs.in_force()
         up, down = self._blobs.speeds()
         theirs_down, theirs_up = self._speeds
+        count = count or 1 + sum(one.handle is not None for one in self._running.values())
         most_down = allotted(rates.down, max(0.0, down - theirs_down))
         most_up = allotted(rates.up, max(0.0, up - theirs_up))
-        for handle in mine:
-            handle.limit(_each(most_up, len(mine)), _each(most_down, len(mine)))
+        return _each(most_up, count), _each(most_down, count)
 
     # -- blobs.door.Door
 
@@ -137,6 +156,7 @@ class Torrents:
             self._clock,
             dht=self.session.settings.uses_dht,
             count=self._came,
+            limits=self._limits,
         )
         self._enter(row.id, made)
         return made
@@ -148,11 +168,33 @@ class Torrents:
         if self.shut() is not None or not link.foreign or not row.link:
             return
         joining = Joining(
-            self.session, download, link, self._clock, dht=self.session.settings.uses_dht, count=self._came
+            self.session,
+            download,
+            link,
+            self._clock,
+            dht=self.session.settings.uses_dht,
+            count=self._came,
+            limits=self._limits,
         )
         self._enter(row.id, joining)
         await self._tell_kept(download)
-        await joining.run()
+        while True:
+            try:
+                await joining.run()
+            except DiskTrouble:
+                raise
+            except BadMessage as wrong:
+                if download.swarm is None:
+                    raise  # nobody of ours described it either
+                log.info("BitTorrent does not help with %s: %s", row.name, wrong)
+                download.lending.say(None, f"BitTorrent does not help: {wrong}")
+                return
+            except (UsageError, WorldError) as wrong:  # it is fetched into another folder, say
+                download.lending.say(None, f"BitTorrent does not help: {wrong}")
+                self._again[row.id] = row.infohash
+                await asyncio.sleep(AGAIN)
+            finally:
+                self._again.pop(row.id, None)
 
     async def _tell_kept(self, download: Download) -> None:
         """Where it began with a .torrent, nobody has to be asked for its hashes."""
