@@ -16,7 +16,7 @@ from servent.errors import ConnectionLost, NotFound, PeerError, UsageError
 from servent.identity import PeerId
 from servent.overlay.service import Overlay
 from servent.talk import keys, rooms_wire
-from servent.talk.catchup import Ask
+from servent.talk.catchup import Ask, Reply
 from servent.talk.records import Act, Acted, Announce, Body, Here, Message, Said, Settings, sign, sign_message
 from servent.talk.room_facts import Moderated
 from servent.talk.rooms_service import Rooms
@@ -207,8 +207,13 @@ def test_who_is_put_out_of_a_room_by_invitation_reads_nothing_of_what_comes_afte
             await asyncio.sleep(60)
             assert "without her" not in cy.texts and not any(b"without her" in body for body in heard)
             for question in (Ask(room, 0, 0), AskKeys(room)):
-                assert await asked(cy, ann, question) == Sorry()
                 assert await asked(eve, ann, question) == Sorry()
+            assert await asked(cy, ann, AskKeys(room)) == Sorry()
+            answer = await asked(cy, ann, Ask(room, 0, 0))
+            assert (
+                isinstance(answer, Reply) and answer.page is None
+            )  # why she was put out, and nothing after that
+            assert answer.given[-1].deed == "kick"
             with pytest.raises(UsageError):
                 await cy.rooms.say(room, "let me in")
             await cy.rooms.invited(ann.peer, await ann.rooms.invite(room, cy.peer))
@@ -286,6 +291,31 @@ def test_a_handed_over_room_lives_on_without_its_founder() -> None:
             await until(lambda: dan.rooms.room(room).closed, 30)
             with pytest.raises(UsageError, match="closed"):
                 await dan.rooms.say(room, "anybody?")
+
+    story(tell)
+
+
+def test_who_is_let_in_late_finds_the_others_and_a_renamed_room_is_listed_by_its_new_name() -> None:
+    async def tell() -> None:
+        async with talkers(5) as (network, people, _):
+            ann, bob, cy, dan, eve = people
+            room = await closed_room(network, people[:3])
+            for number in range(3):
+                await ann.rooms.change(room, name=f"Room {number}")
+                await asyncio.sleep(1)
+            await ann.rooms.moderate(room, "ban", cy.peer)
+            invite = await ann.rooms.invite(room, dan.peer)
+            facts = await dan.rooms.invited(ann.peer, invite)
+            assert facts is not None and facts.name == "Room 2"
+            await dan.rooms.join(room)
+            await until(lambda: dan.rooms.room(room).standing == "member" and dan.neighbours(room), 120)
+            await dan.rooms.say(room, "late")
+            await until(lambda: ann.texts[-1:] == bob.texts[-1:] == ["late"], 60)
+            assert "late" not in cy.texts
+            open_ = (await ann.rooms.create(network, "Old name")).id
+            await ann.rooms.moderate(open_, "mute", cy.peer)
+            await ann.rooms.change(open_, name="New name")
+            await until(lambda: any(one.name == "New name" for one in eve.rooms.rooms()), 900)
 
     story(tell)
 

@@ -33,8 +33,9 @@ class Acts:
     twins: acts that took a place in a count that was taken.
     """
 
-    def __init__(self, founding: Founding, acts: Iterable[Act] = ()) -> None:
-        """`acts`: what was kept; they were checked when they came."""
+    def __init__(self, founding: Founding, acts: Iterable[Act] = (), *, gaps: bool = False) -> None:
+        """`acts`: what was kept; they were checked when they came. `gaps`: as of `judge`."""
+        self._gaps = gaps
         self.room = room_id(founding)
         self.founding = founding
         self.by_id: dict[bytes, Act] = {}
@@ -46,7 +47,7 @@ class Acts:
         for act in acts:
             self._add(act_id(act), act)
         self.ids = sorted(self.by_id)
-        self.state: State = judge(founding, self.by_id.values())
+        self.state: State = judge(founding, self.by_id.values(), gaps)
 
     def take(self, acts: Sequence[Act], seal: Seal, wall: int) -> Taken:
         """Take in what is good of these. Those nobody may sign, or too many of them, are passed over.
@@ -74,11 +75,11 @@ class Acts:
             insort(self.ids, id)
             new.append(act)
             if act.deed in ALL or act.deed == "invite":  # it may give power to those that follow
-                self.state = judge(self.founding, self.by_id.values())
+                self.state = judge(self.founding, self.by_id.values(), self._gaps)
         if not new:
             return Taken([], [], frozenset())
         self._unwanted.clear()
-        self.state = judge(self.founding, self.by_id.values())
+        self.state = judge(self.founding, self.by_id.values(), self._gaps)
         counting = [act for id, act in self.state.valid if id not in before]
         every = len(self.state.valid) != len(before) + len(counting)  # something counts no more
         peers = frozenset(one for act in counting for one in (act.peer, act.author) if one is not None)
@@ -101,6 +102,13 @@ class Acts:
         chain = [act for act in valid if act.deed == "owner"]
         named = [act for act in valid if act.deed == "settings"]
         return [*chain, *named[-1:]]
+
+    def until_out(self, peer: bytes) -> list[Act]:
+        """All acts up to the last that put `peer` out, in their order; none where it was never in, or is not out."""
+        numbers = [span.number for span in self.state.spans.get(peer, ()) if span.deed in ("kick", "ban")]
+        if not numbers:
+            return []
+        return [self.by_id[id] for id in self.ids if self.by_id[id].number <= max(numbers)]
 
     # -- inside
 

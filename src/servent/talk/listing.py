@@ -58,12 +58,12 @@ class Listing:
             raise BadMessage("a room that is not to be told of here")
         if founding.time > wall + CLOCK_AHEAD:
             return None
-        acts = Acts(founding)
+        acts = Acts(founding, gaps=True)
         before = self.rooms.get(acts.room)
         if before is None or before.told.founding != founding:
             check(founding, self._seal)
         known = list(before.acts.by_id.values()) if before is not None else []
-        acts = Acts(founding, known)
+        acts = Acts(founding, known, gaps=True)
         acts.take(told.acts, self._seal, wall)
         self.rooms[acts.room] = Listed(told, acts, now + LASTS)
         self.rooms.move_to_end(acts.room)

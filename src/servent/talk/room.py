@@ -257,7 +257,10 @@ class Room:
         if (span := state.stopped(self.me, wall)) is not None:
             raise UsageError(f"you are {STOPPED[span.deed]} here: {span.reason or 'no reason given'}")
         if not state.member(self.me):
-            raise UsageError("this node is not in this room any more")
+            raise UsageError(
+                "this node has not heard yet that it was let into this room",
+                advice="It asks the others for it; one who is in it must be online.",
+            )
         slow = state.now.slow if not state.moderates(self.me) else 0
         if slow and wall < self._slow_until:
             raise UsageError(f"slow mode: you can speak again in {(self._slow_until - wall) / 1000:.0f} s")

@@ -158,7 +158,7 @@ class Keeping:
             return f"you were banned: {span.reason or 'no reason given'}"
         if span is not None and span.deed == "kick" and (kicked is not None or not state.member(self.me)):
             return f"you were put out: {span.reason or 'no reason given'}"
-        return "" if state.member(self.me) else "you are not in this room any more"
+        return ""
 
     def say(self, joined: Joined, effect: Tell) -> None:
         topic = joined.meets()

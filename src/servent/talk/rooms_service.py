@@ -89,7 +89,7 @@ class Rooms:
                 acts = await self._k.shelf.acts(kept.id)
                 self._k.rooms[kept.id] = self._k.make(kept, acts, await self._k.shelf.load(kept.id))
             else:
-                self._k.invited[kept.id] = (kept, Acts(kept.founding, kept.proof))
+                self._k.invited[kept.id] = (kept, Acts(kept.founding, kept.proof, gaps=True))
         self._k.share()
         self._sync.open()
 
@@ -352,7 +352,7 @@ class Rooms:
                 await self._k.take_keys(joined, invite.keys)
             self._k.back(joined)
             return joined.facts(self._k.clock())
-        acts = Acts(founding)
+        acts = Acts(founding, gaps=True)
         for _ in range(2):  # who is given power by one act may have signed another
             acts.take(invite.acts, self._k.seal, int(self._k.wall() * 1000))
         if founding.policy == "invite" and not any(

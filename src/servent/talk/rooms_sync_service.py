@@ -15,7 +15,7 @@ from servent.net.peers import Peers
 from servent.net.session import Session
 from servent.overlay.rates import Rates
 from servent.talk import exchange, rooms_wire
-from servent.talk.catchup import ROUNDS, Ask, Reply
+from servent.talk.catchup import MOST_GIVEN, ROUNDS, Ask, Reply
 from servent.talk.joined import Joined
 from servent.talk.records import Announce, Message
 from servent.talk.room import Effect
@@ -132,7 +132,9 @@ class Sync:
         match question:
             case Ask(room):
                 joined = self._open_to(peer, room)
-                return await self._reply(joined, question) if joined is not None else Sorry()
+                return (
+                    await self._reply(joined, question) if joined is not None else self._farewell(peer, room)
+                )
             case AskKeys(room):
                 joined = self._open_to(peer, room)
                 if joined is None or not joined.invite:
@@ -150,6 +152,14 @@ class Sync:
             await self._house.carry_out(joined, effects)
             loaded = await self._house.load(joined, said.load.ids)
             return exchange.answered(joined.core, said, loaded, self._clock())
+
+    def _farewell(self, peer: PeerId, room: bytes) -> rooms_wire.Answer:
+        """To one who was put out and may not have heard of it: the acts up to that one, and nothing of what came after."""
+        joined = self._house.joined(room)
+        if joined is None or joined.out or not self._belongs(joined.network, peer):
+            return Sorry()
+        acts = joined.core.acts.until_out(peer)
+        return Reply(joined.core.log.floor, given=acts[-MOST_GIVEN:]) if acts else Sorry()
 
     def _open_to(self, peer: PeerId, room: bytes) -> Joined | None:
         """Where that peer may hear what is said; the same silence for a room that is not here."""

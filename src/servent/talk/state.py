@@ -166,9 +166,13 @@ class State:
         ]
 
 
-def judge(founding: Founding, acts: Iterable[Act]) -> State:
-    """All acts at once. They are known to be signed, of this room, and one for each (author, count)."""
-    ordered = _ordered(acts)
+def judge(founding: Founding, acts: Iterable[Act], gaps: bool = False) -> State:
+    """All acts at once. They are known to be signed, of this room, and one for each (author, count).
+
+    Args:
+        gaps: they are known to be a choice, for somebody who is not in the room: good enough to show it.
+    """
+    ordered = _ordered(acts, gaps)
     state = State(founding, [(founding.time, PeerId(founding.founder))])
     state.settings.append((0, founding.settings))
     if founding.policy == "invite":
@@ -182,7 +186,7 @@ def judge(founding: Founding, acts: Iterable[Act]) -> State:
     return state
 
 
-def _ordered(acts: Iterable[Act]) -> list[tuple[bytes, Act]]:
+def _ordered(acts: Iterable[Act], gaps: bool) -> list[tuple[bytes, Act]]:
     """In the order in which they are judged. Of each author those without a gap, as long as their numbers grow: who holds an
     act back, to come out with it when it has no power any more, holds back all that follow."""
     chains: dict[bytes, dict[int, Act]] = defaultdict(dict)
@@ -190,9 +194,12 @@ def _ordered(acts: Iterable[Act]) -> list[tuple[bytes, Act]]:
         chains[act.author][act.count] = act
     kept = []
     for chain in chains.values():
-        count, number = 1, 0
-        while (act := chain.get(count)) is not None and act.number > number:  # type: ignore[assignment]
-            count, number = count + 1, act.number
+        number = 0
+        for place, count in enumerate(sorted(chain), 1):
+            act = chain[count]
+            if act.number <= number or (count != place and not gaps):
+                break
+            number = act.number
             kept.append(act)
     kept.sort(key=lambda act: (act.number, act.author, act.count))
     return [(act_id(act), act) for act in kept]
