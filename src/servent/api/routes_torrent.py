@@ -29,7 +29,7 @@ def _find(ctx: Context, wanted: str) -> bt.Torrent:
 
 
 @routes.add("GET", "/torrents/status", scope="read")
-async def status(ctx: Context) -> bt.TorrentStatus:
+async def torrents_status(ctx: Context) -> bt.TorrentStatus:
     """Whether the door to BitTorrent is open, and what goes through it."""
     return ctx.node.torrent_status()
 
@@ -86,7 +86,7 @@ async def one(ctx: Context, torrent: str) -> bt.Torrent:
 
 
 @routes.add("GET", "/torrents/{torrent}/peers", scope="read")
-async def peers(ctx: Context, torrent: str) -> list[bt.TorrentPeer]:
+async def torrent_peers(ctx: Context, torrent: str) -> list[bt.TorrentPeer]:
     """The BitTorrent peers it is connected to."""
     return await ctx.node.torrent_peers(_find(ctx, torrent).id)
 
