@@ -194,3 +194,16 @@ def test_a_time_far_ahead_is_refused() -> None:
     far = sign(Act(ann.room.id, bytes(ann.key), 1, here_wall(hall_) + 900_000, 0, "close"), ann.seal)
     bob.do(bob.room.take_acts([far], hall_.now))
     assert not bob.room.acts.by_id
+
+
+def test_old_acts_that_are_told_again_change_nothing() -> None:
+    hall_, (ann, bob, cy, dan) = hall()
+    everybody = [bob, cy, dan]
+    ban = ann.act("ban", everybody, peer=cy.key)
+    hall_.wait(5)
+    ann.act("unban", everybody, peer=cy.key)
+    before = dan.room.acts.state
+    assert dan.room.take_acts([ban], hall_.now) == []
+    assert dan.room.heard(ann.key, Acted([ban]), hall_.now) == []
+    assert dan.room.acts.state is before
+    assert before.stopped(cy.key, here_wall(hall_)) is None

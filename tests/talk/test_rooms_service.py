@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import zlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -21,6 +22,7 @@ from servent.talk.records import Act, Acted, Announce, Body, Here, Message, Said
 from servent.talk.room_facts import Moderated
 from servent.talk.rooms_service import Rooms
 from servent.talk.rooms_wire import AskKeys, AskRooms, Sorry
+from servent.talk.runs import Page
 from servent.talk.shelf import MemoryShelf, Row
 from servent.testing.light import LightNode, gather_in, light
 from servent.testing.loop import run
@@ -370,6 +372,8 @@ def test_liars_in_the_room_are_not_believed_and_the_others_talk_on() -> None:
                 b"\xc1" * 40,
                 encode(Ask(room, 0, 0, given=acts[:1])),
                 encode(Ask(room, 0, given=forged)),
+                encode(Ask(room, 0, page=Page(zlib.compress(bytes(64 << 20), 9), b""))),
+                encode(Ask(room, 0, page=Page(b"no page", bytes(64)))),
             ):
                 stream = await eve.node.peers.open(ann.peer, rooms_wire.SERVICE)
                 await stream.write(len(question).to_bytes(4, "big") + question)

@@ -149,8 +149,9 @@ def opening(log: Log, acts: Acts, floor: int, spell: Sequence[bytes] = (), after
     )
 
 
-def answer(ask: Ask, log: Log, acts: Acts) -> Said:
-    """What to say to a question. Whatever came with it was taken in before."""
+def answer(ask: Ask, log: Log, acts: Acts, behind: bool = False) -> Said:
+    """What to say to a question. Whatever came with it was taken in before. `behind`: we are being told by somebody else what
+    we missed, and need not hear it twice."""
     floor = ask.floor.to_bytes(8, "big")
     found, theirs, ours = _compared(log.ids, ask.messages) if log.floor <= ask.floor else ([], [], set())
     ours = {id for id in ours if id >= floor}
@@ -158,7 +159,7 @@ def answer(ask: Ask, log: Log, acts: Acts) -> Said:
         had = set(ask.have)
         ours.update(id for id in _above(log, ask.after) if id[8:] not in had)
     wanted = [id for id in theirs if log.wants(id)]
-    about = [*found, *_of(wanting(wanted))]
+    about = [] if behind else [*found, *_of(wanting(wanted))]
     deeds, given = compare_acts(ask.acts, acts)
     if not ask.acts and ask.decided not in (NONE, digest(acts.ids)):
         deeds = [_all(acts.ids)]

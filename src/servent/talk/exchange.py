@@ -79,7 +79,7 @@ def heard(room: Room, ask: Ask, now: float) -> tuple[list[Effect], Said]:
     effects = room.take_acts(ask.given, now) if ask.given else []
     if ask.page is not None:
         effects += room.take_page(ask.page)[0]
-    return effects, answer(ask, room.log, room.acts)
+    return effects, answer(ask, room.log, room.acts, room.behind(now))
 
 
 def answered(room: Room, said: Said, loaded: Mapping[bytes, Message], now: float) -> Reply:

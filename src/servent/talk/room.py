@@ -48,6 +48,7 @@ RATE, BURST = 1.0, 10.0  # messages a second of one author, and at once
 LENIENT = 1.5  # times that at receivers: the way bunches them together
 LATE = 600_000  # ms; what is said as news and older than that comes by catching up, or not at all
 PRUNE_EVERY = 600.0  # s
+ANSWERED = 15.0  # s that a member who was asked is waited for, before others may tell us the same
 CONFIRM = 2.0  # s after a message of ours until we see whether another member has it
 STOPPED = {"mute": "muted", "ban": "banned", "kick": "kicked out", "leave": "not any more"}
 
@@ -142,6 +143,7 @@ class Room:
         self._heard, self._own = Rates(RATE * LENIENT, BURST * LENIENT), Rates(RATE, BURST)
         self._slow_until = 0  # ms of the wall clock, for our own next message
         self._prune_at = now
+        self.looks_until = 0.0  # another member is being asked, and answers until then
         self.complete_to: int | None = (
             None  # after an absence, until all pages came: up to which number we have all
         )
@@ -335,6 +337,7 @@ class Room:
                 effects.append(Forget(over))
         if self.pacing.due <= now:
             self.pacing.begun(now)
+            self.looks_until = now + ANSWERED
             effects.append(Look())
         return effects
 
@@ -342,6 +345,10 @@ class Room:
         return min(self.present.due, self.pacing.due, self._prune_at)
 
     # -- small things
+
+    def behind(self, now: float) -> bool:
+        """Whether somebody tells us now what we missed."""
+        return self.complete_to is not None and now < self.looks_until
 
     def wall_ms(self) -> int:
         return int(self._wall() * 1000)
