@@ -112,12 +112,14 @@ async def test_a_torrent_comes_from_bittorrent_peers_and_is_served_here_at_once(
         assert [one.name for one in Path(done.path or "").parent.iterdir()] == ["album"], (
             "nothing is left beside it"
         )
+        await until(lambda: ann.blobs.shares() != [], 10)
         (share,) = ann.blobs.shares()
         assert share.infohash is not None
         if kind != "v1":
             assert share.infohash == done.infohash and share.infohash.hex() in link
         else:
-            assert share.infohash.hex() in done.reason
+            await until(lambda: ann.blobs.transfer(done.id).reason.startswith("served here as magnet:"), 10)
+            assert share.infohash.hex() in ann.blobs.transfer(done.id).reason
         again = await ended(bob, (await bob.blobs.fetch(ann.blobs.link(share.infohash), tmp_path / "bob")).id)
         assert again.state == "complete" and content(Path(again.path or "")) == ALBUM
         assert done.rate_bytes_per_s >= 0 and ann.torrents.status().received_bytes >= 0
@@ -244,6 +246,23 @@ async def test_the_same_into_two_folders_at_once_comes_to_both(tmp_path: Path) -
         for id in ids:
             done = await ended(ann, id)
             assert done.state == "complete" and content(Path(done.path or "")) == ALBUM, done.reason
+
+
+@looped
+async def test_what_was_not_hashed_before_the_node_ended_is_hashed_at_its_next_start(tmp_path: Path) -> None:
+    album = laid_out(tmp_path / "with" / "album", ALBUM)
+    async with seeder(tmp_path / "seed", "v1", album) as (_, link):
+        async with nodes(1, tmp_path / "nodes") as (ann,):
+            id = (await ann.blobs.fetch(link)).id
+            await ended(ann, id)
+            await until(lambda: ann.blobs.transfer(id).reason.startswith("served here"), 10)
+            (share,) = ann.blobs.shares()
+            await ann.blobs.remove_share(share.id)
+            ann.blobs.download_of(id)[0].shared = b""
+            await ann.blobs.order(id)
+        async with nodes(1, tmp_path / "nodes") as (ann,):
+            await until(lambda: [one.infohash for one in ann.blobs.shares()] == [share.infohash], 10)
+            await until(lambda: ann.blobs.transfer(id).reason.startswith("served here"), 10)
 
 
 @looped

@@ -13,7 +13,6 @@ from servent.blobs import rows
 from servent.blobs.download_service import Download
 from servent.blobs.kit_service import Kit, Watcher
 from servent.blobs.listing import is_v1
-from servent.blobs.magnet import magnet
 from servent.blobs.rows import Row
 from servent.blobs.seed import Seed
 from servent.blobs.shares_service import Shares
@@ -168,9 +167,10 @@ class Runs:
             if not here or holding is None or not await download.copy(holding):
                 await download.run(verify=verify)
             if download.done:
-                words = "" if row.preview else await self._keep(download)
+                if not row.preview:
+                    await self._keep(download)
                 row.done_bytes = row.size_bytes
-                row.set("complete", words)
+                row.set("complete", "")
                 await self._kit.aids.door.complete(download)
         except* ServentError as wrong:
             cause = first(wrong)
@@ -192,23 +192,16 @@ class Runs:
             self._owner.over(row, download)
             self._owner.changed(download)
 
-    async def _keep(self, download: Download) -> str:
-        """What was fetched is served on, from where it lies now. Returns what there is to say of it."""
+    async def _keep(self, download: Download) -> None:
+        """What was fetched is served on, from where it lies now."""
         row = download.row
-        if row.only or row.path is None:
-            return ""
+        holding = self._uploads.holdings.get(row.infohash)
+        if row.only or row.path is None or (holding is not None and isinstance(holding.source, Seed)):
+            return
         try:
             shared = await asyncio.to_thread(download.to_share)
         except OSError as wrong:
             log.warning("%s is not served on: %s", row.path, wrong.strerror)
-            return ""
-        if shared is None:
-            return ""
-        infohash = shared.collection.infohash
-        holding = self._uploads.holdings.get(infohash)
-        if holding is None or not isinstance(holding.source, Seed):
+            return
+        if shared is not None:
             await self._shares.keep(shared, Path(row.path))
-        if infohash == row.infohash:
-            return ""
-        row.shared = infohash
-        return f"served here as {magnet(shared.collection)}"

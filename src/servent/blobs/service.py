@@ -25,6 +25,7 @@ from servent.blobs.lanes_listen import Listener
 from servent.blobs.lanes_pace import Buffers, Pace, Rates
 from servent.blobs.lanes_tls import Certificate
 from servent.blobs.ledger_service import Ledger
+from servent.blobs.listing import is_v1
 from servent.blobs.magnet import Magnet, magnet
 from servent.blobs.many_service import Action, act, move
 from servent.blobs.moving_service import Mover
@@ -242,6 +243,24 @@ class Blobs:
         """Share what is hashed already. Raises StoreTrouble."""
         await self._shares.keep(shared, path)
 
+    async def share_fetched(self, id: str, shared: Shared) -> None:
+        """Serve what a transfer of version 1 brought, under an infohash of its own. Raises NotFound, StoreTrouble."""
+        row, infohash = self._transfers.row(id), shared.collection.infohash
+        if row.path is not None and not self.has_share(infohash):
+            await self._shares.keep(shared, Path(row.path))
+        row.shared = infohash
+        self.remark(id, f"served here as {magnet(shared.collection)}")
+        await self._transfers.save([id])
+
+    def remark(self, id: str, words: str) -> None:
+        """To say of a complete transfer. Raises NotFound."""
+        self._transfers.remark(self._transfers.row(id), words)
+
+    def fetched_unshared(self) -> list[Row]:
+        """Complete transfers of version 1 that are not served yet: the node ended while they were hashed."""
+        complete = [row for row in self._transfers.rows.values() if row.state == "complete"]
+        return [row for row in complete if is_v1(row.infohash) and not row.shared]
+
     def places(self, roots: set[bytes]) -> dict[bytes, list[Place]]:
         """Where these contents lie, as far as they are shared by themselves or were fetched. Blocks."""
         return self._shares.places(roots)
@@ -283,6 +302,9 @@ class Blobs:
         """Bytes moved over another network now: they count against the limits, and into the speeds and totals."""
         if size > 0:
             self._pace.take(way, None, size)
+
+    def is_blocked(self, root: bytes) -> bool:
+        return self._aids.blocked(root)
 
     def leave_out(self, blocked: Callable[[bytes], bool]) -> None:
         """Never fetch contents for which this is true. After `open`."""

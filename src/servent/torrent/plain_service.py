@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from servent.blobs import bencode, info, infov1, names
 from servent.blobs.download_service import Download
 from servent.blobs.ending import Ending
 from servent.blobs.files import Folder, human, put, trouble
-from servent.blobs.hashing import Shared, collect
+from servent.blobs.hashing import Shared
 from servent.blobs.info import Collection
 from servent.blobs.journal import boot_id
 from servent.blobs.kit_service import Kit, Watcher
@@ -70,7 +69,6 @@ class PlainDownload(Download, views.Watcher):
         self.status: Status | None = None
         self.sent_bytes = self.received_bytes = 0
         self._listing: Collection | None = None
-        self._shared: Shared | None = None
         self._error = ""
         self._wake = asyncio.Event()
         self._seen_bytes: int | None = None
@@ -90,7 +88,7 @@ class PlainDownload(Download, views.Watcher):
                 await self._fetch(verify)
             finally:
                 await asyncio.shield(self._leave())
-            await self._finish()
+            self.row.path = str(await asyncio.to_thread(self._move))
             self.done = True
         except DiskTrouble as wrong:
             self.row.set("paused", str(wrong), error=str(wrong), advice=wrong.advice)
@@ -110,7 +108,8 @@ class PlainDownload(Download, views.Watcher):
             self._watcher.changed(self)
 
     def to_share(self) -> Shared | None:
-        return self._shared
+        """Nothing yet: it is hashed when it is complete (`Torrents.complete`)."""
+        return None
 
     # -- what it is
 
@@ -327,27 +326,6 @@ class PlainDownload(Download, views.Watcher):
         await self._bittorrent.remove(handle)
 
     # -- the end
-
-    async def _finish(self) -> None:
-        """In its place, and hashed. Raises DiskTrouble, UsageError."""
-        row, stop = self.row, threading.Event()
-        row.set("checking", "hashing what came, to serve it here")
-        self._watcher.changed(self)
-        try:
-            final = await asyncio.to_thread(self._move)
-            row.path = str(final)
-            size = max(1, row.size_bytes)
-
-            def progress(done: int) -> None:
-                self.checking = done / size
-
-            shared = await asyncio.to_thread(collect, final, None, progress, stop.is_set)
-        finally:
-            stop.set()
-            self.checking = None
-        if any(self._kit.aids.blocked(file.root or b"") for file in shared.collection.files):
-            raise UsageError("content that came is blocked here", advice="`servent blocks` lists it.")
-        self._shared = shared
 
     def _move(self) -> Path:
         """To its place. Blocks. Raises DiskTrouble."""

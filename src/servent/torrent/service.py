@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from servent.blobs import names
 from servent.blobs.download_service import Download
+from servent.blobs.hashing import collect
 from servent.blobs.kit_service import Kit, Watcher
 from servent.blobs.listing import describe, is_v1
 from servent.blobs.magnet import Magnet, encode, parse_magnet
@@ -44,6 +46,7 @@ class Torrents:
     Attributes:
         keep_seeding: called with each download that came through the door, when it is complete.
         others: more torrents to show: those that are seeded.
+        active_seeds: how many of these have peers. limit_seeds: told what each of them may send, bytes per second, 0: any.
         kept: the .torrent of this infohash in hex that a download began with, None: there is none. Blocks.
     """
 
@@ -51,6 +54,8 @@ class Torrents:
         self.session, self._blobs, self._data_dir, self._on = session, blobs, data_dir, on
         self.keep_seeding: Callable[[Fetched], Awaitable[None]] | None = None
         self.others: Callable[[], list[TorrentView]] = list
+        self.active_seeds: Callable[[], int] = lambda: 0
+        self.limit_seeds: Callable[[int], None] = lambda up: None
         self.kept: Callable[[str], bytes | None] = lambda id: None
         self._clock = asyncio.get_running_loop().time
         self._running: dict[str, Joining | PlainDownload] = {}  # by transfer
@@ -68,12 +73,14 @@ class Torrents:
 
     async def run(self) -> None:
         """Share the limits with the rest of the node, until cancelled."""
+        for row in self._blobs.fetched_unshared():
+            await self._serve(row)
         while True:
             await asyncio.sleep(BEAT)
             await self._copy_those_that_wait()
+            self._share_limits()  # also while there is no torrent: the first one begins with them
             if self.session.handles():
                 self._count()
-                self._share_limits()
             elif self._seen:
                 self._seen.clear()
                 self._speeds = (0.0, 0.0)
@@ -116,18 +123,19 @@ class Torrents:
 
     def _share_limits(self) -> None:
         mine = [one.handle for one in self._running.values() if one.handle is not None]
-        if not mine:
-            return
-        up, down = self._limits(len(mine))
+        up, down = self._limits(max(1, len(mine) + self.active_seeds()))
         for handle in mine:
             handle.limit(up, down)
+        self.limit_seeds(up)
 
     def _limits(self, count: int = 0) -> tuple[int, int]:
         """Bytes per second up and down for each of `count` torrents; 0: for one more."""
         rates, _ = self._blobs.in_force()
         up, down = self._blobs.speeds()
         theirs_down, theirs_up = self._speeds
-        count = count or 1 + sum(one.handle is not None for one in self._running.values())
+        count = count or 1 + self.active_seeds() + sum(
+            one.handle is not None for one in self._running.values()
+        )
         most_down = allotted(rates.down, max(0.0, down - theirs_down))
         most_up = allotted(rates.up, max(0.0, up - theirs_up))
         return _each(most_up, count), _each(most_down, count)
@@ -215,6 +223,8 @@ class Torrents:
         """It is in its place: whoever seeds is told."""
         one = self._running.pop(download.row.id, None)
         self._forget_ended()
+        if isinstance(one, PlainDownload):
+            await self._serve(download.row)
         if one is None or self.keep_seeding is None:
             return
         if not one.received_bytes and not isinstance(
@@ -227,6 +237,25 @@ class Torrents:
                 await self.keep_seeding(fetched)
         except ServentError as wrong:
             log.info("%s is not seeded: %s", download.row.name, wrong)
+
+    async def _serve(self, row: Row) -> None:
+        """What came as version 1 is hashed once, and served here. Raises nothing but cancellation."""
+        if row.path is None:
+            return
+        self._blobs.remark(row.id, "hashing what came, to serve it here")
+        stop = threading.Event()
+        try:
+            shared = await asyncio.to_thread(collect, Path(row.path), None, None, stop.is_set)
+            if any(self._blobs.is_blocked(file.root or b"") for file in shared.collection.files):
+                self._blobs.remark(row.id, "not served here: content that came is blocked")
+                return
+            await self._blobs.share_fetched(row.id, shared)
+        except ServentError as wrong:
+            log.info("%s is not served: %s", row.name, wrong)
+            with contextlib.suppress(NotFound):
+                self._blobs.remark(row.id, f"not served here: {wrong}")
+        finally:
+            stop.set()
 
     def _forget_ended(self) -> None:
         """Of downloads that were paused or cancelled."""
