@@ -28,6 +28,7 @@ class Joined:
     lock: one thing at a time, with what it does to the shelf.
     looking: another member is being asked now.
     out: why we are no longer in it, though it is kept; "" while we are.
+    near: neighbours in the room, when we last looked.
     undelivered: messages of ours that no other member is known to have.
     """
 
@@ -41,6 +42,7 @@ class Joined:
     looking: bool = False
     caught_up: bool = False
     out: str = ""
+    near: frozenset[PeerId] = frozenset()
     undelivered: set[bytes] = field(default_factory=set)
     ask_keys_at: float = 0.0
 

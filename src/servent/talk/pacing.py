@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 FIRST = (0.2, 1.0)  # s after entering, or after a neighbour came, or after a gap was seen
 EVERY = 30.0  # s; +-30 %
 MOST = 300.0  # s while nothing is said and nothing differs; doubled each time
-RETRY = 5.0  # s after one that came to nothing; doubled up to `EVERY`
+RETRY = 5.0  # s after one that came to nothing; doubled up to `MOST`
 
 
 class Pacing:
@@ -23,6 +23,7 @@ class Pacing:
 
     def soon(self, now: float, after: float = 0.0) -> None:
         """Something was missed, or a neighbour came."""
+        self._retry = RETRY
         self.due = min(self.due, now + after + self._dice.uniform(*FIRST))
 
     def talk(self, now: float) -> None:
@@ -42,7 +43,7 @@ class Pacing:
     def failed(self, now: float) -> None:
         """Nobody could be asked, or the answer broke off."""
         self.due = now + self._jittered(self._retry)
-        self._retry = min(EVERY, 2 * self._retry)
+        self._retry = min(MOST, 2 * self._retry)
 
     def _jittered(self, wait: float) -> float:
         return wait * self._dice.uniform(0.7, 1.3)

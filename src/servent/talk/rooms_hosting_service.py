@@ -26,6 +26,7 @@ KEYS_AGAIN = 10.0  # s until another member is asked for a key
 LIST_EVERY = 600.0  # s between two questions for open rooms
 LIST_FIRST = 8.0  # s after a network came up
 ASKED_FOR_KEYS = 3  # members in one go
+GREET_EVERY = 5.0  # s between two looks for new neighbours in a room
 LONGEST = 30.0  # s between two looks at the clock
 
 
@@ -90,6 +91,7 @@ class Hosting:
                 due = min(due, now + ENTER_AGAIN)
                 continue
             self._meet(joined, now)
+            self._greet(joined, now)
             if joined.core.next_tick() <= now and not joined.lock.locked():
                 self._begin(self._ticked(joined), f"tick of room {joined.id.hex()[:8]}")
             if joined.lacks_key() and joined.ask_keys_at <= now:
@@ -97,7 +99,7 @@ class Hosting:
                 self._begin(self._ask_keys(joined), f"key of room {joined.id.hex()[:8]}")
             if not joined.invite and joined.telling.due <= now:
                 self._announce(joined, now)
-            due = min(due, max(joined.core.next_tick(), now + 0.05), joined.telling.due)
+            due = min(due, max(joined.core.next_tick(), now + 0.05), joined.telling.due, now + GREET_EVERY)
         for network in list(self._k.overlay.members.pumps):
             if self._list_at.setdefault(network, now + LIST_FIRST) <= now:
                 self._list_at[network] = now + LIST_EVERY * self._k.dice.uniform(0.75, 1.25)
@@ -127,6 +129,13 @@ class Hosting:
             if until is not None and until <= now:
                 self._k.overlay.leave(joined.network, other)
                 del joined.topics[other]
+
+    def _greet(self, joined: Joined, now: float) -> None:
+        """With a new neighbour we compare soon."""
+        near = frozenset(self._k.overlay.room_neighbours(joined.network, joined.meets()))
+        if near - joined.near:
+            joined.core.pacing.soon(now)
+        joined.near = near
 
     async def _ticked(self, joined: Joined) -> None:
         async with joined.lock:
