@@ -394,3 +394,30 @@ def test_to_whom_is_blocked_nothing_is_delivered(tmp_path: Path) -> None:
             assert await bob.texts(ann) == []
 
     run(story())
+
+
+def test_who_is_waited_for_is_tried_every_few_seconds_and_after_an_hour_every_minute(tmp_path: Path) -> None:
+    """Who comes back may be unable to reach us, so that it is ours to find it."""
+
+    async def story() -> None:
+        async with circle(tmp_path, "ann", "bob", "cat") as (ann, bob, cat):
+            await friends_apart(ann, bob)
+
+            async def dials(time: float) -> int:
+                began: set[float] = set()
+                for _ in range(int(time)):
+                    await asyncio.sleep(1)
+                    began.add(ann.peers._redial._tries[bob.peer].started)
+                return len(began)
+
+            await asyncio.sleep(3000)
+            assert ann.peers.session(cat.peer) is not None, (
+                "ann is not alone, which would make her look around"
+            )
+            assert await dials(600) < 6
+            await ann.talk.send(ann.conversation(bob), "are you there?")
+            assert await dials(600) > 60
+            await asyncio.sleep(3600)
+            assert 8 < await dials(600) < 20
+
+    run(story())

@@ -117,11 +117,14 @@ class Keeper:
             self._redial.news(address.peer, self._clock())
             self.wake()
 
-    def hold(self, peer: PeerId, wanted: bool, by: str) -> bool:
+    def hold(self, peer: PeerId, wanted: bool, by: str, within: float | None = None) -> bool:
         """Whether `by` needs a connection with `peer`. False: it is wanted, and nothing is known to dial it at."""
         self._crowd.hold(peer, wanted, by)
         if wanted:
             self.wish(peer)
+            if within is not None:
+                self._redial.sooner(peer, self._clock(), within)
+                self.wake()
             return self._roster.session(peer) is not None or self._redial.next_try(peer) is not None
         if self._roster.session(peer) is None and not self._wanted(peer):
             self._redial.drop(peer)

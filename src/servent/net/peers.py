@@ -309,12 +309,12 @@ class Peers:
         self._keeper.governed = True
         self._dialer.locators.append(locate)
 
-    def hold(self, peer: PeerId, wanted: bool, *, by: str = "overlay") -> bool:
-        """Stay connected to `peer`, or do not for this reason. False: nothing is known to dial it at.
+    def hold(self, peer: PeerId, wanted: bool, *, by: str = "overlay", within: float | None = None) -> bool:
+        """Stay connected to `peer` for as long as anybody (`by`) needs it. False: nothing is known to dial it at.
 
-        `by`: who needs it; the connection is kept as long as anybody does.
+        `within`: whoever was not there is tried again at the latest in so many seconds.
         """
-        return self._keeper.hold(peer, wanted, by)
+        return self._keeper.hold(peer, wanted, by, within)
 
     def learn(self, address: PeerAddress, number: int) -> bool:
         """A peer's own signed word on where it is, the higher `number` the newer. Whether that is news.

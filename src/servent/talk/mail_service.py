@@ -41,6 +41,12 @@ RETRY, LONGEST_RETRY = 1.0, 60.0  # s after a lane broke while the peer is there
 RATE, BURST = 20.0, 200.0  # bodies per second of a friend; more wait on the wire
 STRANGER_RATE, STRANGER_BURST = 0.5, 10.0
 STANDS_RATE, STANDS_BURST = 0.5, 30.0  # words on friendship per second; every lane begins with one
+PRESS = (
+    4.0  # s between two tries to reach somebody for whom something was written lately; a dial takes as long
+)
+PRESSED = 8  # of them at most, those written to last
+LATELY = 3600.0  # s
+PRESS_LATER = 60.0  # s, when it was written longer ago
 MOST_BUCKETS = 4096
 HOLD = "talk"
 
@@ -102,10 +108,12 @@ class Mail:
         self._peers, self._store, self._words, self._bodies, self._wall = peers, store, words, bodies, wall
         self._clock = asyncio.get_running_loop().time
         self._waiting: dict[PeerId, Waiting] = {}
+        self._posted: dict[PeerId, float] = {}  # when something was written to them last, or we began
         self._lanes: dict[PeerId, _Lane] = {}
         self._told: dict[
             PeerId, tuple[Session, wire.Here]
         ] = {}  # how we are, as friends know it by this session
+        self._more = asyncio.Event()  # something waits
         self._buckets: dict[tuple[PeerId, str], TokenBucket] = {}
         self._tasks: asyncio.TaskGroup | None = None
         store.migrate(outbox.ROOM, outbox.STEPS)
@@ -123,10 +131,11 @@ class Mail:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 for peer in self._waiting:
+                    self._posted[peer] = self._clock()
                     self._peers.hold(peer, True, by=HOLD)
                 for session in self._peers.sessions():
                     self._session(session, True)
-                await asyncio.Event().wait()
+                await self._press()
         finally:
             self._tasks = None
 
@@ -173,6 +182,9 @@ class Mail:
             return id, outbox.waiting_for(db, whom)
 
         id, self._waiting[peer] = await self._store.write(job)
+        self._posted.pop(peer, None)
+        self._posted[peer] = self._clock()
+        self._more.set()
         self._hold(peer)
         self.wake(peer)
         return id
@@ -221,7 +233,22 @@ class Mail:
         waits = self._waiting.get(peer)
         if waits is not None and not waits.bodies:
             del self._waiting[peer]
+        if peer not in self._waiting:
+            self._posted.pop(peer, None)
         self._peers.hold(peer, peer in self._waiting, by=HOLD)
+
+    async def _press(self) -> None:
+        """Who is not there is tried more often while something waits for it: it may be back, and unable to reach us."""
+        while True:
+            if not self._posted:
+                self._more.clear()
+                await self._more.wait()
+            now = self._clock()
+            for number, (peer, at) in enumerate(reversed(self._posted.items())):
+                often = number < PRESSED and now < at + LATELY
+                if self._peers.session(peer) is None:
+                    self._peers.hold(peer, True, by=HOLD, within=PRESS if often else PRESS_LATER)
+            await asyncio.sleep(PRESS)
 
     def _session(self, session: Session, up: bool) -> None:
         peer = session.peer
