@@ -17,7 +17,7 @@ Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Count = Annotated[int, Meta(ge=0, le=2_000_000)]
 Seconds = Annotated[float, Meta(ge=0.0, le=7 * 86_400.0)]
 Measure = Literal[
-    "search", "crash", "churn", "flash", "cost", "partition", "eclipse", "hot", "switch", "fairness"
+    "search", "crash", "churn", "flash", "cost", "partition", "eclipse", "hot", "switch", "fairness", "rooms"
 ]
 
 

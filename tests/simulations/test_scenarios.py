@@ -81,6 +81,13 @@ def test_the_mode_is_switched_and_nothing_fails() -> None:
     assert found["back_after"] <= 30.0
 
 
+def test_who_is_in_a_room_gets_every_message_and_who_was_away_catches_up() -> None:
+    found = numbers("rooms", 100, seconds=20.0)
+    assert found["delivered_60s"] == 1.0
+    assert found["beyond"] <= 2000.0
+    assert found["caught_up"] == 1.0
+
+
 def test_the_same_seed_has_the_same_numbers() -> None:
     one, other = (numbers("rare-items", 60, questions=40, rivals=0) for _ in range(2))
     assert one == other
