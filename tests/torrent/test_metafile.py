@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servent.blobs import bencode, info
+from servent.blobs import bencode, info, infov1
 from servent.blobs.hashing import Shared, collect
 from servent.blobs.seed import Seed
 from servent.errors import BadMessage
-from servent.torrent import infov1, metafile
+from servent.torrent import metafile
 
 TRACKERS = (("http://tracker.example/announce", "udp://tracker.example:6969"), ("https://second.example/a",))
 

@@ -6,12 +6,11 @@ import asyncio
 import threading
 from hashlib import sha1, sha256
 
-from servent.blobs import info
+from servent.blobs import info, infov1
 from servent.blobs.hashing import Cancelled, Shared
 from servent.blobs.info import Collection
 from servent.blobs.scan import Changed
 from servent.blobs.seed import Seed
-from servent.torrent import infov1
 
 
 async def hybrid(shared: Shared) -> Shared:

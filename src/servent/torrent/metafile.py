@@ -11,11 +11,10 @@ from hashlib import sha1, sha256
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from servent.blobs import bencode, info, names
+from servent.blobs import bencode, info, infov1, names
 from servent.blobs.info import Collection
+from servent.blobs.infov1 import Plain
 from servent.errors import BadMessage
-from servent.torrent import infov1
-from servent.torrent.infov1 import Plain
 
 Version = Literal["v1", "v2", "hybrid"]
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from servent.blobs import infov1
 from servent.errors import UsageError
-from servent.torrent import infov1, metafile
+from servent.torrent import metafile
 from servent.torrent.metafile import Metafile
 from servent.torrent.seeding_rows import Lying, Row
 

@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from servent.blobs import infov1
 from servent.blobs.hashing import Shared
 from servent.blobs.shares_service import ABSENT
 from servent.errors import NotFound, ServentError, UsageError, WorldError
 from servent.store import Store
-from servent.torrent import infov1, metafile, seeding_rows
+from servent.torrent import metafile, seeding_rows
 from servent.torrent.door_views import Fetched, TorrentView
 from servent.torrent.handle import Handle
 from servent.torrent.hybrid_service import hybrid
@@ -297,13 +298,17 @@ class Seeding:
         )
 
     def limit(self, up_bytes_per_s: int) -> None:
-        """Of each torrent; 0 for no limit. The session has one for all, which does not hold for the local network."""
+        """What each torrent may send; 0 for no limit. The session's own limit does not hold for the local network."""
         if up_bytes_per_s == self._limit:
             return
         self._limit = up_bytes_per_s
         for entry in self._entries.values():
             if entry.handle is not None:
                 entry.handle.limit(up_bytes_per_s, 0)
+
+    def active(self) -> int:
+        """How many torrents have peers."""
+        return sum(entry.status is not None and entry.status.peers > 0 for entry in self._entries.values())
 
     def hold(self, why: str) -> None:
         """Send nothing while `why` says so (the schedule's words); "" lets it go on."""
