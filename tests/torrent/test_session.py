@@ -168,6 +168,34 @@ async def test_closing_leaves_nobody_waiting_and_it_opens_again(tmp_path: Path) 
             assert await looking == []
         await session.open()
         assert session.is_open
+        for _ in range(5):  # sockets of before are not listened to any longer, whoever has their numbers now
+            await session.close()
+            await session.open()
+        assert not await session.ready(0.3)
+        await session.configure(replace(session.settings, dht_nodes=net.entries))
+    with pytest.raises(WorldError):
+        await session.open()  # with the node it has ended, too
+
+
+@on_loop
+async def test_a_tracker_that_says_nothing_holds_nobody_up_at_the_end(tmp_path: Path) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        net = Net(tmp_path, tasks)
+        with socket.socket() as deaf:
+            deaf.bind(("127.0.0.1", 0))
+            deaf.listen(20)
+            session = await net.start(replace(QUIET, dht=False, door=True))
+            link = f"magnet:?xt=urn:btih:{'ab' * 20}&tr=http://127.0.0.1:{deaf.getsockname()[1]}/announce"
+            handle = await session.add(Adding(tmp_path, magnet=link))
+            handle.announce()
+            assert [tracker.url for tracker in await handle.trackers()] == [link.partition("tr=")[2]]
+            with (await asyncio.to_thread(deaf.accept))[0]:
+                loop = asyncio.get_running_loop()
+                began = loop.time()
+                await session.close()
+                assert loop.time() - began < 4.0  # trackers are given a second to take our leave
+        for run in net.runs:
+            run.cancel()
 
 
 @on_loop

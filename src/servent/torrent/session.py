@@ -88,7 +88,9 @@ class Session:
         self.raw: Any = None  # lt.session: its stubs lag behind what it does
         self.library: Any = None
         self._group: asyncio.TaskGroup | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._running = asyncio.Event()
+        self._ended = False
         self._opening = asyncio.Lock()
         self._popping = asyncio.Lock()  # nobody reads alerts of a torrent that `add` does not know yet
         self._bell: tuple[socket.socket, socket.socket] | None = None
@@ -121,8 +123,8 @@ class Session:
                 self._running.set()
                 await asyncio.get_running_loop().create_future()
         finally:
+            self._ended = True
             self._group = None
-            self._running.clear()
             await self.close()
 
     @property
@@ -135,6 +137,8 @@ class Session:
         Raises:
             WorldError: libtorrent is not installed, or refuses its settings.
         """
+        if self._ended:
+            raise WorldError("BitTorrent has been closed with the node")
         await self._running.wait()
         async with self._opening:
             if self.raw is not None:
@@ -151,8 +155,9 @@ class Session:
             theirs.setblocking(False)
             self.raw = raw
             raw.set_alert_fd(theirs.fileno())
-            begin(self._group, self._listen(ours), "alerts of libtorrent")
-            begin(self._group, self._tend(), "upkeep of libtorrent")
+            work = ((self._listen(ours), "alerts of libtorrent"), (self._tend(), "upkeep of libtorrent"))
+            started = [begin(self._group, one, name) for one, name in work]
+            self._tasks = [task for task in started if task is not None]
             self._dht.enter()
 
     async def close(self) -> None:
@@ -166,6 +171,11 @@ class Session:
             self._handles.clear()
             self._port, self._door = 0, False
             self._dht.close()
+            tasks, self._tasks = self._tasks, []
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)  # nobody listens to a socket that is closed
             holder = [raw]
             del raw
             await asyncio.shield(asyncio.to_thread(destruct, self.library, holder, self._path))
