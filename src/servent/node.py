@@ -202,6 +202,7 @@ class Node:
         self.torrent_files = TorrentFiles(self.data_dir, self.blobs)
         self.torrents.kept = self.torrent_files.kept
         self.torrents.keep_seeding, self.torrents.others = self.seeding.take, self.seeding.views
+        self.torrents.active_seeds, self.torrents.limit_seeds = self.seeding.active, self.seeding.limit
         self.share = Share(
             self.peers,
             self.trust,
@@ -244,7 +245,7 @@ class Node:
         await self.blobs.open()
         await self.torrents.open()
         await self.seeding.open()
-        self.blobs.on_change(self._seed_within_limits)
+        self.blobs.on_change(self._seed_as_it_holds)
         self.share.finding.compare = config.share.compare
         await self.share.open()
         await self.talk.open()
@@ -290,11 +291,9 @@ class Node:
             raise UsageError("the door to BitTorrent is closed", advice="Set torrent.enabled to open it.")
         return self.torrent_session
 
-    def _seed_within_limits(self) -> None:
-        """The limits that hold now are for BitTorrent, too; and a share may have gone."""
-        rates, held = self.blobs.in_force()
-        self.seeding.limit(int(rates.up or 0))
-        self.seeding.hold(held)
+    def _seed_as_it_holds(self) -> None:
+        """When nothing may move, nothing is seeded; and a share may have gone."""
+        self.seeding.hold(self.blobs.in_force()[1])
         self.seeding.shares_changed()
 
     def _wants_dht(self) -> bool:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
+import os
+import time
 from base64 import b64decode
 from pathlib import Path
 
@@ -83,3 +87,22 @@ async def test_what_is_sent_is_seeded_after_a_restart(tmp_path: Path) -> None:
         assert face.torrents()[0].state == "seeding"
         assert await face.torrent_peers(made.id) == []
         assert face.torrent_status().installed
+
+
+@looped
+async def test_the_nodes_limit_is_for_all_that_is_seeded_together(tmp_path: Path) -> None:
+    async with running(tmp_path / "ours") as node, session(tmp_path / "theirs") as other:
+        await node.blobs.set_limits(dataclasses.replace(node.blobs.limits(), up_bytes_per_s=400_000.0))
+        torrents = []
+        for name in ("one.bin", "two.bin"):
+            (tmp_path / name).write_bytes(os.urandom(800_000))
+            share = await node.blobs.add(tmp_path / name)
+            assert share.infohash is not None
+            await node.seeding.seed(share.infohash)
+            torrents.append(await node.seeding.export(share.infohash))
+        port = node.torrent_session.view().port
+        began = time.monotonic()
+        async with asyncio.TaskGroup() as both:
+            for number, torrent in enumerate(torrents):
+                both.create_task(fetch(other, torrent, tmp_path / f"got {number}", port))
+        assert time.monotonic() - began > 2.0  # four seconds' worth, less what a bucket holds at first
