@@ -490,6 +490,12 @@ def test_rooms_are_there_again_after_a_restart_and_invitations_can_be_declined()
             await until(lambda: row.id in ann.removed, 30)
             with pytest.raises(UsageError, match="nothing to say"):
                 await back.rooms.say(room, "  ")
+            await ann.rooms.moderate(room, "kick", bob.peer, reason="enough")
+            await until(lambda: not back.rooms.room(room).joined, 30)
+            await back.stop()
+            third = people[1] = Talker(bob.node, bob.shelf)
+            await third.start(tasks)
+            assert not third.rooms.room(room).joined and "enough" in third.rooms.room(room).why
 
     story(tell)
 

@@ -142,14 +142,14 @@ class Keeping:
                     joined.id, PeerId(act.author), act.deed, peer, act.time / 1000, act.number, act.reason
                 )
             )
-        put_out = self._put_out(joined, counting)
+        put_out = self.put_out(joined, counting)
         if put_out and not joined.out:
             joined.out = put_out
             self.depart(joined)
         self.nudge.set()
         self.tell.changed(joined.id)
 
-    def _put_out(self, joined: Joined, counting: Sequence[Act]) -> str:
+    def put_out(self, joined: Joined, counting: Sequence[Act]) -> str:
         """Why we are no longer in the room, in words; "" while we are."""
         state = joined.core.acts.state
         kicked = next((act for act in counting if act.deed == "kick" and act.peer == self.me), None)

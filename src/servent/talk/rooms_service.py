@@ -87,7 +87,9 @@ class Rooms:
         for kept in await self._k.shelf.rooms():
             if kept.joined:
                 acts = await self._k.shelf.acts(kept.id)
-                self._k.rooms[kept.id] = self._k.make(kept, acts, await self._k.shelf.load(kept.id))
+                joined = self._k.make(kept, acts, await self._k.shelf.load(kept.id))
+                joined.out = self._k.put_out(joined, [])
+                self._k.rooms[kept.id] = joined
             else:
                 self._k.invited[kept.id] = (kept, Acts(kept.founding, kept.proof, gaps=True))
         self._k.share()
