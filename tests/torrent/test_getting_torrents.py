@@ -160,6 +160,10 @@ async def test_a_pause_keeps_what_is_there_and_the_rest_comes_later(tmp_path: Pa
     ):
         id = (await ann.blobs.fetch(link)).id
         await until(lambda: ann.blobs.transfer(id).done_bytes > MB, 20)
+        files = []
+        while not any(0 < file.done_bytes <= file.size_bytes for file in files):
+            files = await ann.share.getting.files(id, 0, 10)
+            await asyncio.sleep(0.05)
         await ann.blobs.pause(id)
         assert ann.torrent_session.handles() == []
         before = ann.blobs.transfer(id).done_bytes

@@ -22,11 +22,13 @@ class Goal:
 
     Attributes:
         placed: files that are wanted and were put into their place when a smaller choice was complete.
+        counted: bytes of each file that are there, where no record of pieces says so.
     """
 
     def __init__(self, row: Row, blocked: Callable[[bytes], bool] = lambda root: False) -> None:
         self._row, self._blocked = row, blocked
         self.placed: frozenset[int] = frozenset()
+        self.counted: list[int] = []
         self._aside_bytes = 0  # of the partial: pieces that nobody wants now, less what is in its place
 
     def describe(self, collection: Collection) -> None:

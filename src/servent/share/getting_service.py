@@ -164,6 +164,8 @@ class Getting:
             wanted = chosen is None or index in chosen
             size = collection.files[index].size
             done = size if wanted and (row.state == "complete" or index in placed) else 0
+            if download is not None and index < len(download.goal.counted):
+                done = download.goal.counted[index]
             if have is not None and not done:
                 done = sum(
                     collection.span(piece).size for piece in collection.file_pieces(index) if piece in have

@@ -73,6 +73,8 @@ class PlainDownload(Download, views.Watcher):
         self._wake = asyncio.Event()
         self._seen_bytes: int | None = None
         self._at_first = 0
+        self._counted_at = 0.0
+        self._numbered: list[tuple[int, names.Path]] = []
         self._in_order = False
         self._ending = False
         self.folder = Path(row.to, f"{PARTIAL_PREFIX}{row.infohash.hex()[:16]}")
@@ -166,6 +168,7 @@ class PlainDownload(Download, views.Watcher):
         listing = await asyncio.to_thread(describe, content, row.infohash)
         first = row.info is None
         row.info, self._listing = content, listing
+        await asyncio.to_thread(self._places)
         self.goal.describe(listing)
         if first:
             with contextlib.suppress(OSError):
@@ -184,11 +187,14 @@ class PlainDownload(Download, views.Watcher):
     def _places(self) -> list[tuple[int, names.Path]]:
         """libtorrent's number of each file, and where it goes."""
         assert self._listing is not None
+        if self._numbered:
+            return self._numbered
         made = bencode.decode(self._listing.info, info.MAX_INFO_BYTES)
         assert isinstance(made, dict)
         files = infov1.read(made).files
         numbers = [number for number, file in enumerate(files) if not file.pad]
-        return list(zip(numbers, names.safe_paths(self._listing), strict=True))
+        self._numbered = list(zip(numbers, names.safe_paths(self._listing), strict=True))
+        return self._numbered
 
     def _prioritize(self) -> None:
         if self.handle is not None and self._listing is not None:
@@ -219,6 +225,7 @@ class PlainDownload(Download, views.Watcher):
         while True:
             status = self.status = await handle.fresh()
             self._look(handle, status)
+            await self._count_files(handle)
             if status.state in ("finished", "seeding") and status.done_bytes >= self.row.size_bytes:
                 self._ending = True
                 await handle.flush()
@@ -229,6 +236,14 @@ class PlainDownload(Download, views.Watcher):
                 saved = self._now()
                 await self._save(handle)
             await self._pause()
+
+    async def _count_files(self, handle: Handle) -> None:
+        """Of each file, once a second."""
+        if self._now() - self._counted_at > 1.0:
+            self._counted_at = self._now()
+            there = await handle.file_progress()
+            if len(there) > self._places()[-1][0]:
+                self.goal.counted = [there[number] for number, _ in self._places()]
 
     async def _metadata(self, handle: Handle) -> None:
         while True:
