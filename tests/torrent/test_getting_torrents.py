@@ -10,10 +10,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import libtorrent as lt
 import pytest
 
+from servent.api.adapter_holders import HoldersPart
+from servent.api.schema_network import HolderQuery
 from servent.blobs.hashing import collect
 from servent.blobs.rows import How
 from servent.blobs.views import Limits, TransferView
@@ -303,6 +306,14 @@ async def test_without_the_door_a_link_of_version_1_says_what_is_missing(tmp_pat
         ann.torrents._on = False
         with pytest.raises(UsageError, match="closed"):
             await ann.blobs.fetch(f"magnet:?xt=urn:btih:{os.urandom(20).hex()}")
+
+
+@looped
+async def test_networks_are_not_asked_by_an_infohash_of_version_1(tmp_path: Path) -> None:
+    async with nodes(1, tmp_path / "nodes") as (ann,):
+        query = HolderQuery(link=f"magnet:?xt=urn:btih:{os.urandom(20).hex()}")
+        with pytest.raises(UsageError, match="version 1"):
+            await anext(HoldersPart(cast(Any, ann)).who_has(query))
 
 
 @looped

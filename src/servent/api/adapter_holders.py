@@ -12,7 +12,9 @@ from servent.api import schema_network as network
 from servent.api.part import Part
 from servent.api.role_words import NAME, SENTENCE
 from servent.api.who import meant
+from servent.blobs.listing import is_v1
 from servent.blobs.magnet import parse_magnet
+from servent.errors import UsageError
 from servent.query.words import shown
 from servent.share.holders_service import Held, Holder
 from servent.share.network_items import linked
@@ -25,6 +27,11 @@ class HoldersPart(Part):
     async def who_has(self, query: network.HolderQuery) -> AsyncGenerator[network.HolderEvent]:
         """Closing the iterator ends the search everywhere."""
         link = parse_magnet(query.link)
+        if is_v1(link.infohash):
+            raise UsageError(
+                "networks do not know what BitTorrent's version 1 calls it",
+                advice="`servent get` asks there.",
+            )
         contents = [link.content[0] if link.content else link.infohash, linked(link.infohash)]
         only = self._node.trust.network(query.network).key if query.network else None
         events = self._node.share.holders.who_has(contents, network=only, limit=query.limit, wait=query.wait)
