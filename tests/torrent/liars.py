@@ -16,6 +16,11 @@ from urllib.parse import unquote
 BLOCK = 16 * 1024
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Who found us out hangs up."""
+
+
 class WebSeed:
     """Serves the files below `folder` (BEP 19); with `lies`, random bytes in their place. Use as a context manager."""
 
@@ -45,7 +50,7 @@ class WebSeed:
             def log_message(self, format: str, *arguments: object) -> None:
                 return
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Files)
+        self._server = _Server(("127.0.0.1", 0), Files)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}/"
 
