@@ -335,9 +335,9 @@ def test_pages_that_are_no_pages_are_refused() -> None:
     assert len(bomb) < PLAIN_BYTES
     for one in wrong:
         with pytest.raises(BadMessage):
-            bob.room.take_page(one)
+            bob.room.opened(one)
     assert not bob.room.log.entries
-    bob.do(bob.room.take_page(page)[0])
+    bob.do(bob.room.take_page(bob.room.opened(page))[0])
     assert bob.texts() == ann.texts()
 
 
@@ -347,7 +347,7 @@ def test_no_bytes_break_a_page(noise: bytes) -> None:
     (ann,) = hall.people("ann")
     for body in (noise, zlib.compress(noise)):
         with pytest.raises(BadMessage):
-            ann.room.take_page(Page(body, b""))
+            ann.room.opened(Page(body, b""))
 
 
 @given(seed=st.integers(0, 10_000))
@@ -362,7 +362,7 @@ def test_a_page_that_was_bent_gives_nothing_that_was_not_said(seed: int) -> None
     plain = bytearray(zlib.decompress(page.packed))
     plain[dice.randrange(len(plain))] ^= 1 << dice.randrange(8)
     with contextlib.suppress(BadMessage):
-        cy.do(cy.room.take_page(Page(zlib.compress(bytes(plain)), page.signatures))[0])
+        cy.do(cy.room.take_page(cy.room.opened(Page(zlib.compress(bytes(plain)), page.signatures)))[0])
     assert set(cy.texts()) <= set(ann.texts())
 
 

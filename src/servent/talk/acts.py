@@ -55,14 +55,19 @@ class Acts:
         Raises:
             Forged: one that its author did not sign. BadMessage: of another room.
         """
-        new: list[Act] = []
-        before = {id for id, _ in self.state.valid}
+        checked: dict[bytes, Act] = {}
         for act in sorted(acts, key=lambda one: one.number):
             if act.room != self.room:
                 raise BadMessage("an act of another room")
             id = act_id(act)
-            if id in self.by_id or act.number > wall + CLOCK_AHEAD:
+            if id in self.by_id or id in checked or act.number > wall + CLOCK_AHEAD:
                 continue
+            # All are checked before any is taken: a forged one beside good ones would leave those without effect.
+            check(act, seal)
+            checked[id] = act
+        new: list[Act] = []
+        before = {id for id, _ in self.state.valid}
+        for id, act in checked.items():
             if not self._room_for(act):
                 self._refuse(id)
                 continue
@@ -70,7 +75,6 @@ class Acts:
                 self.twins += 1
                 self._refuse(id)
                 continue
-            check(act, seal)
             self._add(id, act)
             insort(self.ids, id)
             new.append(act)

@@ -49,15 +49,16 @@ class Asking:
         """The answer to `frame`.
 
         Raises:
-            BadMessage, Forged: nothing of its last part was taken.
+            BadMessage, Forged: nothing of it was taken.
         """
         room = self._room
         self._rounds += 1
-        room.present.told(reply.here, now)
+        page = room.opened(reply.page) if reply.page is not None else None
         effects = room.take_acts(reply.given, now) if reply.given else []
+        room.present.told(reply.here, now)
         strange: list[bytes] = []
-        if reply.page is not None:
-            more, strange = room.take_page(reply.page)
+        if page is not None:
+            more, strange = room.take_page(page)
             effects += more
         self.differed = self.differed or bool(reply.page or reply.given or reply.messages or reply.acts)
         room.complete_to = reply.upto
@@ -74,11 +75,12 @@ def heard(room: Room, ask: Ask, now: float) -> tuple[list[Effect], Said]:
     """Somebody asks: take what came along, and see what it lacks.
 
     Raises:
-        BadMessage, Forged.
+        BadMessage, Forged: nothing of it was taken.
     """
+    page = room.opened(ask.page) if ask.page is not None else None  # or acts beside a bad one had no effect
     effects = room.take_acts(ask.given, now) if ask.given else []
-    if ask.page is not None:
-        effects += room.take_page(ask.page)[0]
+    if page is not None:
+        effects += room.take_page(page)[0]
     return effects, answer(ask, room.log, room.acts, room.behind(now))
 
 

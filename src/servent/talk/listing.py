@@ -10,7 +10,7 @@ from servent.codec import encode
 from servent.errors import BadMessage
 from servent.overlay.rates import Rates
 from servent.talk.acts import Acts
-from servent.talk.records import CLOCK_AHEAD, NEWS_BYTES, Announce, Seal, check
+from servent.talk.records import CLOCK_AHEAD, NEWS_BYTES, Act, Announce, Seal, check
 
 if TYPE_CHECKING:
     import random
@@ -21,6 +21,7 @@ EVERY = 1200.0  # s between two words on one room, whoever says them; +-25 %
 FIRST = (20.0, 60.0)  # s until the first word on a room that was entered
 NEW = (0.5, 1.5)  # s until the first word on one that was founded just now: nobody else can tell of it
 PER_MEMBER = (1 / 60, 8.0)  # words a second of one member, and at once
+MOST_PROOF = 6  # acts that are kept of a room that we are not in, as of `Announce`
 MOST_TOLD = 40  # rooms in one answer to a newcomer
 
 
@@ -64,7 +65,9 @@ class Listing:
             check(founding, self._seal)
         known = list(before.acts.by_id.values()) if before is not None else []
         acts = Acts(founding, known, gaps=True)
-        acts.take(told.acts, self._seal, wall)
+        if acts.take(told.acts, self._seal, wall).new:  # only what shows owner and name, or they add up
+            acts = Acts(founding, _proof(acts), gaps=True)
+        told = announce(acts, told.members)  # who tells less than is known does not make us tell less
         self.rooms[acts.room] = Listed(told, acts, now + LASTS)
         self.rooms.move_to_end(acts.room)
         while len(self.rooms) > MOST_ROOMS:
@@ -101,9 +104,13 @@ class Telling:
 
 def announce(acts: Acts, members: int) -> Announce:
     """What to tell of a room: as many acts as fit, so that its owners are known before its name is."""
-    proof = acts.of_owners()[:6]
+    proof = _proof(acts)
     told = Announce(acts.founding, proof, min(members, 1 << 24))
     while proof and len(encode(told)) > NEWS_BYTES:
         proof = proof[:-1]
         told = Announce(acts.founding, proof, min(members, 1 << 24))
     return told
+
+
+def _proof(acts: Acts) -> list[Act]:
+    return acts.of_owners()[:MOST_PROOF]

@@ -31,6 +31,8 @@ KEPT_FOR = 90 * 86_400_000  # ms
 PER_MINUTE = 70  # messages of one author with numbers in one minute: one a second and a burst of ten
 SHARE = 4  # a quarter of a full log is what one author may fill with what was said long ago
 LONG_AGO = 3_600_000  # ms
+BUSY = 10  # where half as much again as fits was said, nobody adds to a tenth of a full log within one hour
+BEHIND = 2 * CLOCK_AHEAD  # ms that a time may be behind its number: two clocks that differ, either way
 CHAINS = 4096  # whose ends are remembered when their messages are pruned
 REFUSED = 4096  # ids of what was refused, which is not asked for again
 MINUTE, HOUR = 60_000, 3_600_000  # ms
@@ -114,6 +116,7 @@ class Log:
         self.floor = 0
         self.highest = 0
         self._minutes: Counter[tuple[bytes, int]] = Counter()
+        self._hours: Counter[tuple[bytes, int]] = Counter()
         self._takes: dict[bytes, list[Entry]] = {}
         self._unwanted: dict[bytes, None] = {}
 
@@ -121,6 +124,11 @@ class Log:
     def full(self) -> bool:
         """Whether no more is taken until the next pruning."""
         return len(self.entries) >= 2 * self._kept
+
+    @property
+    def crowded(self) -> bool:
+        """Whether pruning should not wait."""
+        return 2 * len(self.entries) >= 3 * self._kept
 
     def link(self, chain: Chain, seq: int) -> bytes | None:
         """What a message with that place must have in `before`, where that is known."""
@@ -171,7 +179,10 @@ class Log:
         """One that is hidden, but whose signature covers others: without its text."""
         entry = Entry(structs.replace(message, body=body_hash(message.body)), digest)
         taken = entry.seq in self.chains.get((entry.author, entry.epoch), ())
-        if entry.id in self.entries or taken or self.full:
+        flood = (
+            self._minutes[entry.author, entry.number // MINUTE] >= PER_MINUTE
+        )  # unseen ones take memory, too
+        if entry.id in self.entries or taken or flood or self.full:
             return Verdict("known", self.entries.get(entry.id))
         entry.why = "banned"
         self._add(entry)
@@ -218,14 +229,22 @@ class Log:
         """Forget what is too old or too much; returns its ids."""
         self.floor = max(self.floor, _hour(wall - KEPT_FOR))
         extra = len(self.ids) - self._kept
-        if extra > 0:
-            self.floor = max(self.floor, _hour(int.from_bytes(self.ids[extra - 1][:8], "big")))
+        if (
+            extra > 0
+        ):  # and never what is said in this hour, or a flood would silence everybody until the next
+            edge = _hour(int.from_bytes(self.ids[extra - 1][:8], "big"))
+            self.floor = max(self.floor, min(edge, wall // HOUR * HOUR))
         over = [entry for entry in self.entries.values() if entry.number < self.floor]
+        if (many := len(self.entries) - len(over) - 5 * self._kept // 4) > 0:
+            hidden = [entry for entry in self.entries.values() if entry.why and entry.number >= self.floor]
+            over += sorted(hidden, key=lambda entry: entry.number)[:many]
         for entry in over:
             self._drop(entry)
         if over:
             minute = self.floor // MINUTE
             self._minutes = Counter({key: n for key, n in self._minutes.items() if key[1] >= minute})
+            hour = self.floor // HOUR
+            self._hours = Counter({key: n for key, n in self._hours.items() if key[1] >= hour})
             del self.ids[: bisect_left(self.ids, self.floor.to_bytes(8, "big"))]
         while len(self.ends) > CHAINS:
             oldest = next((chain for chain in self.ends if chain not in self.chains), None)
@@ -263,8 +282,9 @@ class Log:
             return "ahead of the clock"
         if message.number < max(self.floor, wall - KEPT_FOR):
             return "too old"
-        if message.time > message.number + CLOCK_AHEAD:
-            return "a time after its number"
+        # The time says whether a mute is over, slow mode kept, and what a purge reaches: it is not free to choose.
+        if not message.number - BEHIND <= message.time <= message.number + SLOW_SLACK:
+            return "a time that does not fit its number"
         chain = self.chains.get((message.author, message.epoch), {})
         if message.seq in chain:
             self.twins += 1
@@ -279,6 +299,8 @@ class Log:
         if why := state.hidden(message):
             return why
         if self._minutes[message.author, message.number // MINUTE] >= PER_MINUTE:
+            return "flood"
+        if self.crowded and self._hours[message.author, message.number // HOUR] >= self._kept // BUSY:
             return "flood"
         if self.full or (
             len(self.ids) >= self._kept
@@ -319,6 +341,7 @@ class Log:
             self.ends[chain] = (entry.seq, link_of(entry.digest))
         self.of_author[entry.author] += 1
         self._minutes[entry.author, entry.number // MINUTE] += 1
+        self._hours[entry.author, entry.number // HOUR] += 1
         self.highest = max(self.highest, entry.number)
         if entry.takes is not None:
             self._takes.setdefault(entry.takes, []).append(entry)

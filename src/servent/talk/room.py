@@ -19,6 +19,7 @@ from servent.talk.log import Log, Verdict
 from servent.talk.pacing import Pacing
 from servent.talk.present import Present
 from servent.talk.records import (
+    CLOCK_AHEAD,
     MOST_MARKS,
     NONE,
     Act,
@@ -38,7 +39,7 @@ from servent.talk.records import (
     sign_message,
     signed_text,
 )
-from servent.talk.runs import Page, tag_of, unpack
+from servent.talk.runs import Page, Unpacked, tag_of, unpack
 from servent.trust.networks import Forged
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 RATE, BURST = 1.0, 10.0  # messages a second of one author, and at once
 LENIENT = 1.5  # times that at receivers: the way bunches them together
 LATE = 600_000  # ms; what is said as news and older than that comes by catching up, or not at all
-PRUNE_EVERY = 600.0  # s
+PRUNE_EVERY, PRUNE_SOON = 600.0, 10.0  # s; the other where a flood fills the log
 ANSWERED = 15.0  # s that a member who was asked is waited for, before others may tell us the same
 CONFIRM = 2.0  # s after a message of ours until we see whether another member has it
 STOPPED = {"mute": "muted", "ban": "banned", "kick": "kicked out", "leave": "not any more"}
@@ -212,14 +213,17 @@ class Room:
             self.pacing.soon(now)
         return [*effects, Changed()]
 
-    def take_page(self, page: Page) -> tuple[list[Effect], list[bytes]]:
-        """Messages that another member sent when asked. Also tags of chains that it should spell out.
+    def opened(self, page: Page) -> Unpacked:
+        """What another member sent when asked, checked and not yet taken.
 
         Raises:
-            BadMessage: no page. Forged: one of its runs is not of its author; nothing of it was taken.
+            BadMessage: no page. Forged: one of its runs is not of its author.
         """
         chains = {tag_of(chain): chain for chain in self.log.ends}
-        found = unpack(page, self.id, chains, self.log.link, self._seal)
+        return unpack(page, self.id, chains, self.log.link, self._seal)
+
+    def take_page(self, found: Unpacked) -> tuple[list[Effect], list[bytes]]:
+        """Take what was `opened`. Also tags of chains that the other side should spell out."""
         effects: list[Effect] = []
         wall = self.wall_ms()
         flat = sorted(
@@ -269,7 +273,7 @@ class Room:
         if not self._own.allow(self.me, 1.0, now):
             raise UsageError("too fast: others take one message a second of each member")
         seq, before = self.log.ends.get((self.me, self.epoch), (0, NONE))
-        number = self.number()
+        number = self._next_number(seq, takes)
         message = sign_message(
             Message(self.id, bytes(self.me), self.epoch, seq + 1, before, number, wall, body, takes),
             self._seal,
@@ -321,6 +325,16 @@ class Room:
         """The next of the room's clock."""
         return max(self.wall_ms(), self.log.highest + 1, self.acts.highest + 1)
 
+    def _next_number(self, seq: int, takes: bytes | None) -> int:
+        """Of our next message, `seq` being that of the last. Whoever numbers theirs as far ahead as is taken does not drag ours
+        along, to where those whose clocks are a little behind would not take it."""
+        wall = self.wall_ms()
+        number = max(wall, min(self.number(), wall + CLOCK_AHEAD // 2))
+        last = self.log.chains.get((self.me, self.epoch), {}).get(seq)
+        after = [last.number] if last is not None else []
+        after += [int.from_bytes(takes[:8], "big")] if takes is not None else []
+        return max([number, *(one + 1 for one in after)])
+
     def leaving(self, now: float) -> list[Effect]:
         weight = self.present.leaving(now)
         return [Tell(Here(weight, True))] if weight else []
@@ -331,7 +345,7 @@ class Room:
         effects: list[Effect] = []
         if self.present.due <= now and (weight := self.present.tick(now)):
             effects.append(Tell(Here(weight)))
-        if self._prune_at <= now:
+        if self._prune_at <= now or (self.log.crowded and now >= self._prune_at - PRUNE_EVERY + PRUNE_SOON):
             self._prune_at = now + PRUNE_EVERY
             if over := self.log.prune(self.wall_ms()):
                 effects.append(Forget(over))
@@ -342,7 +356,8 @@ class Room:
         return effects
 
     def next_tick(self) -> float:
-        return min(self.present.due, self.pacing.due, self._prune_at)
+        prune = self._prune_at - (PRUNE_EVERY - PRUNE_SOON if self.log.crowded else 0.0)
+        return min(self.present.due, self.pacing.due, prune)
 
     # -- small things
 

@@ -1,0 +1,170 @@
+"""A room goes on whatever a member of it, or of its network, sends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from msgspec import structs
+
+from servent.errors import BadMessage
+from servent.overlay.reconcile import LAST, compare
+from servent.overlay.wire import Ranges
+from servent.talk import exchange, listing
+from servent.talk.acts import Acts
+from servent.talk.catchup import Ask
+from servent.talk.listing import Listing, announce
+from servent.talk.records import (
+    CLOCK_AHEAD,
+    NONE,
+    Act,
+    Announce,
+    Body,
+    Message,
+    Said,
+    Settings,
+    digest_of,
+    sign,
+    sign_message,
+)
+from servent.talk.runs import Page, pack
+from servent.testing.hosts import CheapSeal
+from servent.trust.networks import Forged
+from tests.talk.hall import BEGAN, NETWORK, SECRET, Hall, Person, founded, key
+
+HOUR = 3_600_000  # ms
+
+
+def chain_of(person: Person, numbers: Iterator[tuple[int, int]] | list[tuple[int, int]]) -> list[Message]:
+    """Messages of one chain with these numbers and times, as somebody signs who keeps to no rule."""
+    before, made = NONE, []
+    for seq, (number, told) in enumerate(numbers, 1):
+        message = Message(
+            person.room.id, bytes(person.key), b"attacker", seq, before, number, told, Body("spam")
+        )
+        made.append(sign_message(message, person.seal))
+        before = digest_of(message)[:16]
+    return made
+
+
+def give(whom: Person, page: Page | None = None, acts: tuple[Act, ...] = ()) -> None:
+    """What somebody sends along with a question."""
+    ask = Ask(whom.room.id, whom.room.log.floor, None, page=page, given=list(acts))
+    whom.do(exchange.heard(whom.room, ask, whom.hall.now)[0])
+
+
+@pytest.mark.parametrize("beside", ["a forged act", "a broken page"])
+def test_an_act_that_came_with_something_bad_takes_effect_when_it_comes_alone(beside: str) -> None:
+    """Else who is banned could hand the ban to others in a way that they know it and do not heed it."""
+    hall = Hall()
+    ann, bob, eve = hall.people("ann", "bob", "eve")
+    eve.say("spam", [ann, bob])
+    ban = ann.act("ban", peer=eve.key, purge=True)
+    forged = structs.replace(ban, author=bytes(bob.key), number=ban.number + 1)
+    with pytest.raises((Forged, BadMessage)):
+        if beside == "a forged act":
+            give(bob, None, (ban, forged))
+        else:
+            give(bob, Page(b"garbage", b""), (ban,))
+    give(bob, None, (ban,))
+    assert bob.acts == [ban] and not bob.texts()
+    assert bob.room.acts.state.stopped(eve.key, bob.room.wall_ms()) is not None
+
+
+def test_what_is_hidden_does_not_fill_a_room_so_that_nobody_can_speak() -> None:
+    """One message that counts, and in its chain a thousand more which do not."""
+    hall = Hall()
+    ann, eve = (Person(hall, name, founded(), kept=200) for name in ("ann", "eve"))
+    wall = ann.room.wall_ms()
+    for hour in range(1, 6):
+        start = wall - hour * HOUR
+        give(ann, pack([chain_of(eve, [(start + at, start + at) for at in range(900)])], lambda *_: False))
+    assert not ann.room.log.full
+    hall.wait(20)
+    ann.do(ann.room.tick(hall.now))
+    ann.say("still here")
+    assert "still here" in ann.texts()
+
+
+def test_a_flood_of_this_very_hour_does_not_silence_those_who_say_little() -> None:
+    hall = Hall()
+    founding = founded()
+    ann = Person(hall, "ann", founding, kept=100)
+    flooders = [Person(hall, f"eve{number}", founding) for number in range(4)]
+    wall = ann.room.wall_ms()
+    hall.now += (HOUR - wall % HOUR) / 1000 + 1800  # in the middle of an hour
+    wall = ann.room.wall_ms()
+    for flooder in flooders:
+        numbers = [(wall - 1_500_000 + 1000 * at, wall - 1_500_000 + 1000 * at) for at in range(300)]
+        give(ann, pack([chain_of(flooder, numbers)], lambda *_: False))
+        hall.wait(15)
+        ann.do(ann.room.tick(hall.now))
+    message = ann.say("help")
+    assert ann.texts()[-1] == "help" and message.number >= ann.room.log.floor
+    assert len(ann.room.log.entries) < 200
+
+
+def test_a_time_of_ones_choice_ends_no_mute_and_keeps_to_no_slow_mode() -> None:
+    hall = Hall()
+    ann, eve = hall.people("ann", "eve")
+    ann.act("settings", [eve], settings=Settings("hall", "", 60))
+    hall.wait(1)
+    wall = ann.room.wall_ms()
+    # one after the other at once, each claiming to be a minute later than the last, and all long ago
+    messages = chain_of(eve, [(wall + at, 1000 + at * 60_000) for at in range(8)])
+    give(ann, pack([messages], lambda *_: False))
+    assert not ann.texts()
+    assert ann.room.dropped["a time that does not fit its number"]
+    other = structs.replace(
+        messages[0], epoch=b"another.", number=wall, time=wall + 200_000, signature=bytes(64)
+    )
+    ann.do(ann.room.heard(eve.key, Said(sign_message(other, eve.seal)), hall.now))
+    assert not ann.texts()
+
+
+def test_numbers_far_ahead_do_not_drag_along_those_of_others() -> None:
+    hall = Hall()
+    ann, eve = hall.people("ann", "eve")
+    wall = ann.room.wall_ms()
+    ahead = chain_of(eve, [(wall + CLOCK_AHEAD, wall + CLOCK_AHEAD)])
+    ann.do(ann.room.heard(eve.key, Said(ahead[0]), hall.now))
+    said = ann.say("hello")
+    assert (
+        said.number <= wall + CLOCK_AHEAD // 2
+    )  # a member whose clock is two minutes behind takes it at once
+    assert ann.say("again").number > said.number
+    hall.wait(1)
+    _, effects = ann.room.say(Body(), hall.now, takes=ann.room.log.ids[-1])
+    ann.do(effects)
+    assert ann.room.log.entries[ann.room.log.ids[-1]].takes is not None
+
+
+def test_many_ranges_over_the_same_ids_cost_little() -> None:
+    ids = sorted(number.to_bytes(16, "big") for number in range(10_000))
+    message = Ranges(ranges=[(bytes(16), LAST, 1, bytes(16))] * 64, ids=[(bytes(16), LAST, [])] * 64, want=[])
+    began = time.process_time()
+    found = compare(ids, message)
+    assert len(found.ours) <= 3 * len(ids)
+    assert time.process_time() - began < 0.2
+
+
+def test_what_is_told_of_a_listed_room_takes_bounded_memory() -> None:
+    founding = founded()
+    seal = CheapSeal(key("ann"), SECRET)
+    room = Acts(founding).room
+    listed = Listing(NETWORK, seal)
+    wall = int(BEGAN * 1000) + 1000
+    for number in range(1, 61):
+        act = Act(
+            room, bytes(key("ann")), number, wall + number, wall, "settings", settings=Settings(f"n{number}")
+        )
+        told = Announce(founding, [sign(act, seal)], 3)
+        listed.take(told, float(number), wall + number)
+    kept = listed.rooms[room]
+    assert kept.acts.state.now.name == "n60"
+    assert len(kept.acts.by_id) <= listing.MOST_PROOF
+    # Whoever tells less than was known does not make us tell less.
+    listed.take(Announce(founding, [], 3), 70.0, wall + 100)
+    assert listed.tell()[0].acts and listed.rooms[room].acts.state.now.name == "n60"
+    assert announce(kept.acts, 1).acts
