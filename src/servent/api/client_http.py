@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeVar
+from importlib import import_module
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -14,6 +15,16 @@ from servent.errors import ServentError, WorldError
 
 T = TypeVar("T")
 FIRST_LINE = 60.0  # s of silence in a search: it waits for peers at most as long
+
+
+class Later:
+    """A module that is imported when something of it is asked for: of six schemas a command needs one or two."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module(self._module), name)
 
 
 class NodeDown(WorldError):

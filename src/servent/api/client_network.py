@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from servent.api import schema
-from servent.api import schema_network as network
-from servent.api.client_http import FIRST_LINE, Http, part
+from servent.api.client_http import FIRST_LINE, Http, Later, part
+
+if TYPE_CHECKING:
+    from servent.api import schema_network as network
+else:
+    network = Later("servent.api.schema_network")
 
 ASKING = 60.0  # s for what asks peers before it answers
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlencode
 
 import msgspec
 
 from servent.api import schema
-from servent.api import schema_getting as getting
-from servent.api import schema_share as share
-from servent.api.client_http import FIRST_LINE, Http, part
+from servent.api.client_http import FIRST_LINE, Http, Later, part
+
+if TYPE_CHECKING:
+    from servent.api import schema_getting as getting
+    from servent.api import schema_share as share
+else:
+    getting = Later("servent.api.schema_getting")
+    share = Later("servent.api.schema_share")
 
 SLOW = 120.0  # s for what asks peers, or looks through a folder, before it answers
 

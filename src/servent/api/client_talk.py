@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import msgspec
 
 from servent.api import schema
-from servent.api import schema_talk as talk
-from servent.api.client_http import Http, part
+from servent.api.client_http import Http, Later, part
+
+if TYPE_CHECKING:
+    from servent.api import schema_talk as talk
+else:
+    talk = Later("servent.api.schema_talk")
 
 ASKING = 60.0  # s for what asks peers before it answers
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from typing import TYPE_CHECKING
 
 from servent.api import schema
-from servent.api import schema_torrent as bt
-from servent.api.client_http import Http, part
+from servent.api.client_http import Http, Later, part
+
+if TYPE_CHECKING:
+    from servent.api import schema_torrent as bt
+else:
+    bt = Later("servent.api.schema_torrent")
 
 HASHING = 6 * 3600.0  # s for reading what becomes a hybrid
 
