@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from msgspec import structs
 
-from servent.errors import BadMessage
+from servent.errors import BadMessage, UsageError
 from servent.overlay.reconcile import LAST, compare
 from servent.overlay.wire import Ranges
 from servent.talk import exchange, listing
@@ -28,10 +28,14 @@ from servent.talk.records import (
     sign,
     sign_message,
 )
+from servent.talk.room_facts import MemberFacts, Moderated, RoomFacts
+from servent.talk.rooms_service import MOST_OF_ONE
+from servent.talk.rooms_view import alike
 from servent.talk.runs import Page, pack
 from servent.testing.hosts import CheapSeal
 from servent.trust.networks import Forged
 from tests.talk.hall import BEGAN, NETWORK, SECRET, Hall, Person, founded, key
+from tests.talk.test_rooms_service import story, talkers
 
 HOUR = 3_600_000  # ms
 
@@ -168,3 +172,61 @@ def test_what_is_told_of_a_listed_room_takes_bounded_memory() -> None:
     listed.take(Announce(founding, [], 3), 70.0, wall + 100)
     assert listed.tell()[0].acts and listed.rooms[room].acts.state.now.name == "n60"
     assert announce(kept.acts, 1).acts
+
+
+def test_a_purge_cannot_reach_further_back_than_a_day_and_a_kick_not_for_years() -> None:
+    hall = Hall()
+    ann, bob, cy = hall.people("ann", "bob", "cy")
+    ann.act("moderator", [bob, cy], peer=bob.key)
+    wall = cy.room.wall_ms()
+    for told in (1, wall - 3 * HOUR, wall + 4 * HOUR):
+        act = Act(cy.room.id, bytes(bob.key), 1, wall + 1, told, "kick", bytes(ann.key), purge=True)
+        give(cy, None, (sign(act, bob.seal),))
+    assert not cy.room.acts.next_count(bob.key) - 1
+
+
+def test_names_topics_and_reasons_of_others_are_harmless_where_they_are_shown() -> None:
+    bad = "a\x1b[2J\u202etxt.exe\u200b\n\r\x07b"
+    room = RoomFacts(
+        bytes(16), bytes(32), bad, bad, "open", key("ann"), "none", False, why=f"you were banned: {bad}"
+    )
+    member = MemberFacts(key("bob"), "banned", reason=bad)
+    act = Moderated(bytes(16), key("ann"), "ban", key("bob"), 1.0, 1, bad)
+    for shown in (room.name, room.topic, room.why, member.reason, act.reason):
+        assert "a" in shown and not set("\x1b\n\r\x07") & set(shown)
+        assert shown.count("\u202e") == shown.count("\u202c") and "\u200b" not in shown
+    assert (
+        RoomFacts(b"\1" * 16, bytes(32), "\u200b", "", "open", key("ann"), "none", False).name == "01010101"
+    )
+
+
+def test_a_room_whose_name_looks_like_that_of_another_has_a_warning() -> None:
+    def facts(number: int, name: str, joined: bool = False) -> RoomFacts:
+        return RoomFacts(bytes([number]) * 16, bytes(32), name, "", "open", key("ann"), "none", joined)
+
+    found = alike(
+        [facts(1, "general", True), facts(2, "gener\u0430l"), facts(3, "GENERAL"), facts(4, "music"),
+         facts(5, "games"), facts(6, "g\u0430mes")]
+    )  # fmt: skip
+    assert set(found) == {bytes([number]) * 16 for number in (2, 3, 5, 6)}
+    assert "you are in" in found[b"\2" * 16] and "you are in" not in found[b"\5" * 16]
+
+
+def test_invitations_of_one_do_not_drive_out_those_of_others() -> None:
+    async def tell() -> None:
+        async with talkers(3) as (network, (ann, eve, bob), _):
+            room = (await ann.rooms.create(network, "Ours", policy="invite")).id
+            await bob.rooms.invited(ann.peer, await ann.rooms.invite(room, bob.peer))
+            for number in range(MOST_OF_ONE):
+                spam = (await eve.rooms.create(network, f"Spam {number}", policy="invite")).id
+                await bob.rooms.invited(eve.peer, await eve.rooms.invite(spam, bob.peer))
+            again = await eve.rooms.invite(spam, bob.peer)
+            assert await bob.rooms.invited(eve.peer, again) is None  # the same is the same
+            more = (await eve.rooms.create(network, "One more", policy="invite")).id
+            with pytest.raises(UsageError, match="wait for an answer"):
+                await bob.rooms.invited(eve.peer, await eve.rooms.invite(more, bob.peer))
+            assert bob.rooms.room(room).inviter == ann.peer
+            await bob.rooms.leave(spam)
+            assert await bob.rooms.invited(eve.peer, await eve.rooms.invite(more, bob.peer)) is not None
+
+    story(tell)

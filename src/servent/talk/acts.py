@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from servent.errors import BadMessage
+from servent.talk.log import BEHIND, SLOW_SLACK
 from servent.talk.records import CLOCK_AHEAD, Act, Founding, Seal, act_id, check, room_id
 from servent.talk.state import State, judge
 
@@ -62,6 +63,8 @@ class Acts:
             id = act_id(act)
             if id in self.by_id or id in checked or act.number > wall + CLOCK_AHEAD:
                 continue
+            if not act.number - BEHIND <= act.time <= act.number + SLOW_SLACK:
+                continue  # the time says how far back a purge reaches, and until when a kick holds
             # All are checked before any is taken: a forged one beside good ones would leave those without effect.
             check(act, seal)
             checked[id] = act

@@ -1,4 +1,7 @@
-"""Frozen pictures of rooms and of who is in them, as `Rooms` gives them to the rest of talk. Times are wall clock, in seconds."""
+"""Frozen pictures of rooms and of who is in them, as `Rooms` gives them to the rest of talk. Times are wall clock, in seconds.
+
+Names, topics and reasons were written by others: they are made safe to show here, and nowhere later.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from typing import Literal
 
 from servent.identity import PeerId
 from servent.talk.records import Policy
+from servent.talk.texts import one_line
+from servent.trust.naming import clean_name
 
 Standing = Literal["owner", "moderator", "member", "invited", "banned", "none"]
 
@@ -42,6 +47,11 @@ class RoomFacts:
     catching_up: bool = False
     why: str = ""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", clean_name(self.name, self.id.hex()[:8]))
+        object.__setattr__(self, "topic", one_line(self.topic))
+        object.__setattr__(self, "why", one_line(self.why))
+
 
 @dataclass(frozen=True, slots=True)
 class MemberFacts:
@@ -53,6 +63,9 @@ class MemberFacts:
     seen: float | None = None
     until: float | None = None
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", one_line(self.reason))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +79,6 @@ class Moderated:
     time: float
     number: int
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", one_line(self.reason))

@@ -101,12 +101,13 @@ class RoomTalk:
         return self._rooms
 
     def rooms(self) -> list[views.Room]:
-        return [self._view(one) for one in self._rooms.rooms()] if self._rooms is not None else []
+        rooms = self._rooms.rooms() if self._rooms is not None else []
+        warnings = rooms_view.alike(rooms)
+        return [self._view(one, warnings.get(one.id, "")) for one in rooms]
 
-    def _view(self, facts: RoomFacts) -> views.Room:
-        return rooms_view.view(
-            facts, self._history.tally(name_of(facts.id)), self._network(facts.network), self._person
-        )
+    def _view(self, facts: RoomFacts, warning: str = "") -> views.Room:
+        tally, network = self._history.tally(name_of(facts.id)), self._network(facts.network)
+        return rooms_view.view(facts, tally, network, self._person, warning)
 
     def _network(self, key: bytes) -> str:
         try:

@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 
 MOST_ROOMS = 48  # joined, of all networks; a topic of the overlay each, two while a key changes
 MOST_INVITATIONS = 64  # not answered
+MOST_OF_ONE = 8  # of these, of one peer: else anybody drives out those of all others
 NETWORK_UP = 2.0  # s that somebody waits who makes a room in a network that they entered just now
 
 
@@ -370,7 +371,10 @@ class Rooms:
             list(invite.keys),
             list(acts.by_id.values()),
         )
-        while len(self._k.invited) >= MOST_INVITATIONS:
+        of_sender = sum(one.inviter == sender for one, _ in self._k.invited.values())
+        if of_sender >= MOST_OF_ONE and room not in self._k.invited:
+            raise UsageError(f"{of_sender} invitations of {sender.short} wait for an answer")
+        while len(self._k.invited) >= MOST_INVITATIONS and room not in self._k.invited:
             oldest = next(iter(self._k.invited))
             del self._k.invited[oldest]
             await self._k.shelf.forget_room(oldest)

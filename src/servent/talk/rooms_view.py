@@ -21,7 +21,7 @@ FOREVER = float("inf")
 Person = Callable[[PeerId], views.Person]
 
 
-def view(facts: RoomFacts, tally: Tally, network: str, person: Person) -> views.Room:
+def view(facts: RoomFacts, tally: Tally, network: str, person: Person, warning: str = "") -> views.Room:
     return views.Room(
         id=facts.id.hex(),
         name=facts.name,
@@ -39,8 +39,25 @@ def view(facts: RoomFacts, tally: Tally, network: str, person: Person) -> views.
         muted_until=_finite(facts.muted_until),
         silent=tally.silent,
         closed=facts.closed,
-        why=facts.why,
+        why=facts.why or warning,
     )
+
+
+def alike(rooms: Iterable[RoomFacts]) -> dict[bytes, str]:
+    """Warnings, by room, for those this node is not in whose name looks like that of another."""
+    looks: dict[str, list[RoomFacts]] = {}
+    for one in rooms:
+        looks.setdefault(skeleton(one.name), []).append(one)
+    found = {}
+    for same in looks.values():
+        mine = any(one.joined for one in same)
+        for one in same:
+            if len(same) > 1 and not one.joined:
+                others = "of one that you are in" if mine else "of another"
+                found[one.id] = (
+                    f"the name of this room looks like that {others}: only the id tells them apart"
+                )
+    return found
 
 
 def member(

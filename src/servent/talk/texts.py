@@ -34,6 +34,11 @@ def cleaned(text: str) -> str:
     return "\n".join(_line(line) for line in unicodedata.normalize("NFC", text).split("\n")).strip()
 
 
+def one_line(text: str) -> str:
+    """The same on one line."""
+    return " ".join(cleaned(text).split())
+
+
 def _line(line: str) -> str:
     kept: list[str] = []
     open_: list[str] = []
