@@ -70,6 +70,11 @@ def packed(settings: SessionSettings, lt: Any, door: bool, serve: bool) -> dict[
         "connections_limit": settings.connections,
         "unchoke_slots_limit": settings.upload_slots,
         "stop_tracker_timeout": GOODBYE,
+        # What a link names is a stranger's choice: no services of this machine or the local network are to be had by it.
+        "no_connect_privileged_ports": True,  # peers; libtorrent's default is False
+        "ssrf_mitigation": True,
+        "allow_idna": False,
+        "validate_https_trackers": True,
         "webtorrent_stun_server": "",  # nobody else's server learns where we are
         # What runs is the queue's business (servent.blobs.turns), not libtorrent's.
         "active_downloads": -1, "active_seeds": -1, "active_limit": -1, "active_checking": 2,
