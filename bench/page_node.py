@@ -36,9 +36,9 @@ class Busy(FakeNode):
         self._busy: dict[str, schema.Transfer] = {}
         self._still = super().status()
         self._moving = moving
-        self._busy = {f"b{number:06d}": self._make(number, number < moving) for number in range(count)}
+        self._busy = {f"b{number:06d}": self._row_of(number, number < moving) for number in range(count)}
 
-    def _make(self, number: int, moving: bool) -> schema.Transfer:
+    def _row_of(self, number: int, moving: bool) -> schema.Transfer:
         sources = [
             schema.Source(peer=str(peer), name=name, path="direct", lane="tcp", rate_bytes_per_s=1e6, state="active")
             for peer, name in ((ANN, "ann"), (BOB, "bob"))[: 1 + number % 2 if moving else 0]

@@ -19,7 +19,8 @@ SCREENS = {
     "/transfers": ("Transfers", "sv-transfers .transfer"),
     "/wishes": ("Wish list", "sv-wishes .wish"),
     "/feeds": ("Feeds", "sv-feeds .feed"),
-    "/people": ("People", "sv-peers .peer-row"),
+    "/people": ("People", "sv-friends .friend.asking .friend-warning"),
+    "/people?tab=everyone": ("People", "sv-peers .peer-row"),
     "/networks": ("Networks", "text=Start a network of your own"),
     "/people?tab=grants": ("People", "text=Fetch what you share"),
     "/people?tab=safety": ("People", "text=setup-crack.exe"),
@@ -28,6 +29,9 @@ SCREENS = {
     "/settings?tab=times": ("Settings", "sv-schedule .rule"),
     "/settings?tab=filters": ("Settings", "text=Words in the name"),
     "/settings?tab=network": ("Settings", "text=Find peers on the local network"),
+    "/settings?tab=torrents": ("Settings", "sv-torrents .torrent-list li"),
+    "/talk": ("Talk", "sv-talk .talk-row"),
+    "/talk/lobby": ("Talk", "sv-talk .message.mention"),
     "/settings?tab=access": ("Settings", "text=Make a token"),
 }
 

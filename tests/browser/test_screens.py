@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(60)]
 SCREENS = {
     "/": ("Overview", "sv-picture .peer"),
     "/transfers": ("Transfers", "sv-transfers .transfer"),
-    "/people": ("People", "sv-peers .peer-row"),
+    "/people": ("People", "sv-friends .tools"),
     "/invite": ("Invite", "text=Make an invitation"),
     "/doctor": ("Doctor", ".check[data-outcome=fail]"),
 }

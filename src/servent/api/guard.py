@@ -27,6 +27,8 @@ from servent.api.schema import Problem
 from servent.api.schema import Scope as TokenScope
 
 MAX_BODY_BYTES = 1024 * 1024
+MAX_TORRENT_BYTES = 23 * 1024 * 1024  # a .torrent file of 16 MiB in base64, and what is around it
+LARGE = frozenset(("/api/v1/torrents", "/node/torrents"))  # the only paths that take so much, API and page
 MOST_COOKIES = 200
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
@@ -112,6 +114,12 @@ class Guard:
 
     # who is it
 
+    def _most(self, scope: Scope) -> int:
+        """How many bytes the body of this request may have."""
+        return (
+            max(self._max_body_bytes, MAX_TORRENT_BYTES) if scope["path"] in LARGE else self._max_body_bytes
+        )
+
     def _judge(self, scope: Scope, headers: dict[str, list[str]]) -> Problem | None:
         if any(len(headers.get(name, ())) > 1 for name in ONCE):
             return _problem(400, "usage", "a header that may occur once occurs twice")
@@ -128,8 +136,8 @@ class Guard:
         if origin is not None and origin[0].lower() not in own:
             return _problem(403, "refused", "another page may not talk to the node")
         writes = scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS
-        if scope["type"] == "http" and _too_long(headers, self._max_body_bytes):
-            return _problem(413, "usage", f"a request body has at most {self._max_body_bytes} bytes")
+        if scope["type"] == "http" and _too_long(headers, self._most(scope)):
+            return _problem(413, "usage", f"a request body has at most {self._most(scope)} bytes")
         scope["servent_scope"] = None
         if scope["path"] in self._open_paths or (
             scope["path"] == "/login" and self._login_target is not None
@@ -214,14 +222,15 @@ class Guard:
         self, scope: Scope, receive: Receive, send: Send, headers: dict[str, list[str]]
     ) -> None:
         started, seen, too_long = False, 0, False
-        problem = _problem(413, "usage", f"a request body has at most {self._max_body_bytes} bytes")
+        most = self._most(scope)
+        problem = _problem(413, "usage", f"a request body has at most {most} bytes")
 
         async def counted() -> Message:
             nonlocal seen, too_long
             message = await receive()
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
-                if seen > self._max_body_bytes:
+                if seen > most:
                     too_long = True
                     raise ProblemError(problem)
             return message

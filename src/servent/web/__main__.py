@@ -22,7 +22,7 @@ import uvicorn
 
 from servent.api.client import Client, default_data_dir, read_api_file, read_token
 from servent.api.guard import Guard, page_csp
-from servent.api.http_server import Calm, Patient
+from servent.api.http_server import Patient, calm
 from servent.api.keys import Keys
 from servent.errors import ServentError
 
@@ -76,7 +76,7 @@ async def serve(options: argparse.Namespace) -> None:
         http=Patient,
         log_level="warning",
         lifespan="on",
-        ws=Calm,
+        ws=calm,  # type: ignore[arg-type]  # it is only called
         access_log=False,
         server_header=False,
         ws_per_message_deflate=False,  # loopback: compressing costs more than it saves

@@ -43,6 +43,7 @@ from servent.web.pages import (
     people,
     search,
     settings,
+    talk,
     transfers,
     welcome,
     wishes,
@@ -77,7 +78,9 @@ SCREENS = (
     Screen("/transfers", "Transfers", "transfers", transfers.draw, first=True),
     Screen("/wishes", "Wish list", "wish", wishes.draw, badge="wishes"),
     Screen("/feeds", "Feeds", "feed", feeds.draw),
-    Screen("/people", "People", "peers", people.draw),
+    Screen("/talk", "Talk", "talk", talk.draw, first=True, badge="talk"),
+    Screen("/talk/{conversation}", "Talk", "talk", talk.draw, place=""),
+    Screen("/people", "People", "peers", people.draw, badge="people"),
     Screen("/networks", "Networks", "network", networks.draw),
     Screen("/networks/{network}", "Network", "network", network.draw, place=""),
     Screen("/settings", "Settings", "settings", settings.draw, place="foot"),
@@ -126,6 +129,7 @@ def root(desk: Desk) -> Callable[[], None]:
                                 links[screen.path] = _link(screen)
                 with tag("div", "foot"):
                     tag("sv-rates")
+                    tag("sv-presence")
                     tag("sv-me")
                     tag("sv-theme")
             with tag("main", "main", id="content", tabindex="-1"):

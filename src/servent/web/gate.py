@@ -30,7 +30,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 OPEN = frozenset(
     ("library", "search", "browse", "recommendations", "gets", "transfers", "downloads", "shares", "history", "queue",
      "limits", "wishes", "feeds", "codes", "blocks", "reports", "filters", "setup", "peers",
-     "friends", "presence", "conversations", "talk", "notices", "rooms")
+     "friends", "presence", "conversations", "talk", "notices", "rooms", "torrents")
 )  # fmt: skip
 LOOKED_AT = frozenset(("networks", "roles", "who-has", "where"))  # to GET, and no more
 PASSED_BACK = (

@@ -31,6 +31,7 @@ TABLES = (
     "friends",
     "conversations",
     "rooms",
+    "torrents",
 )
 SAID_ONCE = ("messages", "notices")  # passed on and not kept; a page asks the node for what was before
 TOPICS = ("status", "reach", "shape", "presence", "talk", *TABLES, *SAID_ONCE)

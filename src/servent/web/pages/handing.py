@@ -101,6 +101,7 @@ def get_dialog(desk: Desk) -> ui.dialog:
         link = field(
             "Link or spoken code", hint="magnet:?xt=urn:btmh:…  or  7-guitar-sunset", lines=3, first=True
         )
+        tag("sv-torrent-file")
         to = field("Folder on this machine (empty: your downloads)")
         only = field("Of a link, only files that match (empty: all of them)", hint="*.flac, cover.jpg")
         contact = ui.switch("Of a code, keep them as a contact, if they keep you", value=True)

@@ -21,11 +21,16 @@ def draw(desk: Desk) -> None:
         "people",
         "People",
         (
+            ("friends", "Friends", _friends),
             ("everyone", "Everyone", lambda: _everyone(desk)),
             ("grants", "What they may do", lambda: draw_grants(desk)),
             ("safety", "Blocked and reported", lambda: _safety()),
         ),
     )
+
+
+def _friends() -> None:
+    tag("sv-friends")
 
 
 def _safety() -> None:

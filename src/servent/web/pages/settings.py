@@ -21,6 +21,7 @@ def draw(desk: Desk) -> None:
             ("times", "Times of the week", _times),
             ("filters", "Filters and blocks", _filters),
             ("network", "Network", lambda: draw_section(desk, ("net", "relay"))),
+            ("torrents", "BitTorrent", lambda: _torrents(desk)),
             ("access", "Access", lambda: _access(desk)),
         ),
     )
@@ -67,6 +68,11 @@ def _filters() -> None:
     with card("What is never shown to you"):
         tag("sv-filters")
     tag("sv-safety", blocks="")
+
+
+def _torrents(desk: Desk) -> None:
+    tag("sv-torrents")
+    draw_section(desk, ("torrent",))
 
 
 def _access(desk: Desk) -> None:

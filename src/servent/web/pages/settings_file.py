@@ -23,6 +23,7 @@ TITLES = {
     "relay": "Being a relay for others",
     "blobs": "Moving files",
     "api": "The local API",
+    "torrent": "The BitTorrent door",
 }
 SOURCES = {
     "default": "",
@@ -44,6 +45,9 @@ MEANINGS = {
     "relay.public_url": "As others write it: https://name:port",
     "relay.open_to": "`everyone`, or `known` for only those who are let in here.",
     "web.port": "0 for any free one, and then the same one again.",
+    "torrent.proxy_port": "The port of the proxy.",
+    "torrent.proxy_password_file": "A file whose first line is the password for the proxy.",
+    "torrent.seed_ratio": "Seed what was fetched until that much of it was given back; 0 for no limit.",
 }
 # What has a control of its own beside this form, in force at once.
 ELSEWHERE = {

@@ -56,6 +56,8 @@ def _share(desk: Desk, share: Share) -> ui.dialog:
         about = f"{share.files:,} file{'' if share.files == 1 else 's'}, {size(share.size_bytes)}; {sent}"
         if share.link:
             to_pass_on(share.link, note=about)
+        if share.infohash:
+            tag("sv-seed", data_share=share.id)
         if share.reason:
             Words(share.reason, "p", "muted")
         answer = Answer()

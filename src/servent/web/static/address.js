@@ -27,12 +27,14 @@ export function follow(path, told) {
 
 // Links of ours change the address first, and then the screen: what opens reads where it is.
 document.addEventListener("click", (event) => {
-  if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return undefined;
   const link = event.target.closest?.("a[href^='/']");
-  if (!link || link.target || link.hasAttribute("download")) return;
+  if (!link || link.target || link.hasAttribute("download")) return undefined;
   event.preventDefault();
   event.stopPropagation();
+  if (link.dataset.own !== undefined) return link.dispatchEvent(new CustomEvent("servent-go")); // its component changes the address
   const target = link.getAttribute("href");
   if (target !== location.pathname + location.search) go(target);
+  return undefined;
 }, true);
 

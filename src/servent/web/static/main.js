@@ -22,3 +22,8 @@ import "./tabs_panel.js";
 import "./queue_settings.js";
 import "./safety.js";
 import "./colours.js";
+import "./talk_news.js";
+import "./presence.js";
+import "./friends.js";
+import "./talk.js";
+import "./torrents.js";

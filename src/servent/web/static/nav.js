@@ -16,6 +16,8 @@ const KEYS = [
   ["p", "Preview what the row names"],
   ["g", "In Browse: get the file or the whole folder"],
   ["i", "Details of the row"],
+  ["Shift Enter", "In a message: a new line; Enter sends it"],
+  ["r", "In Talk: reply to the message"],
   ["← or Backspace", "In Browse: one folder up"],
   ["Esc", "Close what lies on top"],
 ];
@@ -71,17 +73,20 @@ customElements.define("sv-nav", Nav);
 const COUNTS = {
   transfers: () => [...live.transfers.values()].filter((one) => one.state === "failed").length,
   wishes: () => [...live.wishes.values()].reduce((sum, wish) => sum + (wish.new ?? 0), 0),
+  talk: () => (live.talk?.unread ?? 0) + (live.talk?.invitations ?? 0),
+  people: () => live.talk?.asking ?? 0,
   feeds: () => [...live.feeds.values()].filter((feed) => !feed.mine && feed.state === "waiting").length,
 };
-const SAID = { transfers: "failed", wishes: "new", feeds: "waiting" };
+const SAID = { transfers: "failed", wishes: "new", feeds: "waiting", talk: "unread", people: "asking to be friends" };
 
 class Badge extends HTMLElement {
   connectedCallback() {
     const topic = this.dataset.of;
-    this._stop = live.watch([topic], () => {
+    this._stop = live.watch([topic === "people" ? "talk" : topic], () => {
       const count = COUNTS[topic]?.() ?? 0;
       this.hidden = !count;
-      write(this, count > 99 ? "99+" : String(count));
+      this.classList.toggle("quiet", topic === "talk" && !live.talk?.mentions && !live.talk?.invitations);
+      write(this, count > 99 ? "99+" : count ? String(count) : "");
       this.title = `${count} ${SAID[topic]}`;
       this.setAttribute("aria-label", this.title);
     }, 1000);

@@ -31,7 +31,7 @@ class PanelTabs extends HTMLElement {
 
   _choose() {
     if (!this.tabs || location.pathname !== this.path) return;
-    const key = wanted().tab;
+    const key = wanted().tab ?? (this.path === "/peers" ? "everyone" : undefined); // as its former address means
     const known = this.tabs.parts.some((each) => each.key === key) ? key : this.first;
     this.tabs.choose(known);
   }

@@ -9,12 +9,17 @@ const MOST = 3;
 const shelf = el("div", { class: "toasts", role: "status", "aria-live": "polite" });
 const place = () => document.querySelector("dialog[open]:last-of-type") ?? document.body; // above a dialog, too
 
-// undo: { word, press() }; press may be asynchronous, and the toast says what it answers.
-export function toast(text, { undo, tone = "", stays = STAYS } = {}) {
+// undo: { word, press() }; press may be asynchronous, and the toast says what it answers. open: { word, press() }, and the
+// toast is done. sign: its icon.
+export function toast(text, { undo, open, sign, tone = "", stays = STAYS } = {}) {
   if (shelf.parentNode !== place()) place().append(shelf);
   const words = el("span", { class: "toast-text", dir: "auto" }, clean(text));
   const close = el("button", { class: "round", type: "button", "aria-label": "Close this note", onclick: () => node.remove() }, icon("close"));
-  const node = el("div", { class: "toast", "data-tone": tone || null, role: tone === "failed" ? "alert" : null }, icon(tone === "failed" ? "fail" : "check"), words);
+  const node = el("div", { class: "toast", "data-tone": tone || null, role: tone === "failed" ? "alert" : null }, icon(sign ?? (tone === "failed" ? "fail" : "check")), words);
+  if (open) node.append(el("button", { class: "toast-button", type: "button", onclick: () => {
+    node.remove();
+    open.press();
+  } }, open.word));
   if (undo) {
     const button = el("button", { class: "toast-button", type: "button" }, undo.word);
     button.addEventListener("click", async () => {

@@ -10,6 +10,7 @@ import { icon } from "./icons.js";
 import { Lane } from "./lane.js";
 import { Problem, live } from "./live.js";
 import { Rows } from "./rows.js";
+import { doorWords, throughDoor } from "./torrent_door.js";
 import { ACTIONS, GROUPS, came, can, line, part, percent, state, waits } from "./transfer_words.js";
 import { Drawer } from "./transfers_drawer.js";
 import { Many } from "./transfers_many.js";
@@ -135,7 +136,8 @@ class Transfers extends HTMLElement {
     const doing = this.pending.get(transfer.id);
     const problem = this.problems.get(transfer.id);
     const said = problem ? whole(problem) : this.notes.get(transfer.id) ?? (doing ? ACTIONS[doing]?.doing ?? "Changing it…" : line(transfer));
-    write(parts.why, said);
+    const door = doorWords(throughDoor(transfer));
+    write(parts.why, door && !problem ? `${door} · ${said}` : said);
     parts.why.classList.toggle("problem", Boolean(problem));
     this._move(parts, transfer);
     for (const [action, button] of Object.entries(parts.buttons)) {
