@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -68,8 +67,7 @@ async def complete(node: Node, id: str, peer: str = "") -> None:
         while node.blobs.transfer(id).state != "complete":
             assert node.blobs.transfer(id).state != "failed", node.blobs.transfer(id)
             for handle in node.torrent_session.handles() if peer else []:
-                with contextlib.suppress(UsageError):  # it has just left
-                    handle.connect(peer)
+                handle.connect(peer)
             await asyncio.sleep(0.1)
 
 

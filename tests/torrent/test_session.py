@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -333,6 +334,34 @@ async def test_a_torrent_comes_and_goes(tmp_path: Path, caplog: pytest.LogCaptur
         shut = Session(tmp_path, replace(QUIET, door=False))
         with pytest.raises(UsageError, match="switched off"):
             await shut.add(Adding(tmp_path, torrent=torrent))
+        for run in net.runs:
+            run.cancel()
+
+
+@on_loop
+async def test_what_is_about_to_leave_takes_no_orders_and_answers_no_questions(tmp_path: Path) -> None:
+    """The session's threads have let it go, and the word of it is not yet here."""
+    async with asyncio.TaskGroup() as tasks:
+        net = Net(tmp_path, tasks)
+        session = await net.start(replace(QUIET, dht=False, door=True))
+        link = f"magnet:?xt=urn:btih:{'ab' * 20}"
+        handle = await session.add(Adding(tmp_path, magnet=link))
+        going = [tasks.create_task(session.remove(handle)) for _ in range(2)]
+        await asyncio.sleep(0)
+        raw, end = handle.raw, time.monotonic() + 5.0
+        while raw.is_valid():  # the loop stands still: no alert is taken
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert not handle.gone and session.handles() == [handle]
+        handle.limit(1000, 1000)
+        handle.connect("127.0.0.1:9")
+        handle.pause()
+        with pytest.raises(UsageError, match="removed"):
+            await handle.fresh()
+        with pytest.raises(UsageError, match="removed"):
+            await handle.resume_data()
+        await asyncio.wait(going)
+        assert handle.gone and session.handles() == []
         for run in net.runs:
             run.cancel()
 

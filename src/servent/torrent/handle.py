@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +18,7 @@ log = logging.getLogger("servent.torrent")
 
 CLIENT_LENGTH = 64
 RENAMED_AT_ONCE = 200
+REMOVED = "this torrent has been removed"
 ANSWER_TIME = 30.0  # s for the session's threads to read, move or rename; a busy disk included
 STATES: dict[str, State] = {
     "queued_for_checking": "checking",
@@ -47,7 +48,7 @@ class Handle:
         self.watcher = watcher
         self.status: Status | None = None
         self._waits: dict[Wait, list[asyncio.Future[Any]]] = {}
-        self.gone = False
+        self.gone = self._leaving = False
         self.infohash_v1, self.infohash_v2 = hashes(raw.info_hashes())
 
     def __repr__(self) -> str:
@@ -162,25 +163,21 @@ class Handle:
 
     async def fresh(self) -> Status:
         """The status now."""
-        self._must_live()
-        self.status = status_of(await asyncio.to_thread(self._raw.status))
+        self.status = status_of(await self._ask(self._raw.status))
         return self.status
 
     async def pieces(self) -> list[bool]:
         """Which pieces are there; empty before the metadata is."""
-        self._must_live()
         flag = self._lt.torrent_handle.query_pieces
-        return list((await asyncio.to_thread(self._raw.status, flag)).pieces)
+        return list((await self._ask(self._raw.status, flag)).pieces)
 
     async def file_progress(self) -> list[int]:
         """Bytes of each file that are there."""
-        self._must_live()
-        return await asyncio.to_thread(self._raw.file_progress)
+        return list(await self._ask(self._raw.file_progress))
 
     async def info(self) -> bytes | None:
         """The info dictionary as it was hashed; None before the metadata is there."""
-        self._must_live()
-        found = await asyncio.to_thread(self._raw.torrent_file)
+        found = await self._ask(self._raw.torrent_file)
         return None if found is None else bytes(found.info_section())
 
     async def torrent(self) -> bytes | None:
@@ -201,33 +198,27 @@ class Handle:
 
     async def begun(self) -> set[int]:
         """Pieces of which some block is asked of a peer, or there, and others are not."""
-        self._must_live()
-        queue = await asyncio.to_thread(self._raw.get_download_queue)
+        queue = await self._ask(self._raw.get_download_queue)
         return {int(entry["piece_index"]) for entry in queue}
 
     async def availability(self) -> list[int]:
         """How many connected peers have each piece; empty for a torrent whose pieces are all there."""
-        self._must_live()
-        return list(await asyncio.to_thread(self._raw.piece_availability))
+        return list(await self._ask(self._raw.piece_availability))
 
     async def paths(self) -> list[str]:
         """Of all files, below the folder, as libtorrent calls them before any is renamed; files of padding are there, too."""
-        self._must_live()
-        found = await asyncio.to_thread(self._raw.torrent_file)
+        found = await self._ask(self._raw.torrent_file)
         files = found.layout() if found is not None else None
         return [] if files is None else [files.file_path(index) for index in range(files.num_files())]
 
     async def peers(self) -> list[TorrentPeer]:
-        self._must_live()
-        return [peer_of(peer, self._lt) for peer in await asyncio.to_thread(self._raw.get_peer_info)]
+        return [peer_of(peer, self._lt) for peer in await self._ask(self._raw.get_peer_info)]
 
     async def trackers(self) -> list[Tracker]:
-        self._must_live()
-        return [tracker_of(dict(one)) for one in await asyncio.to_thread(self._raw.trackers)]
+        return [tracker_of(dict(one)) for one in await self._ask(self._raw.trackers)]
 
     async def url_seeds(self) -> list[str]:
-        self._must_live()
-        return list(await asyncio.to_thread(self._raw.url_seeds))
+        return list(await self._ask(self._raw.url_seeds))
 
     async def read_piece(self, index: int) -> bytes:
         """The bytes of a piece that is there.
@@ -305,6 +296,11 @@ class Handle:
         for what, index in list(self._waits):
             self.answer(what, index, error="the torrent has been removed")
 
+    def leave(self) -> bool:
+        """Before the session lets it go, which takes a while: no more orders and questions. False if it was told before."""
+        before, self._leaving = self._leaving, True
+        return not before
+
     def complete_hashes(self) -> None:
         self.infohash_v1, self.infohash_v2 = hashes(self._raw.info_hashes())
 
@@ -316,11 +312,21 @@ class Handle:
             await waiting
 
     def _alive(self) -> bool:
-        return not self.gone
+        return not self.gone and not self._leaving
 
     def _must_live(self) -> None:
-        if self.gone:
-            raise UsageError("this torrent has been removed")
+        if not self._alive():
+            raise UsageError(REMOVED)
+
+    async def _ask(self, question: Callable[..., Any], *more: Any) -> Any:
+        """In a thread. Raises UsageError when the torrent is removed, also while it is asked."""
+        self._must_live()
+        try:
+            return await asyncio.to_thread(question, *more)
+        except RuntimeError as wrong:  # "invalid torrent handle used"
+            if self._alive():
+                raise
+            raise UsageError(REMOVED) from wrong
 
     async def _wait(self, what: Wait, ask: Any, limit: float | None = ANSWER_TIME) -> Any:
         self._must_live()

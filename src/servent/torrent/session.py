@@ -260,7 +260,8 @@ class Session:
         if handle.gone or self.raw is None:
             return
         flags = self.library.session.delete_files if files else self.library.session.delete_partfile
-        self.raw.remove_torrent(handle.raw, flags)
+        if handle.leave():
+            self.raw.remove_torrent(handle.raw, flags)
         with contextlib.suppress(TimeoutError, WorldError):
             await handle.removal()
 
