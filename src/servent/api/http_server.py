@@ -18,7 +18,6 @@ if (
     sys.modules["uvicorn.supervisors"] = _unused
 import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 GRACE = 1  # s; requests under way may end
 HEAD_WITHIN = 10.0  # s from the first byte of a request (or the connection) to the end of its headers
@@ -78,14 +77,11 @@ class Patient(_Protocol):  # type: ignore[misc]
             self.transport.abort()
 
 
-class Calm(WebSocketsSansIOProtocol):
-    """uvicorn's WebSockets, where frames before the handshake's end are a reason to hang up, not a traceback."""
+def calm(**given: Any) -> Any:
+    """The protocol of one WebSocket. What it needs is loaded with the first: an idle node without its page has none."""
+    from servent.api.http_websockets import Calm
 
-    def data_received(self, data: bytes) -> None:
-        try:
-            super().data_received(data)
-        except Exception:  # noqa: BLE001 it fails in several ways, and has sent nothing to the app then
-            self.transport.abort()
+    return Calm(**given)
 
 
 class HttpServer(uvicorn.Server):
@@ -97,7 +93,7 @@ class HttpServer(uvicorn.Server):
                 app,
                 http=Patient,
                 loop="asyncio",
-                ws=Calm,
+                ws=calm,  # type: ignore[arg-type]  # it is only called
                 lifespan="off",
                 access_log=False,
                 log_config=None,

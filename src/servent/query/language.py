@@ -16,7 +16,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Final
 
 from servent.errors import UsageError
@@ -200,6 +199,8 @@ class _Reader:
             self._filter(field, value, minus, at)
             return field == "peer"
         if field and field not in TEXTS:
+            from difflib import get_close_matches
+
             if near := get_close_matches(field, (*TEXTS, *FILTERS), 1, 0.75):
                 raise QueryError(
                     f"there is no {field}:", at, f"Did you mean {near[0]}: ? Else put it in quotes."

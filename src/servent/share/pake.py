@@ -1,6 +1,6 @@
 """One guess at a spoken code: SPAKE2 (Abdalla, Pointcheval 2005), and the keys that come of it.
 
-The only module that knows `spake2`. Pure: the dice are an argument.
+The only module that knows `spake2`, and loads it with the first code: it costs 1 MB and 20 ms. Pure: the dice are an argument.
 
 Who does not know the words learns nothing from the messages, and has one guess for each run: both sides get the same
 key or different ones, and the confirmations show which. The key depends on both messages, the number of the
@@ -17,9 +17,6 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from spake2 import SPAKE2_A, SPAKE2_B
-from spake2.ed25519_basic import NotOnCurve
-from spake2.spake2 import SPAKEError
 
 from servent.errors import BadMessage
 from servent.share.code_words import SpokenCode
@@ -41,6 +38,8 @@ class Side:
     def __init__(
         self, code: SpokenCode, session: bytes, *, sender: bool, dice: Callable[[int], bytes]
     ) -> None:
+        from spake2 import SPAKE2_A, SPAKE2_B
+
         words = "-".join(code.words).encode("ascii")
         number = code.number.to_bytes(4, "big")
         kind = SPAKE2_B if sender else SPAKE2_A
@@ -56,6 +55,9 @@ class Side:
         Raises:
             BadMessage: what came is no message of the other side.
         """
+        from spake2.ed25519_basic import NotOnCurve
+        from spake2.spake2 import SPAKEError
+
         try:
             return Keys(self._side.finish(message), self._session)
         except (SPAKEError, NotOnCurve, ValueError, AssertionError) as wrong:

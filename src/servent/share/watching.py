@@ -10,8 +10,6 @@ import logging
 import threading
 from collections.abc import Callable
 
-from watchfiles import watch
-
 logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it reports every batch
 
 MANY = 4096  # changes in one report; inotify's queue holds 16,384 events, so some may be lost: look through it all
@@ -39,6 +37,8 @@ class Watcher:
 
     def _run(self) -> None:
         try:
+            from watchfiles import watch  # 1.4 MB that a node without folders does without
+
             for changes in watch(
                 self._root,
                 watch_filter=None,
