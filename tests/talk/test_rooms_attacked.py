@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import pytest
 from msgspec import structs
 
+from servent.codec import encode
 from servent.errors import BadMessage, UsageError
 from servent.overlay.reconcile import LAST, compare
 from servent.overlay.wire import Ranges
-from servent.talk import exchange, listing
+from servent.talk import exchange, listing, rooms_sync_service, rooms_wire
 from servent.talk.acts import Acts
 from servent.talk.catchup import Ask
 from servent.talk.listing import Listing, announce
@@ -31,11 +32,12 @@ from servent.talk.records import (
 from servent.talk.room_facts import MemberFacts, Moderated, RoomFacts
 from servent.talk.rooms_service import MOST_OF_ONE
 from servent.talk.rooms_view import alike
+from servent.talk.rooms_wire import Sorry
 from servent.talk.runs import Page, pack
 from servent.testing.hosts import CheapSeal
 from servent.trust.networks import Forged
 from tests.talk.hall import BEGAN, NETWORK, SECRET, Hall, Person, founded, key
-from tests.talk.test_rooms_service import story, talkers
+from tests.talk.test_rooms_service import open_room, story, talkers, until
 
 HOUR = 3_600_000  # ms
 
@@ -228,5 +230,39 @@ def test_invitations_of_one_do_not_drive_out_those_of_others() -> None:
             assert bob.rooms.room(room).inviter == ann.peer
             await bob.rooms.leave(spam)
             assert await bob.rooms.invited(eve.peer, await eve.rooms.invite(more, bob.peer)) is not None
+
+    story(tell)
+
+
+def test_nobody_has_us_check_signatures_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms_sync_service, "RUNS", (1.0, 20.0))
+    opened: list[Page] = []
+
+    async def tell() -> None:
+        async with talkers(2) as (network, (ann, eve), _):
+            room = await open_room(network, [ann, eve])
+            core = ann.core(room)
+            honest = core.opened
+            monkeypatch.setattr(core, "opened", lambda page: (opened.append(page), honest(page))[1])
+            seal = eve.core(room)._seal
+            runs = []
+            for number in range(10):
+                wall = core.wall_ms() + number
+                message = Message(
+                    room, bytes(eve.peer), bytes([number]) * 8, 1, NONE, wall, wall, Body("spam")
+                )
+                runs.append([sign_message(message, seal)])
+            question = encode(Ask(room, 0, page=pack(runs, lambda *_: False)))
+            stream = await eve.node.peers.open(ann.peer, rooms_wire.SERVICE)
+            answers = []
+            for _ in range(6):
+                await stream.write(len(question).to_bytes(4, "big") + question)
+                answers.append(await rooms_wire.answers.read(stream))
+                if isinstance(answers[-1], Sorry):
+                    break
+            assert len(opened) == 2 and answers[-1] == Sorry(True)
+            await stream.reset()
+            await ann.rooms.say(room, "we talk on")
+            await until(lambda: eve.texts[-1:] == ["we talk on"], 60)
 
     story(tell)
