@@ -141,7 +141,6 @@ async def exchange(
         for kind, path in ours.items():
             if kind in program.fetches:
                 await asyncio.to_thread(program.fetch, path)
-    await until("we have all of theirs", lambda: all(ended(node, view) for view in began.values()))
     # Version 1 from us alone: what we fetched, we seed, and who gave it to us does so no longer.
     old = theirs["libtorrent", "v1"]
     assert old.v1 is not None
@@ -162,6 +161,7 @@ async def exchange(
         name = "libtorrent v1" if kind == "v1" else NAMES[kind]
         return (program is libtorrent and kind == "v1") or contents(program.fetching / name) == wanted[kind]
 
+    await until("we have all of theirs", lambda: all(ended(node, view) for view in began.values()))
     await until("they have ours", lambda: all(has(one, kind) for one in running for kind in one.fetches))
 
     def sent() -> bool:
