@@ -290,6 +290,18 @@ def test_a_body_that_is_too_long_is_refused_whether_it_says_so_or_not(guarded: t
     assert (said.status, unsaid.status, absurd.status) == (413, 413, 413)
 
 
+def test_a_torrent_file_of_16_mib_fits_and_no_more(guarded: tuple[Guard, Keys]) -> None:
+    headers = [BEARER, ("content-type", "application/json")]
+    most = -(-16 * 1024 * 1024 // 3) * 4 + 1024  # base64, and what is around it
+    for path in ("/api/v1/torrents", "/node/torrents"):
+        assert ask(guarded[0], "POST", path, [*headers, ("content-length", str(most))]).status != 413
+        assert ask(guarded[0], "POST", path, [*headers, ("content-length", str(24 << 20))]).status == 413
+    assert (
+        ask(guarded[0], "POST", "/node/torrents/seed", [*headers, ("content-length", str(most))]).status
+        == 413
+    )
+
+
 def test_bodies_are_json_so_that_no_form_of_another_page_fits(guarded: tuple[Guard, Keys]) -> None:
     for kind_ in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
         answer = ask(

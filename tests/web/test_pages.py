@@ -76,6 +76,7 @@ async def see(user: User, text: str) -> None:
         ("/", "Overview"),
         ("/transfers", "Transfers"),
         ("/people", "People"),
+        ("/talk", "Talk"),
         ("/invite", "Invite"),
         ("/doctor", "Doctor"),
     ],
