@@ -17,6 +17,7 @@ from tests.web.running import WebPage, web_page
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 SCREENS = (
     ("search.png", "/search?q=summer", "sv-search .search-status:has-text('answered')", "dark"),
+    ("talk.png", "/talk/lobby", "sv-talk .message.mention", "dark"),
     ("transfers.png", "/transfers", "sv-transfers .transfer", "light"),
 )
 COLOURS = 128  # a picture of 1280 x 800 stays below 150 kB
@@ -43,9 +44,10 @@ def main() -> None:
 
 
 def take(browser: Any, page: WebPage, name: str, path: str, content: str, theme: str) -> None:
-    with Visit(browser, page, theme=theme) as visit:
+    width = 1440 if name == "talk.png" else 1280  # from there on the members are beside the messages
+    with Visit(browser, page, theme=theme, width=width) as visit:
         tab = visit.open(path)
-        tab.set_viewport_size({"width": 1280, "height": 800})
+        tab.set_viewport_size({"width": width, "height": 800})
         tab.wait_for_selector(content)
         tab.wait_for_timeout(3000)  # until everything has settled
         taken = Image.open(io.BytesIO(tab.screenshot()))
