@@ -266,3 +266,27 @@ def test_nobody_has_us_check_signatures_without_end(monkeypatch: pytest.MonkeyPa
             await until(lambda: eve.texts[-1:] == ["we talk on"], 60)
 
     story(tell)
+
+
+def test_moderators_who_fill_the_room_with_acts_can_still_be_dismissed() -> None:
+    hall = Hall()
+    ann, bob, cy, dan = hall.people("ann", "bob", "cy", "dan")
+    for peer in (bob, cy):
+        ann.act("moderator", [bob, cy, dan], peer=peer.key)
+    hall.wait(10)
+    wall = dan.room.wall_ms()
+    for bad in (bob, cy):
+        acts = [
+            Act(dan.room.id, bytes(bad.key), number, wall + number, wall, "mute", bytes(ann.key))
+            for number in range(1, 1100)
+        ]
+        signed = [sign(act, bad.seal) for act in acts]
+        for one in (ann, dan):
+            one.do(one.room.take_acts(signed, hall.now))
+    hall.wait(10)
+    for bad in (bob, cy):
+        ann.act("member", [dan], peer=bad.key)
+        ann.act("ban", [dan], peer=bad.key)
+    for one in (ann, dan):
+        assert not any(one.room.acts.state.moderates(bad.key) for bad in (bob, cy))
+        assert len(one.room.acts.by_id) <= 2000

@@ -13,6 +13,7 @@ from servent.talk.records import CLOCK_AHEAD, Act, Founding, Seal, act_id, check
 from servent.talk.state import State, judge
 
 MOST_ACTS = 2000  # of one room; 2 MB at worst
+OF_OWNER = 500  # of these, which only the owner fills: to dismiss moderators who filled all others
 OF_OFFICE = 1000  # of one author who is or was owner or moderator
 OF_MEMBER = 8  # of anybody else in a room by invitation: it may leave
 UNWANTED = 512  # ids that were refused, until the next act is taken
@@ -123,6 +124,8 @@ class Acts:
         if len(self.by_id) >= MOST_ACTS:
             return False
         author, state = act.author, self.state
+        if author != state.owner and len(self.by_id) - self._of[state.owner] >= MOST_ACTS - OF_OWNER:
+            return False
         if any(author == owner for _, owner in state.owners) or author in state.offices:
             return self._of[author] < OF_OFFICE
         return act.deed == "leave" and author in state.listed and self._of[author] < OF_MEMBER
