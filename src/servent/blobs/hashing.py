@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from threading import Condition, Thread, local
 from time import perf_counter, thread_time
@@ -65,11 +66,11 @@ class Shared:
 
 
 class _Buffers(local):
-    """One read buffer for each thread."""
+    """One read buffer for each thread, made when it first reads: the loop's thread has none."""
 
-    def __init__(self) -> None:
-        self.buffer = bytearray(READ)
-        self.view = memoryview(self.buffer)
+    @cached_property
+    def view(self) -> memoryview:
+        return memoryview(bytearray(READ))
 
 
 _buffers = _Buffers()
