@@ -156,9 +156,9 @@ async def test_both_worlds_bring_one_download_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["v1", "v2"])
 @looped
 async def test_a_pause_keeps_what_is_there_and_the_rest_comes_later(tmp_path: Path, kind: str) -> None:
-    album = laid_out(tmp_path / "with" / "album", {"film.mkv": some_bytes(8 * MB, 9), "info.txt": b"x"})
+    album = laid_out(tmp_path / "with" / "album", {"film.mkv": some_bytes(5 * MB, 9), "info.txt": b"x"})
     async with (
-        seeder(tmp_path / "seed", kind, album, limit=2 * MB) as (_, link),
+        seeder(tmp_path / "seed", kind, album, limit=3 * MB) as (_, link),
         nodes(1, tmp_path / "nodes") as (ann,),
     ):
         id = (await ann.blobs.fetch(link)).id
@@ -174,7 +174,7 @@ async def test_a_pause_keeps_what_is_there_and_the_rest_comes_later(tmp_path: Pa
         done = await ended(ann, id)
         assert done.state == "complete" and content(Path(done.path or "")) == content(album)
         came = ann.torrents.status().received_bytes
-        assert came < 10 * MB and before > MB, "little came twice"
+        assert came < 7 * MB and before > MB, "little came twice"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -245,7 +245,7 @@ async def test_what_was_fetched_is_given_back_and_can_be_moved_and_removed(tmp_p
 async def test_the_same_into_two_folders_at_once_comes_to_both(tmp_path: Path) -> None:
     album = laid_out(tmp_path / "with" / "album", ALBUM)
     async with (
-        seeder(tmp_path / "seed", "hybrid", album, limit=2 * MB) as (_, link),
+        seeder(tmp_path / "seed", "hybrid", album, limit=4 * MB) as (_, link),
         nodes(1, tmp_path / "nodes") as (ann,),
     ):
         ids = [(await ann.blobs.fetch(link, tmp_path / name)).id for name in ("one", "two")]
@@ -274,7 +274,7 @@ async def test_what_was_not_hashed_before_the_node_ended_is_hashed_at_its_next_s
 
 @looped
 async def test_the_limit_holds_for_bittorrent(tmp_path: Path) -> None:
-    album = laid_out(tmp_path / "with" / "album", {"film.mkv": some_bytes(4 * MB, 9), "info.txt": b"x"})
+    album = laid_out(tmp_path / "with" / "album", {"film.mkv": some_bytes(2 * MB, 9), "info.txt": b"x"})
     async with (
         seeder(tmp_path / "seed", "v1", album) as (_, link),
         nodes(1, tmp_path / "nodes") as (ann,),
@@ -283,8 +283,8 @@ async def test_the_limit_holds_for_bittorrent(tmp_path: Path) -> None:
         began = asyncio.get_running_loop().time()
         done = await ended(ann, (await ann.blobs.fetch(link)).id)
         took = asyncio.get_running_loop().time() - began
-        assert done.state == "complete" and took > 2.0, took
-        assert ann.blobs.total("down") >= 4 * MB
+        assert done.state == "complete" and took > 1.0, took
+        assert ann.blobs.total("down") >= 2 * MB
 
 
 @looped

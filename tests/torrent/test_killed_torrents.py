@@ -16,7 +16,7 @@ from tests.torrent.test_getting_torrents import content, laid_out, link_of, some
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(120)]
 
 MB = 1024 * 1024
-SIZE = 20 * MB
+SIZE = 10 * MB
 RATE = 5 * MB
 KILLS = 3
 
