@@ -290,6 +290,18 @@ def test_a_data_directory_that_cannot_be_made_is_said_plainly(tmp_path: Path) ->
         run_daemon(Options(data_dir=tmp_path / "file" / "node"), open_fake)
 
 
+def test_a_node_loads_nothing_that_it_may_never_need() -> None:
+    script = (
+        "import sys, servent.cli.node, servent.api.adapter, servent.api.daemon, servent.node;"
+        "later = {'websockets', 'watchfiles', 'spake2', 'difflib', 'libtorrent', 'nicegui', 'rich', 'tinytag', 'PIL'};"
+        "print(sorted(later & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc has malloc_trim")
 def test_memory_that_was_needed_once_is_given_back(tmp_path: Path) -> None:
     """Small blocks with one kept now and then: the allocator alone would keep nearly all of it."""

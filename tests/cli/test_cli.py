@@ -146,7 +146,8 @@ def test_help_imports_no_command(folder: Path) -> None:
 def test_status_imports_next_to_nothing(folder: Path) -> None:
     code = (
         "import sys; from servent.cli.main import run; code = run(sys.argv[1:]);"
-        "heavy = {'asyncio', 'iroh', 'uvicorn', 'starlette', 'rich', 'cryptography', 'email', 'ssl', 'websockets'};"
+        "heavy = {'asyncio', 'iroh', 'uvicorn', 'starlette', 'rich', 'cryptography', 'email', 'ssl', 'websockets',"
+        "'encodings.idna', *(f'servent.api.schema_{part}' for part in ('getting', 'network', 'torrent'))};"
         "print(code, sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
     words = [sys.executable, "-c", code, "--data-dir", str(folder), "status"]
