@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 
@@ -10,11 +11,12 @@ from msgspec import structs
 
 from servent.codec import encode
 from servent.errors import BadMessage, UsageError
+from servent.identity import PeerId
 from servent.overlay.reconcile import LAST, compare
 from servent.overlay.wire import Ranges
 from servent.talk import exchange, listing, rooms_sync_service, rooms_wire
 from servent.talk.acts import Acts
-from servent.talk.catchup import Ask
+from servent.talk.catchup import Ask, Compare, Reply
 from servent.talk.listing import Listing, announce
 from servent.talk.records import (
     CLOCK_AHEAD,
@@ -290,3 +292,36 @@ def test_moderators_who_fill_the_room_with_acts_can_still_be_dismissed() -> None
     for one in (ann, dan):
         assert not any(one.room.acts.state.moderates(bad.key) for bad in (bob, cy))
         assert len(one.room.acts.by_id) <= 2000
+
+
+def test_who_has_a_key_and_is_no_member_is_handed_nothing_by_those_who_ask(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def tell() -> None:
+        async with talkers(3, seed=4) as (network, (ann, bob, eve), _):
+            room = (await ann.rooms.create(network, "Ours", policy="invite")).id
+            invite = await ann.rooms.invite(room, bob.peer)
+            await bob.rooms.invited(ann.peer, invite)
+            await bob.rooms.join(room)
+            await until(lambda: ann.neighbours(room) and bob.neighbours(room), 120)
+            await ann.rooms.say(room, "secret")
+            await eve.rooms.invited(bob.peer, invite)  # by bob's fault she is where they meet
+            await eve.rooms.join(room)
+            asked: list[Ask] = []
+
+            async def greedy(peer: PeerId, question: Ask) -> Reply:
+                """She has nothing, and wants everything."""
+                asked.append(question)
+                nothing = [Compare(ids=[(bytes(16), LAST, [])])]
+                return Reply(0, nothing, nothing)
+
+            monkeypatch.setattr(eve.rooms._sync, "_answer", greedy)
+            await ann.rooms._sync.look(ann.rooms._k.rooms[room], eve.peer)
+            assert len(asked) > 1 and not any(question.page or question.given for question in asked)
+            asked.clear()
+            await asyncio.sleep(60)
+            await ann.rooms.invite(room, eve.peer)
+            await ann.rooms._sync.look(ann.rooms._k.rooms[room], eve.peer)
+            assert any(question.page for question in asked) and any(question.given for question in asked)
+
+    story(tell)

@@ -40,8 +40,10 @@ class Asking:
         self.over = self.complete = self.differed = False
         self._rounds = 0
 
-    def frame(self, loaded: Mapping[bytes, Message]) -> Ask:
-        """The question, with what the other side lacks."""
+    def frame(self, loaded: Mapping[bytes, Message], giving: bool = True) -> Ask:
+        """The question, with what the other side lacks, or (`giving`) without."""
+        if not giving:
+            return structs.replace(self._ask, given=[])
         page = packed(self.load, loaded, self._room.log)
         return structs.replace(self._ask, page=page)
 

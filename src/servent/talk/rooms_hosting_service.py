@@ -232,8 +232,8 @@ class Hosting:
             else []
         )
         self._k.dice.shuffle(near)
-        if near:
-            return near
+        if near:  # a key may be known to who is no member, or we may not have heard yet that it is one
+            return sorted(near, key=lambda one: not joined.core.may_hear(one))
         state = joined.core.acts.state
         known = {
             *joined.core.present.peers(self._k.clock()),
@@ -244,7 +244,7 @@ class Hosting:
         known |= set(state.roster()) if joined.invite else set()
         if joined.kept.inviter:
             known.add(joined.kept.inviter)
-        members = [PeerId(one) for one in sorted(known) if one != self._k.me and state.member(one)]
+        members = [PeerId(one) for one in sorted(known) if one != self._k.me and joined.core.may_hear(one)]
         self._k.dice.shuffle(members)
         return sorted(members, key=lambda one: self._peers.session(one) is None)
 

@@ -79,9 +79,13 @@ class Sync:
             async with joined.lock:
                 asking = exchange.Asking(joined.core)
             while not asking.over:
-                loaded = await self._house.load(joined, asking.load.ids)
+                # Who may not hear what is said here is asked all the same: it may show us that it is let in. Until then it gets nothing.
+                giving = joined.core.may_hear(peer) and self._bytes.has(peer, 1.0, self._clock())
+                loaded = await self._house.load(joined, asking.load.ids) if giving else {}
+                question = asking.frame(loaded, giving)
+                self._bytes.charge(peer, _size(question), self._clock())
                 async with asyncio.timeout(ANSWER):
-                    await write_frame(stream, asking.frame(loaded))
+                    await write_frame(stream, question)
                     answer = await rooms_wire.answers.read(stream)
                 if isinstance(answer, Sorry):
                     raise PeerError(f"{peer.short} does not speak of this room")
@@ -187,9 +191,9 @@ class Sync:
         return joined
 
 
-def _size(answer: rooms_wire.Answer) -> int:
-    match answer:
-        case Reply(page=page) if page is not None:
+def _size(said: rooms_wire.Answer | Ask) -> int:
+    match said:
+        case Reply(page=page) | Ask(page=page) if page is not None:
             return 500 + len(page.packed) + len(page.signatures)
         case RoomsAre(rooms):
             return 1000 * len(rooms)
