@@ -17,7 +17,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -28,7 +27,7 @@ from servent import keyfile
 from servent.blobs.queueing import Queue
 from servent.blobs.service import Blobs
 from servent.config import PUBLIC_RELAYS, Config, default_download_dir, load
-from servent.errors import ServentError, UsageError, WorldError
+from servent.errors import ServentError, UsageError
 from servent.identity import PeerId
 from servent.net import endpoint as iroh_endpoint
 from servent.net import ticket as tickets
@@ -39,6 +38,7 @@ from servent.net.peers import Peers
 from servent.net.pkarr_http import use_http
 from servent.net.public_relays import PublicRelays
 from servent.net.reach_service import ReachService
+from servent.net.relay.role_service import RelayRole, everyone
 from servent.net.rendezvous_service import Rendezvous
 from servent.net.router import Handler
 from servent.net.settings import PeersSettings
@@ -113,9 +113,8 @@ class Node:
         self._peers_settings = peers
         self._wall = wall
         self._end = contextlib.AsyncExitStack()
-        self.relay: RelayServer | None = None
+        self._role: RelayRole | None = None
         self._relays: list[str] = []
-        self._relay_changing = asyncio.Lock()
         self.lan: Lan | None = None
 
     # -- life
@@ -273,10 +272,10 @@ class Node:
             self.rendezvous.add_provider(DhtProvider(self.torrent_session))
         tasks.start(self.rendezvous.run(), "rendezvous")
         tasks.start(self.meetings.run(), "meeting points")
-        end.push_async_callback(self._lay_down_relay)
-        if config.roles.relay == "on":
-            await self._carry_relay(tasks)
-        self.overlay.on_wish(partial(self._wished, tasks))
+        self._role = self._relay_role(tasks)
+        end.push_async_callback(self._role.close)
+        await self._wished("relay", config.roles.relay)
+        self.overlay.on_wish(self._wished)
         if PUBLIC_RELAYS in config.net.relays:
             tasks.start(PublicRelays(self.endpoint, relays).run(), "public relays")
         if config.net.lan:
@@ -307,64 +306,28 @@ class Node:
             return False
         return True
 
-    async def _carry_relay(self, tasks: Running) -> None:
-        """Start the relay role, and use it ourselves.
+    def _relay_role(self, tasks: Running) -> RelayRole:
+        wanted, known = self.config.relay, self.config.relay.open_to == "known"
+        return RelayRole(
+            self.endpoint,
+            self._relays,
+            hosts=wanted.hosts,
+            port=wanted.port,
+            public_url=wanted.public_url,
+            allow=self._is_known if known else everyone,
+            keeps=self._keeps_for if known else everyone,
+            start=tasks.start,
+        )
 
-        Raises:
-            WorldError: its port cannot be opened.
-        """
-        # Only where the role is carried: an idle node has no memory to give away.
-        from servent.net.relay.server import RelayServer
-        from servent.net.relay.settings import RelaySettings
-
-        wanted = self.config.relay
-        public = (wanted.public_url,) if wanted.public_url else ()
-        settings = RelaySettings(hosts=tuple(wanted.hosts), port=wanted.port, public_urls=public)
-        allow = self._is_known if wanted.open_to == "known" else _everyone
-        keeps = self._keeps_for if wanted.open_to == "known" else _everyone
-        server = RelayServer(settings, allow=allow, keeps=keeps)
-        trouble: list[WorldError] = []
-
-        async def host() -> None:
-            try:
-                await server.run()
-            except WorldError as wrong:
-                trouble.append(wrong)
-                log.warning("the relay role has ended: %s", wrong)
-            finally:
-                server.ready.set()  # nobody waits for what will not be
-
-        tasks.start(host(), "relay")
-        async with asyncio.timeout(5.0):
-            await server.ready.wait()
-        if trouble:
-            raise trouble[0]
-        self.relay = server
-        if wanted.public_url:
-            self._relays.append(wanted.public_url)
-        else:
-            hosts = [address.rpartition(":")[0] for address in self.endpoint.local_addresses()]
-            outside = [host for host in hosts if not host.startswith(("127.", "[::1]", "[fe80"))]
-            self._relays += [f"http://{host}:{server.port}" for host in outside[:1]]
-        await self.endpoint.use_relays(self._relays)
-
-    async def _lay_down_relay(self) -> None:
-        if self.relay is not None:
-            server, self.relay = self.relay, None
-            await server.close()
-
-    async def _wished(self, tasks: Running, name: str, wish: Wish) -> None:
+    async def _wished(self, name: str, wish: Wish) -> None:
         """The person here wishes for a role that the overlay does not carry itself."""
-        if name != "relay":
-            return
-        async with self._relay_changing:
-            if wish == "on" and self.relay is None:
-                await self._carry_relay(tasks)
-            elif wish != "on" and self.relay is not None:
-                await self._lay_down_relay()
-                named = [url for url in self.config.net.relays if url != PUBLIC_RELAYS]
-                self._relays[:] = named
-                await self.endpoint.use_relays(named)
+        if name == "relay" and self._role is not None:
+            await self._role.wish(wish == "on")
+
+    @property
+    def relay(self) -> RelayServer | None:
+        """Our own relay server, while we carry that role."""
+        return None if self._role is None else self._role.server
 
     def _is_known(self, peer: PeerId) -> bool:
         contact = self.trust.contact(peer)
@@ -482,10 +445,6 @@ class Node:
 
     def _expects_relay(self) -> bool:
         return self.relay is not None or any(url != PUBLIC_RELAYS for url in self.config.net.relays)
-
-
-def _everyone(peer: PeerId) -> bool:
-    return True
 
 
 def _given(**values: Any) -> dict[str, Any]:
