@@ -66,8 +66,12 @@ def ls(session: Session, every: bool) -> None:
             empty="none; `servent room ls --all` shows those there are, `servent room new NAME` makes one",
             right=(4,),
         )
+        for one in shown:
+            if one.why and not one.joined:
+                hint(f"#{one_line(one.name)} {one.id[:8]}: {one_line(one.why)}")
         if len(known) > len(shown):
-            hint(f"{many(len(known) - len(shown), 'open room')} more; --all lists them.")
+            more = len(known) - len(shown)
+            hint(f"{many(more, 'more open room')}; --all lists {'it' if more == 1 else 'them'}.")
 
     session.show(shown, people, [one.id for one in shown])
 

@@ -155,7 +155,8 @@ export function moreRooms() {
       const no = el("button", { class: "quiet-button small-button", type: "button" }, el("span", { class: "label" }, "Decline"));
       no.addEventListener("click", press(no, "Declining…", () => post(`/rooms/${quoted(room.id)}/leave`).then(() => live.remove("rooms", room.id)).then(paint), (problem) => write(said, problem ? whole(problem) : "")));
       return el("li", {}, icon("room"), el("div", { class: "what" }, el("span", { class: "who" }, el("span", { class: "name", dir: "auto" }, clean(room.name)), ...(room.standing === "invited" ? [el("span", { class: "mark" }, "invited")] : [])),
-        el("span", { class: "why", dir: "auto" }, [clean(room.topic), `${room.members} ${room.members === 1 ? "member" : "members"}, ${room.present} here`, network(room)].filter(Boolean).join(" · "))), ...(room.standing === "invited" ? [no] : []), enter);
+        el("span", { class: "why", dir: "auto" }, [clean(room.topic), `${room.members} ${room.members === 1 ? "member" : "members"}, ${room.present} here`, network(room), room.owner ? `of ${called(room.owner)}` : ""].filter(Boolean).join(" · ")),
+        ...(room.why ? [el("span", { class: "why warning", dir: "auto" }, clean(room.why))] : [])), ...(room.standing === "invited" ? [no] : []), enter);
     }));
     if (!rooms.length) list.replaceChildren(el("li", { class: "muted" }, "No other room was heard of. Members of your networks tell of theirs when they are here."));
   };
