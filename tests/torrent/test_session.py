@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -26,6 +27,7 @@ from servent.errors import BadMessage, UsageError, WorldError
 from servent.identity import Identity
 from servent.net.pkarr import signing_text
 from servent.torrent.dht_provider import DhtProvider
+from servent.torrent.handle import peer_of
 from servent.torrent.session import NODES_FILE, Session
 from servent.torrent.tuning import packed
 from servent.torrent.views import Adding, Item, Proxy, SessionSettings, Watcher
@@ -336,6 +338,24 @@ async def test_a_torrent_comes_and_goes(tmp_path: Path, caplog: pytest.LogCaptur
             await shut.add(Adding(tmp_path, torrent=torrent))
         for run in net.runs:
             run.cancel()
+
+
+@pytest.mark.parametrize(
+    ("flags", "kind", "transport", "outgoing"),
+    [
+        (0, "standard_bittorrent", "tcp", False),
+        (1 << 17 | 1 << 5, "standard_bittorrent", "utp", True),
+        (1 << 5, "web_seed", "web", True),
+    ],
+)
+def test_a_peer_in_our_words(flags: int, kind: str, transport: str, outgoing: bool) -> None:
+    """libtorrent's own class names the kinds and most flags, and not that of uTP."""
+    raw = SimpleNamespace(
+        connection_type=getattr(lt.peer_info, kind), flags=flags, ip=("::1", 7000), client=b"aria2/1.36.0",
+        progress=0.5, payload_down_speed=1, payload_up_speed=2, total_download=3, total_upload=4,
+    )  # fmt: skip
+    one = peer_of(cast(Any, raw), lt)
+    assert (one.transport, one.outgoing, one.address) == (transport, outgoing, "[::1]:7000")
 
 
 @on_loop

@@ -18,6 +18,7 @@ log = logging.getLogger("servent.torrent")
 
 CLIENT_LENGTH = 64
 RENAMED_AT_ONCE = 200
+UTP_SOCKET = 1 << 17  # libtorrent's peer_info::utp_socket, which its Python module does not name
 REMOVED = "this torrent has been removed"
 ANSWER_TIME = 30.0  # s for the session's threads to read, move or rename; a busy disk included
 STATES: dict[str, State] = {
@@ -401,7 +402,7 @@ def peer_of(raw: lt.peer_info, library: Any) -> TorrentPeer:
         up_bytes_per_s=raw.payload_up_speed,
         downloaded_bytes=raw.total_download,
         uploaded_bytes=raw.total_upload,
-        transport="web" if web else "utp" if raw.flags & kinds.utp_socket else "tcp",
+        transport="web" if web else "utp" if raw.flags & UTP_SOCKET else "tcp",
         outgoing=bool(raw.flags & kinds.local_connection),
     )
 
