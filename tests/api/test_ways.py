@@ -11,7 +11,7 @@ from servent import config as configuration
 from servent.api import pinging
 from servent.api.adapter import NodeFace, configure
 from servent.api.daemon_options import Options
-from servent.api.ways import TELLS, ways_of
+from servent.api.ways import TELLS, _dht_off, ways_of
 from servent.errors import Refused, Unreachable
 from servent.testing.loop import run
 from servent.testing.nodes import nodes
@@ -80,3 +80,9 @@ def test_the_dht_is_wanted_where_the_public_relays_are_and_said_so_on_the_comman
     assert not wanted(dht=False) and wanted(dht=True, relays=[])
     (tmp_path / "config.toml").write_text('[rendezvous]\ndht = "off"\n')
     assert not wanted() and wanted(dht=True)
+
+
+def test_why_the_dht_is_off_names_the_setting_that_has_it_so(tmp_path: Path) -> None:
+    """The word "auto" without public relays is off, and nobody has switched anything off."""
+    assert _dht_off("off") == "switched off in the settings"
+    assert 'rendezvous.dht = "on"' in _dht_off("auto") and "relays" in _dht_off("auto")

@@ -272,6 +272,7 @@ def test_order_is_kept_in_a_room(servent: Servent) -> None:
 
 def test_open_rooms_are_shown_on_request_entered_and_left(servent: Servent) -> None:
     assert "#music" not in servent("room", "ls").out and "#music" in servent("room", "ls", "--all").out
+    assert "1 more open room; --all lists it." in servent("room", "ls").err
     assert servent("room", "join", "music").out == "you are in #music: What we listen to\n"
     assert servent("room", "leave", "music").code == 0
     assert servent("room", "join", "nowhere").code == 4

@@ -36,6 +36,8 @@ def test_asked_and_accepted_both_are_friends_and_see_each_other(tmp_path: Path) 
             (friend,) = ann.talk.friends()
             assert friend.person.shown == "Bobby" and friend.person.chosen and friend.since is not None
             assert bob.talk.sums().asking == 0
+            await bob.talk.answer(ann.peer, True)  # said twice, it is no error
+            assert bob.bond(ann) == "friend"
 
     run(story())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import zlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -267,6 +268,9 @@ def test_the_banned_cannot_come_back_until_they_are_let_and_a_purge_takes_back_w
             await until(lambda: all(one.texts[-1] == "thank you" for one in (ann, bob, dan)), 60)
             await ann.rooms.moderate(room, "kick", cy.peer, reason="once more")
             await until(lambda: not cy.rooms.room(room).joined, 30)
+            with pytest.raises(UsageError) as refused:
+                await cy.rooms.join(room)
+            assert re.search(r"come back in \d+ seconds?, or when a moderator", refused.value.advice)
             await asyncio.sleep(61)
             await cy.rooms.join(room)
             assert cy.rooms.room(room).joined

@@ -46,9 +46,16 @@ def ways_of(node: Node) -> list[Way]:
     wanted = uses_dht(node.config)
     dht = _way(
         "dht", "Mainline DHT", views, node, "dht" in views, 'rendezvous.dht = "off"',
-        "it needs the extra: pip install 'servent[torrent]'" if wanted else "switched off in the settings",
+        "it needs the extra: pip install 'servent[torrent]'" if wanted else _dht_off(settings.dht),
     )  # fmt: skip
     return [*kept, relays, servers, dht]
+
+
+def _dht_off(setting: str) -> str:
+    """`setting`: `rendezvous.dht`; "auto" is off without the public relays, of which nobody may be aware."""
+    if setting == "auto":
+        return 'it goes with the public relays, which you do not use; rendezvous.dht = "on" is for it alone'
+    return "switched off in the settings"
 
 
 def _book(node: Node) -> Way:

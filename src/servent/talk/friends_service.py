@@ -208,7 +208,9 @@ class Friends:
         return self.friend(peer)
 
     async def answer(self, peer: PeerId, yes: bool, *, block: bool = False) -> None:
-        """Raises NotFound when they do not ask."""
+        """Raises NotFound when they do not ask. Yes to who is a friend already changes nothing."""
+        if yes and self.bond(peer) == "friend":
+            return
         if self.bond(peer) != "asking" and not (block and not yes):
             raise NotFound(
                 f"{peer.short} does not ask to be a friend", advice="`servent friends` lists who does."

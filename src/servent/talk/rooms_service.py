@@ -40,6 +40,7 @@ from servent.talk.rooms_hosting_service import Hosting
 from servent.talk.rooms_keeping_service import Keeping
 from servent.talk.rooms_sync_service import Sync
 from servent.talk.shelf import KeptRoom, RoomShelf, Row
+from servent.talk.state import Span
 from servent.trust.networks import Forged
 from servent.trust.service import TrustService
 
@@ -212,6 +213,16 @@ class Rooms:
             await asyncio.sleep(NETWORK_UP / 20)
         self._k.overlay.shape(network)
 
+    @staticmethod
+    def _back(span: Span | None, now: int) -> str:
+        """When who was put out may come back, in words. `now`: ms of the wall clock."""
+        if span is None or span.until is None:
+            return "A moderator of the room can let you in again."
+        seconds = max(1, -(-(span.until - now) // 1000))
+        if seconds > 90:
+            return f"You may come back in {-(-seconds // 60)} minutes, or when a moderator lets you in."
+        return f"You may come back in {seconds} {'second' if seconds == 1 else 'seconds'}, or when a moderator lets you in."
+
     async def join(self, room: bytes) -> RoomFacts:
         """Enter an open room we heard of, or say yes to an invitation."""
         joined = self._k.rooms.get(room)
@@ -220,7 +231,7 @@ class Rooms:
                 await self._hosting.try_again(joined)
                 span = joined.core.acts.state.stopped(self.me, joined.core.wall_ms())
                 if not joined.core.acts.state.member(self.me) or (span is not None and span.deed != "mute"):
-                    raise UsageError(joined.out, advice="A moderator of the room can let you in again.")
+                    raise UsageError(joined.out, advice=self._back(span, joined.core.wall_ms()))
                 joined.out = ""
                 joined.core.entered(self._k.clock())
                 self._k.nudge.set()
