@@ -359,6 +359,29 @@ def test_a_peer_in_our_words(flags: int, kind: str, transport: str, outgoing: bo
 
 
 @on_loop
+async def test_where_no_host_is_named_all_addresses_have_the_port_that_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file.bin").write_bytes(b"x" * 40_000)
+    made = lt.create_torrent(lt.list_files(str(tmp_path / "file.bin")), 16384)
+    lt.set_piece_hashes(made, str(tmp_path))
+    async with asyncio.TaskGroup() as tasks:
+        net = Net(tmp_path, tasks)
+        session = await net.start(replace(QUIET, dht=False, door=True, listen=()))
+        await session.add(Adding(tmp_path, torrent=lt.bencode(made.generate()), seed=True))
+
+        def reached() -> bool:
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", session.view().port or 1), 0.5).close()
+                return True
+            return False
+
+        async with asyncio.timeout(10):
+            while not reached():
+                await asyncio.sleep(0.1)
+        for run in net.runs:
+            run.cancel()
+
+
+@on_loop
 async def test_what_is_about_to_leave_takes_no_orders_and_answers_no_questions(tmp_path: Path) -> None:
     """The session's threads have let it go, and the word of it is not yet here."""
     async with asyncio.TaskGroup() as tasks:

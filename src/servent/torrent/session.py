@@ -12,6 +12,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,7 @@ class Session:
         self._handles: dict[Any, Handle] = {}
         self._dht = Dht(self)
         self._port = 0
+        self._drawn = 0  # where the settings leave the port to us
         self._door = False  # opened with the first torrent
         self._serve = self._keep_seeds = False
         self._why = ""
@@ -145,6 +147,8 @@ class Session:
                 return
             self.library = found = await asyncio.to_thread(library)
             self._serve = self.settings.dht_serve == "on"
+            if not self.settings.port and not self._drawn:
+                self._drawn = await asyncio.to_thread(_free_port)
             pack = self._pack()
             try:
                 raw, self._dht.earlier = await asyncio.to_thread(_construct, found, pack, self._path)
@@ -192,7 +196,12 @@ class Session:
             self._dht.enter()
 
     def _pack(self) -> dict[str, Any]:
-        pack = packed(self.settings, self.library, self._door, self._serve)
+        pack = packed(
+            replace(self.settings, port=self.settings.port or self._drawn),
+            self.library,
+            self._door,
+            self._serve,
+        )
         return pack | {"close_redundant_connections": not self._keep_seeds}
 
     def view(self) -> SessionView:
@@ -354,6 +363,22 @@ class Session:
     def _flooded(self, alert: Any) -> None:
         self.dropped += 1
         log.info("libtorrent had more to say than fits; some of it is lost")
+
+
+def _free_port() -> int:
+    """One port for all addresses: left to itself, libtorrent takes another for each. 0 where none was found."""
+    for _ in range(8):
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        ):
+            try:
+                tcp.bind(("", 0))
+                udp.bind(tcp.getsockname())
+            except OSError:
+                continue
+            return int(tcp.getsockname()[1])
+    return 0
 
 
 def _construct(found: Any, pack: dict[str, Any], path: Path) -> tuple[Any, list[Place]]:
