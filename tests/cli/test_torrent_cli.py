@@ -47,6 +47,21 @@ def test_status_and_lists_say_what_there_is(servent: Servent) -> None:
     assert json.loads(servent("torrent", "peers", V2[:8], "--json")[1])[0]["progress"] == 0.5
 
 
+def test_a_folder_added_to_the_library_is_seeded_too_once_it_is_hashed(
+    servent: Servent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "servent.cli.library._hashed", lambda client, folder: folder
+    )  # the fake hashes for ever
+    folder = tmp_path / "private"
+    folder.mkdir()
+    assert servent("send", str(folder), "--json")[0] == 0  # by which the fake knows it
+    code, _, err = servent("library", "add", str(folder), "--for", "friends", "--torrent")
+    assert code == 2 and "to everybody" in err and "--yes" in err
+    code, out, _ = servent("library", "add", str(folder), "--for", "friends", "--torrent", "--yes", "--json")
+    assert code == 0 and len(json.loads(out)["infohash_v2"]) == 64
+
+
 def test_what_is_sent_is_seeded_too_once_it_is_confirmed(servent: Servent, tmp_path: Path) -> None:
     (tmp_path / "private").mkdir()
     code, _, err = servent("send", str(tmp_path / "private"), "--torrent")

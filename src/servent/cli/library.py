@@ -119,6 +119,7 @@ def list_(session: Session) -> None:
     "servent library add ~/Music",
     "servent library add ~/Pictures --for friends --exclude '*.tmp' --exclude 'raw/*'",
     "servent library add ~/Work --for peers --peer ann --name work",
+    "servent library add ~/Live --torrent",
     group=library,
 )
 @click.argument("path", type=click.Path(path_type=Path))
@@ -129,8 +130,17 @@ def list_(session: Session) -> None:
 @click.option("--include", multiple=True, metavar="PATTERN", help="Only what matches; may be repeated.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="All but what matches; may be repeated.")
 @click.option("--hidden", is_flag=True, help="Hidden files as well.")
-@click.option("--yes", is_flag=True, help="Share it although it holds what people rarely mean to share.")
+@click.option(
+    "--yes",
+    is_flag=True,
+    help="Share it although it holds what people rarely mean to share, or seed it to all.",
+)
 @click.option("--wait", is_flag=True, help="Return when all of it is hashed, and can be found and fetched.")
+@click.option(
+    "--torrent",
+    is_flag=True,
+    help="Seed it to BitTorrent, too, once it is hashed: everybody can fetch it there.",
+)
 def add(
     session: Session,
     path: Path,
@@ -142,13 +152,19 @@ def add(
     hidden: bool,
     yes: bool,
     wait: bool,
+    torrent: bool,
 ) -> None:
     """Share a folder: it is watched, hashed in the background, and can be searched and browsed.
 
     A folder that holds keys, hidden files of programs, or a whole home directory asks first.
+    With `--torrent` it is seeded as it is now; `servent torrent seed` does the same later.
     """
     if not path.expanduser().is_dir():
         raise NotFound(f"there is no folder {path}", advice="Paths are looked up on this machine.")
+    if torrent and audience != "network" and not yes:
+        raise UsageError(
+            f"--torrent shows it to everybody, and --for {audience} to fewer", advice="--yes does both."
+        )
     client = session.client()
 
     def act(confirm: bool) -> share.Folder:
@@ -160,8 +176,14 @@ def add(
         )  # fmt: skip
 
     made = unless_doubtful(act, yes=yes, otherwise="not shared")
-    if wait:
+    if wait or torrent:
         made = _hashed(client, made)
+    if torrent:
+        from servent.api.schema_torrent import TorrentSeed
+        from servent.cli.torrent import seeded
+
+        seeded(session, client, TorrentSeed(what=made.path, confirm=True))
+        return
     session.show(made, lambda: say(_shared(made)), [made.id])
     if not session.json and not wait:
         hint("It is hashed in the background; `servent library` shows how far.")
