@@ -409,6 +409,42 @@ async def test_what_is_about_to_leave_takes_no_orders_and_answers_no_questions(t
             run.cancel()
 
 
+@pytest.mark.filterwarnings("ignore")
+@on_loop
+async def test_which_pieces_are_wanted_may_be_said_before_it_is_known_what_there_is(tmp_path: Path) -> None:
+    """libtorrent divides by the length of a piece then, which ends the whole process."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "file.bin").write_bytes(os.urandom(300_000))
+    made = lt.create_torrent(lt.list_files(str(tmp_path / "a" / "file.bin")), 32768)
+    lt.set_piece_hashes(made, str(tmp_path / "a"))
+    torrent = lt.bencode(made.generate())
+    async with asyncio.TaskGroup() as tasks:
+        net = Net(tmp_path, tasks)
+        door = replace(QUIET, dht=False, door=True)
+        giver, taker = await net.start(door), await net.start(door)
+        seed = await giver.add(Adding(tmp_path / "a", torrent=torrent, seed=True))
+        seed.change_priorities([0], 1)  # known from the beginning
+        assert seed.infohash_v1 is not None
+        notes = Notes()
+        got = await taker.add(
+            Adding(tmp_path / "b", magnet=f"magnet:?xt=urn:btih:{seed.infohash_v1.hex()}"), notes
+        )
+        got.change_priorities([7, 8, 9, 1_000_000], 0)
+        got.change_priorities([9], 4)
+        assert not (await got.fresh()).has_metadata
+        while not giver.view().port:
+            await asyncio.sleep(0.01)
+        for _ in range(15):
+            got.connect(f"127.0.0.1:{giver.view().port}")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(notes.finished.wait(), 1.0)
+                break
+        assert notes.finished.is_set() and notes.pieces >= {0, 1, 2, 3, 4, 5, 6, 9}
+        assert [got.raw.piece_priority(piece) for piece in (6, 7, 8, 9)] == [4, 0, 0, 4]
+        for run in net.runs:
+            run.cancel()
+
+
 # -- hostile
 
 

@@ -50,6 +50,8 @@ class Handle:
         self.status: Status | None = None
         self._waits: dict[Wait, list[asyncio.Future[Any]]] = {}
         self.gone = self._leaving = False
+        self._known = False  # its metadata is there
+        self._wishes: dict[int, int] = {}  # priorities of pieces until then
         self.infohash_v1, self.infohash_v2 = hashes(raw.info_hashes())
 
     def __repr__(self) -> str:
@@ -105,9 +107,13 @@ class Handle:
             self._raw.piece_priority(index, priority)
 
     def change_priorities(self, pieces: Iterable[int], priority: int) -> None:
-        """Of these alone."""
-        if self._alive() and (changes := [(piece, priority) for piece in pieces]):
+        """Of these alone; before the metadata is there, as soon as it is: libtorrent would divide by zero, and the node would end."""
+        if not self._alive() or not (changes := [(piece, priority) for piece in pieces]):
+            return
+        if self._known:
             self._raw.prioritize_pieces(changes)
+        else:
+            self._wishes.update(changes)
 
     def deadline(self, index: int, milliseconds: int) -> None:
         """Fetch this piece before others, from several peers if need be."""
@@ -302,8 +308,13 @@ class Handle:
         before, self._leaving = self._leaving, True
         return not before
 
-    def complete_hashes(self) -> None:
+    def complete(self) -> None:
+        """Its metadata is there."""
         self.infohash_v1, self.infohash_v2 = hashes(self._raw.info_hashes())
+        self._known = True
+        wishes, self._wishes = self._wishes, {}
+        if wishes and self._alive():
+            self._raw.prioritize_pieces(list(wishes.items()))
 
     async def removal(self) -> None:
         """Until the session says that it is gone."""

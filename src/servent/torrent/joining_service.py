@@ -105,6 +105,8 @@ class Joining(Watcher):
             await self._layers(handle)
             handle.change_priorities(self._lending.pending, LEFT)
             self._lending.pending.clear()
+        elif not adding.torrent and self._adding().torrent:
+            return  # somebody told all of it while the link was taken up
         while await self._beat(handle):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(BEAT):

@@ -258,10 +258,12 @@ class Session:
             raw.apply_settings(self._pack())
         async with self._popping:
             try:
-                made = await asyncio.to_thread(raw.add_torrent, params)
+                made, known = await asyncio.to_thread(_added, raw, params)
             except RuntimeError as wrong:
                 raise UsageError(f"the torrent cannot be added: {wrong}") from wrong
             handle = self._handles[made] = Handle(made, self.library, watcher or Watcher())
+            if known:
+                handle.complete()
         return handle
 
     async def remove(self, handle: Handle, *, files: bool = False) -> None:
@@ -379,6 +381,12 @@ def _free_port() -> int:
                 continue
             return int(tcp.getsockname()[1])
     return 0
+
+
+def _added(raw: Any, params: Any) -> tuple[Any, bool]:
+    """A new torrent's handle, and whether its metadata is there. Blocks."""
+    made = raw.add_torrent(params)
+    return made, made.torrent_file() is not None
 
 
 def _construct(found: Any, pack: dict[str, Any], path: Path) -> tuple[Any, list[Place]]:

@@ -246,7 +246,7 @@ def tell(kind: str, alert: Any, handle: Handle) -> None:
         case "hash_failed":
             watcher.on_hash_failed(alert.piece_index)
         case "metadata_received":
-            handle.complete_hashes()
+            handle.complete()
             watcher.on_metadata()
         case "torrent_checked":
             watcher.on_checked()
