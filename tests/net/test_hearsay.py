@@ -13,7 +13,7 @@ from servent.net.links import PeerAddress
 from servent.testing.loop import run
 from tests.net.party import befriend, identity, party, until
 
-MINUTES = 20
+MINUTES = 12
 
 
 def test_a_member_cannot_make_others_flood_a_third_party() -> None:

@@ -47,7 +47,7 @@ def test_nearly_everybody_is_connected_while_peers_come_and_go() -> None:
 
 
 def test_a_crowd_gets_supernodes_by_election() -> None:
-    found = numbers("flash-crowd", 640, settle=600.0, seconds=60.0)
+    found = numbers("flash-crowd", 400, settle=400.0, seconds=60.0)
     assert found["ratio"] <= 256.0
     assert found["homeless"] <= 0.02
 
