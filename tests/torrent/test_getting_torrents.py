@@ -332,3 +332,41 @@ async def test_while_nobody_has_it_the_row_says_what_is_asked(tmp_path: Path) ->
             ann.blobs.transfer(old).state == "cancelled"
             and list((tmp_path / "nodes").rglob(".servent-part*")) == []
         )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@looped
+async def test_a_link_that_comes_later_tells_a_running_transfer_who_has_it(tmp_path: Path, kind: str) -> None:
+    album = laid_out(tmp_path / "with" / "album", ALBUM)
+    torrent = torrent_of(album, kind)
+    async with (
+        seeder(tmp_path / "seed", torrent, album) as (_, link),
+        nodes(1, tmp_path / "nodes") as (ann,),
+    ):
+        id = (await ann.torrent_files.fetch(metafile.decode(torrent), torrent)).id
+        await until(lambda: ann.torrent_session.handles() != [], 10)
+        more = "&tr=http://127.0.0.1:9/announce&ws=http://127.0.0.1:9/album"
+        if kind == "hybrid":  # by its old name alone
+            link = "&".join(part for part in link.split("&") if "btmh" not in part)
+        assert (await ann.blobs.fetch(link + more)).id == id, "the transfer that there is"
+        done = await ended(ann, id)
+        assert done.state == "complete" and content(Path(done.path or "")) == ALBUM, done.reason
+        await until(lambda: [one.state for one in ann.torrents.torrents()] == ["seeding"], 10)
+        (seen,) = ann.torrents.torrents()
+        assert seen.trackers and seen.web_seeds
+
+
+@looped
+async def test_a_transfer_of_our_own_link_learns_that_bittorrent_has_it_too(tmp_path: Path) -> None:
+    album = laid_out(tmp_path / "with" / "album", ALBUM)
+    async with (
+        seeder(tmp_path / "seed", "v2", album) as (_, link),
+        nodes(2, tmp_path / "nodes") as (ann, bob),
+    ):
+        own = f"{link.partition('&')[0]}&x.sv={await bob.ticket()}"  # which has nothing of it
+        id = (await ann.blobs.fetch(own)).id
+        await until(lambda: ann.blobs.download_of(id)[1] is not None, 10)
+        assert ann.torrent_session.handles() == []
+        await ann.blobs.fetch(link)
+        done = await ended(ann, id)
+        assert done.state == "complete" and content(Path(done.path or "")) == ALBUM, done.reason

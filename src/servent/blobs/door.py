@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from servent.blobs.magnet import Magnet
 from servent.blobs.rows import Row
 from servent.errors import ServentError, UsageError
 
@@ -24,7 +25,11 @@ class Door(Protocol):
         ...
 
     async def help(self, download: Download) -> None:
-        """Bring what `download.lending` lends, until cancelled. Returns where it does not help at all."""
+        """Bring what `download.lending` lends, until cancelled. Returns where it cannot help at all."""
+        ...
+
+    def told(self, row: Row, more: Magnet) -> None:
+        """A link to what `row` fetches says more; `row.link` does, too, where it has room."""
         ...
 
     async def complete(self, download: Download) -> None:
@@ -45,5 +50,7 @@ class ShutDoor:
         raise self.shut()
 
     async def help(self, download: Download) -> None: ...
+
+    def told(self, row: Row, more: Magnet) -> None: ...
 
     async def complete(self, download: Download) -> None: ...

@@ -69,6 +69,20 @@ def magnet(collection: Collection, contacts: Iterable[str] = ()) -> str:
     return encode(Magnet(collection.infohash, collection.name, tuple(contacts), parts_of(collection.info)))
 
 
+def with_more(link: Magnet, more: Magnet) -> Magnet:
+    """`link`, and what `more`, which names the same, says of BitTorrent's world; the newest stay where there are too many."""
+    return link._replace(
+        v1=link.v1 or (more.v1 if not is_v1(link.infohash) else None),
+        trackers=_joined(link.trackers, more.trackers, MAX_TRACKERS),
+        peers=_joined(link.peers, more.peers, MAX_PEERS),
+        web_seeds=_joined(link.web_seeds, more.web_seeds, MAX_WEB_SEEDS),
+    )
+
+
+def _joined(old: Sequence[str], new: Sequence[str], most: int) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*old, *new]))[-most:]
+
+
 def encode(link: Magnet) -> str:
     """One line of ASCII."""
     topics = [] if is_v1(link.infohash) else [f"urn:btmh:{_MULTIHASH}{link.infohash.hex()}"]

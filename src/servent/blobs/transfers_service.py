@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 
-from servent.blobs import rows, waiting
+from servent.blobs import relinking, rows, waiting
 from servent.blobs.download_service import Download
 from servent.blobs.finishing_service import check_files, discard
 from servent.blobs.history import Entry
@@ -120,10 +120,13 @@ class Transfers:
         if is_v1(found.infohash) and (shut := self._kit.aids.door.shut()) is not None:
             raise shut
         folder = str((to or self._download_dir).expanduser().absolute())
-        same = self._live.get((found.infohash, folder))
+        same = self._live.get((found.infohash, folder)) or self._by_old_name(found, folder)
         if same is not None:
             row = self.rows[same]
             row.contacts += [one for one in found.contacts if one not in row.contacts]
+            if relinking.learn(row, found):
+                self._kit.aids.door.told(row, found)
+                await self._save_soon(row)
             if row.state == "paused":
                 await self.resume(row.id)
             return self.view(row.id)
@@ -136,6 +139,10 @@ class Transfers:
             self._want(row)
         await self._save_soon(row)
         return self.view(row.id)
+
+    def _by_old_name(self, link: Magnet, folder: str) -> str | None:
+        there = (self.rows[id] for (_, to), id in self._live.items() if to == folder)
+        return next((row.id for row in there if relinking.is_hybrid(row, link)), None)
 
     # running_service.Owner
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from servent.blobs.magnet import Magnet
 from servent.errors import UsageError, WorldError
 from servent.torrent.views import State, Status, TorrentPeer, Tracker, Watcher
 
@@ -145,6 +146,15 @@ class Handle:
     def add_tracker(self, url: str, tier: int = 0) -> None:
         if self._alive():
             self._raw.add_tracker({"url": url, "tier": tier})
+
+    def learn(self, link: Magnet) -> None:
+        """Peers, trackers and web seeds of a link to the same; those that are known already are left out by libtorrent."""
+        for address in link.peers:
+            self.connect(address)
+        for url in link.trackers:
+            self.add_tracker(url)
+        for url in link.web_seeds:
+            self.add_url_seed(url)
 
     def add_url_seed(self, url: str) -> None:
         """A web seed (BEP 19)."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from servent.blobs import bencode, info, infov1, names
 from servent.blobs.download_service import Download
 from servent.blobs.info import Collection
-from servent.blobs.magnet import Magnet, encode
+from servent.blobs.magnet import Magnet, encode, with_more
 from servent.blobs.pieces import Bits
 from servent.blobs.scan import PARTIAL_PREFIX
 from servent.errors import BadMessage, DiskTrouble, ServentError, WorldError
@@ -80,6 +80,12 @@ class Joining(Watcher):
         """Of this run of the download."""
         return self._lending.received_bytes
 
+    def hear(self, more: Magnet) -> None:
+        """Another link to the same says more."""
+        self.link = with_more(self.link, more)
+        if self.handle is not None:
+            self.handle.learn(more)
+
     # -- life
 
     async def run(self) -> None:
@@ -96,8 +102,10 @@ class Joining(Watcher):
         self._there.clear()
         self._error, self._seen_bytes, self._in_order = "", 0, False
         up, down = self._limits()
-        adding = replace(self._adding(), up_bytes_per_s=up, down_bytes_per_s=down)
+        link, adding = self.link, replace(self._adding(), up_bytes_per_s=up, down_bytes_per_s=down)
         handle = self.handle = await self._session.add(adding, self)
+        if self.link is not link:  # meanwhile
+            handle.learn(self.link)
         self._moved_at = self._clock()
         if self.download.swarm is None:
             if not await self._metadata(handle):

@@ -23,7 +23,7 @@ from servent.blobs.info import Collection
 from servent.blobs.journal import boot_id
 from servent.blobs.kit_service import Kit, Watcher
 from servent.blobs.listing import describe
-from servent.blobs.magnet import Magnet, encode
+from servent.blobs.magnet import Magnet, encode, with_more
 from servent.blobs.rows import Row
 from servent.blobs.scan import PARTIAL_PREFIX
 from servent.errors import DiskTrouble, ServentError, UsageError, WorldError
@@ -112,6 +112,12 @@ class PlainDownload(Download, views.Watcher):
     def to_share(self) -> Shared | None:
         """Nothing yet: it is hashed when it is complete (`Torrents.complete`)."""
         return None
+
+    def hear(self, more: Magnet) -> None:
+        """Another link to the same says more."""
+        self._link = with_more(self._link, more)
+        if self.handle is not None:
+            self.handle.learn(more)
 
     # -- what it is
 
@@ -213,6 +219,7 @@ class PlainDownload(Download, views.Watcher):
 
     async def _fetch(self, verify: bool) -> None:
         handle = self.handle = await self._add(verify)
+        handle.learn(self._link)  # it may say more than when the torrent was first taken up
         if self._listing is not None and not verify:
             self._at_first = (await handle.fresh()).done_bytes
         if self._listing is None:

@@ -61,6 +61,7 @@ class Torrents:
         self._running: dict[str, Joining | PlainDownload] = {}  # by transfer
         self._seen: dict[Handle, int] = {}  # bytes sent that were counted
         self._again: dict[str, bytes] = {}  # transfers that wait for another of the same
+        self._waiting: dict[str, asyncio.Event] = {}  # transfers of our own links alone
         self._closed = False
         self._speeds = (0.0, 0.0)
         self._moved = [0, 0]  # down, up, since the start
@@ -173,8 +174,11 @@ class Torrents:
         """Fetch what the download lends."""
         row = download.row
         link = _link(row)
-        if self.shut() is not None or not link.foreign or not row.link:
+        if self.shut() is not None:
             return
+        if not link.foreign or not row.link:
+            await self._another_link(row)
+            link = _link(row)
         joining = Joining(
             self.session,
             download,
@@ -203,6 +207,21 @@ class Torrents:
                 await asyncio.sleep(AGAIN)
             finally:
                 self._again.pop(row.id, None)
+
+    async def _another_link(self, row: Row) -> None:
+        """Until there is one that names BitTorrent's world."""
+        news = self._waiting[row.id] = asyncio.Event()
+        try:
+            await news.wait()
+        finally:
+            del self._waiting[row.id]
+
+    def told(self, row: Row, more: Magnet) -> None:
+        """As `Door.told`."""
+        if (one := self._running.get(row.id)) is not None:
+            one.hear(more)
+        if (news := self._waiting.get(row.id)) is not None:
+            news.set()
 
     async def _tell_kept(self, download: Download) -> None:
         """Where it began with a .torrent, nobody has to be asked for its hashes."""
