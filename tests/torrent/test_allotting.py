@@ -42,15 +42,23 @@ def test_never_less_than_half_and_never_more_than_the_limit(limit: float, ours: 
     assert most is not None and limit / 2 <= most <= limit
 
 
-def status(peers: int = 0, seeds: int = 0, down: int = 0, known: int = 0) -> Status:
-    return Status("downloading", False, "x", True, 0, 1, 1, down, 0, 0, 0, 0, peers, seeds, known)
+def status(peers: int = 0, seeds: int = 0, down: int = 0, known: int = 0, tried: int = 0) -> Status:
+    return Status("downloading", False, "x", True, 0, 1, 1, down, 0, 0, 0, 0, peers, seeds, known, tried)
 
 
 @pytest.mark.parametrize(
     ("now", "known", "says"),
     [
         (status(), True, (None, "asks BitTorrent's DHT and the link's trackers for peers")),
-        (status(known=2), True, (None, "tries 2 BitTorrent peers")),
+        (status(known=3, tried=2), True, (None, "tries 2 BitTorrent peers")),
+        (
+            status(known=1),
+            True,
+            (
+                None,
+                "no answer from 1 BitTorrent peer, asks BitTorrent's DHT and the link's trackers for peers",
+            ),
+        ),
         (status(peers=3), True, (None, "3 BitTorrent peers, none complete")),
         (status(peers=1), False, ("metadata", "getting the list of files from 1 BitTorrent peer")),
         (status(peers=1, seeds=1), True, (None, "waits for 1 BitTorrent peer to send")),

@@ -370,3 +370,23 @@ async def test_a_transfer_of_our_own_link_learns_that_bittorrent_has_it_too(tmp_
         await ann.blobs.fetch(link)
         done = await ended(ann, id)
         assert done.state == "complete" and content(Path(done.path or "")) == ALBUM, done.reason
+
+
+@looped
+async def test_we_ourselves_are_no_peer_that_is_tried(tmp_path: Path) -> None:
+    """As the neighbours' answers name us."""
+    infohash = os.urandom(20).hex()
+    async with nodes(1, tmp_path / "nodes") as (ann,):
+        id = (await ann.blobs.fetch(f"magnet:?xt=urn:btih:{infohash}")).id
+        await until(lambda: ann.torrent_session.handles() != [], 10)
+        (handle,) = ann.torrent_session.handles()
+        said = set()
+        handle.connect(f"127.0.0.1:{ann.torrent_session.view().port}")
+
+        def tried() -> bool:
+            said.add(ann.blobs.transfer(id).reason)
+            return handle._ourselves != set()
+
+        await until(tried, 10)
+        await until(lambda: ann.blobs.transfer(id).reason == "no BitTorrent peer is known", 10)
+        assert (await handle.fresh()).known == 0

@@ -42,12 +42,18 @@ class Handle:
         infohash_v1: 20 bytes, None for a pure v2 torrent.
         infohash_v2: 32 bytes, None for a pure v1 torrent. A magnet link may name one of two; `on_metadata` completes them.
         status: as last told.
+
+    Args:
+        port: at which this session listens.
     """
 
-    def __init__(self, raw: lt.torrent_handle, library: Any, watcher: Watcher) -> None:
+    def __init__(
+        self, raw: lt.torrent_handle, library: Any, watcher: Watcher, port: Callable[[], int] = lambda: 0
+    ) -> None:
         self._raw = raw
         self._lt = library
-        self.watcher = watcher
+        self.watcher, self._port = watcher, port
+        self._ourselves: set[tuple[str, int]] = set()
         self.status: Status | None = None
         self._waits: dict[Wait, list[asyncio.Future[Any]]] = {}
         self.gone = self._leaving = False
@@ -180,8 +186,17 @@ class Handle:
 
     async def fresh(self) -> Status:
         """The status now."""
-        self.status = status_of(await self._ask(self._raw.status))
+        raw = await self._ask(self._raw.status)
+        if raw.num_peers < raw.num_connections:
+            await self._find_ourselves()
+        self.status = self.read(raw)
         return self.status
+
+    async def _find_ourselves(self) -> None:
+        """What the neighbours or the DHT are told of us comes back: libtorrent tries itself for a while, and then bans it."""
+        for peer in await self._ask(self._raw.get_peer_info):
+            if peer.ip[1] == self._port() and peer.ip[0] == peer.local_endpoint()[0]:
+                self._ourselves.add(peer.ip)
 
     async def pieces(self) -> list[bool]:
         """Which pieces are there; empty before the metadata is."""
@@ -290,6 +305,10 @@ class Handle:
 
     # -- for the session alone
 
+    def read(self, raw: lt.torrent_status) -> Status:
+        """What the session says of it."""
+        return status_of(raw, len(self._ourselves))
+
     @property
     def raw(self) -> lt.torrent_handle:
         return self._raw
@@ -388,7 +407,9 @@ def hashes(both: lt.info_hash_t) -> tuple[bytes | None, bytes | None]:
     return one, two
 
 
-def status_of(raw: lt.torrent_status) -> Status:
+def status_of(raw: lt.torrent_status, ourselves: int = 0) -> Status:
+    """`ourselves`: addresses of our own among the peers that it has heard of."""
+    trying = max(0, raw.num_connections - raw.num_peers)
     error = raw.errc.message() if raw.errc.value() else ""
     return Status(
         state=STATES.get(str(raw.state), "checking"),
@@ -405,7 +426,8 @@ def status_of(raw: lt.torrent_status) -> Status:
         wasted_bytes=raw.total_failed_bytes + raw.total_redundant_bytes,
         peers=raw.num_peers,
         seeds=raw.num_seeds,
-        known=raw.list_peers,
+        known=max(0, raw.list_peers - ourselves),
+        tried=min(max(0, raw.connect_candidates) + trying, max(0, raw.list_peers - ourselves)),
         error=error,
     )
 

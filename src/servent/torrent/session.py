@@ -21,7 +21,7 @@ from servent.errors import UsageError, WorldError
 from servent.identity import Identity, PeerId
 from servent.tasks import begin
 from servent.torrent.dht import GET_TIME, READY_TIME, Dht
-from servent.torrent.handle import Handle, status_of
+from servent.torrent.handle import Handle
 from servent.torrent.krpc import Place
 from servent.torrent.tuning import (
     TORRENT_ALERTS,
@@ -261,7 +261,9 @@ class Session:
                 made, known = await asyncio.to_thread(_added, raw, params)
             except RuntimeError as wrong:
                 raise UsageError(f"the torrent cannot be added: {wrong}") from wrong
-            handle = self._handles[made] = Handle(made, self.library, watcher or Watcher())
+            handle = self._handles[made] = Handle(
+                made, self.library, watcher or Watcher(), lambda: self._port
+            )
             if known:
                 handle.complete()
         return handle
@@ -346,7 +348,7 @@ class Session:
         for raw in alert.status:
             handle = self._handles.get(raw.handle)
             if handle is not None:
-                handle.status = status_of(raw)
+                handle.status = handle.read(raw)
                 handle.watcher.on_state(handle.status)
 
     def _listening(self, alert: Any) -> None:

@@ -136,7 +136,8 @@ class Status:
     Attributes:
         done_bytes: verified and on disk, of `wanted_bytes`; 0 of 0 before the metadata is there.
         uploaded_bytes, downloaded_bytes: payload, also of earlier runs where `resume` data said so.
-        peers: connected; `seeds` of them have everything; `known`: heard of.
+        peers: connected; `seeds` of them have everything; `known`: heard of, ourselves left out once that is plain (see
+            `Handle`); `tried`: of these, those that a connection is tried to, or will be.
         error: why it stopped, "" where it has not.
     """
 
@@ -155,6 +156,7 @@ class Status:
     peers: int
     seeds: int
     known: int
+    tried: int
     error: str = ""
 
 

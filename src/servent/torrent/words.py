@@ -19,9 +19,12 @@ def happens(status: Status, *, known: bool, dht: bool, trackers: bool) -> tuple[
     """
     if status.peers == 0:
         asked = " and ".join(["BitTorrent's DHT"] * dht + ["the link's trackers"] * trackers)
-        if status.known:
-            return None, f"tries {peers(status.known)}"
-        return None, f"asks {asked} for peers" if asked else "no BitTorrent peer is known"
+        if status.tried:
+            return None, f"tries {peers(status.tried)}"
+        nobody = f"no answer from {peers(status.known)}" if status.known else ""
+        if asked:
+            return None, f"{nobody}{', ' if nobody else ''}asks {asked} for peers"
+        return None, nobody or "no BitTorrent peer is known"
     if not known:
         return "metadata", f"getting the list of files from {peers(status.peers)}"
     if status.down_bytes_per_s > 0:
