@@ -144,7 +144,7 @@ def test_a_query_is_kept_watching_and_taken_back(visit: Visit) -> None:
     tab.wait_for_selector("text=Nobody here has it now")
     tab.click("text=Keep watching")
     tab.wait_for_selector(".toast:has-text('Watching for somethingnobodyhas')")
-    tab.click(".toast-button")
+    tab.click(".toast:has-text('Watching for') .toast-button")  # friends come and go beside it
     tab.wait_for_selector(".toast:has-text('Undone')")
     assert visit.complaints == []
 
@@ -336,7 +336,7 @@ def test_a_preview_shows_text_as_text_and_pictures_in_bounds(visit: Visit) -> No
     assert tab.inner_text(".preview-text").startswith("<script>") and "\u202e" not in tab.inner_text(
         ".preview-text"
     )
-    assert asked == ["bytes=0-4999"] and tab.title() == "servent"
+    assert asked == ["bytes=0-4999"] and tab.title().endswith("servent")
     tab.keyboard.press("Escape")
     tab.wait_for_selector("dialog.preview", state="detached")
     assert tab.evaluate("document.activeElement.matches('.hit')")
@@ -404,7 +404,7 @@ def test_hostile_names_are_text_and_nothing_else(browser: Any, page: WebPage, wi
         tab.wait_for_selector(".toast:has-text('onerror')")
         tab = visit.open("/search?q=owned")
         tab.wait_for_selector("sv-search .search-status:has-text('answered in')")
-        assert tab.title() == "servent" and visit.sideways() <= 0 and visit.complaints == []
+        assert tab.title().endswith("servent") and visit.sideways() <= 0 and visit.complaints == []
 
 
 def test_more_on_a_phone_opens_the_other_screens_and_closes_with_escape(browser: Any, page: WebPage) -> None:

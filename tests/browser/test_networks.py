@@ -123,7 +123,7 @@ def test_a_hostile_name_in_the_map_is_text(visit: Visit) -> None:
     tab.wait_for_selector(".map-row:has-text('onerror')")
     assert tab.locator("sv-network img").count() == 0
     assert "\u202e" not in tab.inner_text("sv-network")
-    assert tab.title() == "servent"
+    assert tab.title().endswith("servent")
     assert visit.sideways() <= 0
     tab.unroute_all(behavior="ignoreErrors")  # one may be on its way while the page ends
 
