@@ -122,6 +122,27 @@ def test_only_the_owner_appoints_and_only_who_is_appointed_moderates() -> None:
     assert ann.shown == ["thank you"]
 
 
+@pytest.mark.parametrize("policy", ["open", "invite"])
+def test_of_all_that_was_decided_about_somebody_the_gravest_shows(policy: str) -> None:
+    hall_, (ann, *_) = hall(policy)
+    cy = key("cy")
+    if policy == "invite":
+        ann.act("invite", peer=cy)
+    soon = here_wall(hall_) + 3_600_000
+    for deed in ("kick", "mute"):
+        ann.act(deed, peer=cy)
+    ann.act("ban", peer=cy, until=soon)
+    span = ann.room.acts.state.stopped(cy, here_wall(hall_))
+    assert span is not None and (span.deed, span.until) == ("ban", soon)
+    assert not ann.room.may_hear(cy), "whoever is banned for a while is told nothing in that while"
+    ann.act("ban", peer=cy)
+    span = ann.room.acts.state.stopped(cy, here_wall(hall_))
+    assert span is not None and (span.deed, span.until) == ("ban", None), "the longest of both"
+    ann.act("unban", peer=cy)
+    span = ann.room.acts.state.stopped(cy, here_wall(hall_))
+    assert span is not None and span.deed == "kick"
+
+
 def test_a_dismissed_moderator_cannot_slip_in_what_it_says_it_did_before() -> None:
     hall_, (ann, bob, cy, dan) = hall()
     ann.act("moderator", [bob, cy, dan], peer=bob.key)

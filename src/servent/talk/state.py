@@ -17,6 +17,7 @@ from servent.identity import PeerId
 from servent.talk.records import KICK, PURGE, Act, Founding, Message, Settings, act_id
 
 EVER = 1 << 62
+GRAVITY = ("mute", "leave", "kick", "ban")  # what keeps somebody from speaking, the gravest last
 
 
 @dataclass(slots=True)
@@ -156,14 +157,19 @@ class State:
         )
 
     def stopped(self, peer: bytes, wall: int) -> Span | None:
-        """What keeps `peer` from speaking at that time, in milliseconds."""
-        return next((span for span in self.spans.get(peer, ()) if span.holds(wall)), None)
+        """What keeps `peer` from speaking at that time, in milliseconds: of several the gravest, of these the longest."""
+        holding = (span for span in self.spans.get(peer, ()) if span.holds(wall))
+        return max(holding, key=_weight, default=None)
 
     def roster(self) -> list[PeerId]:
         """Of a room by invitation: who is let in."""
         return [
             PeerId(peer) for peer in dict.fromkeys([self.founding.founder, *self.listed]) if self.member(peer)
         ]
+
+
+def _weight(span: Span) -> tuple[int, int]:
+    return GRAVITY.index(span.deed), EVER if span.until is None else span.until
 
 
 def judge(founding: Founding, acts: Iterable[Act], gaps: bool = False) -> State:
