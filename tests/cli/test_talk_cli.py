@@ -12,16 +12,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 
 from servent.api import schema_talk as talk
+from servent.cli import talking
 from servent.cli.friends import find
 from servent.cli.main import run
 from servent.cli.people import called, lines_of, row_of
 from servent.cli.rooms import muted
-from servent.cli.talking import find_room
+from servent.cli.talking import Converse, find_room
 from servent.errors import NotFound, UsageError
 from tests.api.fake import ANN, BOB
 from tests.api.fake_talk import DAVE, ERIN, FALSE_ANN
@@ -96,6 +97,29 @@ def test_no_line_of_a_message_looks_like_another_message() -> None:
     assert "\n" not in row_of(message("a\tb\nc")) and row_of(message("a\tb\nc")).count("\t") == 4
     attached = message("", attachments=[talk.Attachment(link="magnet:?x\n\x1b]0;t\x07", name="a\nb")])
     assert all(not CONTROL.search(line) for line in lines_of(attached)) and len(lines_of(attached)) == 1
+
+
+def test_what_i_wrote_says_whether_it_was_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
+    me = person("me", me=True)
+    assert lines_of(message("hi", author=me, state="waiting"))[1].strip() == "(waits until they are here)"
+    there = message("hi\nyou", author=me, state="delivered")
+    assert lines_of(there)[0].endswith("me: hi") and lines_of(there)[1].endswith("you ✓")
+    assert "✓" not in lines_of(message("hi"))[0], "what others wrote has come, as it is seen"
+    assert "✓" not in lines_of(message("", author=me, state="delivered", removed=True))[0]
+    assert "✓" not in lines_of(message("", author=me, state="delivered", event="closed"))[0]
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert lines_of(there)[1].endswith("you (delivered)")
+
+
+def test_what_took_its_time_is_shown_when_it_is_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
+    me = person("me", me=True)
+    late, soon = (message(text, author=me, state="delivered", id=text * 8) for text in ("late", "soon"))
+    chat, shown = Converse(cast(Any, None), "peer:x", None), []
+    monkeypatch.setattr(chat, "_above", shown.append)
+    monkeypatch.setattr(talking, "incoming", lambda *_: iter([late, soon, late]))
+    chat._waiting = {late.id: time.monotonic() - 60, soon.id: time.monotonic()}
+    chat._hear()
+    assert shown[:-1] == [lines_of(late)] and lines_of(late)[0].endswith("late ✓")
 
 
 def test_what_was_done_in_a_room_is_said_of_who_did_it_and_reads_like_no_message() -> None:

@@ -97,7 +97,8 @@ def with_(
     """Write to a friend or a room; without a text, show what is unread and the last messages.
 
     TEXT "-" is read from stdin. On a terminal without a text, lines you type are sent and what they write appears
-    as it comes; Ctrl-D ends it. Who is not here gets it when they are. With --wait, the exit code is 6 when the
+    as it comes; Ctrl-D ends it. Who is not here gets it when they are. In what is shown, ✓ stands after your messages that are
+    delivered: to a person, or to one more member of a room. With --wait, the exit code is 6 when the
     message was not delivered in time.
     """
     client = session.client()

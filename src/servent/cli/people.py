@@ -14,6 +14,7 @@ from servent.cli.base import say
 from servent.cli.text import clean
 
 DAY = 86400.0
+TICK = "✓"
 PRESENCES = {"available": "here", "away": "away", "match": "in a match", "offline": "not here"}
 EVENTS = {  # what somebody did in a room; {} stands for whom they did it to, and why
     "joined": "came in",
@@ -88,13 +89,25 @@ def text_of(message: talk.Message) -> str:
 def lines_of(message: talk.Message, now: float | None = None) -> list[str]:
     """A message for a terminal; its further lines are set in."""
     head = f"{moment(message.received or message.sent, now)}  "
-    first, *more = text_of(message).split("\n")
+    words = text_of(message)
+    if message.author.me and message.state == "delivered" and not message.removed and not message.event:
+        words += f" {delivered()}"
+    first, *more = words.split("\n")
     mark = "* " if message.mention else ""
     colon = " " if message.event else ": "
     return [
         f"{head}{mark}{called(message.author)}{colon}{first}",
         *(f"{' ' * len(head)}  {line}" for line in more),
     ]
+
+
+def delivered() -> str:
+    """The mark of what has come to whom it is for, or words where the terminal has no such letter."""
+    try:
+        TICK.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return "(delivered)"
+    return TICK
 
 
 def row_of(message: talk.Message) -> str:

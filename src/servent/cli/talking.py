@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 AT_LEAST = 10  # messages shown when a conversation is looked at
 AT_MOST = 200  # unread ones that are shown without being asked for
 LOOK_AGAIN = 0.2  # s between two looks whether a message was delivered
+AT_ONCE = 3.0  # s within which a delivery is no news
 PROMPT = "> "
 
 
@@ -203,6 +204,7 @@ class Converse:
     def __init__(self, client: Client, conversation: str, last: str | None) -> None:
         self._client, self._conversation, self._last = client, conversation, last
         self._seen: set[str] = set()
+        self._waiting: dict[str, float] = {}  # what I wrote and they do not have, since when
         self._typing = threading.Lock()
 
     def run(self) -> int:
@@ -221,6 +223,8 @@ class Converse:
             try:
                 made = self._client.send_message(self._conversation, line, token=secrets.token_hex(12))
                 self._seen.add(made.id)
+                if made.state == "waiting":
+                    self._waiting[made.id] = time.monotonic()
             except ServentError as wrong:
                 hint(str(wrong))
                 if wrong.advice:
@@ -229,6 +233,8 @@ class Converse:
     def _hear(self) -> None:
         try:
             for message in incoming(self._client, self._conversation, self._last):
+                if message.author.me:
+                    self._came_to_them(message)
                 if message.id in self._seen or message.author.me:
                     continue
                 self._seen.add(message.id)
@@ -237,6 +243,12 @@ class Converse:
             self._above(["the node has stopped"])
         except ServentError as wrong:
             self._above([str(wrong)])
+
+    def _came_to_them(self, message: talk.Message) -> None:
+        """What took its time is shown again when it is delivered."""
+        since = None if message.state == "waiting" else self._waiting.pop(message.id, None)
+        if since is not None and (message.state == "failed" or time.monotonic() - since > AT_ONCE):
+            self._above(lines_of(message))
 
     def _above(self, lines: list[str]) -> None:
         """Print over the line that is being typed, and bring that line back."""
