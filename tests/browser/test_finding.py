@@ -79,7 +79,7 @@ def test_from_anywhere_a_slash_asks_arrows_walk_enter_gets_and_undo_takes_back(v
     tab.wait_for_selector(f".toast:has-text('Getting {name}')")
     assert tab.evaluate("document.activeElement.matches('.hit')")
     tab.wait_for_function("document.activeElement.querySelector('.path').textContent.endsWith('%')")
-    tab.click(".toast-button")
+    tab.click(".toast:has-text('Getting') .toast-button")
     tab.wait_for_selector(".toast:has-text('Undone')")
     assert "transfers" not in tab.url and visit.complaints == []
 
@@ -190,12 +190,12 @@ def test_browse_is_walked_by_keyboard_and_a_folder_got_after_its_size_was_seen(v
     tab.wait_for_function(
         "document.activeElement.matches('.entry')"
     )  # nothing was got, and we are where we were
-    assert tab.locator(".toast").count() == 0
+    assert tab.locator(".toast:has-text('Getting')").count() == 0
     tab.keyboard.press("g")
     tab.wait_for_selector("dialog[open] .main-button:focus")
     tab.keyboard.press("Enter")
     tab.wait_for_selector(f".toast:has-text('Getting {name}')")
-    tab.click(".toast-button")
+    tab.click(".toast:has-text('Getting') .toast-button")
     tab.wait_for_selector(".toast:has-text('Undone')")
     assert visit.complaints == []
 
