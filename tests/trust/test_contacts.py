@@ -44,8 +44,9 @@ def test_a_contact_is_found_by_petname_by_the_start_of_its_id_and_by_its_id(book
 
 @pytest.mark.parametrize("text", ["", "an", "nobody", "\u202eAnn?", "x" * 5000, EVE.short, str(ANN)[:3]])
 def test_nobody_is_guessed(book: c.Contacts, text: str) -> None:
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound) as nobody:
         book.resolve(text)
+    assert "whole id" in nobody.value.advice and "servent ticket" in nobody.value.advice
 
 
 def test_an_ambiguous_id_names_the_choices(book: c.Contacts) -> None:

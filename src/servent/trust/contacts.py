@@ -15,6 +15,10 @@ MAX_SECRETS = 256  # tickets alive at once: every proof is tried against each
 MAX_SECRET_USERS = 1_000  # people one ticket lets in, also when it says "any number"
 TICKET_LIFETIME = 7 * 86_400.0  # s
 MIN_ID_PREFIX = 4  # characters
+NOBODY = (
+    f"`servent peers` lists names and ids; of an id, {MIN_ID_PREFIX} characters are enough. Somebody who is not on it: give their"
+    " whole id, or ask them for a ticket (`servent ticket`)."
+)  # advice
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +214,7 @@ class Contacts:
         prefix = text.lower()
         if prefix and all(letter in Z32 for letter in prefix) and len(prefix) < 52:
             if len(prefix) < MIN_ID_PREFIX:
-                raise NotFound(
-                    f"nobody is called {text!r}", advice=f"An id needs {MIN_ID_PREFIX} characters or more."
-                )
+                raise NotFound(f"nobody is called {text!r}", advice=NOBODY)
             found = sorted(p for p in {*self._contacts, *others} if str(p).startswith(prefix))
             if len(found) == 1:
                 return found[0]
@@ -221,9 +223,7 @@ class Contacts:
                 raise UsageError(
                     f"{text!r} could be {len(found)} peers: {some}", advice="Give more characters."
                 )
-        raise NotFound(
-            f"nobody is called {clean_name(text, '?')!r}", advice="`servent peers` lists names and ids."
-        )
+        raise NotFound(f"nobody is called {clean_name(text, '?')!r}", advice=NOBODY)
 
     # -- tickets
 
