@@ -56,8 +56,11 @@ def test_a_folder_added_to_the_library_is_seeded_too_once_it_is_hashed(
     folder = tmp_path / "private"
     folder.mkdir()
     assert servent("send", str(folder), "--json")[0] == 0  # by which the fake knows it
-    code, _, err = servent("library", "add", str(folder), "--for", "friends", "--torrent")
-    assert code == 2 and "to everybody" in err and "--yes" in err
+    for audience in (["--for", "friends"], []):
+        code, _, err = servent("library", "add", str(folder), *audience, "--torrent")
+        assert code == 2 and "to everybody" in err and "--yes" in err
+    code, out, _ = servent("library", "list", "--json")
+    assert all(one["path"] != str(folder) for one in json.loads(out)), "it asks before anything is shared"
     code, out, _ = servent("library", "add", str(folder), "--for", "friends", "--torrent", "--yes", "--json")
     assert code == 0 and len(json.loads(out)["infohash_v2"]) == 64
 

@@ -69,6 +69,27 @@ async def test_a_folder_of_the_library_is_seeded_as_it_is_and_asks_when_it_is_fo
 
 
 @looped
+async def test_what_is_for_friends_and_networks_asks_before_everybody_sees_it_and_asks_once(
+    tmp_path: Path,
+) -> None:
+    folder = album(tmp_path / "music" / "album")
+    async with running(tmp_path / "ours") as node:
+        face = NodeFace(node)
+        await node.share.library.add(tmp_path / "music")
+        await node.share.library.settled()
+        wish = bt.TorrentSeed(what=str(folder))
+        with pytest.raises(Doubtful, match="your friends and networks only"):
+            await face.seed_torrent(wish)
+        await node.blobs.add(folder)  # a link to it is not everybody either
+        with pytest.raises(Doubtful, match="your friends and networks only"):
+            await face.seed_torrent(bt.TorrentSeed(what=str(folder)))
+        assert face.torrents() == []
+        made = await face.seed_torrent(msgspec.structs.replace(wish, confirm=True))
+        again = await face.seed_torrent(bt.TorrentSeed(what=made.id))
+        assert again.id == made.id
+
+
+@looped
 async def test_what_is_sent_is_seeded_after_a_restart(tmp_path: Path) -> None:
     folder = album(tmp_path / "album")
     async with running(tmp_path / "ours") as node:

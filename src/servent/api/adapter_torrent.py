@@ -20,7 +20,12 @@ from servent.torrent import metafile
 from servent.torrent.door_views import TorrentView
 
 PUBLIC = "On BitTorrent everybody can see that it is there, fetch it, and see your address; this cannot be taken back."
-AUDIENCES = {"nobody": "nobody", "friends": "your friends", "peers": "some peers", "network": "your networks"}
+AUDIENCES = {
+    "nobody": "nobody",
+    "friends": "your friends",
+    "peers": "some peers",
+    "network": "your friends and networks",
+}
 
 
 class TorrentPart(Part):
@@ -89,12 +94,13 @@ class TorrentPart(Part):
 
     def _ask_about_fetched(self, infohash: bytes, wish: torrent.TorrentSeed) -> None:
         """What others gave to us may not have been meant for everybody."""
-        if wish.confirm:
+        seeded = any(infohash.hex() == view.infohash_v2 for view in self._node.seeding.views())
+        if wish.confirm or seeded:  # everybody can see it already
             return
         fetched = any(
             one.infohash == infohash and one.direction == "down" for one in self._node.blobs.transfers()
         )
-        if fetched and all(view.id != infohash.hex() for view in self._node.seeding.views()):
+        if fetched:
             raise Doubtful(
                 f"{wish.what} was fetched from peers, who may not have meant it for everybody",
                 advice=f"{PUBLIC} Say it again with --yes.",
@@ -104,11 +110,12 @@ class TorrentPart(Part):
             self._ask_about_folder(Path(share.path), wish)
 
     def _ask_about_folder(self, path: Path, wish: torrent.TorrentSeed) -> None:
+        """No folder of the library is for everybody."""
         if wish.confirm:
             return
         for view in self._node.share.library.folders():
             audience = view.settings.audience
-            if path.is_relative_to(view.settings.path) and audience != "network":
+            if path.is_relative_to(view.settings.path):
                 raise Doubtful(
                     f"{path.name} is shared with {AUDIENCES.get(audience, audience)} only",
                     advice=f"{PUBLIC} Say it again with --yes.",

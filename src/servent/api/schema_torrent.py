@@ -78,7 +78,8 @@ class TorrentSeed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     `what`: something shared, by its id, infohash or name; or the path of a file or folder of the library. `hybrid`: as a
     torrent that clients of version 1 can fetch, too, for which every file is read once; it has another infohash and link.
-    `confirm`: although not everybody was meant to see it (409 says why).
+    `confirm`: although not everybody was meant to see it, as nothing of the library was, nor what was
+    fetched (409 says why).
     """
 
     what: PathText

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from servent.api import schema_share as share
-from servent.cli.asking import AUDIENCES, on_this_machine, unless_doubtful
+from servent.cli.asking import AUDIENCES, NOT_DONE, on_this_machine, unless_doubtful
 from servent.cli.base import (
     Session,
     command,
@@ -157,14 +158,13 @@ def add(
     """Share a folder: it is watched, hashed in the background, and can be searched and browsed.
 
     A folder that holds keys, hidden files of programs, or a whole home directory asks first.
-    With `--torrent` it is seeded as it is now; `servent torrent seed` does the same later.
+    With `--torrent` it is seeded as it is now; `servent torrent seed` does the same later. No folder is shared with everybody, so
+    both ask first.
     """
     if not path.expanduser().is_dir():
         raise NotFound(f"there is no folder {path}", advice="Paths are looked up on this machine.")
-    if torrent and audience != "network" and not yes:
-        raise UsageError(
-            f"--torrent shows it to everybody, and --for {audience} to fewer", advice="--yes does both."
-        )
+    if torrent and not yes:
+        _ask_for_everybody(session, audience)
     client = session.client()
 
     def act(confirm: bool) -> share.Folder:
@@ -187,6 +187,17 @@ def add(
     session.show(made, lambda: say(_shared(made)), [made.id])
     if not session.json and not wait:
         hint("It is hashed in the background; `servent library` shows how far.")
+
+
+def _ask_for_everybody(session: Session, audience: share.Audience) -> None:
+    """Before anything is shared. Raises UsageError: nobody is there to ask."""
+    what = f"--torrent shows it to everybody, and --for {audience} to fewer"
+    if session.json or not sys.stdin.isatty():
+        raise UsageError(what, advice="--yes does both.")
+    hint(f"{what}. On BitTorrent it cannot be taken back.")
+    if not click.confirm("Do both?", err=True):
+        hint("not shared")
+        raise click.exceptions.Exit(NOT_DONE)
 
 
 def _hashed(client: Client, folder: share.Folder) -> share.Folder:

@@ -110,7 +110,7 @@ def seed(
     SHARE is what `servent shares` lists, by id or name; PATH a file or folder of the library. Nothing is copied, and
     nothing hashed again; the infohash is that of its servent link. With `--hybrid`, programs that know BitTorrent's
     version 1 alone can fetch it, too: then it has an infohash and link of its own. Everybody can see and fetch what is
-    seeded, and sees this machine's address.
+    seeded, and sees this machine's address: what was shared with fewer, as every folder of the library is, asks first.
     """
     client = session.client()
     path = Path(what).expanduser()
