@@ -85,6 +85,15 @@ def test_what_is_no_link_is_explained(text: str) -> None:
 V1 = bytes(range(20))
 
 
+@pytest.mark.parametrize(
+    "kind", [f"btih:{HEX[:38]}", f"btih:{HEX[:39]}x", f"btmh:1220{HEX[:58]}", f"btmh:{HEX[:40]}"]
+)
+def test_a_damaged_infohash_is_answered_with_how_both_kinds_of_links_look(kind: str) -> None:
+    with pytest.raises(UsageError, match="damaged") as refused:
+        parse_magnet(f"magnet:?xt=urn:{kind}")
+    assert "btih: and 40 hex" in refused.value.advice and "btmh:1220 and 64 hex" in refused.value.advice
+
+
 @pytest.mark.parametrize("text", [V1.hex(), V1.hex().upper(), base64.b32encode(V1).decode()])
 def test_a_link_of_version_1_names_20_bytes(text: str) -> None:
     assert parse_magnet(f"magnet:?xt=urn:btih:{text}&dn=x") == Magnet(V1, "x")

@@ -28,7 +28,10 @@ MAX_WEB_SEEDS = 32
 MAX_URL_CHARACTERS = 512
 MAX_PEERS = 32
 _MULTIHASH = "1220"  # SHA-256, 32 bytes
-_ADVICE = "A link begins with magnet:?xt=urn:btmh:1220 and 64 hex digits; `servent send PATH` makes one."
+_ADVICE = (
+    "A link begins with magnet:?xt=urn:btmh:1220 and 64 hex digits; `servent send PATH` makes one. One of BitTorrent's version 1 begins"
+    " with magnet:?xt=urn:btih: and 40 hex digits, or 32 letters and digits."
+)
 
 
 class Magnet(NamedTuple):
@@ -126,7 +129,14 @@ def parse_magnet(text: str) -> Magnet:
         _old_infohash(topic.removeprefix("urn:btih:")) for topic in topics if topic.startswith("urn:btih:")
     }
     if len(new) > 1 or len(old) > 1 or not (new | old) or None in new | old:
-        raise UsageError("the link names no content, or more than one", advice=_ADVICE)
+        if len(new) > 1 or len(old) > 1:
+            raise UsageError("the link names more than one content", advice=_ADVICE)
+        what = (
+            "an infohash that is damaged: too long or short, or of other letters"
+            if new | old
+            else "no content"
+        )
+        raise UsageError(f"the link names {what}", advice=_ADVICE)
     name = next((value for key, value in fields if key.lower() == "dn"), None)
     contacts = [
         value for key, value in fields if key.lower() == "x.sv" and len(value) <= MAX_CONTACT_CHARACTERS
