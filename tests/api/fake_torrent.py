@@ -33,6 +33,8 @@ class FakeTorrents:
             published=1_790_000_000.0,
             stored_on=8,
             port=40123,
+            fetching=sum(one.state in ("metadata", "downloading") for one in known),
+            seeding=sum(one.state == "seeding" for one in known),
             peers=sum(one.peers for one in known),
             up_bytes_per_s=sum(one.up_bytes_per_s for one in known),
             down_bytes_per_s=sum(one.down_bytes_per_s for one in known),

@@ -11,11 +11,12 @@ from servent import config as configuration
 from servent.api import pinging
 from servent.api.adapter import NodeFace, configure
 from servent.api.daemon_options import Options
-from servent.api.ways import TELLS, _dht_off, ways_of
+from servent.api.ways import TELLS, no_dht, ways_of
 from servent.errors import Refused, Unreachable
 from servent.testing.loop import run
 from servent.testing.nodes import nodes
 from servent.testing.simnet import SimNet
+from servent.torrent.views import Proxy, SessionSettings
 from tests.net.board import Board
 from tests.net.party import identity
 
@@ -84,5 +85,10 @@ def test_the_dht_is_wanted_where_the_public_relays_are_and_said_so_on_the_comman
 
 def test_why_the_dht_is_off_names_the_setting_that_has_it_so(tmp_path: Path) -> None:
     """The word "auto" without public relays is off, and nobody has switched anything off."""
-    assert _dht_off("off") == "switched off in the settings"
-    assert 'rendezvous.dht = "on"' in _dht_off("auto") and "relays" in _dht_off("auto")
+    config, session = configuration.Config(), SessionSettings(proxy=Proxy("i2p", "127.0.0.1", 7656))
+    config.rendezvous.dht = "off"
+    assert no_dht(config, session) == "switched off in the settings"
+    config.rendezvous.dht = "on"
+    assert "the extra" in no_dht(config, SessionSettings(dht=False)) and "I2P" in no_dht(config, session)
+    config.rendezvous.dht, config.net.relays = "auto", []
+    assert 'rendezvous.dht = "on"' in no_dht(config, session) and "relays" in no_dht(config, session)

@@ -39,6 +39,7 @@ def servent(folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest
 def test_status_and_lists_say_what_there_is(servent: Servent) -> None:
     code, out, _ = servent("torrent", "status")
     assert code == 0 and "open on port 40123" in out and "312 nodes known" in out
+    assert "1 fetched" in out and "seeded" in out
     code, out, _ = servent("torrent", "ls")
     assert code == 0 and "An old release\tv1\tdownloading" in out and "its files changed" in out
     assert servent("torrent", "ls", "--quiet")[1].split()[:2] == [V2, V1]

@@ -83,8 +83,10 @@ async def test_what_is_for_friends_and_networks_asks_before_everybody_sees_it_an
         await node.blobs.add(folder)  # a link to it is not everybody either
         with pytest.raises(Doubtful, match="your friends and networks only"):
             await face.seed_torrent(bt.TorrentSeed(what=str(folder)))
-        assert face.torrents() == []
+        assert face.torrents() == [] and face.torrent_status().seeding == 0
         made = await face.seed_torrent(msgspec.structs.replace(wish, confirm=True))
+        await until(lambda: face.torrent_status().seeding == 1)
+        assert not face.torrent_status().dht and face.torrent_status().dht_why
         again = await face.seed_torrent(bt.TorrentSeed(what=made.id))
         assert again.id == made.id
 

@@ -12,6 +12,7 @@ from servent.api import schema
 from servent.api import schema_torrent as torrent
 from servent.api.adapter_files import transfer_of
 from servent.api.part import Part
+from servent.api.ways import no_dht
 from servent.blobs.names import safe_part
 from servent.errors import BadMessage, Doubtful, NotFound, UsageError
 from servent.query.words import shown
@@ -32,7 +33,14 @@ class TorrentPart(Part):
     """`TorrentFace` over a `Node`."""
 
     def torrent_status(self) -> torrent.TorrentStatus:
-        return msgspec.convert(self._node.torrents.status(), torrent.TorrentStatus, from_attributes=True)
+        status = msgspec.convert(self._node.torrents.status(), torrent.TorrentStatus, from_attributes=True)
+        known = self._node.torrents.torrents()
+        return msgspec.structs.replace(
+            status,
+            dht_why="" if status.dht else no_dht(self._node.config, self._node.torrent_session.settings),
+            fetching=sum(one.state in ("metadata", "downloading") for one in known),
+            seeding=sum(one.state == "seeding" for one in known),
+        )
 
     def torrents(self) -> list[torrent.Torrent]:
         return [_torrent(view) for view in self._node.torrents.torrents()]

@@ -14,7 +14,8 @@ TorrentVersion = Literal["v1", "v2", "hybrid"]
 class TorrentStatus(Struct, frozen=True, kw_only=True):
     """The door as a whole. `installed`: the extra is there; `door`, `dht`: switched on; `why`: why not, as a sentence.
 
-    `dht_nodes`: in the routing table; `published`: when our own record was last stored there, and `stored_on` how many nodes.
+    `dht_why`: why the DHT is off, "" while it is on. `fetching`, `seeding`: how many torrents are fetched, and seeded. `dht_nodes`: in
+    the routing table; `published`: when our own record was last stored there, and `stored_on` how many nodes.
     `port`: where BitTorrent peers reach us, 0 for nowhere. `proxy`: its kind, "none", "socks5" or "i2p".
     """
 
@@ -22,6 +23,9 @@ class TorrentStatus(Struct, frozen=True, kw_only=True):
     door: bool = False
     dht: bool = False
     why: str = ""
+    dht_why: str = ""
+    fetching: int = 0
+    seeding: int = 0
     dht_nodes: int = 0
     published: float | None = None
     stored_on: int = 0

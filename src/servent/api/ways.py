@@ -6,8 +6,9 @@ import time
 from typing import TYPE_CHECKING
 
 from servent.api.schema_doctor import Way
-from servent.config import PUBLIC_RELAYS, uses_dht
+from servent.config import PUBLIC_RELAYS, Config, uses_dht
 from servent.net.rendezvous_service import ProviderView
+from servent.torrent.views import SessionSettings
 
 if TYPE_CHECKING:
     from servent.node import Node
@@ -43,17 +44,20 @@ def ways_of(node: Node) -> list[Way]:
         "servers", "Pkarr servers of others", views, node, bool(settings.servers), "rendezvous.servers = []",
         "none is named",
     )  # fmt: skip
-    wanted = uses_dht(node.config)
     dht = _way(
         "dht", "Mainline DHT", views, node, "dht" in views, 'rendezvous.dht = "off"',
-        "it needs the extra: pip install 'servent[torrent]'" if wanted else _dht_off(settings.dht),
+        "" if "dht" in views else no_dht(node.config, node.torrent_session.settings),
     )  # fmt: skip
     return [*kept, relays, servers, dht]
 
 
-def _dht_off(setting: str) -> str:
-    """`setting`: `rendezvous.dht`; "auto" is off without the public relays, of which nobody may be aware."""
-    if setting == "auto":
+def no_dht(config: Config, session: SessionSettings) -> str:
+    """Why it is off, where it is: "auto" is off without the public relays, of which nobody may be aware."""
+    if uses_dht(config):
+        if session.dht:
+            return "I2P carries no UDP, and beside it the DHT would tell where you are"
+        return "it needs the extra: pip install 'servent[torrent]'"
+    if config.rendezvous.dht == "auto":
         return 'it goes with the public relays, which you do not use; rendezvous.dht = "on" is for it alone'
     return "switched off in the settings"
 

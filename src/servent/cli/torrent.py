@@ -40,10 +40,12 @@ def status(session: Session) -> None:
             hint("`pip install 'servent[torrent]'`, then start the node again")
             return
         say(f"{'door':10}{'open' if now.door else 'closed'}" + (f" on port {now.port}" if now.port else ""))
-        dht = f"{now.dht_nodes} nodes known" if now.dht_nodes else "on" if now.dht else "off"
+        off = f"off: {now.dht_why}" if now.dht_why else "off"
+        dht = f"{now.dht_nodes} nodes known" if now.dht_nodes else "on" if now.dht else off
         say(f"{'DHT':10}{dht}" + (f", we are stored on {now.stored_on} nodes" if now.stored_on else ""))
         if now.proxy != "none":
             say(f"{'proxy':10}{now.proxy}")
+        say(f"{'torrents':10}{now.fetching} fetched, {now.seeding} seeded")
         say(f"{'peers':10}{now.peers}")
         say(f"{'up':10}{rate(now.up_bytes_per_s)}, {size(now.sent_bytes)} in all")
         say(f"{'down':10}{rate(now.down_bytes_per_s)}, {size(now.received_bytes)} in all")
