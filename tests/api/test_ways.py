@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,11 @@ from servent.api.daemon_options import Options
 from servent.api.ways import TELLS, no_dht, ways_of
 from servent.errors import Refused, Unreachable
 from servent.testing.loop import run
-from servent.testing.nodes import nodes
+from servent.testing.nodes import gather_in_network, nodes
 from servent.testing.simnet import SimNet
 from servent.torrent.views import Proxy, SessionSettings
 from tests.net.board import Board
-from tests.net.party import identity
+from tests.net.party import identity, until
 
 
 def test_somebody_of_whom_nothing_but_the_key_is_known_is_found_and_reached(tmp_path: Path) -> None:
@@ -69,6 +70,27 @@ def test_the_doctor_has_all_ways_with_what_they_tell_whom(tmp_path: Path) -> Non
             assert "addresses and relay are told" in dht.detail and 'rendezvous.dht = "off"' in dht.off
 
     run(main())
+
+
+@pytest.mark.real
+def test_the_doctor_names_who_is_not_here_by_the_name_that_is_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with nodes(2, tmp_path) as (ann, bob):
+            await gather_in_network([ann, bob])
+            them = bob.peer
+            await until(lambda: ann.talk.person(them).name == "node 1", 10)
+            await ann.trust.set_friend(them, True)
+        async with nodes(1, tmp_path) as (ann,):
+            (view,) = [one for one in ann.peers.view() if one.id == them]
+            failed = replace(view, reason=f"not connected: no path to {them.short} in 4 s; next try in 3 s")
+            monkeypatch.setattr(ann.peers, "view", lambda: [failed])
+            (seen,) = (await NodeFace(ann).doctor()).peers
+            assert seen.name == "node 1"
+            assert seen.why == "not connected: no path to node 1 in 4 s; next try in 3 s"
+
+    asyncio.run(main())
 
 
 def test_the_dht_is_wanted_where_the_public_relays_are_and_said_so_on_the_command_line(

@@ -41,7 +41,7 @@ async def examine(node: Node) -> schema.Doctor:
         direct=sum(peer.path == "direct" for peer in here),
         relayed=sum(peer.path == "relayed" for peer in here),
         away=[
-            f"{peer.petname or peer.name or peer.id.short}: {peer.reason}"
+            f"{_called(node, peer) or peer.id.short}: {_named(node, peer, peer.reason)}"
             for peer in peers
             if peer.since is None and not peer.reason.startswith("blocked")
         ],
@@ -88,13 +88,23 @@ def _peer(node: Node, peer: PeerView, reach: ReachView) -> schema.PeerWhy:
     found = why(node, peer, reach)
     return schema.PeerWhy(
         id=str(peer.id),
-        name=peer.petname or peer.name,
+        name=_called(node, peer),
         path=peer.path,
         address=peer.address,
         rtt_ms=ms(peer.rtt),
-        why=found.text,
+        why=_named(node, peer, found.text),
         remedy=found.remedy,
     )
+
+
+def _called(node: Node, peer: PeerView) -> str:
+    """Its name also where it is not connected and was not since this start; "" for who was never met."""
+    return peer.petname or peer.name or node.talk.person(peer.id).name
+
+
+def _named(node: Node, peer: PeerView, text: str) -> str:
+    """What errors say of a short id, of somebody who has a name."""
+    return text.replace(peer.id.short, _called(node, peer) or peer.id.short)
 
 
 async def _database(store: Store) -> schema.Check:
