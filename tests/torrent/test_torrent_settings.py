@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from servent.config import TorrentSettings, parse
+from servent.config import Config, NetSettings, RendezvousSettings, TorrentSettings, parse
 from servent.errors import UsageError, WorldError
+from servent.node import Node
+from servent.torrent import session
 from servent.torrent.settings import PASSWORD_MOST, PASSWORD_VARIABLE, settings_of
 from servent.torrent.views import SessionSettings
 
@@ -72,3 +75,36 @@ def test_a_node_of_the_dht_has_host_and_port(node: str) -> None:
 def test_what_is_out_of_range_is_refused_by_name(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         parse({"torrent": wrong}, "config.toml")
+
+
+@pytest.mark.parametrize(
+    ("wish", "relays", "wanted"),
+    [
+        ("auto", ["public"], True),
+        ("auto", [], False),
+        ("auto", ["http://relay.example"], False),
+        ("on", [], True),
+        ("off", ["public"], False),
+    ],
+)
+def test_the_dht_is_on_by_itself_where_other_public_places_know_of_us_too(
+    tmp_path: Path, wish: Literal["auto", "on", "off"], relays: list[str], wanted: bool
+) -> None:
+    pytest.importorskip("libtorrent")
+    config = Config(net=NetSettings(relays=relays), rendezvous=RendezvousSettings(dht=wish))
+    node = Node(tmp_path, config)
+    node.config = config
+    assert node._wants_dht() is wanted
+
+
+def test_without_libtorrent_there_is_none_and_who_asked_for_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(session, "find_spec", lambda name: None)
+    for wish, told in (("auto", False), ("on", True)):
+        caplog.clear()
+        config = Config(rendezvous=RendezvousSettings(dht=wish))  # type: ignore[arg-type]
+        node = Node(tmp_path, config)
+        node.config = config
+        assert not node._wants_dht()
+        assert ("servent[torrent]" in caplog.text) is told
