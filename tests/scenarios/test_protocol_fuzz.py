@@ -17,6 +17,7 @@ from uvicorn.server import ServerState
 
 from servent.api.http_server import HttpServer, Patient
 from servent.net.relay.core import RelayCore
+from servent.net.relay.pkarr_store import PkarrStore
 from servent.net.relay.server import _Connection
 from servent.net.relay.settings import RelaySettings
 from tests.api.test_guard import build
@@ -39,6 +40,9 @@ PLAIN = (
     b"POST /api/v1/shares HTTP/1.1\r\nHost: 127.0.0.1:7700\r\nContent-Length: 5\r\n\r\nabc",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc",
+    b"PUT /pkarr/" + b"y" * 52 + b" HTTP/1.1\r\nContent-Length: 80\r\n\r\n" + bytes(80),
+    b"PUT /pkarr/" + b"y" * 52 + b" HTTP/1.1\r\nContent-Length: 1105\r\n\r\n",
+    b"GET /pkarr/" + b"o" * 52 + b" HTTP/1.1\r\n\r\n",
 )
 OPCODES = (0x82, 0x82, 0x02, 0x00, 0x80, 0x81, 0x88, 0x89, 0x8A, 0xFF, 0xC2)
 
@@ -131,8 +135,9 @@ def test_nothing_that_is_sent_to_the_relay_raises() -> None:
 
     async def story() -> int:
         limits = RelaySettings(clients=10**9, clients_per_address=10**9)
-        core, connections, left = RelayCore(limits, lambda peer: True, os.urandom), {}, asyncio.Event()
-        visits = await torment(lambda: _Connection(core, connections, left), random.Random(seed))
+        core = RelayCore(limits, lambda peer: True, os.urandom)
+        records, connections, left = PkarrStore(), {}, asyncio.Event()
+        visits = await torment(lambda: _Connection(core, records, connections, left), random.Random(seed))
         assert not connections, "none is left behind"
         return visits
 
