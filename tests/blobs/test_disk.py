@@ -13,6 +13,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import pytest
 
 from servent.blobs import disk, hashing, info, journal, tree
 from servent.blobs.disk import Partial
+from servent.blobs.files import own_folder
 from servent.blobs.hashing import Cancelled
 from servent.blobs.info import Collection
 from servent.blobs.scan import unfinished
@@ -493,6 +495,7 @@ import sys, time
 from pathlib import Path
 from servent.blobs import hashing
 from servent.blobs.disk import Partial
+from servent.blobs.files import own_folder
 from servent.blobs.seed import Seed
 source, to = Path(sys.argv[1]), Path(sys.argv[2])
 shared = hashing.collect(source, 65536)
@@ -580,3 +583,21 @@ def test_many_threads_write_and_read_at_once(tmp_path: Path) -> None:
     assert partial.done_bytes == made.size
     assert same_tree(partial.finish(), source)
     assert holds(made, tmp_path / "to", [("src", *path) for path in shared.paths])
+
+
+def test_a_folder_that_another_part_of_the_node_makes_at_the_same_moment_is_taken(tmp_path: Path) -> None:
+    """libtorrent makes the folder it will save in as soon as it knows what there is: between any look and our mkdir."""
+    start = threading.Barrier(8)
+
+    def make(_: int) -> None:
+        for number in range(200):
+            start.wait(10)
+            own_folder(tmp_path / str(number))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(make, range(8)))
+    (tmp_path / "link").symlink_to(tmp_path / "0")
+    (tmp_path / "file").touch()
+    for name in ("link", "file"):
+        with pytest.raises(OSError):
+            own_folder(tmp_path / name)

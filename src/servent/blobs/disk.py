@@ -18,6 +18,7 @@ from servent.blobs.files import (
     Folder,
     Handles,
     human,
+    own_folder,
     put,
     read_into,
     sync_file_system,
@@ -115,13 +116,9 @@ class Partial:
 
     def _open(self) -> None:
         self.to.mkdir(parents=True, exist_ok=True)
-        if not os.path.lexists(self.folder):
-            self.folder.mkdir(mode=0o700)
-        own = Folder(self.folder)  # fails when it is a link
-        own.close()
+        own_folder(self.folder)
         data = self.folder / "data"
-        if not os.path.lexists(data):
-            data.mkdir(mode=0o700)
+        own_folder(data)
         journal = Journal(self.folder / "journal", self.collection.infohash, self.collection.pieces)
         self._journal = journal
         try:

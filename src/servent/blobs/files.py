@@ -13,7 +13,7 @@ import stat
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
@@ -108,6 +108,17 @@ def put(path: Path, content: bytes) -> None:
     finally:
         os.close(handle)
     os.replace(new, path)
+
+
+def own_folder(path: Path) -> None:
+    """Make the folder `path` for us alone, or take it: another part of the node may make it at the same moment.
+
+    Raises:
+        OSError: it cannot be made, or something that is no real folder is there.
+    """
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    Folder(path).close()  # fails when it is a link
 
 
 def move_new(source: Path, target: Path) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from servent.blobs import bencode, info, infov1, names
 from servent.blobs.download_service import Download
 from servent.blobs.ending import Ending
-from servent.blobs.files import Folder, human, put, trouble
+from servent.blobs.files import Folder, human, own_folder, put, trouble
 from servent.blobs.hashing import Shared
 from servent.blobs.info import Collection
 from servent.blobs.journal import boot_id
@@ -125,9 +125,7 @@ class PlainDownload(Download, views.Watcher):
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             for path in (self.folder, self.folder / "data"):
-                if not os.path.lexists(path):
-                    path.mkdir(mode=0o700)
-                Folder(path).close()  # fails when it is a link
+                own_folder(path)
         except OSError as wrong:
             raise trouble(wrong, f"the download folder {self.row.to}") from wrong
 
