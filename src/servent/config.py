@@ -125,6 +125,7 @@ RuleText = Annotated[
         pattern=f"^(daily|weekdays|weekend|{_DAY}(,{_DAY})*) {_TIME}-{_TIME}( up=[0-9]+| down=[0-9]+| pause)+$"
     ),
 ]
+HoursText = Annotated[str, Meta(pattern=f"^(daily|weekdays|weekend|{_DAY}(,{_DAY})*) {_TIME}-{_TIME}$")]
 PeerText = Annotated[str, Meta(pattern="^[0-9a-z]{52,64}( up=[0-9]+| down=[0-9]+)+$")]
 
 
@@ -192,6 +193,31 @@ class TalkSettings(Struct, forbid_unknown_fields=True):
     keep_days: Annotated[int, Meta(ge=0, le=36500)] = 0
 
 
+class GridSettings(Struct, forbid_unknown_fields=True):
+    """What this machine lends. `lend`: compute for the projects it joined. `preset`: "quiet", "when-idle", "everything", or "own" for what the other keys say.
+
+    `cores`: lent, 0 for all but one; `cpu_percent` of each. `idle_minutes` without anybody at keyboard or mouse before it begins, 0 for always.
+    `on_battery`: also then. `hours`: parts of the week, as "weekdays 22:00-07:00"; empty for always. `memory_percent` of what the machine has;
+    `disk_bytes` for modules, inputs and checkpoints; `transfer_bytes_per_day` up and down, 0 for no limit. `exclusive`: names of programs; while one runs, nothing is computed.
+    `fetch_ahead_minutes`: so much work is kept in store for each core.
+    """
+
+    lend: bool = False
+    preset: Literal["quiet", "when-idle", "everything", "own"] = "when-idle"
+    cores: Annotated[int, Meta(ge=0, le=4096)] = 0
+    cpu_percent: Annotated[int, Meta(ge=1, le=100)] = 100
+    idle_minutes: Annotated[float, Meta(ge=0, le=1440)] = 3.0
+    on_battery: bool = False
+    hours: Annotated[list[HoursText], Meta(max_length=50)] = field(default_factory=list)
+    memory_percent: Annotated[int, Meta(ge=1, le=100)] = 50
+    disk_bytes: Annotated[int, Meta(ge=0, le=2**53)] = 10_000_000_000
+    transfer_bytes_per_day: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    exclusive: Annotated[list[Annotated[str, Meta(min_length=1, max_length=128)]], Meta(max_length=100)] = (
+        field(default_factory=list)
+    )
+    fetch_ahead_minutes: Annotated[float, Meta(ge=0, le=1440)] = 10.0
+
+
 class ApiSettings(Struct, forbid_unknown_fields=True):
     """`port` of the local API on 127.0.0.1; the next free one is taken when it is in use."""
 
@@ -218,6 +244,7 @@ class Config(Struct, forbid_unknown_fields=True):
     share: ShareSettings = field(default_factory=ShareSettings)
     torrent: TorrentSettings = field(default_factory=TorrentSettings)
     talk: TalkSettings = field(default_factory=TalkSettings)
+    grid: GridSettings = field(default_factory=GridSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     web: WebSettings = field(default_factory=WebSettings)
 

@@ -44,10 +44,13 @@ class Store:
     Writes run one after another in one thread, each in a transaction of its own; reads run beside them in
     another thread and see the last committed state. `path` None keeps everything in memory and runs jobs at
     once on the caller's thread: for tests and simulations, where virtual time must not wait for threads.
+
+    `durable`: what is committed survives a power cut as well (`synchronous = FULL`): each commit waits for the disk.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, durable: bool = False) -> None:
         self.path = path
+        self._synchronous = "FULL" if durable else "NORMAL"
         self._rooms: dict[str, tuple[str, ...]] = {}
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
@@ -156,7 +159,8 @@ class Store:
     async def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run `job` in one transaction; committed when this returns, rolled back if it raises.
 
-        What is committed survives a killed process; a power cut may take the last moments, never tear the file.
+        What is committed survives a killed process; a power cut may take the last moments, unless the store is
+        `durable`, and never tears the file.
         A caller that is cancelled no longer waits, but its job is carried out whole or not at all.
 
         Raises:
@@ -265,7 +269,7 @@ class Store:
                 advice="Start with another `--data-dir`.",
             )
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("BEGIN IMMEDIATE")
         try:

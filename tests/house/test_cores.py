@@ -5,11 +5,11 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("trust", "net", "query", "overlay", "blobs", "share", "torrent", "talk")
+ROOMS = ("trust", "net", "query", "overlay", "blobs", "share", "torrent", "talk", "grid")
 GROUND = ("codec", "errors", "identity", "limits")
 WAITS = {
     "asyncio", "concurrent", "iroh", "multiprocessing", "os", "psutil", "random", "secrets", "selectors", "socket",
-    "servent.keyfile", "servent.store", "sqlite3", "subprocess", "threading", "time", "websockets", "zeroconf",
+    "servent.keyfile", "servent.store", "sqlite3", "subprocess", "threading", "time", "wasmtime", "websockets", "zeroconf",
 }  # fmt: skip
 
 
