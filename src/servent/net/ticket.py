@@ -136,6 +136,27 @@ def decode(text: str) -> Ticket:
     return Ticket(PeerAddress(PeerId(packed.peer), relay, addresses), name, packed.secret, invitation)
 
 
+def pack_address(address: PeerAddress) -> bytes:
+    """A peer and where it may be, for other links than tickets. Raises UsageError as `encode`."""
+    try:
+        packed, four = _pack_addresses(list(address.addresses[:MAX_ADDRESSES]))
+        relay = _checked_relay(address.relay)
+    except ValueError as wrong:
+        raise UsageError(f"this cannot be put into a link: {wrong}") from wrong
+    return canonical(_PackedTicket(peer=bytes(address.peer), addresses=packed, four=four, relay=relay))
+
+
+def unpack_address(packed: bytes) -> PeerAddress:
+    """What `pack_address` made. Raises BadMessage."""
+    read = _decoder.decode(packed)
+    try:
+        return PeerAddress(
+            PeerId(read.peer), _checked_relay(read.relay), _unpack_addresses(read.addresses, read.four)
+        )
+    except ValueError as wrong:
+        raise BadMessage(f"an impossible address: {wrong}") from wrong
+
+
 def is_ticket(text: str) -> bool:
     """Whether `text` means to be a ticket, whole or not."""
     return text.lstrip().lower().startswith(SCHEME)
