@@ -30,8 +30,8 @@ STEPS = (
     CREATE TABLE grid_finals (ord INTEGER PRIMARY KEY, unit INTEGER NOT NULL, batch INTEGER NOT NULL);
     CREATE TABLE grid_outputs (unit INTEGER NOT NULL, digest BLOB NOT NULL, output BLOB NOT NULL, PRIMARY KEY (unit, digest)) WITHOUT ROWID;
     CREATE TABLE grid_due (
-        seq INTEGER PRIMARY KEY, project BLOB NOT NULL, identity BLOB NOT NULL, unit INTEGER NOT NULL, lease INTEGER NOT NULL,
-        app BLOB NOT NULL, mflop INTEGER NOT NULL, at REAL NOT NULL
+        seq INTEGER PRIMARY KEY, project BLOB NOT NULL, identity BLOB NOT NULL, key BLOB NOT NULL, app BLOB NOT NULL,
+        operations INTEGER NOT NULL, mflop INTEGER NOT NULL, price INTEGER NOT NULL, at REAL NOT NULL
     );
     CREATE TABLE grid_hosts (
         project INTEGER NOT NULL, identity BLOB NOT NULL, body BLOB NOT NULL, PRIMARY KEY (project, identity)

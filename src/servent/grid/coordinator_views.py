@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from servent.grid.manifests import App, Content
 from servent.grid.model import CopyState, UnitState
-from servent.grid.wire import Outcome, Receipt
+from servent.grid.wire import Membership, Outcome, Receipt
 from servent.identity import PeerId
 
 
@@ -63,16 +63,18 @@ class Added(Struct, frozen=True):
 class Due(Struct, frozen=True, kw_only=True):
     """A credit (or, negative, one taken back) that is to go into the ledger: a row of the table `grid_due`, see `coordinator_rows`.
 
-    `seq` counts up. `lease`: of the copy it is for. `mflop`: with the bonus.
+    `seq` counts up; rows that became an entry are deleted by the ledger. `key`: the unit's name (`manifests.unit_id`), `app`: `manifests.app_id`. `operations`: the unit's estimate in MFLOP; `mflop`: credited, with the
+    bonus (`credit.granted`); taken back: the same, below 0. `price`: percent (`credit.price`). Each (unit, identity) is credited at most once, and taken back at most once.
     """
 
     seq: int
     project: bytes
     identity: bytes
-    unit: int
-    lease: int
+    key: bytes
     app: bytes
+    operations: int
     mflop: int
+    price: int
     at: float
 
 
@@ -217,8 +219,20 @@ class Outputs(Protocol):
 class Receipts(Protocol):
     """What the coordinator needs of the ledger. Called on the loop, in memory."""
 
+    def joined(self, project: bytes, identity: bytes, name: str, team: Membership | None) -> None:
+        """What a volunteer said of itself in its `Join`; its entries say the same from now on. `team` was checked (`teams.check`)."""
+        ...
+
+    def credited(self, project: bytes, identity: bytes) -> int:
+        """MFLOP that the ledger has for it, without what is only due."""
+        ...
+
+    def limit(self, project: bytes) -> int | None:
+        """MFLOP that a project may pay in all (see `budgets.Purse`), None for no end. It moves with what its owner earns."""
+        ...
+
     def waiting(self, project: bytes, identity: bytes, most: int) -> list[Receipt]:
-        """Entries that `identity` has not countersigned yet, at most `most`."""
+        """Entries that `identity` has not countersigned yet, at most `most`; the same one not again within a minute."""
         ...
 
     async def countersigned(

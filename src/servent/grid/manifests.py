@@ -65,7 +65,8 @@ class Project(Struct, frozen=True, kw_only=True):
 
     `coordinators`: nodes that hand out work, the first to be asked first. `network`: whose members may lend to it, where `audience` is
     "network"; also where its mutual balance is kept. `owner`: the person whose credit pays for it, where it has a budget. `bonus`: k of the
-    quick-return bonus max(1, sqrt(k * deadline / elapsed)), as Folding@home grants it; 0 for none.
+    quick-return bonus max(1, sqrt(k * deadline / elapsed)), as Folding@home grants it; 0 for none. `budget`: MFLOP it may pay in all, None for no end; of a project of a
+    network, `owner` pays them out of what it earned there (see `balance`).
     """
 
     key: Key
@@ -80,6 +81,12 @@ class Project(Struct, frozen=True, kw_only=True):
     network: Key | None = None
     bonus: Annotated[float, Meta(ge=0, le=100)] = 0.0
     closed: bool = False
+    budget: Annotated[int, Meta(ge=1, le=2**53)] | None = None
+
+    @property
+    def mutual(self) -> bool:
+        """Whether it spends what its owner earned in its network, so that volunteers may compare bids."""
+        return self.audience == "network" and self.network is not None and self.budget is not None
 
 
 class App(Struct, frozen=True, kw_only=True):

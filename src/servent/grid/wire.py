@@ -87,6 +87,9 @@ class Welcome(Struct, frozen=True, tag="welcome"):
         None  # seconds until all units are done, as it goes now
     )
     credit: Annotated[int, Meta(ge=-(2**62), le=2**62)] = 0  # MFLOP this identity was credited with
+    price: Annotated[int, Meta(ge=1, le=100_000)] = (
+        100  # percent: the highest bid among open work (see `credit.price`); always 100 where nobody's balance pays
+    )
 
 
 class Sorry(Struct, frozen=True, tag="sorry"):
@@ -133,6 +136,7 @@ class Task(Struct, frozen=True, kw_only=True):
     content: Content | None = None
     resume: Checkpoint | None = None
     contacts: ContactList = []
+    price: Annotated[int, Meta(ge=1, le=100_000)] = 100  # percent of the credit that the owner's balance pays
 
 
 class Leased(Struct, frozen=True, tag="leased"):

@@ -1,0 +1,108 @@
+"""What faces see of credit: leaderboards, audits, teams, balances. Values alone; work in MFLOP, keys as bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Span = Literal["day", "week", "all"]
+Board = Literal["people", "teams"]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A line of a leaderboard. `credit`: MFLOP within the span; `recent`: MFLOP per day, half-life seven days. `team`: name of the member's team."""
+
+    rank: int
+    key: bytes
+    name: str = ""
+    team: str = ""
+    credit: int = 0
+    recent: float = 0.0
+    results: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Leaderboard:
+    """`rows`: how many lines there are in all. `as_of`: time of the newest entry counted, 0 for none."""
+
+    project: bytes
+    name: str
+    board: Board
+    span: Span
+    standings: tuple[Standing, ...] = ()
+    rows: int = 0
+    as_of: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that an audit looks at, and what it found."""
+
+    what: str
+    ok: bool
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What an audit found. `open`: entries to credit that their workers have not agreed to (yet). `head`: hash of the newest entry."""
+
+    ok: bool
+    project: bytes
+    name: str = ""
+    entries: int = 0
+    countersigned: int = 0
+    open: int = 0
+    results: int = 0
+    credit: int = 0
+    paid: int = 0
+    workers: int = 0
+    first: float = 0.0
+    last: float = 0.0
+    head: bytes = b""
+    checks: tuple[Check, ...] = ()
+    standings: tuple[Standing, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """`mine`: its key is here. `member`: we are in it, until `expires` (wall clock). `members`: as far as this node knows."""
+
+    key: bytes
+    name: str
+    mine: bool = False
+    member: bool = False
+    members: int = 0
+    expires: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Inside a network: what `peer` has earned by lending and spent on its projects, MFLOP, as the ledgers known here say. `line`: how far it may go below 0."""
+
+    peer: bytes
+    earned: int = 0
+    spent: int = 0
+    line: int = 0
+    projects: tuple[bytes, ...] = field(default=())
+
+    @property
+    def balance(self) -> int:
+        return self.earned - self.spent
+
+    @property
+    def left(self) -> int:
+        """What it may still spend."""
+        return max(0, self.balance + self.line)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What one worker has with one project, MFLOP. `today`: since midnight UTC; `recent`: per day, as of now."""
+
+    credit: int = 0
+    today: int = 0
+    recent: float = 0.0
+    results: int = 0
