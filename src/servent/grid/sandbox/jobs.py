@@ -68,7 +68,10 @@ class Saved(Struct, frozen=True, tag="saved"):
 
 
 class Ended(Struct, frozen=True, tag="ended"):
-    """`output` or, where it is longer, `output_path`. `digest`: SHA-256 of the output. `words`: what went wrong, for people, with the end of what the module said on stderr."""
+    """`output` or, where it is longer, `output_path`. `digest`: SHA-256 of the output. `words`: what went wrong, for people, with the end of what the module said on stderr.
+
+    `seconds` of a core. `suspended`: it was told to, and is to go on from its last `Saved`, if there is one; `outcome` says "lost" then and means nothing.
+    """
 
     number: JobNumber
     outcome: Outcome
@@ -80,7 +83,37 @@ class Ended(Struct, frozen=True, tag="ended"):
     slices: int = 0
     memory_bytes: int = 0
     words: Annotated[str, Meta(max_length=1000)] = ""
+    suspended: bool = False
 
 
-Told = Job | Suspend
-Heard = Moving | Saved | Ended
+class Stop(Struct, frozen=True, tag="stop"):
+    """End the job now; nobody wants it any more. Answered by its `Ended`, suspended."""
+
+    number: JobNumber
+
+
+class Pace(Struct, frozen=True, tag="pace"):
+    """Take so much of the core's time; 0: hold still until told otherwise, and keep everything."""
+
+    percent: Annotated[int, Meta(ge=0, le=100)]
+
+
+class Check(Struct, frozen=True, tag="check", kw_only=True):
+    """Compile a module and say whether it may run. Answered by `Ended`: "done", or "module" with the reason in words."""
+
+    number: JobNumber
+    module: str
+    digest: Hash
+    abi: Abi
+    limits: Limits
+    canonical_nans: bool = False
+
+
+class Ready(Struct, frozen=True, tag="ready"):
+    """First of all. `belts`: what holds this process beside the sandbox itself, in words: "no network", "idle priority"."""
+
+    belts: Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=16)] = []
+
+
+Told = Job | Check | Suspend | Stop | Pace
+Heard = Ready | Moving | Saved | Ended
