@@ -23,8 +23,9 @@ class Unit(Struct, frozen=True, kw_only=True):
     """What is to be done, and how sure one wants to be.
 
     `quorum`: results that must agree where hosts are not trusted; `need`: that must agree now: 0 before the first lease decides, 1 after a trusted host took it unchecked,
-    else `quorum`. `answer`: group of the right result of a spot check, whose answer is known. `expires`: wall time at which it is given up, None
-    for never. `most_failed`, `most_copies`: beyond so many it is an error. `canonical`: the copy whose result is the unit's.
+    else `quorum`. `spare`: copies beyond those, so that the last of a batch end sooner (see `tail`). `answer`: group of the right result of a spot check, whose answer is known.
+    `expires`: wall time at which it is given up, None for never. `most_failed`: with more failures than that it is an error. `most_copies`: leased at most, but
+    for those that were given back. `canonical`: the copy whose result is the unit's; while a unit is open again, the one whose result it was.
     `verified`: more than one trusted host's word, or a known answer, stands behind it.
     """
 
@@ -32,6 +33,7 @@ class Unit(Struct, frozen=True, kw_only=True):
     state: UnitState = "open"
     quorum: int = 2
     need: int = 0
+    spare: int = 0
     answer: bytes | None = None
     expires: float | None = None
     most_failed: int = 4
@@ -42,14 +44,15 @@ class Unit(Struct, frozen=True, kw_only=True):
 
 
 class Copy(Struct, frozen=True, kw_only=True):
-    """`identity`: who leased it, 32 bytes, None before; `until`: end of the lease, wall time. `unchecked`: its host was trusted to be right alone.
+    """`identity`: who leased it, 32 bytes, None before; `since`, `until`: begin and end of the lease, wall time. `unchecked`: its host was trusted to be right alone.
 
-    `lineage`: identities whose checkpoints it went on from: of a unit no copy goes to anybody in the lineage of another. `credited`: it was, once and for all.
+    `lineage`: other identities whose checkpoints it went on from: of a unit no copy goes to anybody in the lineage of another. `credited`: it was, once and for all.
     """
 
     id: int
     state: CopyState = "unsent"
     identity: bytes | None = None
+    since: float = 0.0
     until: float = 0.0
     group: bytes | None = None
     unchecked: bool = False
@@ -62,7 +65,8 @@ class Decision(Struct, frozen=True, kw_only=True):
 
     `unit`: as it is now. `copies`: those that have changed. `create`: new copies to be made, unsent. `drop`: unsent copies that are not needed, to be deleted.
     `stop`: leased copies nobody waits for. `credit`: copies that are credited now, each at most once in its life. `withdraw`: copies credited before that were found wrong.
-    `valid`, `invalid`, `expired`, `failed`: verdicts that are new, by copy, for what is thought of their hosts. `final`: the unit has just ended, or its result is another than before.
+    `valid`, `invalid`, `expired`, `failed`: verdicts that are new, by copy, for what is thought of their hosts; a result that was taken on one trusted host's word
+    is credited, but `valid` only once something else stands behind it. `final`: the unit has just ended, or its result is another than before; `revised`: the latter.
     `wake`: wall time at which to look again though nothing came, None for never.
     """
 
@@ -78,4 +82,5 @@ class Decision(Struct, frozen=True, kw_only=True):
     expired: tuple[int, ...] = ()
     failed: tuple[int, ...] = ()
     final: bool = False
+    revised: bool = False
     wake: float | None = None
