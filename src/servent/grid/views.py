@@ -10,16 +10,10 @@ from typing import Literal
 
 from servent.grid.settings import Preset
 
-COBBLESTONE = 432_000  # MFLOP in one: 200 of them are 86,400 GFLOP (BOINC's COBBLESTONE_SCALE)
-
 LendState = Literal["off", "paused", "idle", "working"]  # idle: willing, and nothing to do
 SlotState = Literal["empty", "starting", "running", "paused"]
 JoinedState = Literal["working", "waiting", "unreachable", "refused", "paused", "closed"]
 LogKind = Literal["unit", "credit", "pause", "resume", "join", "leave", "error"]
-
-
-def cobblestones(mflop: float) -> float:
-    return mflop / COBBLESTONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
