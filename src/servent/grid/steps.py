@@ -59,8 +59,10 @@ def taken(unit: Unit, copies: Sequence[Copy], copy: Copy | None, identity: bytes
         return "late"
     if copy.state not in ("leased", "expired", "unneeded"):
         return "unknown"
+    if copy.state != "leased" and _replaced(copies, copy):
+        return "late"
     if unit.state == "open":
-        return "taken" if copy.state == "leased" or not _replaced(copies, copy) else "late"
+        return "taken"
     # Somebody was quicker. Who is still within their lease worked in good faith.
     in_time = unit.state == "done" and copy.state in ("leased", "unneeded") and now < copy.until
     return "taken" if in_time else "late"
