@@ -28,6 +28,10 @@ SEGMENT_BYTES = (
 )  # a segment this long is full: what is fetched again when something new comes is less
 SEGMENTS = 4096  # of one ledger: 4 GiB, about a hundred million results
 HEAD_BYTES = 1024 * 1024
+APPS = 512  # versions of apps in a head
+EARLIER = 16  # manifests of before in a head
+EARNED = 4096  # receipts that show what the owner of a project earned elsewhere
+EARNED_BYTES = 8 * 1024 * 1024
 
 ENTRY_PURPOSE = b"servent grid ledger entry\0"
 AGREE_PURPOSE = b"servent grid ledger agreement\0"
@@ -35,6 +39,7 @@ HEAD_PURPOSE = b"servent grid ledger head\0"
 FIRST_PURPOSE = b"servent grid ledger first\0"
 
 HEAD_NAME = "head"  # the files of a published ledger
+EARNED_NAME = "earned"
 SEGMENT_NAME = "{:06d}.ledger"
 
 EntryNumber = Annotated[int, Meta(ge=1, le=2**53)]
@@ -66,7 +71,8 @@ class Entry(Struct, frozen=True, array_like=True, kw_only=True):
     """One line of credit. `number` counts from 1; `previous`: hash of the entry before, of the first `first(project)`.
 
     `kind` "withdrawal": these results were found wrong, and the credit they once gave `worker` is taken back. `name`: the worker's, as it said then.
-    `team`: that it was in, with both signatures. `total`: sum of all its groups' credit, MFLOP.
+    `team`: that it was in, with both signatures. `network`: whose balance of the project's owner is charged (see `balance`), None for nobody's. `total`: sum of all its
+    groups' credit, MFLOP.
     """
 
     project: Key
@@ -77,6 +83,7 @@ class Entry(Struct, frozen=True, array_like=True, kw_only=True):
     worker: Key
     name: Annotated[str, Meta(max_length=64)]
     team: Membership | None
+    network: Key | None
     total: Credit
     groups: Annotated[list[Group], Meta(min_length=1, max_length=ENTRY_UNITS)]
 
@@ -118,7 +125,8 @@ class Segment(Struct, frozen=True, array_like=True):
 class Head(Struct, frozen=True, kw_only=True):
     """How far a ledger goes: signed by the project each time it is published. A later `serial` replaces an earlier one.
 
-    `entries`: how many there are; `newest`: hash of the last. `project`: its manifest. `apps`: those whose results are credited.
+    `entries`: how many there are; `newest`: hash of the last. `project`: its manifest, `earlier`: those before it that said something else of bonus, budget, network or owner. `apps`: those whose
+    results are credited.
     elsewhere: (manifest of that project, entry, the owner's agreement).
     """
 
@@ -129,7 +137,8 @@ class Head(Struct, frozen=True, kw_only=True):
     newest: Hash
     segments: Annotated[list[Segment], Meta(max_length=SEGMENTS)]
     project: Signed
-    apps: Annotated[list[Signed], Meta(max_length=256)] = []
+    earlier: Annotated[list[Signed], Meta(max_length=EARLIER)] = []
+    apps: Annotated[list[Signed], Meta(max_length=APPS)] = []
 
 
 class SignedHead(Struct, frozen=True, array_like=True):
@@ -139,9 +148,18 @@ class SignedHead(Struct, frozen=True, array_like=True):
     signature: Signature
 
 
+class Earned(Struct, frozen=True, array_like=True):
+    """What the owner of a project earned at another: that one's manifest, its entry, and the owner's agreement."""
+
+    project: Signed
+    receipt: Receipt
+    agreement: Signature
+
+
 _entries: Decoder[Entry] = Decoder(Entry, ENTRY_BYTES)
 _lines: Decoder[Line] = Decoder(Line, LINE_BYTES)
 _heads: Decoder[Head] = Decoder(Head, HEAD_BYTES)
+_earned: Decoder[list[Earned]] = Decoder(Annotated[list[Earned], Meta(max_length=EARNED)], EARNED_BYTES)
 _signed_heads: Decoder[SignedHead] = Decoder(SignedHead, HEAD_BYTES + 256)
 
 
@@ -219,6 +237,11 @@ def open_head(data: bytes, project: bytes | None = None) -> Head:
     if not PeerId(head.key).verify(signed.signature, HEAD_PURPOSE + signed.body):
         raise BadMessage("a ledger that its project has not signed")
     return head
+
+
+def read_earned(data: bytes) -> list[Earned]:
+    """The file `earned`: canonical bytes of a list. Raises BadMessage."""
+    return _earned.decode(data)
 
 
 def write_line(line: Line) -> bytes:

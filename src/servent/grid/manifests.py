@@ -66,7 +66,7 @@ class Project(Struct, frozen=True, kw_only=True):
     `coordinators`: nodes that hand out work, the first to be asked first. `network`: whose members may lend to it, where `audience` is
     "network"; also where its mutual balance is kept. `owner`: the person whose credit pays for it, where it has a budget. `bonus`: k of the
     quick-return bonus max(1, sqrt(k * deadline / elapsed)), as Folding@home grants it; 0 for none. `budget`: MFLOP it may pay in all, None for no end; of a project of a
-    network, `owner` pays them out of what it earned there (see `balance`).
+    network, `owner` pays them out of what it earned there (see `balance`), and says so by `consent` (see the function of that name).
     """
 
     key: Key
@@ -82,10 +82,11 @@ class Project(Struct, frozen=True, kw_only=True):
     bonus: Annotated[float, Meta(ge=0, le=100)] = 0.0
     closed: bool = False
     budget: Annotated[int, Meta(ge=1, le=2**53)] | None = None
+    consent: Annotated[bytes, Meta(max_length=64)] = b""
 
     @property
     def mutual(self) -> bool:
-        """Whether it spends what its owner earned in its network, so that volunteers may compare bids."""
+        """Whether it spends what its owner earned in its network."""
         return self.audience == "network" and self.network is not None and self.budget is not None
 
 
@@ -125,6 +126,7 @@ class Signed(Struct, frozen=True, array_like=True):
 PROJECT_PURPOSE = b"servent grid project\0"
 APP_PURPOSE = b"servent grid app\0"
 UNIT_PURPOSE = b"servent grid unit\0"
+OWNER_PURPOSE = b"servent grid owner pays\0"
 
 _projects: Decoder[Project] = Decoder(Project, PROJECT_BYTES)
 _apps: Decoder[App] = Decoder(App, APP_BYTES)
@@ -140,6 +142,11 @@ def sign_app(app: App, key: Identity) -> Signed:
     return _sign(app, app.project, key, APP_PURPOSE)
 
 
+def consent(owner: Identity, project: bytes, network: bytes, budget: int) -> bytes:
+    """The owner's signature: up to `budget` MFLOP of what it earned in `network` may go to whoever computes for `project`. 64 bytes."""
+    return owner.sign(_consented(project, network, budget))
+
+
 def open_project(signed: Signed, key: bytes | None = None) -> Project:
     """The manifest, after its signature and its bytes were checked.
 
@@ -153,6 +160,10 @@ def open_project(signed: Signed, key: bytes | None = None) -> Project:
     _check(signed, project.key, key, PROJECT_PURPOSE)
     if project.audience == "network" and project.network is None:
         raise BadMessage("a project for a network names none")
+    if project.network is not None and project.budget is not None and project.mutual:
+        said = _consented(project.key, project.network, project.budget)
+        if not PeerId(project.owner).verify(project.consent, said):
+            raise BadMessage("a project whose owner has not agreed to pay for it")
     return project
 
 
@@ -187,6 +198,10 @@ def unit_id(
     """
     said = canonical([app, args, stdin, content, seed, generation])
     return hashlib.sha256(UNIT_PURPOSE + said).digest()
+
+
+def _consented(project: bytes, network: bytes, budget: int) -> bytes:
+    return OWNER_PURPOSE + canonical([bytes(project), bytes(network), budget])
 
 
 def _sign(manifest: Struct, project: bytes, key: Identity, purpose: bytes) -> Signed:
