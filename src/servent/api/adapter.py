@@ -15,6 +15,7 @@ from servent import config as configuration
 from servent import keyfile
 from servent.api import pinging, reach_checks, schema
 from servent.api.adapter_files import Files
+from servent.api.adapter_grid import GridPart
 from servent.api.adapter_holders import HoldersPart
 from servent.api.adapter_network import NetworkPart
 from servent.api.adapter_share import SharingFace
@@ -66,7 +67,7 @@ async def open_node(options: Options) -> AsyncIterator[Face]:
         yield NodeFace(node)
 
 
-class NodeFace(Files, SharingFace, NetworkPart, HoldersPart, TalkPart, TorrentPart):
+class NodeFace(Files, SharingFace, NetworkPart, HoldersPart, TalkPart, TorrentPart, GridPart):
     """`Face` over a `Node`."""
 
     def __init__(self, node: Node) -> None:

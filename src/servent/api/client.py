@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from servent.api import schema
+from servent.api.client_grid import GridClient
 from servent.api.client_http import ApiError, NoAnswer, NodeDown, part
 from servent.api.client_network import NetworkClient
 from servent.api.client_share import ShareClient
@@ -46,7 +47,7 @@ def default_data_dir() -> Path:
     return Path(platformdirs.user_data_dir("servent", appauthor=False))
 
 
-class Client(ShareClient, NetworkClient, TalkClient, TorrentClient):
+class Client(ShareClient, NetworkClient, TalkClient, TorrentClient, GridClient):
     """One node's API. Every method raises ApiError, NodeDown or NoAnswer, and nothing else on purpose."""
 
     @classmethod

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Protocol
 
 from servent.api import schema
+from servent.api.face_grid import GridFace
 from servent.api.face_network import NetworkFace
 from servent.api.face_share import ShareFace
 from servent.api.face_talk import TalkFace
 from servent.api.face_torrent import TorrentFace
 
 
-class Face(ShareFace, NetworkFace, TalkFace, TorrentFace, Protocol):
+class Face(ShareFace, NetworkFace, TalkFace, TorrentFace, GridFace, Protocol):
     """One running node. Methods without `async` read frozen views and never wait.
 
     Every method may raise a ServentError; it reaches the caller as a problem.

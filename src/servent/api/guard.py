@@ -28,7 +28,8 @@ from servent.api.schema import Scope as TokenScope
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_TORRENT_BYTES = 23 * 1024 * 1024  # a .torrent file of 16 MiB in base64, and what is around it
-LARGE = frozenset(("/api/v1/torrents", "/node/torrents"))  # the only paths that take so much, API and page
+LARGE = frozenset(("/api/v1/torrents", "/node/torrents"))  # the only paths that take so much, API and page,
+WORK = ("/api/v1/grid/projects/", "/batches")  # and those by which work is submitted to a project
 MOST_COOKIES = 200
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
@@ -116,9 +117,9 @@ class Guard:
 
     def _most(self, scope: Scope) -> int:
         """How many bytes the body of this request may have."""
-        return (
-            max(self._max_body_bytes, MAX_TORRENT_BYTES) if scope["path"] in LARGE else self._max_body_bytes
-        )
+        path = scope["path"]
+        large = path in LARGE or (path.startswith(WORK[0]) and path.endswith(WORK[1]))
+        return max(self._max_body_bytes, MAX_TORRENT_BYTES) if large else self._max_body_bytes
 
     def _judge(self, scope: Scope, headers: dict[str, list[str]]) -> Problem | None:
         if any(len(headers.get(name, ())) > 1 for name in ONCE):

@@ -72,6 +72,9 @@ async def look(ctx: Context, topics: frozenset[str]) -> None:
         "conversations": _at_once(node.conversations),
         "rooms": _at_once(node.rooms),
         "torrents": _at_once(node.torrents),
+        "joined": _at_once(node.joined_projects),
+        "projects": _at_once(node.my_projects),
+        "batches": _at_once(node.batches),
     }
     for topic, rows in tables.items():
         if topic in topics:
@@ -85,6 +88,7 @@ async def look(ctx: Context, topics: frozenset[str]) -> None:
         "shape": node.shaping,
         "presence": node.my_presence,
         "talk": node.talk_sums,
+        "lending": node.lending,
         "status": lambda: routes_node.full_status(ctx),
     }
     for topic, value in objects.items():

@@ -9,8 +9,10 @@ import msgspec
 
 from servent.api import (
     schema,
+    schema_credit,
     schema_doctor,
     schema_getting,
+    schema_grid,
     schema_network,
     schema_share,
     schema_talk,
@@ -61,11 +63,11 @@ fact) and `advice` (the next step).
 
 `GET /api/v1/events` as a WebSocket, or as server-sent events for curl and EventSource. `?topics=peers,transfers`
 chooses (all when missing): status, reach, peers, transfers, shares, networks, shape, folders, wishes, feeds, codes, friends,
-conversations, rooms, messages, presence, notices, talk, log. Each event is `{"seq": 17, "topic": "peers", "data": {…}}`.
+conversations, rooms, messages, presence, notices, talk, torrents, lending, joined, projects, batches, log. Each event is `{"seq": 17, "topic": "peers", "data": {…}}`.
 
-- The first events hold everything. peers, transfers, shares, networks, folders, wishes, feeds, codes, friends, conversations
-  and rooms are tables: `{"full": true, "items": [rows], "gone": []}`; later ones hold rows that are new or changed, and the
-  ids that are gone. `status`, `reach`, `shape`, `presence` and `talk` are whole objects. `shape` (a `Shaping`) says that a
+- The first events hold everything. peers, transfers, shares, networks, folders, wishes, feeds, codes, friends, conversations,
+  rooms, torrents, joined (a `JoinedProject` each), projects (`MyProject`) and batches (`Batch`) are tables: `{"full": true, "items": [rows], "gone": []}`; later ones hold rows that are new or changed, and the
+  ids that are gone. `status`, `reach`, `shape`, `presence`, `talk` and `lending` are whole objects. `shape` (a `Shaping`) says that a
   network looks different, or a role changed; ask for what you show.
 - `messages` (each a `Message`: new, delivered, or taken back), `notices` (each a `Notice`) and `log` (a line) are said once, as
   they happen. What was before is asked for: `GET /conversations/{conversation}/messages`, `GET /notices`.
@@ -122,6 +124,8 @@ def render() -> str:
             schema_getting,
             schema_talk,
             schema_torrent,
+            schema_grid,
+            schema_credit,
         )
         for kind in vars(module).values()
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__module__ == module.__name__

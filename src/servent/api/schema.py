@@ -47,12 +47,17 @@ Topic = Literal[
     "notices",
     "talk",
     "torrents",
+    "lending",
+    "joined",
+    "projects",
+    "batches",
     "log",
     "resync",
 ]
 TOPICS: tuple[Topic, ...] = (
     "status", "reach", "peers", "transfers", "shares", "networks", "shape", "folders", "wishes", "feeds", "codes",
-    "friends", "conversations", "rooms", "messages", "presence", "notices", "talk", "torrents", "log",
+    "friends", "conversations", "rooms", "messages", "presence", "notices", "talk", "torrents",
+    "lending", "joined", "projects", "batches", "log",
 )  # fmt: skip
 PRIVATE: frozenset[str] = frozenset({"codes", "conversations", "messages", "notices"})  # not for `read`
 TransferState = Literal[

@@ -95,6 +95,12 @@ class NewTeam(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: ShortName
 
 
+class TeamInvite(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`peer`: the node that may come in; a ticket is good for it alone."""
+
+    peer: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
 class TeamJoin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`ticket`: what `invite` gave."""
 

@@ -140,10 +140,10 @@ class JoinedProject(Struct, frozen=True, kw_only=True):
     """A project this machine computes for. `state`: "working", "waiting" (`why` says for what), "unreachable", "refused", "paused", "closed".
 
     `share`: of this machine, against the other projects' shares. `units`, `done`, `eta`: of the whole project, as its coordinator says. `ledger`: a link to its
-    newest published ledger.
+    newest published ledger. `id`: the project's key.
     """
 
-    key: str
+    id: str
     name: str
     about: str = ""
     url: str = ""
@@ -263,10 +263,10 @@ class NewApp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class MyProject(Struct, frozen=True, kw_only=True):
     """An own project. Counts of units by state; `throughput`: units a minute, over the last five. `eta`: seconds, None where nothing moves.
 
-    `spent`: cobblestones granted, `promised`: that open units would cost; `budget` None for no end. `redundancy`: copies computed for each unit done.
+    `spent`: cobblestones granted, `promised`: that open units would cost; `budget` None for no end. `redundancy`: copies computed for each unit done. `id`: its key.
     """
 
-    key: str
+    id: str
     name: str
     link: str
     about: str = ""
@@ -303,12 +303,14 @@ class NewBatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `args` for all of them; "{name}" and "{number}" stand for the input's name and number. `budget`: cobblestones this batch may cost at most. `priority`: higher first; a bid,
     where projects of one network compete. `deadline`: seconds a volunteer has. `expires`: seconds after which what is not done is given up.
     `repeat`: the same work `repeat` times with different seeds. `again`: compute also what is known already. `checks`: items whose answer is known, to catch cheaters.
+    `lines`: a file of text, each line of it an item; "" for none.
     """
 
     app: AppName
     paths: Annotated[list[PathText], Meta(max_length=100_000)] = []
     items: Annotated[list[Annotated[str, Meta(max_length=16384)]], Meta(max_length=100_000)] = []
     items_base64: bool = False
+    lines: Annotated[str, Meta(max_length=4096)] = ""
     args: Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=32)] = []
     title: Annotated[str, Meta(max_length=100)] = ""
     priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
@@ -323,9 +325,9 @@ class NewBatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Batch(Struct, frozen=True, kw_only=True):
-    """`to`: the folder results are written to as they come; "" keeps them in the node."""
+    """`id`: its number. `to`: the folder results are written to as they come; "" keeps them in the node."""
 
-    id: int
+    id: str
     project: str
     project_name: str
     app: str
@@ -467,7 +469,27 @@ class ProblemCount(Struct, frozen=True, kw_only=True):
 
 
 class GridInvite(Struct, frozen=True, kw_only=True):
+    """A line to pass on: of a project for `join`, of a team for its own `join`."""
+
     link: str
+
+
+class InviteVolunteer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For so many identities."""
+
+    uses: Annotated[int, Meta(ge=1, le=100_000)] = 1
+
+
+class AppNamed(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An app by its name (the newest version), "name/version" or id."""
+
+    app: AppName
+
+
+class CollectTo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A folder on this machine; it is made where it is missing."""
+
+    to: PathText
 
 
 # -- apps tried here

@@ -19,8 +19,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from servent.api import (
     routes_codes,
+    routes_credit,
     routes_feeds,
     routes_files,
+    routes_grid,
+    routes_grid_work,
     routes_library,
     routes_network,
     routes_node,
@@ -61,6 +64,9 @@ COLLECTIONS = (
     routes_setup.routes,
     routes_talk.routes,
     routes_torrent.routes,
+    routes_grid.routes,
+    routes_grid_work.routes,
+    routes_credit.routes,
     streaming.routes,
 )
 OPEN_PATHS = (f"{API}/ping",)

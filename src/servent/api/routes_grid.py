@@ -1,0 +1,81 @@
+"""Computing, the volunteer's side: what this machine lends, the projects it joined, and what it did for whom."""
+
+from __future__ import annotations
+
+import asyncio
+
+from servent.api import paths, schema
+from servent.api import schema_grid as grid
+from servent.api.context import Context
+from servent.api.routing import Routes
+
+routes = Routes("grid")
+
+TROUBLE = (400, 404, 409, 502, 503, 504, 507)  # what may stand in the way of whatever changes something
+
+
+@routes.add("GET", "/grid/lending", scope="read")
+async def lending(ctx: Context) -> grid.Lending:
+    """What this machine lends now, what each core does, and why nothing is computed where nothing is."""
+    return ctx.node.lending()
+
+
+@routes.add("PATCH", "/grid/lending", problems=TROUBLE)
+async def change_lending(ctx: Context, body: grid.LendChange) -> grid.Lending:
+    """Lend or not, by a preset or by rules of one's own; takes effect at once and stays."""
+    return await ctx.node.change_lending(body)
+
+
+@routes.add("POST", "/grid/lending/pause", problems=TROUBLE)
+async def pause_lending(
+    ctx: Context,
+    body: grid.GridPause = grid.GridPause(),  # noqa: B008
+) -> grid.Lending:
+    """Compute nothing for so long, or until resumed. What was begun goes on later from where it is."""
+    return await ctx.node.pause_lending(body)
+
+
+@routes.add("POST", "/grid/lending/resume", problems=TROUBLE)
+async def resume_lending(ctx: Context) -> grid.Lending:
+    """End a pause."""
+    return await ctx.node.resume_lending()
+
+
+@routes.add("GET", "/grid/log", scope="read", problems=(404, 507))
+async def grid_log(ctx: Context, query: grid.GridLogQuery) -> list[grid.GridLogEntry]:
+    """What this machine computed, for whom, and what came of it; newest first."""
+    return await ctx.node.grid_log(query)
+
+
+@routes.add("GET", "/grid/joined", scope="read")
+async def joined_projects(ctx: Context) -> list[grid.JoinedProject]:
+    """Projects this machine computes for."""
+    return ctx.node.joined_projects()
+
+
+@routes.add("POST", "/grid/joined", problems=TROUBLE)
+async def join_project(ctx: Context, body: grid.JoinProject) -> grid.JoinedProject:
+    """Compute for a project from now on."""
+    return await ctx.node.join_project(body)
+
+
+@routes.add("PATCH", "/grid/joined/{project}", problems=TROUBLE)
+async def change_joined(ctx: Context, project: str, body: grid.JoinedChange) -> grid.JoinedProject:
+    """Its share of this machine, the team its credit counts for, or a pause for it alone."""
+    return await ctx.node.change_joined(project, body)
+
+
+@routes.add("DELETE", "/grid/joined/{project}", problems=TROUBLE)
+async def leave_project(ctx: Context, project: str) -> schema.Done:
+    """Compute for it no longer. Work that was not begun goes back; credit stays."""
+    await ctx.node.leave_project(project)
+    return schema.Done()
+
+
+@routes.add("POST", "/grid/try", problems=TROUBLE)
+async def try_module(ctx: Context, body: grid.BuildRequest) -> grid.TryOut:
+    """Check a module as a volunteer would, and run it once in the sandbox of this machine."""
+    await asyncio.to_thread(paths.existing, body.module)
+    if body.input:
+        await asyncio.to_thread(paths.existing, body.input)
+    return await ctx.node.try_module(body)
