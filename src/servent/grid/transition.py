@@ -152,16 +152,18 @@ def _open(unit: Unit, copies: Sequence[Copy], now: float) -> Decision:
         return _finish(unit, copies, changed, best, heard, expired, invalid)
     missing = max(1, need) - heard
     wanted = max(0, missing + (unit.spare if leased else 0) - leased - waiting)
-    create = min(max(0, wanted - len(unsent)), max(0, unit.most_copies - made - len(unsent)))
+    room = max(0, unit.most_copies - made - len(unsent))
+    create = min(max(0, wanted - len(unsent)), room)
+    enough = (1 if need == 1 else unit.quorum) - heard  # also where no lease has decided yet
     why = ""
     if unit.expires is not None and unit.expires <= now:
         why = "its time was over"
     elif failed > unit.most_failed:
         why = f"{failed} of its copies failed"
-    elif leased + waiting + len(unsent) + create < missing:
+    elif leased + waiting + len(unsent) + room < enough:
         why = (
-            f"no {max(1, need)} results of {made} agreed"
-            if need != 1
+            f"{made} copies, but no {enough + heard} results agreed"
+            if enough + heard > 1
             else f"none of {made} copies came to a result"
         )
     if why:
