@@ -51,3 +51,16 @@ def test_two_passes_of_one_peer_end_one_by_one_and_their_number_has_an_end() -> 
     with pytest.raises(UsageError):
         trust.admit("one more", GUEST, [])
     trust.admit("b", GUEST, ["app/1"])  # a change of a pass is no new one
+
+
+def test_a_pass_for_anybody_lets_strangers_in_for_its_services_alone_and_no_blocked_one() -> None:
+    trust = Book(Identity(b"m" * 32))
+    stranger, blocked = PeerId(b"\x07" * 32), PeerId(b"\x08" * 32)
+    trust.contacts.block(blocked, 0.0)
+    assert not trust.verdict(stranger).known
+    trust.admit("grid", None, ["app/1"])
+    assert trust.verdict(stranger).guest and not trust.verdict(blocked).known
+    assert trust.allows(stranger, "app/1") and not trust.allows(stranger, "net/1")
+    assert trust.only_by_pass(stranger, "app/1") and not trust.allows(blocked, "app/1")
+    trust.dismiss("grid")
+    assert not trust.verdict(stranger).known

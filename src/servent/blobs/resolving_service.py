@@ -45,7 +45,7 @@ class Resolved:
         busy: Callable[[Holding], bool],
     ) -> None:
         self._clock, self._close, self._busy = clock, close, busy
-        self.resolver: Resolver | None = None
+        self.resolvers: list[tuple[Resolver, bool]] = []  # asked in this order; whether also for guests
         self._kept: OrderedDict[tuple[PeerId | None, bytes], _Kept] = OrderedDict()
         self._bytes = 0
 
@@ -67,11 +67,13 @@ class Resolved:
             if old != key and not self._kept[old].pinned and not self._busy(self._kept[old].holding):
                 self._drop(old)
 
-    def get(self, peer: PeerId, infohash: bytes) -> Holding | None:
-        """What is offered to `peer` under this hash already."""
+    def get(self, peer: PeerId, infohash: bytes, *, guest: bool = False) -> Holding | None:
+        """What is offered to `peer` under this hash already. `guest`: to it alone, or to guests."""
         for key in ((peer, infohash), (None, infohash)):
             kept = self._kept.get(key)
-            if kept is not None and kept.holding.allowed(peer):
+            if kept is None or (guest and key[0] is None and not kept.holding.guests):
+                continue
+            if kept.holding.allowed(peer):
                 kept.used = self._clock()
                 self._kept.move_to_end(key)
                 return kept.holding
@@ -86,18 +88,19 @@ class Resolved:
         """Infohashes of what is offered to this peer alone and not pinned, least used first."""
         return [key[1] for key, kept in self._kept.items() if key[0] == peer and not kept.pinned]
 
-    async def find(self, peer: PeerId, infohash: bytes) -> Holding | None:
+    async def find(self, peer: PeerId, infohash: bytes, *, guest: bool = False) -> Holding | None:
         """What is offered, or can be. None takes at least `QUANTUM`, whether it is not there or not for them."""
         began = self._clock()
-        found = self.get(peer, infohash)
-        if found is None and self.resolver is not None:
-            made = await self.resolver(peer, infohash)
-            if made is not None:
-                if (other := self.get(peer, infohash)) is not None:  # somebody was faster
-                    self._close(made)
-                    return other
-                self.put(made)
-                return made if made.allowed(peer) else None
+        found = self.get(peer, infohash, guest=guest)
+        if found is None and self.resolvers:
+            for resolver, for_guests in self.resolvers:
+                made = await resolver(peer, infohash) if for_guests or not guest else None
+                if made is not None:
+                    if (other := self.get(peer, infohash, guest=guest)) is not None:  # somebody was faster
+                        self._close(made)
+                        return other
+                    self.put(made)
+                    return made if made.allowed(peer) and (made.guests or not guest) else None
             await asyncio.sleep(max(0.0, began + QUANTUM - self._clock()))
         return found
 

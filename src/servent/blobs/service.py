@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from servent.blobs import rows, wire
+from servent.blobs.aside_service import Aside
 from servent.blobs.door import Door
 from servent.blobs.download_service import Download
 from servent.blobs.governor_service import Governor
@@ -141,18 +142,14 @@ class Blobs:
         )
         self._ledger = Ledger(self._store, self._uploads, self._wall, who.name)
         self._transfers.note = self._ledger.add
+        limits, queue = self._first_limits, self._first_queue
         self._governor = Governor(
-            self._pace,
-            self._uploads,
-            self._transfers,
-            self._first_limits,
-            self._first_queue,
-            self._wall,
-            self._told,
+            self._pace, self._uploads, self._transfers, limits, queue, self._wall, self._told
         )
         self._hook = Hook(lambda: self._governor.queue.on_complete, self._transfers.remark)
         self._transfers.completed = self._hook.completed
         self._mover = Mover(self._shares)
+        self.aside = Aside(kit)
         await self._ledger.load()
         await self._shares.load()
         await self._transfers.load()
@@ -278,9 +275,9 @@ class Blobs:
         """Serve nothing for which this is true. After `open`; `check_rights` when its answers changed."""
         self._uploads.refuses = refuses
 
-    def resolve_with(self, resolver: Resolver) -> None:
-        """Ask `resolver(peer, infohash)` for what nothing is offered under yet. After `open`."""
-        self._uploads.resolved.resolver = resolver
+    def resolve_with(self, resolver: Resolver, *, guests: bool = False) -> None:
+        """Ask `resolver(peer, infohash)`, too, for what nothing is offered under yet. `guests`: also for them. After `open`."""
+        self._uploads.resolved.resolvers.append((resolver, guests))
 
     def find_copies_with(self, finder: Finder) -> None:
         """Ask `finder(roots)` which contents this machine has before they are fetched. After `open`."""

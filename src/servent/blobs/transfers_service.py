@@ -263,7 +263,8 @@ class Transfers:
         )
 
     def _shown(self) -> list[Upload]:
-        return [one for one in self._uploads.uploads.values() if one.interested or one.lane]
+        everything = self._uploads.uploads.values()
+        return [one for one in everything if (one.interested or one.lane) and not one.holding.aside]
 
     def view(self, id: str) -> TransferView:
         """One of them. Raises NotFound."""

@@ -53,6 +53,8 @@ class Holding:
         allowed: who may have it, beside the grant for the service; asked again whenever rights change.
         uploaded_bytes: to everybody since the start.
         called: what people call it, where the collection's name is none (see `blobs.canonical`).
+        guests: also for whom a pass alone lets in, where `allowed` says so.
+        aside: of another room: not shown among the person's transfers.
     """
 
     collection: Collection
@@ -62,6 +64,8 @@ class Holding:
     allowed: Callable[[PeerId], bool] = lambda peer: True
     uploaded_bytes: int = 0
     called: str = ""
+    guests: bool = False
+    aside: bool = False
 
     @property
     def name(self) -> str:
@@ -173,12 +177,11 @@ class Uploads:
         """What `peer` may have under this hash: offered already, or found by the resolver."""
         if not self._allowed(peer):
             return None
-        if self._trust.only_by_pass(peer, wire.SERVICE):
-            return self._unless_refused(self.resolved.alone(peer, infohash))
+        guest = self._trust.only_by_pass(peer, wire.SERVICE)
         holding = self._unless_refused(self.holdings.get(infohash))
-        if holding is not None and holding.allowed(peer):
+        if holding is not None and not guest and holding.allowed(peer):
             return holding
-        found = self._unless_refused(await self.resolved.find(peer, infohash))
+        found = self._unless_refused(await self.resolved.find(peer, infohash, guest=guest))
         if len(self.resolved):
             self._active.set()
         return found
@@ -425,7 +428,9 @@ class Uploads:
             return False
         if self._trust.only_by_pass(upload.peer, wire.SERVICE):
             infohash = upload.holding.collection.infohash
-            return self.resolved.alone(upload.peer, infohash) is upload.holding
+            if self.resolved.alone(upload.peer, infohash) is not upload.holding:
+                return upload.holding.guests and upload.holding.allowed(upload.peer)
+            return True
         return self._allowed(upload.peer) and upload.holding.allowed(upload.peer)
 
     def _beat(self, now: float) -> None:

@@ -54,7 +54,7 @@ class Book:
         self._defaults: dict[str, grants.Audience] = {}
         self._present: dict[PeerId, tuple[Membership, ...]] = {}
         self._named: frozenset[PeerId] = frozenset()  # in any grant
-        self._guests: dict[str, tuple[PeerId, frozenset[str]]] = {}  # passes: who, for which services
+        self._guests: dict[str, tuple[PeerId | None, frozenset[str]]] = {}  # passes: who, for which services
 
     # -- from disk
 
@@ -155,14 +155,14 @@ class Book:
             if true
         ]
         removed = tuple(one for m in self._present.get(peer, ()) for one in self._removal(peer, m))
-        guest = not why and any(whom == peer for whom, _ in self._guests.values())
+        guest = not why and any(whom is None or whom == peer for whom, _ in self._guests.values())
         reason = ", ".join(why) or ("a guest" if guest else "a stranger")
         return Verdict(bool(why) or guest, friend, networks, reason, guest, removed)
 
     # -- guests
 
-    def admit(self, name: str, peer: PeerId, services: Iterable[str]) -> None:
-        """Let `peer` in for exactly these services ("app/1"), until `dismiss(name)`. In memory only.
+    def admit(self, name: str, peer: PeerId | None, services: Iterable[str]) -> None:
+        """Let `peer` (None: anybody) in for exactly these services ("app/1"), until `dismiss(name)`. In memory only.
 
         Raises:
             UsageError: too many guests.
@@ -234,7 +234,9 @@ class Book:
         return not self._covered(peer, service) and self._has_pass(peer, service)
 
     def _has_pass(self, peer: PeerId, service: str) -> bool:
-        return any(whom == peer and service in services for whom, services in self._guests.values())
+        return any(
+            (whom is None or whom == peer) and service in services for whom, services in self._guests.values()
+        )
 
     def _covered(self, peer: PeerId, service: str) -> bool:
         verdict = self.verdict(peer)

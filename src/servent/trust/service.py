@@ -385,8 +385,8 @@ class TrustService:
 
     # -- guests
 
-    def admit(self, name: str, peer: PeerId, services: Iterable[str]) -> None:
-        """Let `peer` in for exactly these services until `dismiss(name)`, or the end of the process."""
+    def admit(self, name: str, peer: PeerId | None, services: Iterable[str]) -> None:
+        """Let `peer` (None: anybody) in for exactly these services until `dismiss(name)`, or the end of the process."""
         self._book.admit(name, peer, services)
         self._told()
 
