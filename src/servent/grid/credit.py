@@ -13,6 +13,9 @@ MFLOP_PER_COBBLESTONE = (
 HALF_LIFE = 7 * 86400.0  # s; of the recent average, as BOINC's (credit.h: CREDIT_HALF_LIFE)
 BONUS_MOST = 10.0  # times the estimate, at most; Folding@home has no ceiling, an auditor wants one
 PRICE_MOST = 1100  # percent, of priority 1000
+CORE_MFLOPS = (
+    200_000.0  # MFLOP/s; nearly twice what one AVX-512 core does with fused multiply-adds alone (109 GFLOP/s)
+)
 MOST = 2**53  # MFLOP: no single credit is above
 
 
@@ -47,6 +50,11 @@ def granted(operations: int, k: float = 0.0, deadline: float = 0.0, elapsed: flo
 def most_granted(operations: int, k: float) -> int:
     """The most that `granted` can give: what an auditor allows, and a budget sets aside."""
     return min(MOST, math.floor(operations * BONUS_MOST)) if k > 0 else operations
+
+
+def most_operations(seconds: float) -> int:
+    """MFLOP that a unit may claim whose app allows so many seconds of a core: more than any core can do is a lie."""
+    return max(1, min(MOST, math.floor(seconds * CORE_MFLOPS)))
 
 
 def price(priority: int, mutual: bool) -> int:

@@ -118,7 +118,7 @@ class Segment(Struct, frozen=True, array_like=True):
     """`size` bytes whose SHA-256 is `digest`; `first`: number of the first entry in it, or after it where it holds agreements alone."""
 
     first: EntryNumber
-    size: Annotated[int, Meta(ge=0, le=64 * SEGMENT_BYTES)]
+    size: Annotated[int, Meta(ge=0, le=2 * SEGMENT_BYTES)]
     digest: Hash
 
 

@@ -20,7 +20,8 @@ KEPT_HOURS = 8 * 24
 
 @dataclass(slots=True)
 class Score:
-    """Sums of one worker or team. `number`: counts from 1 in the order in which they first show in the ledger. Credit and `paid` in MFLOP.
+    """Sums of one worker or team. `number`: counts from 1 in the order in which they first show in the ledger. Credit in MFLOP,
+    and what of it the balance of the project's owner `paid`.
 
     `recent`: MFLOP per day as of `recent_at`. `team`: of a worker, as of its newest entry. `hours`: credit and results by hour since 1970.
     """
@@ -43,7 +44,7 @@ class Score:
         sign = 1 if entry.kind == "credit" else -1
         credit, results = sign * entry.total, sign * entry.results
         self.credit += credit
-        self.paid += sign * entry.paid
+        self.paid += sign * entry.paid if entry.network is not None else 0
         self.results += results
         self.recent = max(0.0, recent(self.recent, entry.at - self.recent_at, credit))
         self.recent_at = max(self.recent_at, entry.at)
