@@ -10,7 +10,20 @@ from hypothesis import strategies as st
 
 from servent.grid import quota, replication, tail
 from servent.grid.quota import DAY, Quota
-from servent.grid.replication import FIRST, NOBODY, Trust, alone, check_chance, judged, needed, reissue_since
+from servent.grid.replication import (
+    ENOUGH,
+    FIRST,
+    NOBODY,
+    Trust,
+    alone,
+    check_chance,
+    fits,
+    judged,
+    needed,
+    reissue_since,
+    words,
+)
+from tests.grid.desk import RIGHT, WRONG, Desk, who
 
 WORDS = st.sampled_from(["valid", "valid", "valid", "invalid", "expired", "failed"])
 
@@ -58,11 +71,11 @@ def test_what_is_computed_again_goes_back_to_the_begin_of_the_row_a_week_at_most
 
 
 @given(st.lists(WORDS, max_size=300), st.floats(0, 1, exclude_max=True))
-def test_nobody_is_trusted_who_was_not_right_ten_times_in_a_row(words: list[str], dice: float) -> None:
-    trust = after(NOBODY, *words)
-    told = [word for word in words if word in ("valid", "invalid")]
+def test_nobody_is_trusted_who_was_not_right_ten_times_in_a_row(said: list[str], dice: float) -> None:
+    trust = after(NOBODY, *said)
+    told = [word for word in said if word in ("valid", "invalid")]
     row = next((place for place, word in enumerate(reversed(told)) if word == "invalid"), len(told))
-    assert trust.row == row and 0 <= trust.strikes <= words.count("invalid")
+    assert trust.row == row and 0 <= trust.strikes <= said.count("invalid")
     assert not alone(trust, dice) or row >= FIRST
     assert 0.02 <= check_chance(trust) <= 1.0
 
@@ -159,3 +172,32 @@ def test_the_mean_follows_what_is_new() -> None:
     for seconds in [100.0] * 5 + [10.0] * 100:
         seen = tail.mean(seen, seconds)
     assert seen == pytest.approx(10.0, rel=0.01)
+
+
+# -- who may vouch for whom
+
+
+def test_two_strangers_do_not_vouch_for_each_other_where_others_can() -> None:
+    old = after(NOBODY, *["valid"] * FIRST)
+    assert not fits(NOBODY, [NOBODY], disputed=False, around=ENOUGH)
+    assert fits(NOBODY, [old], disputed=False, around=ENOUGH)
+    assert fits(old, [NOBODY], disputed=False, around=ENOUGH)
+    assert fits(NOBODY, [NOBODY], disputed=False, around=ENOUGH - 1), "a small project has to begin somehow"
+
+
+def test_what_is_disputed_is_settled_by_hosts_that_are_trusted() -> None:
+    desk = Desk()
+    desk.give(desk.lease("ann"), RIGHT)
+    assert words(desk.all) == ([who("ann")], False)
+    desk.give(desk.lease("eve"), WRONG)
+    assert words(desk.all) == ([who("ann"), who("eve")], True)
+    old = after(NOBODY, *["valid"] * FIRST)
+    assert not fits(NOBODY, [old, NOBODY], disputed=True, around=ENOUGH)
+    assert fits(old, [old, NOBODY], disputed=True, around=ENOUGH)
+
+
+def test_what_a_caught_host_answered_alone_is_disputed() -> None:
+    desk = Desk()
+    desk.give(desk.lease("eve", alone=True), WRONG)
+    desk.reopen()
+    assert words(desk.all) == ([who("eve")], True)

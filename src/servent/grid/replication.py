@@ -7,9 +7,13 @@ has to be right for longer each time; all that it answered alone in that row is 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from msgspec import Struct
+
+from servent.grid.model import Copy
+from servent.grid.transition import COUNTS
 
 FIRST = 10  # valid results in a row until a host may answer alone; BOINC's default
 LEAST_CHECK = 0.02  # of a trusted host's units are checked by a second host, however long it was right
@@ -17,6 +21,8 @@ MOST_STRIKES = 8  # a host that was caught so often needs 2,560 in a row
 FORGIVEN = 10  # times the row that it needed: a strike is forgotten
 REISSUE_FOR = 7 * 86400.0  # s; what a caught host answered alone so long ago is left alone
 SPOT = 0.01  # of the leases of a host are units whose answer is known, where the project has such
+
+ENOUGH = 10  # trusted hosts around: from then on no two strangers vouch for each other
 
 Verdict = Literal["valid", "invalid", "expired", "failed"]
 
@@ -52,6 +58,32 @@ def check_chance(trust: Trust) -> float:
 def alone(trust: Trust, dice: float) -> bool:
     """Whether it may answer its next unit alone. `dice`: in [0, 1), of its own for each lease, and not to be foreseen by the host."""
     return dice >= check_chance(trust)
+
+
+def fits(trust: Trust, others: Iterable[Trust], *, disputed: bool, around: int) -> bool:
+    """Whether this host may add its word to a unit that others have a word in. Where it may not, somebody else soon does.
+
+    Two strangers who agree may be one person with two keys. So, as soon as enough hosts are trusted, one of those that agree is; and what
+    was disputed, or is of a host that was caught, goes to trusted ones alone.
+
+    Args:
+        others: of the hosts of `words`. around: trusted hosts of this app version that were heard of lately; with few of them anybody may.
+    """
+    if around < ENOUGH or trusted(trust):
+        return True
+    return not disputed and any(trusted(other) for other in others)
+
+
+def words(copies: Sequence[Copy]) -> tuple[list[bytes], bool]:
+    """Whose copies of a unit count, and whether they are disputed: they differ, or one was taken for right before. For `fits`; no words: no need to ask it."""
+    whose, groups, credited = [], set(), False
+    for copy in copies:
+        if copy.state in COUNTS and copy.identity is not None:
+            whose.append(copy.identity)
+            credited = credited or copy.credited
+            if copy.group is not None:
+                groups.add(copy.group)
+    return whose, credited or len(groups) > 1
 
 
 def spot_check(dice: float) -> bool:
