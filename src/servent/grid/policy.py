@@ -68,7 +68,7 @@ class Pause:
 class Verdict:
     """What may be done now.
 
-    `why`: in one line, why nothing is computed; "" where it may be. `hard`: what runs must stop this moment. `cores` that may compute, each for `cpu_percent` of its
+    `why`: in one line, why nothing is computed; "" where it may be. `crowded`: what runs must leave the memory, too. `cores` that may compute, each for `cpu_percent` of its
     time, with `memory_bytes` altogether. `fetch`: "" where new work may be fetched, else why not. `again`: seconds after which this may be another, without anything
     happening.
     """
@@ -81,6 +81,7 @@ class Verdict:
     memory_bytes: int = 0
     fetch: str = ""
     again: float | None = None
+    crowded: bool = False
 
     @property
     def allowed(self) -> bool:
@@ -171,10 +172,11 @@ class Deciding:
             (_battery(policy, machine), None),
             (_exclusive(policy, machine), None),
             _in_use(policy, machine),
-            (_crowded(machine), None),
         ):
             if why:
                 return replace(verdict, why=why, cores=0, again=again)
+        if why := _crowded(machine):
+            return replace(verdict, why=why, cores=0, crowded=True)
         return self._beside_others(policy, machine, verdict, now)
 
     def _outside(self, policy: Policy, wall: float) -> tuple[str, float | None]:

@@ -1,0 +1,174 @@
+"""What a task needs before it can be computed: its app's manifest, the module, the input, the snapshot it goes on from; each fetched once and checked."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from servent.errors import BadMessage, DiskTrouble, Refused, WorldError
+from servent.grid.held import Held
+from servent.grid.manifests import App, Content
+
+AT_ONCE = 4  # fetches; a guess
+WITHIN = 600.0  # s for one
+AGAIN = (5.0, 30.0, 120.0)  # s until it is tried again, while whoever has it is away
+
+
+class Keeping(Protocol):
+    """What is asked of `contents_service.Contents`."""
+
+    async def publish(
+        self, what: bytes | Path, name: str = "", *, project: bytes = b"", move: bool = False
+    ) -> Content: ...
+
+    async def fetch(
+        self,
+        content: Content,
+        contacts: Sequence[bytes] = (),
+        *,
+        project: bytes = b"",
+        most_bytes: int = 2**53,
+        timeout: float = 600.0,
+    ) -> Path: ...
+
+    def pin(self, content: Content) -> None: ...
+
+    def unpin(self, content: Content) -> None: ...
+
+    def have(self, project: bytes, most: int = 64) -> list[bytes]: ...
+
+    async def drop(self, contents: Sequence[Content], *, project: bytes = b"") -> None: ...
+
+    async def forget_project(self, project: bytes) -> None: ...
+
+    def used_bytes(self) -> int: ...
+
+
+class NoFit(WorldError):
+    """The unit wants more than this machine lends: it goes back, without blame."""
+
+
+class Getting:
+    """Makes a `Held` ready to be computed.
+
+    Args:
+        describe: an app's manifest, and peers who have its module; asks the coordinator where it is not known.
+        room: (bytes of memory, bytes of disk) that are lent.
+        fetched: called with the bytes of what came over the network.
+    """
+
+    def __init__(
+        self,
+        contents: Keeping,
+        describe: Callable[[bytes, bytes], Awaitable[tuple[App, Sequence[bytes]]]],
+        room: Callable[[], tuple[int, int]],
+        fetched: Callable[[bytes, int], None],
+    ) -> None:
+        self._contents, self._describe, self._room, self._fetched = contents, describe, room, fetched
+        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._modules: dict[bytes, tuple[Content, Path, bytes]] = {}  # app -> (content, path, SHA-256)
+        self._describing: dict[bytes, asyncio.Lock] = {}
+
+    async def get(self, held: Held) -> None:
+        """Fill in `app`, `module`, `input`, `snapshot`.
+
+        Raises:
+            NoFit: it wants more than is lent.
+            BadMessage: what the project says of it is wrong.
+            ServentError: something could not be had, after some tries.
+        """
+        app, contacts = await self._describe(held.project, held.task.app)
+        held.app = app
+        memory, disk = self._room()
+        if app.limits.memory_bytes > memory:
+            raise NoFit(
+                f"a unit of {app.name} wants {_size(app.limits.memory_bytes)} of memory, {_size(memory)} are lent"
+            )
+        wanted = [one for one in (app.module, held.task.content, _snapshot(held)) if one is not None]
+        if sum(one.size for one in wanted) + app.limits.output_bytes + app.limits.checkpoint_bytes > disk:
+            raise NoFit(
+                f"a unit of {app.name} wants more room on the disk than the {_size(disk)} that are lent"
+            )
+        held.module, held.module_digest = await self._module(held, app, contacts)
+        helpers = [*held.task.contacts, *contacts]
+        if held.task.content is not None:
+            held.input = str(await self._fetch(held.project, held.task.content, helpers, held.pins))
+        checkpoint = held.task.resume
+        if checkpoint is not None and not held.snapshot:
+            if checkpoint.content.size > app.limits.checkpoint_bytes:
+                raise BadMessage("a checkpoint larger than its app allows")
+            held.snapshot = str(await self._fetch(held.project, checkpoint.content, helpers, held.pins))
+            held.slices, held.digest, held.fraction = (
+                checkpoint.slices,
+                checkpoint.digest,
+                checkpoint.fraction,
+            )
+
+    def done(self, held: Held) -> None:
+        """Nothing of it is needed any more; what was fetched may go when room is needed."""
+        while held.pins:
+            self._contents.unpin(held.pins.pop())
+
+    def forget(self, app: bytes) -> None:
+        """The module's file is needed no more."""
+        known = self._modules.pop(app, None)
+        if known is not None:
+            self._contents.unpin(known[0])
+
+    async def _module(self, held: Held, app: App, contacts: Sequence[bytes]) -> tuple[str, bytes]:
+        lock = self._describing.setdefault(held.task.app, asyncio.Lock())
+        async with lock:  # sixty-four tasks of a new app fetch its module once
+            known = self._modules.get(held.task.app)
+            if known is None or not known[1].exists():
+                path = await self._fetch(held.project, app.module, contacts, [])
+                digest = await asyncio.to_thread(_sha256, path)
+                known = self._modules[held.task.app] = (app.module, path, digest)
+            return str(known[1]), known[2]
+
+    async def _fetch(
+        self, project: bytes, content: Content, contacts: Sequence[bytes], pins: list[Content]
+    ) -> Path:
+        """It stays until it is unpinned. Raises WorldError, UsageError, Refused."""
+        self._contents.pin(content)
+        try:
+            for wait in (*AGAIN, None):
+                try:
+                    async with self._gate:
+                        had = content.infohash in self._contents.have(project)
+                        path = await self._contents.fetch(
+                            content, contacts, project=project, most_bytes=self._room()[1], timeout=WITHIN
+                        )
+                    if not had:
+                        self._fetched(project, content.size)
+                    pins.append(content)
+                    return path
+                except DiskTrouble:
+                    raise
+                except (WorldError, Refused):
+                    if wait is None:
+                        raise
+                    await asyncio.sleep(wait)
+            raise AssertionError("unreachable")
+        except BaseException:
+            self._contents.unpin(content)
+            raise
+
+
+def _snapshot(held: Held) -> Content | None:
+    """Of another volunteer, that it is to go on from; not where we have one of our own."""
+    return held.task.resume.content if held.task.resume is not None else None
+
+
+def _sha256(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _size(size: int) -> str:
+    for unit, one in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= one:
+            return f"{size / one:.3g} {unit}"
+    return f"{size} bytes"

@@ -1,0 +1,431 @@
+"""Runs what is held: fetched first, then one task on each lent core, with snapshots on the disk; what came of it goes to whoever returns it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from servent.errors import BadMessage, ConnectionLost, ServentError
+from servent.grid import lending_rows as rows
+from servent.grid.fetching import Fetching, seconds_allowed
+from servent.grid.getting_service import Getting, Keeping, NoFit
+from servent.grid.held import Held, Store
+from servent.grid.lending_shelf import Shelf
+from servent.grid.manifests import INLINE_BYTES
+from servent.grid.policy import Verdict
+from servent.grid.sandbox.jobs import Ended, Job, Moving, Saved
+from servent.grid.wire import RENEW_EVERY, STDERR_CHARACTERS, Checkpoint, Outcome, Result, Task
+from servent.tasks import begin
+
+log = logging.getLogger("servent.grid")
+
+TINY = 1.0  # s; of units below, a second one for each core waits in the sandbox, so that no core idles between two
+TRIES = 3  # a process that died by no fault of the module's: so often a unit is begun again here
+SEND_RATE = 200_000  # bytes/s at which a checkpoint is thought to travel: a newer one is offered only once the last can be there
+SERVE_FOR = 86400.0  # s that an output stays with us after it was taken: who coordinates may fetch it again
+
+
+class Sandbox(Protocol):
+    """What is asked of `sandbox.slots_service.Slots`."""
+
+    def number(self) -> int: ...
+
+    async def run(
+        self,
+        job: Job,
+        on_moving: Callable[[Moving], None] | None = None,
+        on_saved: Callable[[Saved], None] | None = None,
+    ) -> Ended: ...
+
+    async def suspend_all(self) -> None: ...
+
+    def resize(self, cores: int) -> None: ...
+
+    def pace(self, percent: int) -> None: ...
+
+    async def measure(self) -> float: ...
+
+
+class Work:
+    """Everything held, from the lease to the result.
+
+    Args:
+        mflops: of one core in the sandbox.
+        came: called with a `Held` whose `result` is on the disk.
+        back: called with those that are to be given back undone, and why.
+        changed: something a face shows is another.
+    """
+
+    def __init__(
+        self,
+        slots: Sandbox,
+        contents: Keeping,
+        getting: Getting,
+        shelf: Shelf,
+        fetching: Fetching,
+        folder: Path,
+        *,
+        mflops: Callable[[], float],
+        came: Callable[[Held], None],
+        back: Callable[[bytes, Sequence[Held], str], None],
+        changed: Callable[[], None],
+        wall: Callable[[], float],
+        checkpoint_every: float = RENEW_EVERY,
+    ) -> None:
+        self._slots, self._contents, self._getting, self._shelf = slots, contents, getting, shelf
+        self._fetching, self._folder, self._mflops, self._wall = fetching, folder, mflops, wall
+        self._came, self._back, self._changed = came, back, changed
+        self._checkpoint_every = checkpoint_every
+        self._clock = asyncio.get_running_loop().time
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: dict[tuple[bytes, int], asyncio.Task[None]] = {}
+        self._running: dict[int, Held] = {}  # by place: the first `cores` are the lent cores
+        self._verdict = Verdict()
+        self._ending = False
+        self.store = Store()
+
+    # -- life
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            for held in self.store.all():
+                if held.state == "getting":
+                    self._prepare(held)
+            self.dispatch()
+            await asyncio.Event().wait()
+
+    async def stop(self) -> None:
+        """Save what runs where it can be; begin nothing any more."""
+        self._ending = True
+        self._slots.pace(100)
+        await self._slots.suspend_all()
+        pending = [task for task in self._tasks.values() if not task.done()]
+        running = {held.key for held in self._running.values()}
+        for key, task in self._tasks.items():
+            if key not in running:
+                task.cancel()
+        if pending:
+            await asyncio.wait(pending, timeout=10.0)
+
+    async def allow(self, verdict: Verdict) -> None:
+        """What may be done from now on."""
+        before, self._verdict = self._verdict, verdict
+        if not verdict.allowed:
+            if verdict.crowded and not before.crowded:  # memory is needed: what can be saved leaves it
+                self._slots.pace(100)
+                await self._slots.suspend_all()
+            self._slots.pace(0)
+            return
+        if (before.cores, before.allowed) != (verdict.cores, verdict.allowed):
+            self._slots.resize(verdict.cores)
+        self._slots.pace(verdict.cpu_percent)
+        self.dispatch()
+
+    # -- what comes and goes
+
+    def take(self, project: bytes, tasks: Iterable[Task]) -> None:
+        """New leases, on the disk already."""
+        now = self._wall()
+        for task in tasks:
+            held = Held(project, task, now, task.until)
+            held.estimate = self._fetching.estimate(task.app, task.operations, self._mflops())
+            self.store.add(held)
+            self._prepare(held)
+
+    def restore(self, row: rows.HeldRow) -> Held:
+        """A lease of before: it goes on from its last snapshot, where that is whole."""
+        held = Held(row.project, row.task, row.got, row.task.until)
+        held.estimate = self._fetching.estimate(row.task.app, row.task.operations, self._mflops())
+        if row.snapshot and Path(row.snapshot).is_file():
+            held.snapshot, held.slices, held.digest = row.snapshot, row.slices, row.digest
+            held.fraction, held.seconds = row.fraction, row.seconds
+        held.result = row.result
+        if row.result is not None:
+            held.state = "done"
+        self.store.add(held)
+        return held
+
+    def drop(self, held: Held) -> None:
+        """Nobody wants it any more: it stops at once, and its files go."""
+        if held.state == "over":
+            return
+        held.state = "over"
+        self.store.remove(held)
+        task = self._tasks.get(held.key)
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+        self._getting.done(held)
+        begin(self._group, asyncio.to_thread(self._remove_folder, held), f"tidy after {held.task.lease}")
+
+    def running(self) -> list[Held]:
+        """By the place they take."""
+        return [self._running[place] for place in sorted(self._running)]
+
+    async def checkpoint(self, held: Held) -> None:
+        """Publish the newest snapshot, where there is one worth it: another machine could go on from it. Sets `held.sent`."""
+        app = held.app
+        if not held.snapshot or held.state == "over" or app is None or not app.limits.checkpoint_bytes:
+            return
+        if held.sent is not None and held.sent.slices >= held.slices:
+            return
+        if held.task.resume is not None and held.task.resume.slices >= held.slices:
+            return  # they have that one
+        now = self._clock()
+        if held.sent is not None and now - held.sent_at < held.sent.content.size / SEND_RATE:
+            return
+        slices, digest, fraction, path = held.slices, held.digest, held.fraction, Path(held.snapshot)
+        try:
+            content = await self._contents.publish(path, f"checkpoint-{slices}", project=held.project)
+        except ServentError as trouble:
+            log.info("a checkpoint cannot be offered: %s", trouble)
+            return
+        before, held.sent_at = held.sent, now
+        held.sent = Checkpoint(content, slices, digest, min(1.0, max(0.0, fraction)))
+        self._shelf.later(
+            partial(rows.add_published, project=held.project, content=content, until=self._wall() + SERVE_FOR)
+        )
+        if before is not None and before.content.infohash != content.infohash:
+            await self._contents.drop([before.content], project=held.project)
+
+    # -- getting ready
+
+    def _prepare(self, held: Held) -> None:
+        task = begin(self._group, self._get(held), f"get what unit {held.task.unit.hex()[:8]} needs")
+        if task is not None:
+            self._track(held, task)
+
+    def _track(self, held: Held, task: asyncio.Task[None]) -> None:
+        self._tasks[held.key] = task
+        task.add_done_callback(lambda done: self._untrack(held, done))
+
+    def _untrack(self, held: Held, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(held.key) is task:
+            del self._tasks[held.key]
+
+    async def _get(self, held: Held) -> None:
+        try:
+            await self._getting.get(held)
+        except NoFit as no:
+            self._back(held.project, [held], str(no))
+            return
+        except ConnectionLost:
+            if held.state == "getting":  # the line broke while it was asked about: again, when there is one
+                await asyncio.sleep(5.0)
+                self._prepare(held)
+            return
+        except BadMessage as wrong:
+            await self._end(held, "input", str(wrong), 0.0)
+            return
+        except ServentError as trouble:
+            await self._end(held, "input", f"could not be fetched: {trouble}", 0.0)
+            return
+        if held.state == "getting":
+            self.store.ready(held)
+            self.dispatch()
+
+    # -- computing
+
+    def dispatch(self) -> None:
+        """Put what is ready on free cores, whoever is behind first."""
+        verdict = self._verdict
+        if not verdict.allowed or self._ending or self._group is None:
+            return
+        while len(self._running) < 2 * verdict.cores:
+            held = self._next(verdict)
+            if held is None:
+                break
+            place = next(n for n in range(2 * verdict.cores) if n not in self._running)
+            if place >= verdict.cores and held.estimate >= TINY:
+                break
+            self.store.begin(held)
+            held.slot, self._running[place] = place, held
+            task = begin(self._group, self._compute(held, place), f"unit {held.task.unit.hex()[:8]}")
+            if task is None:
+                return
+            self._track(held, task)
+
+    def _next(self, verdict: Verdict) -> Held | None:
+        used = sum(one.memory_bytes for one in self._running.values())
+        for project in self._fetching.order(self.store.with_ready()):
+            held = self.store.first(project)
+            if used + held.memory_bytes <= verdict.memory_bytes:
+                return held
+            if not self._running:  # nothing will ever make room for it
+                self._back(project, [held], "there is not memory enough for it now")
+        return None
+
+    async def _compute(self, held: Held, place: int) -> None:
+        held.moving, held.charged, held.job = None, 0.0, self._slots.number()
+        try:
+            ended = await self._slots.run(
+                self._job(held), partial(self._moves, held), partial(self._saves, held)
+            )
+        except ConnectionLost:  # the sandbox is closing; the lease and the last snapshot are on the disk
+            return
+        finally:
+            del self._running[place]
+        self._charge(held, ended.seconds)
+        if held.state == "over":
+            return
+        if ended.suspended or (ended.outcome == "lost" and held.tries < TRIES):
+            held.tries += not ended.suspended
+            held.moving = None
+            self.store.ready(held)
+        elif ended.outcome == "checkpoint" and held.tries < TRIES:
+            log.info("a snapshot cannot be gone on from (%s): the unit begins anew", ended.words)
+            held.tries += 1
+            held.snapshot, held.slices, held.digest, held.fraction, held.seconds = "", 0, b"", 0.0, 0.0
+            held.moving = None
+            self.store.ready(held)
+        else:
+            begin(self._group, self._ended(held, ended), f"result of {held.task.unit.hex()[:8]}")
+        self.dispatch()
+
+    def _job(self, held: Held) -> Job:
+        app, task = held.app, held.task
+        assert app is not None
+        folder = self._folder_of(held)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        allowed = seconds_allowed(app.limits.seconds, self._mflops())
+        slices = app.abi == "slice" and app.limits.checkpoint_bytes > 0
+        return Job(
+            number=held.job,
+            module=held.module,
+            digest=held.module_digest,
+            abi=app.abi,
+            seed=task.seed,
+            limits=app.limits,
+            folder=str(folder),
+            args=list(task.args),
+            stdin=task.stdin,
+            stdin_path=held.input,
+            budget=max(1.0, allowed - held.seconds),
+            resume=held.snapshot,
+            resume_slices=held.slices,
+            checkpoint_every=self._checkpoint_every if slices else 0.0,
+            most_slices=app.slices,
+            canonical_nans=app.canonical_nans,
+            inline_bytes=INLINE_BYTES,
+        )
+
+    def _moves(self, held: Held, moving: Moving) -> None:
+        held.moving = moving
+        self._charge(held, moving.seconds)
+        self._changed()
+
+    def _saves(self, held: Held, saved: Saved) -> None:
+        begin(self._group, self._saved(held, saved), f"snapshot of {held.task.unit.hex()[:8]}")
+
+    async def _saved(self, held: Held, saved: Saved) -> None:
+        """The newest snapshot is known to the disk before the one before it goes."""
+        if held.state not in ("running", "ready") or saved.slices < held.slices:
+            return
+        before = held.snapshot
+        held.snapshot, held.slices, held.digest = saved.path, saved.slices, saved.digest
+        held.fraction = saved.fraction or 0.0
+        held.seconds, held.charged = held.seconds + held.charged, 0.0
+        held.saved_at = self._clock()
+        row = rows.HeldRow(
+            held.project,
+            held.task,
+            held.got,
+            saved.path,
+            saved.slices,
+            saved.digest,
+            held.fraction,
+            held.seconds,
+        )
+        await self._shelf.keep(partial(rows.save_snapshot, row=row))
+        if before != saved.path and self._folder in Path(before).parents:
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(Path(before).unlink)
+
+    def _charge(self, held: Held, seconds: float) -> None:
+        """`seconds` of this run so far, of which some were charged before."""
+        more = seconds - held.charged
+        if more > 0:
+            held.charged = seconds
+            self._fetching.used(held.project, more)
+
+    # -- what came of it
+
+    async def _ended(self, held: Held, ended: Ended) -> None:
+        seconds = held.seconds + ended.seconds
+        if ended.outcome != "done":
+            await self._end(held, ended.outcome, ended.words, seconds)
+            return
+        content = None
+        if ended.output_path:
+            try:
+                content = await self._contents.publish(
+                    Path(ended.output_path), "result", project=held.project, move=True
+                )
+            except ServentError as trouble:
+                await self._end(held, "lost", f"the result cannot be kept: {trouble}", seconds)
+                return
+            self._shelf.later(
+                partial(
+                    rows.add_published,
+                    project=held.project,
+                    content=content,
+                    until=self._wall() + 7 * SERVE_FOR,
+                )
+            )
+        result = Result(
+            lease=held.task.lease,
+            outcome="done",
+            digest=ended.digest,
+            output=b"" if content is not None else ended.output,
+            content=content,
+            seconds=seconds,
+            words=ended.words[:STDERR_CHARACTERS],
+        )
+        await self._keep(held, result)
+
+    async def _end(self, held: Held, outcome: Outcome, words: str, seconds: float) -> None:
+        if held.state == "over":
+            return
+        words = words[:STDERR_CHARACTERS]
+        await self._keep(held, Result(lease=held.task.lease, outcome=outcome, seconds=seconds, words=words))
+
+    async def _keep(self, held: Held, result: Result) -> None:
+        """On the disk before anybody is told."""
+        task, now = held.task, self._wall()
+        held.state, held.result, held.moving = "done", result, None
+
+        def write(db: rows.Connection) -> None:
+            rows.save_result(db, held.project, result)
+            if result.outcome == "done":
+                rows.add_did(db, held.project, rows.Did(task.unit, task.app, task.operations), now)
+
+        try:
+            await self._shelf.keep(write)
+        except ServentError as trouble:  # it can still be returned now
+            log.warning("a result cannot be written down: %s", trouble)
+        self._getting.done(held)
+        if held.state == "done":
+            self._came(held)
+
+    # -- files
+
+    def _folder_of(self, held: Held) -> Path:
+        return self._folder / f"{held.project.hex()[:16]}-{held.task.lease}"
+
+    def _remove_folder(self, held: Held) -> None:
+        shutil.rmtree(self._folder_of(held), ignore_errors=True)
+
+    def tidy(self) -> None:
+        """Remove folders of leases that are no more; blocks."""
+        known = {self._folder_of(held).name for held in self.store.all()}
+        if self._folder.is_dir():
+            for child in self._folder.iterdir():
+                if child.name not in known:
+                    shutil.rmtree(child, ignore_errors=True)
