@@ -10,9 +10,8 @@ import msgspec
 from servent.api import schema_grid as grid
 from servent.errors import Refused, Unreachable, UsageError
 from servent.identity import Identity
-from tests.api.fake_grid_work import PRIMES, FakeGridWork, named
+from tests.api.fake_grid_work import FOLDING, PRIMES, FakeGridWork, named
 
-FOLDING = str(Identity(b"\x51" * 32).peer)
 SKY = str(Identity(b"\x52" * 32).peer)
 FAR = str(Identity(b"\x53" * 32).peer)
 MACHINE = 8  # cores

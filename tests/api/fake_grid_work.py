@@ -17,6 +17,7 @@ from servent.errors import NotFound, UsageError
 from servent.identity import Identity
 
 PRIMES = str(Identity(b"\x61" * 32).peer)
+FOLDING = str(Identity(b"\x51" * 32).peer)
 SECOND = str(Identity(b"\x62" * 32).peer)
 HOSTS = [str(Identity(bytes([0x70 + number]) * 32).peer) for number in range(6)]
 NAMES = ["ann", "bob", "carl", "dora", "emil", "a very long name that nobody would want to read in a table"]
@@ -443,7 +444,7 @@ class FakeGridWork:
     # -- credit
 
     async def leaderboard(self, project: str, query: credit.BoardQuery) -> credit.Leaderboard:
-        known = {"primes": PRIMES, "folding": "", PRIMES: PRIMES}
+        known = {"primes": PRIMES, "folding": FOLDING, PRIMES: PRIMES, FOLDING: FOLDING}
         if project not in known and not any(
             project in (one.id, one.name) for one in self._my_projects.values()
         ):
@@ -548,7 +549,7 @@ class FakeGridWork:
         del self._teams[self._team(team).key]
 
     async def balances(self, network: str) -> list[credit.Balance]:
-        if network not in ("", "home"):
+        if network not in ("", "home", "ab" * 16):
             raise NotFound(
                 f"this node is in no network {network[:64]!r}", advice="`servent network ls` lists them."
             )

@@ -10,8 +10,8 @@ import pytest
 from servent.api import schema_credit as credit
 from servent.api import schema_grid as grid
 from servent.api.client import ApiError, Client
-from tests.api.fake_grid import FOLDING, SKY
-from tests.api.fake_grid_work import HOSTS, PRIMES
+from tests.api.fake_grid import SKY
+from tests.api.fake_grid_work import FOLDING, HOSTS, PRIMES
 from tests.api.running import client, fake_daemon
 
 MODULE = b"\0asm\x01\0\0\0"

@@ -43,6 +43,7 @@ class FakeFinding:
             ("DELETE", "/library/folders/{folder}"): self._remove,
             ("GET", "/library/content/{content}/bytes"): self._bytes,
             ("GET", "/transfers/{transfer}/files/{index}/bytes"): self._bytes,
+            ("GET", "/grid/batches/{batch}/results/{unit}"): self._bytes,
             ("GET", "/setup"): self._setup,
             ("POST", "/setup"): self._finish,
             **{("GET", f"/{name}"): self._nothing for name in ("blocks", "reports", "recommendations")},

@@ -83,7 +83,7 @@ def test_a_range_of_a_file_comes_as_asked(page: WebPage) -> None:
 
 @pytest.mark.parametrize("kind", ["svg", "html", "xhtml", "pdf", "js", "xml", "", "no/such", "text/html"])
 def test_bytes_that_could_run_are_never_shown_whatever_they_are_called(page: WebPage, kind: str) -> None:
-    for path in (f"/bytes/content/{CONTENT}", "/bytes/transfers/abc/0"):
+    for path in (f"/bytes/content/{CONTENT}", "/bytes/transfers/abc/0", "/bytes/results/7/12"):
         answer = page.ask("GET", f"{path}?as={kind}", **OURS)
         assert answer.status == 200 and answer.body == BYTES
         assert answer.headers["content-type"] == "application/octet-stream"
@@ -96,6 +96,8 @@ def test_bytes_that_could_run_are_never_shown_whatever_they_are_called(page: Web
         f"library/content/{CONTENT}/bytes",
         f"library/content%2F{CONTENT}%2Fbytes",
         "transfers/abc/files/0/byt%65s",
+        "grid/batches/7/results/12",
+        "grid/batches/7%2Fresults/1%32",
     ],
 )
 def test_bytes_do_not_come_with_the_policy_of_our_own_pages(page: WebPage, path: str) -> None:
@@ -113,7 +115,16 @@ def test_what_is_shown_has_a_harmless_type_and_may_do_nothing(page: WebPage, kin
 
 
 @pytest.mark.parametrize(
-    "path", ["content/xyz", f"content/{'AB' * 32}", "transfers/a.b/0", f"transfers/{'a' * 129}/0"]
+    "path",
+    [
+        "content/xyz",
+        "results/7",
+        "results/a/1",
+        "results/7/..",
+        f"content/{'AB' * 32}",
+        "transfers/a.b/0",
+        f"transfers/{'a' * 129}/0",
+    ],
 )
 def test_names_that_name_nothing_are_not_passed_on(page: WebPage, path: str) -> None:
     assert page.ask("GET", f"/bytes/{path}", **OURS).status == 404

@@ -30,7 +30,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 OPEN = frozenset(
     ("library", "search", "browse", "recommendations", "gets", "transfers", "downloads", "shares", "history", "queue",
      "limits", "wishes", "feeds", "codes", "blocks", "reports", "filters", "setup", "peers",
-     "friends", "presence", "conversations", "talk", "notices", "rooms", "torrents")
+     "friends", "presence", "conversations", "talk", "notices", "rooms", "torrents", "grid")
 )  # fmt: skip
 LOOKED_AT = frozenset(("networks", "roles", "who-has", "where"))  # to GET, and no more
 PASSED_BACK = (
@@ -38,6 +38,7 @@ PASSED_BACK = (
     "x-content-type-options",
 )  # fmt: skip
 ANSWER_WITHIN = 3600.0  # s; checking 100 GB on request takes minutes, and the browser has limits of its own
+RESULT = re.compile("/grid/batches/[^/]+/results/[^/]+")
 CONTENT = re.compile("[0-9a-f]{64}")
 PATH = re.compile(r"(/[A-Za-z0-9._~%@!$&'()*+,;=:-]+)+")
 DOTS = ("", ".", "..")
@@ -66,6 +67,7 @@ class Gate:
             Route("/node/{path:path}", self.node, methods=list(METHODS)),
             Route("/bytes/transfers/{transfer}/{index:int}", self.of_transfer, methods=["GET"]),
             Route("/bytes/content/{content}", self.of_content, methods=["GET"]),
+            Route("/bytes/results/{batch:int}/{number:int}", self.of_result, methods=["GET"]),
         ]
 
     async def node(self, request: Request) -> Response:
@@ -79,7 +81,9 @@ class Gate:
             or any(unquote(part) in DOTS for part in parts)
         ):
             return refusal(Problem(type="urn:servent:usage", title="no such request", status=404))
-        if parts[0] in ("library", "transfers") and unquote(path).endswith("/bytes"):
+        if (parts[0] in ("library", "transfers") and unquote(path).endswith("/bytes")) or RESULT.fullmatch(
+            unquote(path)
+        ):
             return refusal(Problem(type="urn:servent:usage", title="files are below /bytes", status=404))
         query = request.scope["query_string"].decode("latin-1")
         return await self._pass(request, f"{path}?{query}" if query else path, {"Accept": "application/json"})
@@ -95,6 +99,11 @@ class Gate:
         if not CONTENT.fullmatch(content):
             return refusal(Problem(type="urn:servent:not-found", title="no such content", status=404))
         return await self._bytes(request, f"/library/content/{content}/bytes")
+
+    async def of_result(self, request: Request) -> Response:
+        """What a stranger's machine computed."""
+        batch, number = request.path_params["batch"], request.path_params["number"]
+        return await self._bytes(request, f"/grid/batches/{batch}/results/{number}")
 
     async def _bytes(self, request: Request, path: str) -> Response:
         wanted = request.headers.get("range")

@@ -32,9 +32,12 @@ TABLES = (
     "conversations",
     "rooms",
     "torrents",
+    "joined",
+    "projects",
+    "batches",
 )
 SAID_ONCE = ("messages", "notices")  # passed on and not kept; a page asks the node for what was before
-TOPICS = ("status", "reach", "shape", "presence", "talk", *TABLES, *SAID_ONCE)
+TOPICS = ("status", "reach", "shape", "presence", "talk", "lending", *TABLES, *SAID_ONCE)
 WAITING_MESSAGES = 64  # per page; a page that is slower than this gets fresh tables instead
 RETRY = (0.3, 0.5, 1.0, 2.0)  # s between two tries to reach the node
 LINGER = 2.0  # s without a page before the stream is closed: a reload takes less

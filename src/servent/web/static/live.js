@@ -7,6 +7,7 @@ import { upper } from "./format.js";
 
 const LISTS = [
   "peers", "transfers", "shares", "folders", "wishes", "feeds", "codes", "networks", "friends", "conversations", "rooms", "torrents",
+  "joined", "projects", "batches",
 ];
 const SAID_ONCE = ["messages", "notices"]; // not kept here; who shows them asks the node for what was before
 const RETRY = [500, 1000, 2000, 4000];
@@ -27,6 +28,7 @@ class Live {
     this.status = null;
     this.shape = null; // marks of networks, and the roles of this node
     this.presence = null; // what friends see of this node's person
+    this.lending = null; // what this machine lends to projects, and why it computes nothing where it does not
     this.talk = null; // how much is unread, and who asks
     this.known = new Set(); // lists that the node has told in full
     for (const list of LISTS) this[list] = new Map();
@@ -155,11 +157,11 @@ class Live {
   }
 
   // `full` tables replace; others hold, of rows known here, the fields that changed. The gone leave.
-  // Status, reach, shape, presence and talk are values of their own; messages and notices are only said.
+  // Status, reach, shape, presence, talk and lending are values of their own; messages and notices are only said.
   _apply({ topic, data }) {
     this.updates += 1;
     if (topic === "resync" || SAID_ONCE.includes(topic)) return this._say(topic, data);
-    if (topic === "presence" || topic === "talk") this[topic] = data;
+    if (topic === "presence" || topic === "talk" || topic === "lending") this[topic] = data;
     else if (topic === "status") this.status = data;
     else if (topic === "reach" && this.status) this.status = { ...this.status, reach: data };
     else if (topic === "shape") this.shape = data;
