@@ -78,6 +78,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "torrent:torrent",
         "BitTorrent: what is fetched from there and seeded to it, and .torrent files.",
     ),
+    "grid": (
+        "grid:grid",
+        "Computing: lend this machine to projects you choose, or have others compute for yours.",
+    ),
     "transfers": ("files:transfers", "What moves, what waits and why."),
     "files": ("getting:files", "The files inside a transfer; choose which to fetch."),
     "priority": (
@@ -122,6 +126,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Talk": ("friends", "presence", "chat", "room"),
     "Share": ("library", "send", "shares", "publish", "feeds", "codes", "torrent"),
     "Find and get": ("search", "who-has", "browse", "get", "receive", "follow", "wish", "recommend"),
+    "Compute": ("grid",),
     "Transfers": (
         "transfers", "files", "pause", "resume", "cancel", "priority", "verify", "move", "history", "queue", "limits",
     ),

@@ -1,0 +1,493 @@
+"""Computing, the owner's commands for work: submit, watch, results, and what its units, hosts and errors are."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from servent.api import schema_grid as schema
+from servent.cli.asking import on_this_machine
+from servent.cli.base import Session, command, hint, print_json, say, table
+from servent.cli.grid_group import grid
+from servent.cli.grid_projects import parse_flops
+from servent.cli.grid_text import (
+    OVER,
+    STATES,
+    ago,
+    as_file,
+    called,
+    count,
+    credit,
+    how_far,
+    left,
+    my_batch,
+    my_project,
+    plain,
+    project_option,
+    share_of,
+)  # fmt: skip
+from servent.cli.people import moment, one_line
+from servent.cli.progress import Progress
+from servent.cli.text import duration, many, parse_duration, size
+from servent.errors import UsageError, WorldError
+
+if TYPE_CHECKING:
+    from servent.api.client import Client
+
+POLL = 0.5  # s between two looks at what is watched
+FOR_EVER = 365 * 86400.0  # s; the longest a volunteer can be given
+
+
+class UnitsFailed(WorldError):
+    """A batch is over, and not all of its units have a result."""
+
+
+@command(
+    "submit",
+    "servent grid submit sieve inputs/ --to results/",
+    "servent grid submit sieve a.txt b.txt --arg --verbose --watch",
+    "seq 1000 | servent grid submit sieve --lines -",
+    "servent grid submit pi --repeat 10000 --priority 5 --deadline 2h",
+    group=grid,
+)
+@click.argument("app")
+@click.argument("inputs", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@project_option
+@click.option("--lines", metavar="FILE", help="Each line of it is an input; - is stdin.")
+@click.option("--item", "items", multiple=True, metavar="TEXT", help="An input; may be repeated.")
+@click.option(
+    "--arg",
+    "args",
+    multiple=True,
+    help="An argument of the module; {name} and {number} stand for the input's; may be repeated.",
+)
+@click.option(
+    "--repeat", type=click.IntRange(1, 10_000_000), default=1, help="The same so often, with other seeds."
+)
+@click.option("--title", default="", help="What this work is, for you.")
+@click.option(
+    "--to",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write results into this folder as they come.  [default: the node keeps them]",
+)
+@click.option(
+    "--priority", type=click.IntRange(-1000, 1000), default=0, show_default=True, help="Higher goes first."
+)
+@click.option(
+    "--deadline", default="1d", show_default=True, metavar="TIME", help="A volunteer has for a unit."
+)
+@click.option("--expires", metavar="TIME", help="Give up what is not done by then.")
+@click.option(
+    "--operations", metavar="FLOP", help="Of each of these units, where the app's own number does not fit."
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(0, 1e15, min_open=True),
+    metavar="CREDIT",
+    help="It may cost so many cobblestones.",
+)
+@click.option(
+    "--check",
+    "checks",
+    multiple=True,
+    metavar="INPUT=ANSWER",
+    help="An input whose answer is known, mixed in to catch cheaters; may be repeated.",
+)
+@click.option("--again", is_flag=True, help="Compute also what is known already.")
+@click.option("--watch", "follow", is_flag=True, help="Return when all is done.")
+def submit(
+    session: Session,
+    app: str,
+    inputs: tuple[Path, ...],
+    project: str,
+    lines: str | None,
+    items: tuple[str, ...],
+    args: tuple[str, ...],
+    repeat: int,
+    title: str,
+    to: Path | None,
+    priority: int,
+    deadline: str,
+    expires: str | None,
+    operations: str | None,
+    budget: float | None,
+    checks: tuple[str, ...],
+    again: bool,
+    follow: bool,
+) -> int:
+    """Have APP computed for each input: a file, every file of a folder, a line, or nothing at all.
+
+    Returns when everything is stored; volunteers fetch it from then on. Inputs and results come and go as they are.
+    """
+    client = session.client()
+    whose = my_project(client, project)
+    wish = schema.NewBatch(
+        app=app,
+        paths=[on_this_machine(path) for path in inputs],
+        items=list(items),
+        args=list(args),
+        title=title,
+        priority=priority,
+        deadline=parse_duration(deadline) or FOR_EVER,
+        expires=None if expires is None else parse_duration(expires),
+        operations=None if operations is None else parse_flops(operations),
+        repeat=repeat,
+        again=again,
+        budget=budget,
+        checks=[_check(text) for text in checks],
+        to="" if to is None else on_this_machine(to),
+    )
+    if lines is None:
+        made = client.submit(whose.id, wish)
+    else:
+        import msgspec
+
+        with as_file(lines) as path:
+            made = client.submit(whose.id, msgspec.structs.replace(wish, lines=path))
+    if follow:
+        return _watch(session, client, made)
+
+    def people() -> None:
+        cost = f", about {credit(made.cost)} cobblestones" if made.cost else ""
+        say(
+            f"batch {made.id}: {many(made.units, 'unit')} for {one_line(made.app)} of {one_line(made.project_name)}{cost}"
+        )
+        if made.why:
+            hint(one_line(made.why))
+        hint(
+            f"`servent grid watch {made.id}` follows it, `servent grid results {made.id}` prints what is there."
+        )
+
+    session.show(made, people, [made.id])
+    return 0
+
+
+def _check(text: str) -> tuple[str, str]:
+    given, equals, answer = text.rpartition("=")
+    if not equals:
+        raise UsageError(f"{text!r} names no answer", advice="Write INPUT=ANSWER.")
+    return given, answer
+
+
+# -- batches
+
+_batch = click.argument("batch", required=False, metavar="[BATCH]")
+
+
+@command("batches", "servent grid batches", "servent grid batches --project primes", group=grid, quiet=True)
+@click.option("--project", default="", metavar="NAME", help="Only of that project.")
+def batches(session: Session, project: str) -> None:
+    """List what was submitted, the newest first."""
+    known = session.client().batches(project)
+    rows = [
+        (
+            one.id,
+            one_line(one.project_name),
+            one_line(one.app),
+            one.state,
+            share_of(one.done + one.errors + one.cancelled, one.units),
+            f"{count(one.done)} of {count(one.units)}",
+            many(one.errors, "error") if one.errors else "",
+            left(one.eta),
+            credit(one.cost),
+            one_line(one.title or one.why),
+        )
+        for one in known
+    ]
+    headers = ("batch", "project", "app", "", "over", "units done", "", "", "credit", "")
+    empty = "none; `servent grid submit APP INPUTS` submits work"
+    session.show(
+        known, lambda: table(headers, rows, empty=empty, right=(0, 4, 5, 8)), [one.id for one in known]
+    )
+
+
+@command(
+    "batch",
+    "servent grid batch 3",
+    "servent grid batch 3 --priority 10 --deadline 2h",
+    "servent grid batch 3 --pause",
+    "servent grid batch 3 --forget",
+    group=grid,
+)
+@_batch
+@click.option("--priority", type=click.IntRange(-1000, 1000), help="Higher goes first.")
+@click.option("--deadline", metavar="TIME", help="A volunteer has for a unit.")
+@click.option("--pause/--go-on", "paused", default=None, help="Hand nothing of it out for now, or go on.")
+@click.option("--forget", is_flag=True, help="Forget it with its results, once it is over.")
+def batch(
+    session: Session,
+    batch: str | None,
+    priority: int | None,
+    deadline: str | None,
+    paused: bool | None,
+    forget: bool,
+) -> None:
+    """Show a batch, change it, or forget it; without a number, the newest."""
+    client = session.client()
+    now = my_batch(client, batch)
+    change = schema.BatchChange(
+        priority=priority,
+        deadline=None if deadline is None else parse_duration(deadline) or FOR_EVER,
+        paused=paused,
+    )
+    if change != schema.BatchChange():
+        now = client.change_batch(now.id, change)
+    if forget:
+        client.forget_batch(now.id)
+        session.show({"forgotten": now.id}, lambda: say(f"batch {now.id} is forgotten"))
+        return
+    session.show(now, lambda: _lines(now))
+
+
+def _lines(now: schema.Batch) -> None:
+    say(f"batch     {now.id}" + (f"  {one_line(now.title)}" if now.title else ""))
+    say(f"app       {one_line(now.app)} of {one_line(now.project_name)}")
+    part, words = how_far(now)
+    say(f"now       {now.state}, {share_of(part, 1.0)}: {words}")
+    say(f"submitted {moment(now.created)}, priority {now.priority}, a volunteer has {duration(now.deadline)}")
+    say(f"credit    {credit(now.cost)}" + (f" of {credit(now.budget)}" if now.budget else ""))
+    say(f"results   {one_line(now.to) or f'in the node; `servent grid results {now.id}` prints them'}")
+
+
+@command("cancel", "servent grid cancel 3", group=grid)
+@click.argument("batch")
+def cancel(session: Session, batch: str) -> None:
+    """Give up what is not done of a batch. Volunteers are told to stop; results that are there stay."""
+    now = session.client().cancel_batch(batch)
+    said = f"batch {now.id}: {many(now.cancelled, 'unit')} cancelled, {count(now.done)} done"
+    session.show(now, lambda: say(said))
+
+
+@command("watch", "servent grid watch", "servent grid watch 3 --json", group=grid)
+@_batch
+def watch(session: Session, batch: str | None) -> int:
+    """Follow a batch until it is over: how far, how fast, when it ends. Ctrl-C leaves it to the node."""
+    client = session.client()
+    return _watch(session, client, my_batch(client, batch))
+
+
+def _watch(session: Session, client: Client, now: schema.Batch) -> int:
+    """Exit code 1 where units failed."""
+    said = ""
+    try:
+        with Progress(f"batch {now.id}") as progress:
+            while now.state not in OVER:
+                part, words = how_far(now)
+                progress.show(part, words)
+                if now.why and now.why != said:
+                    said = now.why
+                    progress.note(one_line(now.why))
+                time.sleep(POLL)
+                now = client.batch(now.id)
+    except KeyboardInterrupt:
+        hint(f"the node goes on; `servent grid watch {now.id}` follows it again")
+        raise
+    words = f"batch {now.id}: {count(now.done)} of {many(now.units, 'unit')} done"
+    words += f", {many(now.errors, 'error')}" if now.errors else ""
+    words += f", {count(now.cancelled)} cancelled" if now.cancelled else ""
+
+    def people() -> None:
+        say(f"{words}, {credit(now.cost)} cobblestones")
+        if now.errors:
+            hint(f"`servent grid errors {_word(now.project_name)}` says what went wrong.")
+
+    session.show(now, people)
+    return 1 if now.errors else 0
+
+
+def _word(name: str) -> str:
+    import shlex
+
+    return shlex.quote(one_line(name))
+
+
+@command(
+    "results",
+    "servent grid results 3",
+    "servent grid results 3 --to results/",
+    "servent grid results 3 --follow --json | jq .output",
+    "servent grid results 3 --unit 17 > seventeen.bin",
+    group=grid,
+)
+@_batch
+@click.option(
+    "--to", type=click.Path(file_okay=False, path_type=Path), help="Write them as files into a folder."
+)
+@click.option("--follow", is_flag=True, help="Go on as more come, until the batch is over.")
+@click.option(
+    "--unit", type=click.IntRange(min=0), metavar="N", help="The whole output of unit N alone, as it is."
+)
+@click.option(
+    "--after",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Only those that came after `order` N.",
+)
+def results(
+    session: Session, batch: str | None, to: Path | None, follow: bool, unit: int | None, after: int
+) -> None:
+    """Print results as they came: the input's name, a tab, the output. With --json, one object a line."""
+    client = session.client()
+    now = my_batch(client, batch)
+    if unit is not None:
+        sys.stdout.buffer.write(client.result_file(now.id, unit))
+        sys.stdout.buffer.flush()
+        return
+    if to is not None:
+        if follow and _watch(session, client, now) and not session.json:
+            hint("what has a result is written all the same")
+        made = client.collect_results(now.id, on_this_machine(to))
+        session.show(made, lambda: say(f"{many(len(made.files), 'file')} in {one_line(str(to))}"), made.files)
+        return
+    some = False
+    for one in client.all_results(now.id, after=after, wait=20.0 if follow else 0.0):
+        some = True
+        if session.json:
+            print_json(one)
+        else:
+            _say_result(one)
+    if not some and not session.json:
+        hint(f"No results yet: {how_far(now)[1]}.")
+
+
+def _say_result(one: schema.UnitResult) -> None:
+    name = one_line(one.input) or str(one.number)
+    if one.state != "done":
+        say(f"{name}\t{one.state}: {one_line(one.why)}", err=True)
+    elif one.output is None or one.base64:
+        where = one_line(one.file) or f"{size(one.size_bytes)}; `--unit {one.number}` prints it"
+        say(f"{name}\t{where}")
+    else:
+        say(f"{name}\t{plain(one.output)}")
+
+
+# -- what goes on
+
+
+@command(
+    "units",
+    "servent grid units primes",
+    "servent grid units --state error",
+    "servent grid units --batch 3 -n 1000",
+    group=grid,
+    quiet=True,
+)
+@click.argument("project", default="")
+@click.option("--batch", default="0", metavar="N", help="Only of that batch.")
+@click.option("--state", type=click.Choice(STATES), default=None, help="Only those.")
+@click.option(
+    "-n", "--lines", "most", type=click.IntRange(1, 1_000_000), default=50, show_default=True, help="So many."
+)
+@click.option("--after", type=click.IntRange(min=0), default=0, metavar="ID", help="Begin after that unit.")
+def units(session: Session, project: str, batch: str, state: str | None, most: int, after: int) -> None:
+    """List units of a project of yours: in which state they are, and who computes their copies."""
+    client = session.client()
+    if not batch.isdecimal():
+        raise UsageError(f"{batch!r} is no number of a batch", advice="`servent grid batches` lists them.")
+    whose = my_project(client, project or (client.batch(batch).project if batch != "0" else ""))
+    rows: list[schema.UnitView] = []
+    more = True
+    while more and len(rows) < most:
+        asked = schema.UnitsQuery(
+            batch=int(batch), state=state or "", after=after, limit=min(500, most - len(rows))
+        )
+        page = client.units(whose.id, asked)
+        rows += page.units
+        more = page.more
+        after = rows[-1].id if rows else after
+
+    def people() -> None:
+        cells = [
+            (
+                str(one.id),
+                f"{one.batch}/{one.number}",
+                one_line(one.input),
+                one.state,
+                "" if one.fraction is None else share_of(one.fraction, 1.0),
+                ", ".join(_copy(copy) for copy in one.copies) or one_line(one.why),
+            )
+            for one in rows
+        ]
+        table(("unit", "batch", "input", "", "", "copies"), cells, empty="none", right=(0, 4))
+        if more:
+            hint(f"There are more: --after {after}, or -n for more at once.")
+
+    session.show(rows, people, [str(one.id) for one in rows])
+
+
+def _copy(one: schema.CopyView) -> str:
+    words = one.state + (f" at {called(one.peer_name, one.peer)}" if one.peer else "")
+    if one.state == "leased" and one.until:
+        words += f", {duration(one.until - time.time())} left"
+    if one.words:
+        words += f": {one_line(one.words)}"
+    return words
+
+
+@command("hosts", "servent grid hosts primes", "servent grid hosts --json", group=grid, quiet=True)
+@click.argument("project", default="")
+def hosts(session: Session, project: str) -> None:
+    """List who lends to a project of yours, and how well."""
+    client = session.client()
+    known = client.volunteers(my_project(client, project).id)
+    rows = [
+        (
+            called(one.name, one.peer),
+            one_line(one.team),
+            "here" if one.connected else ago(one.seen),
+            str(one.cores),
+            f"{one.mflops / 1000:.1f}" if one.mflops else "",
+            str(one.leased),
+            count(one.valid),
+            str(one.invalid),
+            str(one.errors + one.expired),
+            ", ".join(map(one_line, one.trusted)) or "not yet",
+            credit(one.credit),
+        )
+        for one in known
+    ]
+    headers = (
+        "host",
+        "team",
+        "seen",
+        "cores",
+        "GFLOP/s",
+        "at work",
+        "valid",
+        "invalid",
+        "failed",
+        "trusted with",
+        "credit",
+    )
+    empty = "nobody yet; pass its link on"
+    session.show(
+        known,
+        lambda: table(headers, rows, empty=empty, right=(3, 4, 5, 6, 7, 8, 10)),
+        [one.peer for one in known],
+    )
+
+
+@command("errors", "servent grid errors primes", group=grid)
+@click.argument("project", default="")
+def errors(session: Session, project: str) -> None:
+    """What went wrong with a project's units at volunteers, those that are alike together."""
+    client = session.client()
+    known = client.grid_problems(my_project(client, project).id)
+    rows = [
+        (
+            count(one.count),
+            one.outcome,
+            one_line(one.app),
+            many(one.hosts, "host"),
+            ago(one.last),
+            one_line(one.words),
+        )
+        for one in known
+    ]
+    headers = ("times", "what", "app", "at", "last", "")
+    session.show(known, lambda: table(headers, rows, empty="nothing went wrong", right=(0,)))
