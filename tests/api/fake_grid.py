@@ -143,8 +143,8 @@ class FakeGrid(FakeGridWork):
             raise Refused("this project takes only those it invited")
         if "far" in request.link:
             raise Unreachable("its coordinator", 15.0, ["direct", "relay"])
-        if not request.link.startswith("servent:"):
-            raise UsageError("this is no link of a project", advice="It begins with servent:")
+        if not request.link.startswith("servent-project:"):
+            raise UsageError("this is no link of a project", advice="It begins with servent-project:")
         made = grid.JoinedProject(
             id=SKY,
             name="sky survey",
@@ -194,7 +194,7 @@ def _some_joined() -> list[grid.JoinedProject]:
         name="folding",
         about="How small proteins fold",
         url="https://folding.example",
-        link=f"servent:grid-{FOLDING}",
+        link=f"servent-project:{FOLDING}",
         owner=FOLDING,
         owner_name="ann",
         state="working",

@@ -114,7 +114,7 @@ class FakeGridWork:
         self._my_projects[PRIMES] = grid.MyProject(
             id=PRIMES,
             name="primes",
-            link=f"servent:grid-{PRIMES}",
+            link=f"servent-project:{PRIMES}",
             about="Factors of Mersenne numbers",
             audience="everyone",
             created=time.time() - 9 * 86400,
@@ -129,7 +129,7 @@ class FakeGridWork:
         self._my_projects[SECOND] = grid.MyProject(
             id=SECOND,
             name="wind",
-            link=f"servent:grid-{SECOND}",
+            link=f"servent-project:{SECOND}",
             audience="network",
             network="home",
             created=time.time() - 90 * 86400,
@@ -201,7 +201,7 @@ class FakeGridWork:
         key = str(Identity(hashlib.sha256(f"{new.name} {len(self._my_projects)}".encode()).digest()).peer)
         self._my_projects[key] = grid.MyProject(
             id=key,
-            link=f"servent:grid-{key}",
+            link=f"servent-project:{key}",
             created=time.time(),
             **{
                 name: getattr(new, name)

@@ -59,7 +59,7 @@ def test_the_log_comes_page_by_page(node: Client) -> None:
 
 
 def test_projects_are_joined_changed_and_left(node: Client) -> None:
-    made = node.join_project(grid.JoinProject(link=f"servent:grid-{SKY}", share=50.0))
+    made = node.join_project(grid.JoinProject(link=f"servent-project:{SKY}", share=50.0))
     assert made.name == "sky survey" and made.share == 50.0
     assert node.change_joined("sky survey", grid.JoinedChange(paused=True)).state == "paused"
     assert node.change_joined(SKY, grid.JoinedChange(paused=False, team="night owls")).team == "night owls"
@@ -77,7 +77,7 @@ def test_projects_are_joined_changed_and_left(node: Client) -> None:
 
 def test_a_project_gets_an_app_work_and_results(node: Client, tmp_path: Path) -> None:
     made = node.create_project(grid.NewProject(name="mine", about="a test", audience="everyone"))
-    assert node.my_project("mine").id == made.id and made.link.startswith("servent:")
+    assert node.my_project("mine").id == made.id and made.link.startswith("servent-project:")
     (tmp_path / "app.wasm").write_bytes(MODULE)
     app = node.add_app(made.id, grid.NewApp(name="count", module=str(tmp_path / "app.wasm"), quorum=3))
     assert (app.name, app.version, app.quorum) == ("count", 1, 3)
@@ -156,7 +156,7 @@ def test_credit_is_ranked_audited_and_exported(node: Client, tmp_path: Path) -> 
     board = node.leaderboard("primes", credit.BoardQuery(limit=3))
     assert [one.rank for one in board.standings] == [1, 2, 3] and board.rows == len(HOSTS)
     assert len(node.leaderboard(PRIMES, credit.BoardQuery(board="teams", span="week")).standings) == 2
-    good, bad = node.audit("servent:grid-x"), node.audit("magnet:bad")
+    good, bad = node.audit("servent-project:x"), node.audit("magnet:bad")
     assert good.ok and not bad.ok and any(not one.ok for one in bad.checks)
     with pytest.raises(ApiError) as wrong:
         node.audit(str(tmp_path / "none"))

@@ -108,9 +108,9 @@ def test_the_log_says_for_whom_and_what_came_of_it(servent: Servent) -> None:
 
 def test_projects_are_joined_shown_paused_and_left(servent: Servent) -> None:
     code, _, err = servent("join", "nonsense")
-    assert code == 2 and "servent:" in err
+    assert code == 2 and "servent-project:" in err
     assert servent("join", "servent:refused")[0] == 5 and servent("join", "servent:far")[0] == 6
-    assert "sky survey is joined" in good(servent("join", "servent:grid-x", "--share", "50"))
+    assert "sky survey is joined" in good(servent("join", "servent-project:x", "--share", "50"))
     assert "sky survey\twaiting" in good(servent("projects"))
     assert "share     25" in good(servent("projects", "sky survey", "--share", "25"))
     out = good(servent("projects", "folding"))
@@ -124,7 +124,7 @@ def test_projects_are_joined_shown_paused_and_left(servent: Servent) -> None:
 
 def test_a_project_from_nothing_to_results(servent: Servent, tmp_path: Path) -> None:
     code, link, err = servent("new", "mine", "--for", "everyone", "--about", "a test")
-    assert code == 0 and link.startswith("servent:") and "everyone who has the link" in err.lower()
+    assert code == 0 and link.startswith("servent-project:") and "everyone who has the link" in err.lower()
     (tmp_path / "count.wasm").write_bytes(MODULE)
     app = (
         "app",
@@ -156,7 +156,7 @@ def test_a_project_from_nothing_to_results(servent: Servent, tmp_path: Path) -> 
     assert "3 files in" in good(servent("results", made["id"], "--to", str(tmp_path / "out")))
     assert min(one.name for one in (tmp_path / "out").iterdir()) == "000000.out"
     out = good(servent("show", "mine"))
-    assert "3 done, 100% of 3" in out and "link       servent:" in out
+    assert "3 done, 100% of 3" in out and "link       servent-project:" in out
     assert (
         "done" in good(servent("units", "mine", "--state", "done"))
         and good(servent("units", "mine", "--state", "error")) == ""

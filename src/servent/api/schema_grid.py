@@ -170,7 +170,7 @@ class JoinedProject(Struct, frozen=True, kw_only=True):
 
 
 class JoinProject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`link`: `servent:` or key of a project. `team`: name or key of one of ours. Lending is turned on where it is off, unless `lend` is false."""
+    """`link`: `servent-project:…`, or an own project by its name or key. `team`: name or key of one of ours. Lending is turned on where it is off, unless `lend` is false."""
 
     link: ProjectName
     share: Annotated[float, Meta(gt=0, le=1e6)] = 100.0

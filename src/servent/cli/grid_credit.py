@@ -83,7 +83,7 @@ def standings(known: list[schema.Standing]) -> None:
 
 @command(
     "audit",
-    "servent grid audit servent:…",
+    "servent grid audit servent-project:…",
     "servent grid audit primes",
     "servent grid audit ~/ledger-folder --json",
     group=grid,

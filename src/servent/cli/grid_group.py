@@ -7,7 +7,7 @@ from servent.cli.base import group
 
 @group(
     "grid",
-    "servent grid join servent:…",
+    "servent grid join servent-project:…",
     "servent grid status",
     "servent grid pause --for 2h",
     "servent grid new primes --for everyone",

@@ -281,8 +281,8 @@ def log(session: Session, lines: int, project: str) -> None:
 
 @command(
     "join",
-    "servent grid join servent:…",
-    "servent grid join servent:… --share 50 --team 'night owls'",
+    "servent grid join servent-project:…",
+    "servent grid join servent-project:… --share 50 --team 'night owls'",
     group=grid,
 )
 @click.argument("link")

@@ -14,7 +14,7 @@ from servent.cli.grid_group import grid
 from servent.cli.grid_text import count, credit, flops, left, my_project, project_option, share_of, states
 from servent.cli.people import moment, one_line
 from servent.cli.text import duration, many, parse_duration, size
-from servent.errors import UsageError
+from servent.errors import NotFound, UsageError
 
 AUDIENCES = ("friends", "network", "everyone", "invited")
 WHO = {
@@ -271,7 +271,7 @@ grid.add_command(app)
     "servent grid app add model.wasm --sample one-input.bin --comparer close-enough.wasm",
     group=app,
 )
-@click.argument("module", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("module", type=click.Path(path_type=Path))
 @project_option
 @click.option("--name", help="What it is called.  [default: the file's name]")
 @click.option(
@@ -282,7 +282,7 @@ grid.add_command(app)
 )
 @click.option(
     "--sample",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     help="An input to measure the operations with.",
 )
 @click.option("--time", "lasting", default="1h", show_default=True, help="A unit may take on one core.")
@@ -298,7 +298,7 @@ grid.add_command(app)
 )
 @click.option(
     "--comparer",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     help="A module that says whether two results agree.  [default: the same bits]",
 )
 @click.option(
@@ -358,8 +358,17 @@ def add(
 
 
 def guess_abi(module: Path) -> schema.Abi:
-    """What a module says of itself: one that exports `slice` works in slices. The sandbox checks it."""
-    data = module.read_bytes()
+    """What a module says of itself: one that exports `slice` works in slices. The sandbox checks it.
+
+    Raises:
+        NotFound: there is no such file. UsageError: it cannot be read.
+    """
+    try:
+        data = module.read_bytes()
+    except FileNotFoundError:
+        raise NotFound(f"there is no {str(module)!r}", advice="Name a .wasm file.") from None
+    except OSError as wrong:
+        raise UsageError(f"{module} cannot be read: {wrong.strerror}", advice="Name a .wasm file.") from wrong
     return "slice" if b"\x05slice\x00" in data or b'(export "slice"' in data else "command"
 
 

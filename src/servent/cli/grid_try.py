@@ -28,7 +28,7 @@ DONE, WENT_WRONG = 0, 1
     "servent grid try fold.wasm --abi slice --time 5m --memory 512MiB",
     group=grid,
 )
-@click.argument("module", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("module", type=click.Path(path_type=Path))
 @click.option(
     "--abi", type=click.Choice(("command", "slice")), help="How it is run.  [default: by what it exports]"
 )

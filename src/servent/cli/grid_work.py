@@ -55,7 +55,7 @@ class UnitsFailed(WorldError):
     group=grid,
 )
 @click.argument("app")
-@click.argument("inputs", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.argument("inputs", nargs=-1, type=click.Path(path_type=Path))
 @project_option
 @click.option("--lines", metavar="FILE", help="Each line of it is an input; - is stdin.")
 @click.option("--item", "items", multiple=True, metavar="TEXT", help="An input; may be repeated.")
@@ -309,7 +309,7 @@ def _word(name: str) -> str:
     "results",
     "servent grid results 3",
     "servent grid results 3 --to results/",
-    "servent grid results 3 --follow --json | jq .output",
+    "servent grid results 3 --follow --json > results.jsonl",
     "servent grid results 3 --unit 17 > seventeen.bin",
     group=grid,
 )
