@@ -10,6 +10,8 @@ from servent.codec import Hash
 from servent.grid.manifests import Abi, Limits
 from servent.grid.wire import Fraction, Outcome
 
+TOLD_BYTES = 512 * 1024  # of a message to the process; longer inputs come as files
+HEARD_BYTES = 512 * 1024
 JobNumber = Annotated[int, Meta(ge=1, le=2**53)]
 
 

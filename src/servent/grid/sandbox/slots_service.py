@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+import itertools
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from msgspec import Struct
+from msgspec import structs
 
+from servent.errors import ConnectionLost, UsageError
 from servent.grid.manifests import Abi, Limits
-from servent.grid.sandbox.jobs import Ended, Job, Moving, Saved
+from servent.grid.sandbox import measuring
+from servent.grid.sandbox.handing import Handing
+from servent.grid.sandbox.jobs import (
+    Check,
+    Ended,
+    Heard,
+    Job,
+    Moving,
+    Pace,
+    Ready,
+    Saved,
+    Stop,
+    Suspend,
+)
+from servent.grid.sandbox.slot_entries import Entry, Slot, SlotsView, suspended
+from servent.grid.sandbox.slot_process import START, Died, Process, why
+from servent.tasks import begin
 
+log = logging.getLogger(__name__)
 
-class SlotsView(Struct, frozen=True):
-    """`cores`: processes that may run; `running`: jobs under way; `waiting`: for a free one. `percent`: of each core, 0 while all hold still.
-
-    `belts`: what the operating system holds the processes by, in words. `restarts`: processes that died or had to be killed.
-    """
-
-    cores: int
-    running: int
-    waiting: int
-    percent: int
-    belts: list[str] = []
-    restarts: int = 0
+GRACE = 20.0  # s that a job has for the end of its slice and a snapshot, once it is to be suspended
+IDLE = 120.0  # s without a job after which a process ends; it is back within a second
+LOOK = 0.5  # s between looks at processes that may have fallen silent
+STDIN_BYTES = 256 * 1024  # of an input that travels in the message
+AGAIN = 30.0  # s until a process that does not start is tried again
+TRIES = 3  # deaths of a process before it was ready, one after the other, until it counts as one that does not start
 
 
 class Slots:
@@ -34,10 +50,11 @@ class Slots:
 
     Args:
         folder: private; for the compiled modules. Created where it is missing.
-        reads: folders that jobs may name files in (modules, inputs, snapshots, and `Job.folder`, which is also written to). The
-            processes can open nothing else where the system lets us say so.
+        reads: folders that jobs may name files in: modules, inputs, snapshots. writes: folders that `Job.folder` may be in. The processes can open
+            nothing else where the system lets us say so.
         cores: how many processes. percent: of each core's time that they may take, 0 holds them still at once.
         silence: s without a word from a process that computes, after which it is killed.
+        gentle: run only when nothing else on the machine wants to.
     """
 
     def __init__(
@@ -45,24 +62,62 @@ class Slots:
         folder: Path,
         *,
         reads: Sequence[Path] = (),
+        writes: Sequence[Path] = (),
         cores: int = 1,
         percent: int = 100,
         silence: float = 30.0,
+        gentle: bool = True,
     ) -> None:
-        self._folder = folder
+        self._folder = folder.absolute()
+        self._reads = [place.absolute() for place in reads]
+        self._writes = [self._folder, *(place.absolute() for place in writes)]
+        self._cores, self._percent, self._silence, self._gentle = cores, percent, silence, gentle
+        self._waiting: deque[Entry] = deque()
+        self._entries: dict[int, Entry] = {}
+        self._slots: list[Slot] = []
+        self._handing = Handing()
+        self._numbers = itertools.count(1)
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._belts: list[str] = []
+        self._restarts = 0
+        self._failures = 0
+        self._trouble = ""
+        self._mflops: float | None = None
 
     async def __aenter__(self) -> Self:
-        raise NotImplementedError
+        for place in (self._folder, *self._writes):
+            place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder.chmod(0o700)
+        self._group = asyncio.TaskGroup()
+        await self._group.__aenter__()
+        self._begin(self._watch(), "watch the sandbox")
+        self.resize(self._cores)
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Kills what runs. `suspend_all` first, where snapshots are wanted."""
-        raise NotImplementedError
+        group, self._group = self._group, None
+        assert group is not None
+        for entry in tuple(self._entries.values()):
+            if not entry.ended.done():
+                entry.ended.set_exception(ConnectionLost("the sandbox is closing"))
+                entry.ended.exception()  # who waits hears it; nobody may wait
+        self._entries.clear()
+        for slot in self._slots:
+            if slot.process is not None:
+                slot.process.kill()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await group.__aexit__(kind, error, trace)
+
+    # -- what is asked of it
 
     def number(self) -> int:
         """A fresh number for a job."""
-        raise NotImplementedError
+        return next(n for n in self._numbers if n not in self._entries)
 
     async def run(
         self,
@@ -77,35 +132,349 @@ class Slots:
         that cannot have one begins again).
 
         Raises:
-            UsageError: the number is that of a job that is not over.
+            UsageError: the number is that of a job that is not over, its input is too long for a message, or it writes where it may not.
             ConnectionLost: the slots are closing.
         """
-        raise NotImplementedError
+        if len(job.stdin) > STDIN_BYTES:
+            raise UsageError(f"an input of more than {STDIN_BYTES} bytes comes as a file")
+        folder = Path(job.folder)
+        if not any(folder.is_relative_to(place) for place in self._writes):
+            raise UsageError(f"no sandbox process may write into {folder}")
+        return await self._enter(Entry(job, on_moving, on_saved))
 
-    async def suspend(self, number: int) -> None:
-        """Asks a job to end after its slice, with a snapshot; killed where it takes longer than `GRACE` s. Returns when it is over. An unknown one is over."""
-        raise NotImplementedError
+    def suspend(self, number: int) -> None:
+        """Asks a job to end after its slice, with a snapshot; killed where it takes longer than `GRACE` s. An unknown one is over already."""
+        entry = self._entries.get(number)
+        if entry is None or entry.kill_at is not None:
+            return
+        entry.suspended = True
+        if entry.slot is None or not entry.slot.ready or entry.slot.process is None:
+            self._take_back(entry)
+            entry.end(suspended(entry))
+        else:
+            entry.kill_at = asyncio.get_running_loop().time() + GRACE
+            entry.slot.process.say(Suspend(number))
 
     async def suspend_all(self) -> None:
-        raise NotImplementedError
+        """Returns when all are over."""
+        entries = list(self._entries.values())
+        for entry in entries:
+            self.suspend(entry.job.number)
+        if entries:
+            await asyncio.wait([entry.ended for entry in entries])
 
     def resize(self, cores: int) -> None:
         """From now on so many processes; 0 for none. Those too many are suspended, and what they ran ends as `suspended`."""
-        raise NotImplementedError
+        self._cores = max(0, cores)
+        staying = [slot for slot in self._slots if not slot.leaving]
+        for slot in staying[self._cores :]:
+            slot.leaving = True
+            slot.wake.set()
+            for entry in tuple(slot.jobs):
+                self.suspend(entry.job.number)
+        for _ in range(self._cores - len(staying)):
+            slot = Slot()
+            self._slots.append(slot)
+            if not self._begin(self._slot(slot), "sandbox"):
+                self._slots.remove(slot)
+        self._hand_out()
 
     def pace(self, percent: int) -> None:
         """So much of each core's time from now on; 0 holds everything still within some hundredths of a second, with all state kept in memory."""
-        raise NotImplementedError
+        self._percent = min(100, max(0, percent))
+        for slot in self._slots:
+            if slot.process is not None:
+                slot.process.say(Pace(self._percent))
 
     async def check(
         self, module: Path, digest: bytes, abi: Abi, limits: Limits, *, canonical_nans: bool = False
     ) -> str:
-        """Compiles a module in a sandbox process. Words that say what is wrong with it; empty where it may run."""
-        raise NotImplementedError
+        """Compiles a module in a sandbox process. Words that say what is wrong with it; empty where it may run.
+
+        `module` is in one of the folders that may be read.
+        """
+        check = Check(
+            number=self.number(),
+            module=str(module),
+            digest=digest,
+            abi=abi,
+            limits=limits,
+            canonical_nans=canonical_nans,
+        )
+        ended = await self._enter(Entry(check, None, None))
+        return "" if ended.outcome == "done" else ended.words
 
     async def measure(self) -> float:
-        """MFLOP/s of one core in the sandbox (multiply and add in 128-bit vectors), measured in 0.3 s."""
-        raise NotImplementedError
+        """MFLOP/s of one core in the sandbox (multiply and add in 128-bit vectors); measured once, in less than a second."""
+        if self._mflops is None:
+            path = self._folder / "measure.wasm"
+            await asyncio.to_thread(path.write_bytes, measuring.MODULE)
+            ended = await self.run(measuring.job(self.number(), path))
+            self._mflops = measuring.mflops(ended)
+        return self._mflops
 
     def view(self) -> SlotsView:
-        raise NotImplementedError
+        return SlotsView(
+            cores=self._cores,
+            running=sum(1 for slot in self._slots if slot.jobs),
+            waiting=len(self._waiting),
+            percent=self._percent,
+            belts=list(self._belts),
+            restarts=self._restarts,
+            trouble=self._trouble,
+        )
+
+    def pids(self) -> list[int]:
+        """Of the processes that run now."""
+        return [slot.process.pid for slot in self._slots if slot.process is not None]
+
+    # -- handing out
+
+    async def _enter(self, entry: Entry) -> Ended:
+        number = entry.job.number
+        if self._group is None:
+            raise ConnectionLost("the sandbox is closed")
+        if number in self._entries:
+            raise UsageError(f"job {number} is not over")
+        self._entries[number] = entry
+        self._waiting.append(entry)
+        self._hand_out()
+        try:
+            return await entry.ended
+        finally:
+            self._entries.pop(number, None)
+            if entry.slot is not None and entry.slot.ready and entry.slot.process is not None:
+                entry.slot.process.say(Stop(number))  # cancelled while it ran
+                entry.kill_at = asyncio.get_running_loop().time() + GRACE
+            else:
+                self._take_back(entry)
+
+    def _take_back(self, entry: Entry) -> None:
+        """One that no process was told of."""
+        for jobs in (self._waiting, entry.slot.jobs if entry.slot is not None else ()):
+            if entry in jobs:
+                jobs.remove(entry)  # type: ignore[union-attr]
+        entry.slot = None
+
+    def _hand_out(self) -> None:
+        """Jobs to processes: one each, and more to one whose jobs take a few milliseconds, so that it never waits for us."""
+        while self._waiting:
+            free = [slot for slot in self._slots if not slot.leaving and self._room(slot, self._waiting[0])]
+            if not free:
+                return
+            slot = min(free, key=lambda one: len(one.jobs))
+            entry = self._waiting.popleft()
+            entry.slot = slot
+            slot.jobs.append(entry)
+            if slot.ready and slot.process is not None:
+                self._tell(slot, slot.process, entry)
+            slot.wake.set()
+
+    def _room(self, slot: Slot, entry: Entry) -> bool:
+        if not slot.jobs:
+            return True
+        return slot.ready and self._handing.room((one.job.digest for one in slot.jobs), entry.job.digest)
+
+    def _tell(self, slot: Slot, process: Process, entry: Entry) -> None:
+        now = asyncio.get_running_loop().time()
+        if len(slot.jobs) == 1:
+            self._heard_of(slot, now)
+        entry.told = now
+        process.say(entry.job)
+
+    # -- processes
+
+    async def _slot(self, slot: Slot) -> None:
+        """Keeps a process in `slot` while there are jobs for it."""
+        try:
+            while not slot.leaving:
+                if not slot.jobs:
+                    slot.wake.clear()
+                    await slot.wake.wait()
+                    continue
+                if not await self._process(slot):
+                    await asyncio.sleep(0 if self._failures < TRIES else AGAIN)
+        finally:
+            if slot in self._slots:
+                self._slots.remove(slot)
+            self._give_back(slot)
+
+    async def _process(self, slot: Slot) -> bool:
+        """One process from its start to its end. False where it never was ready."""
+        try:
+            process = await Process.start(self._folder, self._reads, self._writes, gentle=self._gentle)
+        except OSError as trouble:
+            self._did_not_start(slot, f"no process can be started: {trouble.strerror}")
+            return False
+        slot.process, slot.ready, slot.verdict = process, False, None
+        loop = asyncio.get_running_loop()
+        self._heard_of(slot, loop.time())
+        try:
+            async with asyncio.TaskGroup() as group:
+                process.watch(group)
+                idle = group.create_task(self._until_idle(slot, process), name="an idle sandbox")
+                try:
+                    while True:
+                        for heard in await process.hear():
+                            self._heard(slot, process, heard)
+                except Died as death:
+                    was_ready = slot.ready
+                    self._died(slot, death)
+                    return was_ready
+                finally:
+                    idle.cancel()
+        finally:
+            slot.process, slot.ready = None, False
+            process.kill()
+            await process.gone()
+
+    async def _until_idle(self, slot: Slot, process: Process) -> None:
+        while True:
+            if slot.leaving and not slot.jobs:
+                return process.finish()
+            if slot.jobs:
+                await asyncio.sleep(IDLE / 4)
+                continue
+            slot.wake.clear()
+            try:
+                async with asyncio.timeout(IDLE):
+                    await slot.wake.wait()
+            except TimeoutError:
+                if not slot.jobs:
+                    slot.ready = False  # takes no more; what comes now goes to its successor
+                    return process.finish()
+
+    def _heard_of(self, slot: Slot, now: float) -> None:
+        slot.heard_at = now
+        slot.seconds_then = -1.0
+
+    def _heard(self, slot: Slot, process: Process, heard: Heard) -> None:
+        now = asyncio.get_running_loop().time()
+        self._heard_of(slot, now)
+        if isinstance(heard, Ready):
+            slot.ready, self._failures, self._trouble = True, 0, ""
+            self._belts = list(heard.belts)
+            process.say(Pace(self._percent))
+            for one in slot.jobs:
+                self._tell(slot, process, one)
+            self._hand_out()
+            return
+        entry = slot.jobs[0] if slot.jobs else None
+        if entry is None or entry.job.number != heard.number:
+            slot.verdict = ("lost", "its process spoke of another job")
+            process.kill()
+            return
+        if isinstance(heard, Moving):
+            if entry.on_moving is not None and not entry.ended.done():
+                entry.on_moving(heard)
+            if (
+                len(slot.jobs) > 1 and heard.seconds > 0.5
+            ):  # it takes its time; the others need not wait for it
+                process.say(*(Stop(other.job.number) for other in itertools.islice(slot.jobs, 1, None)))
+        elif isinstance(heard, Saved):
+            if entry.on_saved is not None and not entry.ended.done():
+                entry.on_saved(heard)
+        else:
+            self._ended(slot, heard)
+
+    def _ended(self, slot: Slot, ended: Ended) -> None:
+        entry = slot.jobs.popleft()
+        entry.slot = None
+        if ended.suspended and not entry.suspended and not entry.ended.done():
+            entry.kill_at = None
+            self._waiting.appendleft(entry)  # called back from behind a long one: it never began
+        else:
+            if not ended.suspended:
+                self._handing.took(entry.job.digest, ended.seconds)
+            entry.end(ended)
+        if slot.leaving and not slot.jobs:
+            slot.wake.set()
+            if slot.process is not None:
+                slot.process.finish()
+        self._hand_out()
+
+    def _died(self, slot: Slot, death: Died) -> None:
+        """Its first job is to blame, where it had begun; the others go to whoever is next."""
+        if slot.leaving and not slot.jobs:
+            return
+        if death.code == 0 and not slot.jobs:  # an idle one that we ended
+            return
+        if not slot.ready and slot.verdict is None and death.code != 0:
+            log.warning("a sandbox process does not start: %s", death.said or death.code)
+            self._did_not_start(
+                slot, "the sandbox does not start: " + (death.said.strip().splitlines() or ["?"])[-1]
+            )
+            return
+        if not slot.ready:  # it ended for idleness just as a job came
+            self._give_back(slot)
+            return
+        self._restarts += 1
+        if slot.jobs:
+            entry = slot.jobs.popleft()
+            entry.slot = None
+            outcome, words = slot.verdict or why(death.code)
+            if death.code == 70 or (death.code > 0 and slot.verdict is None):
+                log.error("a sandbox process ended by a mistake of ours:\n%s", death.said)
+            asked = entry.suspended and slot.verdict is not None
+            ended = Ended(number=entry.job.number, outcome="lost", words=words[:900], suspended=asked)
+            entry.end(structs.replace(ended, outcome=outcome))
+        self._give_back(slot)
+
+    def _did_not_start(self, slot: Slot, words: str) -> None:
+        self._failures += 1
+        if self._failures >= TRIES:
+            self._trouble = words[:300]
+            for entry in tuple(slot.jobs):
+                slot.jobs.popleft()
+                entry.slot = None
+                entry.end(Ended(number=entry.job.number, outcome="lost", words=self._trouble))
+
+    def _give_back(self, slot: Slot) -> None:
+        while slot.jobs:
+            entry = slot.jobs.pop()
+            entry.slot = None
+            if entry.suspended:
+                entry.end(suspended(entry))
+            elif not entry.ended.done():
+                self._waiting.appendleft(entry)
+        if self._group is not None:
+            self._hand_out()
+
+    # -- watching
+
+    async def _watch(self) -> None:
+        """Kills processes that fall silent, and those that do not suspend in time."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(LOOK)
+            now = loop.time()
+            for slot in self._slots:
+                if slot.process is not None and slot.jobs:
+                    self._look(slot, slot.process, now)
+
+    def _look(self, slot: Slot, process: Process, now: float) -> None:
+        entry = slot.jobs[0]
+        silent = now - slot.heard_at
+        if entry.kill_at is not None and now >= entry.kill_at:
+            slot.verdict = ("lost", "suspended, without a snapshot: its slice took too long")
+        elif not slot.ready:
+            if silent > START:
+                slot.verdict = ("lost", "its process did not start in time")
+        elif slot.seconds_then < 0.0:
+            slot.seconds_then = process.seconds()
+        elif silent > self._silence:
+            took = process.seconds() - slot.seconds_then
+            if took > self._silence / 2:  # it computes, and says nothing
+                slot.verdict = ("time", f"it could not be stopped: {took:.0f} s of a core without a word")
+            elif silent > 10 * self._silence:  # else it waits for a core, as it should
+                slot.verdict = ("lost", f"its process said nothing for {silent:.0f} s")
+        if slot.verdict is not None:
+            process.kill()
+
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> bool:
+        task = begin(self._group, work, name)
+        if task is None:
+            return False
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return True

@@ -1,0 +1,438 @@
+"""The only module that knows wasmtime: compiles modules, keeps what was compiled, and runs one instance at a time.
+
+It goes to wasmtime's C interface for what is called per unit, since the wrappers around it take ten times as long. Compiled code is native code that
+wasmtime does not check when it reads it: it is kept in a private folder only, under a name of our own (see `_key`), after a hash that tells
+damage, and never comes from anywhere else.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import wasmtime
+from wasmtime import _ffi as ffi
+
+from servent.grid.manifests import PAGE, Abi, Limits
+from servent.grid.sandbox import modules
+from servent.grid.sandbox.modules import FUNCTION, Shape, Unfit
+from servent.grid.sandbox.wasi import FUNCTIONS, Outside
+
+STACK = 1024 * 1024  # bytes of stack that a module may use
+TABLE_ELEMENTS = 1_000_000  # of 8 bytes each
+KEPT = 8  # compiled modules in memory
+COMPILED_BYTES = 1024**3  # on disk; the longest unused go first
+OFF = (
+    "wasm_threads",
+    "wasm_memory64",
+    "wasm_multi_memory",
+    "wasm_gc",
+    "wasm_function_references",
+    "wasm_exceptions",
+    "wasm_component_model",
+    "wasm_stack_switching",
+    "wasm_wide_arithmetic",
+    "wasm_custom_page_sizes",
+    "shared_memory",
+)
+TRAPS = {
+    wasmtime.TrapCode.STACK_OVERFLOW: ("stack", "it called itself until its stack was full"),
+    wasmtime.TrapCode.MEMORY_OUT_OF_BOUNDS: ("trap", "it reached beyond the end of its memory"),
+    wasmtime.TrapCode.TABLE_OUT_OF_BOUNDS: ("trap", "it reached beyond the end of a table"),
+    wasmtime.TrapCode.INDIRECT_CALL_TO_NULL: ("trap", "it called a function pointer that points to nothing"),
+    wasmtime.TrapCode.BAD_SIGNATURE: ("trap", "it called a function pointer as what it is not"),
+    wasmtime.TrapCode.INTEGER_OVERFLOW: ("trap", "a division of whole numbers has no answer that fits"),
+    wasmtime.TrapCode.INTEGER_DIVISION_BY_ZERO: ("trap", "it divided by zero"),
+    wasmtime.TrapCode.BAD_CONVERSION_TO_INTEGER: (
+        "trap",
+        "it made a whole number of one that is none or too large",
+    ),
+    wasmtime.TrapCode.UNREACHABLE: ("trap", "it gave up (abort, or a failed assertion)"),
+}
+
+_Deadline = ctypes.CFUNCTYPE(
+    ctypes.c_size_t,
+    ctypes.POINTER(ffi.wasmtime_context_t),
+    ctypes.c_void_p,
+    ctypes.POINTER(ctypes.c_uint64),
+    ctypes.POINTER(ffi.wasmtime_update_deadline_kind_t),
+)
+_Finalizer = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_NOTHING: Any = ctypes.cast(0, _Finalizer)
+_TYPES: dict[str, Callable[[], Any]] = {"i32": wasmtime.ValType.i32, "i64": wasmtime.ValType.i64}
+
+
+class Halted(Exception):
+    """A module is over before its end. `outcome` as in `wire.Outcome`; `words` say why, for people."""
+
+    def __init__(self, outcome: str, words: str) -> None:
+        super().__init__(words)
+        self.outcome, self.words = outcome, words
+
+
+class Compiled:
+    """A module that may be run. `globals`: names under which its mutable globals are exported, of a "slice" module."""
+
+    def __init__(self, pre: wasmtime.InstancePre, shape: Shape, globals: list[str]) -> None:
+        self.pre = pre
+        self.globals = globals
+        self.kinds = [shape.globals[int(name.removeprefix(modules.OURS))][0] for name in globals]
+        self.functions = {name for name, (kind, _) in shape.exports.items() if kind == FUNCTION}
+
+
+class Engine:
+    """Compiles and keeps modules, for one setting of NaNs.
+
+    Args:
+        folder: private, of compiled modules.
+        on_tick: called in the thread of the module after each `tick`; what it raises ends the module, and comes out of `Instance.call`.
+        on_call: a call to WASI: (name, unsigned arguments) to its errno.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        on_tick: Callable[[], None],
+        on_call: Callable[[str, list[int]], int],
+        *,
+        canonical_nans: bool = False,
+    ) -> None:
+        config = wasmtime.Config()
+        config.epoch_interruption = True
+        config.parallel_compilation = False  # one lent core is one core
+        config.max_wasm_stack = STACK
+        config.wasm_relaxed_simd_deterministic = True
+        for feature in OFF:
+            setattr(config, feature, False)
+        if canonical_nans:
+            ffi.wasmtime_config_cranelift_nan_canonicalization_set(config.ptr(), True)
+        self.engine = wasmtime.Engine(config)
+        self.raised: BaseException | None = None  # what a callback raised, on its way out
+        self._flags = (
+            f"{version('wasmtime')} {platform.system()} {platform.machine()} nans={canonical_nans} 1"
+        )
+        self._folder = folder
+        self._kept: OrderedDict[tuple[bytes, Abi], Compiled] = OrderedDict()
+        self._on_tick = on_tick
+        self._linker = wasmtime.Linker(self.engine)
+        self._callbacks: list[Any] = []  # ctypes' functions live as long as something here holds them
+        for name, (takes, gives) in FUNCTIONS.items():
+            self._define(name, takes, gives, on_call)
+        self.deadline = _Deadline(self._deadline)
+
+    def tick(self) -> None:
+        """From any thread."""
+        self.engine.increment_epoch()
+
+    # -- modules
+
+    def has(self, digest: bytes, abi: Abi) -> bool:
+        """Whether `load` needs no time."""
+        return (digest, abi) in self._kept
+
+    def load(self, digest: bytes, abi: Abi, limits: Limits, read: Callable[[], bytes]) -> Compiled:
+        """The module with this SHA-256, compiled, from memory, from our folder, or from what `read` gives.
+
+        Raises:
+            Halted: it does not compile, does not fit the ABI, or is not what its hash says.
+        """
+        key = (digest, abi)
+        if (kept := self._kept.get(key)) is not None:
+            self._kept.move_to_end(key)
+            return kept
+        module = read()
+        if hashlib.sha256(module).digest() != digest:
+            raise Halted("module", "it is not the module that its manifest names")
+        try:
+            shape = modules.read(module)
+            modules.fit(shape, module, abi, limits)
+        except Unfit as why:
+            raise Halted("module", str(why)) from None
+        changed, names = modules.with_globals(module, shape) if abi == "slice" else (module, [])
+        try:
+            compiled = self._compiled(digest, abi, changed)
+            pre = self._linker.instantiate_pre(compiled)
+        except wasmtime.WasmtimeError as wrong:
+            raise Halted("module", f"it does not compile: {_line(wrong)}") from None
+        self._kept[key] = made = Compiled(pre, shape, names)
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return made
+
+    def _compiled(self, digest: bytes, abi: Abi, module: bytes) -> wasmtime.Module:
+        said = f"servent sandbox\0{digest.hex()} {abi} {self._flags}"
+        path = self._folder / f"{hashlib.sha256(said.encode()).hexdigest()}.compiled"
+        try:
+            kept = path.read_bytes()
+            if len(kept) > 32 and hashlib.sha256(memoryview(kept)[32:]).digest() == kept[:32]:
+                module_kept = wasmtime.Module.deserialize(self.engine, kept[32:])
+                os.utime(path)
+                return module_kept
+        except (OSError, wasmtime.WasmtimeError):
+            pass  # not there, or of another processor: compiled anew
+        compiled = wasmtime.Module(self.engine, module)
+        try:
+            code = bytes(compiled.serialize())
+            waiting = path.with_suffix(f".{os.getpid()}")
+            waiting.write_bytes(hashlib.sha256(code).digest() + code)
+            waiting.replace(path)
+            self._prune()
+        except OSError:
+            pass  # a full disk: compiled again next time
+        return compiled
+
+    def _prune(self) -> None:
+        kept = sorted(
+            ((s.st_mtime, s.st_size, p) for p in self._folder.iterdir() for s in [p.stat()]), reverse=True
+        )
+        total = 0
+        for _, size, path in kept:
+            total += size
+            if total > COMPILED_BYTES:
+                path.unlink(missing_ok=True)
+
+    # -- what wasmtime calls
+
+    def _define(
+        self,
+        name: str,
+        takes: tuple[str, ...],
+        gives: tuple[str, ...],
+        on_call: Callable[[str, list[int]], int],
+    ) -> None:
+        wide = [kind == "i64" for kind in takes]
+
+        def called(_env: Any, _caller: Any, values: Any, _count: int) -> Any:
+            try:
+                answer = on_call(
+                    name,
+                    [
+                        values[i].i64 & 0xFFFFFFFFFFFFFFFF if w else values[i].i32 & 0xFFFFFFFF
+                        for i, w in enumerate(wide)
+                    ],
+                )
+                if gives:
+                    values[0].i32 = answer
+                return 0
+            except BaseException as raised:  # noqa: BLE001 - it comes out of `Instance.call`; through C it cannot go
+                self.raised = raised
+                return _address(wasmtime.Trap("ended")._consume())
+
+        callback = ffi.wasmtime_func_unchecked_callback_t(called)
+        self._callbacks.append(callback)
+        kind = wasmtime.FuncType([_TYPES[t]() for t in takes], [_TYPES[g]() for g in gives])
+        place, said = modules.WASI.encode(), name.encode()
+        error = ffi.wasmtime_linker_define_func_unchecked(
+            self._linker.ptr(),
+            ctypes.create_string_buffer(place),
+            len(place),
+            ctypes.create_string_buffer(said),
+            len(said),
+            kind.ptr(),
+            callback,
+            None,
+            _NOTHING,
+        )
+        if error:
+            raise wasmtime.WasmtimeError._from_ptr(error)
+
+    def _deadline(self, _context: Any, _data: Any, delta: Any, kind: Any) -> int:
+        delta[0] = 1
+        kind[0] = 0  # WASMTIME_UPDATE_DEADLINE_CONTINUE
+        try:
+            self._on_tick()
+        except BaseException as raised:  # noqa: BLE001 - as above
+            self.raised = raised
+            return _address(wasmtime.WasmtimeError("ended")._consume()) or 0
+        return 0
+
+
+class Instance:
+    """One run of a module. Close it; nothing of it is left then.
+
+    Raises:
+        Halted: its memory or its start function does not fit.
+    """
+
+    def __init__(self, engine: Engine, compiled: Compiled, limits: Limits) -> None:
+        self._engine, self._compiled = engine, compiled
+        self._store = wasmtime.Store(engine.engine)
+        self._context = self._store._context()
+        ffi.wasmtime_store_limiter(self._store.ptr(), limits.memory_bytes, TABLE_ELEMENTS, 1, 16, 1)
+        ffi.wasmtime_store_epoch_deadline_callback(self._store.ptr(), engine.deadline, None, _NOTHING)
+        ffi.wasmtime_context_set_epoch_deadline(self._context, 1)
+        self._instance = ffi.wasmtime_instance_t()
+        self._trap = ctypes.POINTER(ffi.wasm_trap_t)()
+        self._functions: dict[str, Any] = {}
+        error = ffi.wasmtime_instance_pre_instantiate(
+            compiled.pre.ptr(), self._context, ctypes.byref(self._instance), ctypes.byref(self._trap)
+        )
+        self._over(error)
+        memory = self._export("memory")
+        if memory is None or memory.kind != ffi.WASMTIME_EXTERN_MEMORY.value:
+            raise Halted("module", 'it has no memory exported as "memory"')
+        self._memory = memory.of.memory
+        self._globals = [self._export(name).of.global_ for name in compiled.globals]
+
+    def close(self) -> None:
+        self._store.close()
+
+    def exports(self, name: str) -> bool:
+        """Whether there is such a function."""
+        return name in self._compiled.functions
+
+    def call(self, name: str, arguments: Iterable[int] = (), gives: str = "") -> Any:
+        """Calls an exported function with 32-bit numbers.
+
+        Args:
+            gives: "i32", "i64" or "f64"; empty for nothing.
+
+        Raises:
+            Halted: a trap. And what `on_tick` or `on_call` raised.
+        """
+        function = self._functions.get(name)
+        if function is None:
+            function = self._functions[name] = self._export(name).of.func
+        values = (ffi.wasmtime_val_raw_t * 4)()
+        count = 0
+        for value in arguments:
+            values[count].i32 = value if value < 2**31 else value - 2**32
+            count += 1
+        error = ffi.wasmtime_func_call_unchecked(
+            self._context, ctypes.byref(function), values, max(count, 1), ctypes.byref(self._trap)
+        )
+        self._over(error)
+        if gives == "f64":  # wasmtime keeps floating point as its bits
+            return ctypes.c_double.from_buffer(values).value
+        return getattr(values[0], gives) if gives else None
+
+    # -- memory; see `wasi.Memory`
+
+    @property
+    def size(self) -> int:
+        """Bytes of linear memory now."""
+        return int(ffi.wasmtime_memory_data_size(self._context, ctypes.byref(self._memory)))
+
+    def read(self, at: int, size: int) -> bytes:
+        if at < 0 or size < 0 or at + size > self.size:
+            raise Outside
+        return ctypes.string_at(self._base + at, size)
+
+    def write(self, at: int, data: bytes) -> None:
+        if at < 0 or at + len(data) > self.size:
+            raise Outside
+        ctypes.memmove(self._base + at, data, len(data))
+
+    def view(self, at: int, size: int) -> memoryview:
+        """The memory itself, good until the module runs again."""
+        if at < 0 or size < 0 or at + size > self.size:
+            raise Outside
+        if not size:
+            return memoryview(b"")
+        return memoryview((ctypes.c_ubyte * size).from_address(self._base + at)).cast("B")
+
+    def grow_to(self, pages: int) -> None:
+        """Raises Halted where there is more already, or no room."""
+        more = pages - self.size // PAGE
+        before = ctypes.c_uint64()
+        if more < 0:
+            raise Halted("checkpoint", "it holds less memory than the module begins with")
+        error = ffi.wasmtime_memory_grow(
+            self._context, ctypes.byref(self._memory), more, ctypes.byref(before)
+        )
+        if error:
+            raise Halted(
+                "checkpoint", f"its memory has no room: {_line(wasmtime.WasmtimeError._from_ptr(error))}"
+            )
+
+    @property
+    def _base(self) -> int:
+        return ctypes.addressof(ffi.wasmtime_memory_data(self._context, ctypes.byref(self._memory)).contents)
+
+    # -- globals
+
+    def globals(self) -> list[bytes]:
+        """The bytes of each mutable one, little-endian."""
+        found = []
+        for one, kind in zip(self._globals, self._compiled.kinds, strict=True):
+            value = ffi.wasmtime_val_t()
+            ffi.wasmtime_global_get(self._context, ctypes.byref(one), ctypes.byref(value))
+            found.append(bytes(ctypes.string_at(ctypes.addressof(value.of), _WIDTHS[kind])))
+        return found
+
+    def set_globals(self, values: list[bytes]) -> None:
+        """Raises Halted where they are not those of this module."""
+        kinds = self._compiled.kinds
+        if [len(value) for value in values] != [_WIDTHS[kind] for kind in kinds]:
+            raise Halted("checkpoint", "its globals are not those of the module")
+        for one, kind, data in zip(self._globals, kinds, values, strict=True):
+            value = ffi.wasmtime_val_t()
+            value.kind = _KINDS[kind]  # type: ignore[assignment]
+            ctypes.memmove(ctypes.addressof(value.of), data, len(data))
+            error = ffi.wasmtime_global_set(self._context, ctypes.byref(one), ctypes.byref(value))
+            if error:
+                raise Halted("checkpoint", _line(wasmtime.WasmtimeError._from_ptr(error)))
+
+    # -- what went wrong
+
+    def _export(self, name: str) -> Any:
+        item, said = ffi.wasmtime_extern_t(), name.encode()
+        found = ffi.wasmtime_instance_export_get(
+            self._context,
+            ctypes.byref(self._instance),
+            ctypes.create_string_buffer(said),
+            len(said),
+            ctypes.byref(item),
+        )
+        if not found:
+            raise Halted("module", f"it does not export {name}")
+        return item
+
+    def _over(self, error: Any) -> None:
+        """Raises what ended a call, if something did."""
+        trap, self._trap = self._trap, ctypes.POINTER(ffi.wasm_trap_t)()
+        raised, self._engine.raised = self._engine.raised, None
+        if not error and not trap:
+            return
+        wrong = wasmtime.WasmtimeError._from_ptr(error) if error else None
+        stopped = wasmtime.Trap._from_ptr(trap) if trap else None
+        if raised is not None:
+            raise raised
+        if stopped is not None:
+            try:
+                code = stopped.trap_code
+            except ValueError:  # one that this version of the wrapper does not know
+                code = None
+            outcome, words = TRAPS.get(code, ("trap", _line(stopped))) if code else ("trap", _line(stopped))
+            raise Halted(outcome, words)
+        said = _line(wrong)
+        if "memory" in said and "limit" in said:
+            raise Halted("memory", f"it begins with more memory than it may have ({said})")
+        raise Halted("trap", said)
+
+
+_WIDTHS = {"i32": 4, "i64": 8, "f32": 4, "f64": 8, "v128": 16}
+_KINDS = {
+    "i32": ffi.WASMTIME_I32.value,
+    "i64": ffi.WASMTIME_I64.value,
+    "f32": ffi.WASMTIME_F32.value,
+    "f64": ffi.WASMTIME_F64.value,
+    "v128": ffi.WASMTIME_V128.value,
+}
+
+
+def _address(pointer: Any) -> int | None:
+    return ctypes.cast(pointer, ctypes.c_void_p).value
+
+
+def _line(wrong: object) -> str:
+    """The part of wasmtime's message that says what happened, on one line: its end."""
+    lines = [line.strip() for line in str(wrong).splitlines() if line.strip()]
+    return (lines[-1] if lines else "no reason given")[:300]
