@@ -10,9 +10,11 @@ from servent.blobs.service import Blobs
 from servent.grid import project_views as views
 from servent.grid.batches_service import Batches
 from servent.grid.contents_service import Contents
+from servent.grid.ledger_service import Ledger
 from servent.grid.lending_service import Lending
 from servent.grid.projects_service import Projects
 from servent.grid.settings import Settings
+from servent.grid.teams_service import Teams
 from servent.identity import Identity
 from servent.net.links import PeerAddress
 from servent.net.peers import Peers
@@ -31,7 +33,7 @@ class Grid:
     """Owns everything about computing. `open` it after `blobs`, before the network runs; `run` it in a task; `close` it first.
 
     Attributes:
-        contents, projects, batches, lending: its parts, for the faces; every method of theirs may raise a ServentError.
+        contents, projects, batches, lending, ledger, teams: its parts, for the faces; every method of theirs may raise a ServentError.
 
     Args:
         store: a database of its own (`grid.db`, durable), not open yet; closed by `close`.
@@ -44,6 +46,8 @@ class Grid:
     projects: Projects
     batches: Batches
     lending: Lending
+    ledger: Ledger
+    teams: Teams
 
     def __init__(
         self,
