@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from servent.errors import UsageError
-from simulations import fairness, health, rooms, searching
+from simulations import cheaters, fairness, health, rooms, searching
 from simulations.building import key_of, prepare
 from simulations.forking import apart
 from simulations.scenario import HERE, Mark, Scenario, ScenarioError, read_all
@@ -39,6 +39,7 @@ PROGRAMS: Mapping[str, Callable[[Scenario, int], Numbers]] = {
     "partition": health.partition,
     "eclipse": health.eclipse,
     "rooms": rooms.rooms,
+    "cheaters": cheaters.cheaters,
     "fairness": lambda scenario, seed: fairness.numbers(minutes=scenario.seconds / 60.0, seed=seed),
 }
 

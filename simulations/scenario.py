@@ -17,7 +17,18 @@ Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Count = Annotated[int, Meta(ge=0, le=2_000_000)]
 Seconds = Annotated[float, Meta(ge=0.0, le=7 * 86_400.0)]
 Measure = Literal[
-    "search", "crash", "churn", "flash", "cost", "partition", "eclipse", "hot", "switch", "fairness", "rooms"
+    "search",
+    "crash",
+    "churn",
+    "flash",
+    "cost",
+    "partition",
+    "eclipse",
+    "hot",
+    "switch",
+    "fairness",
+    "rooms",
+    "cheaters",
 ]
 
 
@@ -56,6 +67,13 @@ class LiarsIn(Struct, frozen=True, forbid_unknown_fields=True):
     forgers: Count = 0
 
 
+class CheatsIn(Struct, frozen=True, forbid_unknown_fields=True):
+    """Share of volunteers that cheat, and of their units whose results they make up."""
+
+    hosts: Share = 0.1
+    units: Share = 0.2
+
+
 class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One network, what happens to it, and what the numbers must be.
 
@@ -68,6 +86,7 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         dead: share of the peers that dies before it is measured; `crash`: shares that crash at once, one run each.
         grow: how many times as many there are after the flash crowd.
         questions: asked; `rivals`: of how many the other ways of searching are asked, too.
+        units: of work that volunteers compute, some of whom cheat (`cheats`).
         marks: by number of peers: those of the largest number that is not above the run's (or the smallest) hold.
         tolerance: by which share a number may be worse than the one kept.
     """
@@ -94,6 +113,8 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     items: Annotated[int, Meta(ge=0, le=1000)] = 20
     delays: DelaysIn = DelaysIn()
     liars: LiarsIn = LiarsIn()
+    cheats: CheatsIn = CheatsIn()
+    units: Count = 0
     marks: dict[str, dict[str, Mark]] = {}
     tolerance: Share = 0.1
 
