@@ -106,9 +106,11 @@ def list_(session: Session) -> None:
         (
             one_line(one.name),
             _now(one),
-            WHO[one.audience] if one.audience != "network" else f"members of {one_line(one.network)}",
+            f"members of {one_line(one.network)}" if one.audience == "network" else one.audience,
             share_of(one.by_state.get("done", 0), one.units),
-            states(one.by_state),
+            f"{count(one.by_state.get('done', 0))} of {count(one.units)}" if one.units else "no work yet",
+            count(one.by_state.get("running", 0)),
+            count(one.by_state.get("error", 0)),
             f"{one.throughput:.0f}/min" if one.throughput else "",
             left(one.eta),
             f"{one.hosts_now} of {one.hosts}" if one.hosts else "",
@@ -116,9 +118,13 @@ def list_(session: Session) -> None:
         )
         for one in known
     ]
-    headers = ("project", "", "who may lend", "done", "units", "speed", "", "hosts here", "credit")
+    headers = (
+        "project", "", "for", "done", "units", "running", "errors", "speed", "", "hosts here", "credit",
+    )  # fmt: skip
     empty = "none; `servent grid new NAME` makes one"
-    session.show(known, lambda: table(headers, rows, empty=empty, right=(3, 5, 8)), [one.id for one in known])
+    session.show(
+        known, lambda: table(headers, rows, empty=empty, right=(3, 5, 6, 7, 10)), [one.id for one in known]
+    )
 
 
 def _now(one: schema.MyProject) -> str:
