@@ -106,3 +106,17 @@ class Totals:
     today: int = 0
     recent: float = 0.0
     results: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLook:
+    """How far a ledger is. `open`: entries that wait for their workers. `infohash`: of the newest published one, b"" for none. `why`: what was wrong, where it is not `sound`."""
+
+    project: bytes
+    entries: int = 0
+    countersigned: int = 0
+    open: int = 0
+    infohash: bytes = b""
+    last: float = 0.0
+    sound: bool = True
+    why: str = ""

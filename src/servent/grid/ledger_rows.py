@@ -7,19 +7,17 @@ segment that holds them is full and on the disk for good.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 from msgspec import Struct
 
 from servent.codec import canonical
-from servent.grid import ledger
-from servent.grid.credit_views import Board
+from servent.grid import ledger, ledger_scores
 from servent.grid.ledger import Credited, Entry, EntryLine, entry_hash, write_line
 from servent.grid.manifests import Signed
-from servent.grid.standing import Score
 from servent.grid.wire import Membership, Receipt
 from servent.identity import Identity
 
@@ -60,7 +58,6 @@ STEPS = (
     """,
 )
 MANY = 500  # values in one IN (...)
-_SCORE = "board, key, number, name, team, credit, paid, results, recent, recent_at, since"
 
 
 class Known(Struct):
@@ -69,7 +66,8 @@ class Known(Struct):
     Attributes:
         mine: we write it. manifest, earlier, apps: as in `ledger.Head`; of a project of others all may be None and empty.
         entries, newest, last: how many there are, the hash of the last, its time.
-        serial, infohash: of the newest published one. `published`: entries in it.
+        serial, infohash: of the newest published one. `published`: entries in it; `published_lines`: with agreements.
+        sealed_entries: in full segments.
         sound: the last check held (of others' ledgers); `why`: what was wrong with it.
         countersigned: entries that were agreed to (own ledger).
     """
@@ -84,6 +82,8 @@ class Known(Struct):
     serial: int = 0
     infohash: bytes = b""
     published: int = 0
+    published_lines: int = 0
+    sealed_entries: int = 0
     sound: bool = True
     why: str = ""
     countersigned: int = 0
@@ -115,11 +115,13 @@ def write_known(connection: sqlite3.Connection, project: bytes, known: Known) ->
 
 
 def introduce(
-    connection: sqlite3.Connection, project: bytes, worker: bytes, name: str, team: Membership | None
+    connection: sqlite3.Connection, said: Mapping[tuple[bytes, bytes], tuple[str, Membership | None]]
 ) -> None:
-    """What a worker said of itself: its entries from now on say the same."""
-    body = canonical(team) if team is not None else None
-    connection.execute("REPLACE INTO ledger_workers VALUES (?, ?, ?, ?)", (project, worker, name, body))
+    """What workers said of themselves, by (project, worker): their entries from now on say the same."""
+    connection.executemany(
+        "REPLACE INTO ledger_workers VALUES (?, ?, ?, ?)",
+        ((*who, name, canonical(team) if team is not None else None) for who, (name, team) in said.items()),
+    )
 
 
 # -- what is due
@@ -139,7 +141,7 @@ def settle(
     key: Identity,
     known: Known,
     network: bytes | None,
-    due: dict[bytes, Sequence[int]],
+    due: Mapping[bytes, Sequence[int]],
     now: float,
 ) -> list[Made]:
     """Make entries of rows that are due; `known` is changed and written.
@@ -187,7 +189,7 @@ def settle(
             "INSERT INTO ledger_open VALUES (?, ?, ?, ?, ?)",
             (project, one.entry.worker, one.entry.number, one.receipt.body, one.receipt.signature),
         )
-        _score(connection, project, one.entry)
+        ledger_scores.count(connection, project, one.entry)
     write_known(connection, project, known)
     return made
 
@@ -277,145 +279,24 @@ def read_tail(connection: sqlite3.Connection, project: bytes) -> list[tuple[int,
     return list(rows)
 
 
-def seal(
-    connection: sqlite3.Connection, project: bytes, number: int, segment: ledger.Segment, last: int
-) -> None:
-    """A segment is full and on the disk: its lines, up to the id `last`, lie there alone now."""
-    connection.execute("REPLACE INTO ledger_segments VALUES (?, ?, ?)", (project, number, canonical(segment)))
-    connection.execute("DELETE FROM ledger_lines WHERE project = ? AND id <= ?", (project, last))
+class Sealed(Protocol):
+    """A segment that was just filled: its number, and the id of its last line."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def segment(self) -> ledger.Segment: ...
+    @property
+    def last(self) -> int: ...
 
 
-# -- scores
-
-
-def read_score(connection: sqlite3.Connection, project: bytes, board: Board, key: bytes) -> Score | None:
-    """Without its hours."""
-    row = connection.execute(
-        f"SELECT {_SCORE} FROM ledger_scores WHERE project = ? AND board = ? AND key = ?",
-        (project, board, key),
-    ).fetchone()
-    return Score(*row) if row is not None else None
-
-
-def write_scores(connection: sqlite3.Connection, project: bytes, scores: Iterable[Score]) -> None:
-    """`hours` of the scores are added to what is there."""
-    for score in scores:
-        connection.execute(
-            f"REPLACE INTO ledger_scores (project, {_SCORE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(project, score.board, score.key, score.number, score.name, score.team, score.credit),
-                *(score.paid, score.results, score.recent, score.recent_at, score.since),
-            ),
-        )
-        connection.executemany(
-            "INSERT INTO ledger_hours VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-            "credit = credit + excluded.credit, results = results + excluded.results",
-            (
-                (project, score.board, score.key, hour, credit, results)
-                for hour, (credit, results) in score.hours.items()
-            ),
-        )
-
-
-def replace_scores(
-    connection: sqlite3.Connection, project: bytes, scores: Iterable[Score], first_hour: int
-) -> None:
-    """Those of a ledger that was counted from its beginning; hours before `first_hour` are left out."""
-    connection.execute("DELETE FROM ledger_scores WHERE project = ?", (project,))
-    connection.execute("DELETE FROM ledger_hours WHERE project = ?", (project,))
-    write_scores(connection, project, scores)
-    forget_hours(connection, first_hour)
-
-
-def forget_hours(connection: sqlite3.Connection, before: int) -> None:
-    connection.execute("DELETE FROM ledger_hours WHERE hour < ?", (before,))
-
-
-def _score(connection: sqlite3.Connection, project: bytes, entry: Entry) -> None:
-    person = read_score(connection, project, "people", entry.worker) or _new(
-        connection, project, "people", entry.worker
-    )
-    person.name = entry.name or person.name
-    person.team = entry.team.team if entry.team is not None else b""
-    scores = [person]
-    if entry.team is not None:
-        team = read_score(connection, project, "teams", entry.team.team) or _new(
-            connection, project, "teams", entry.team.team
-        )
-        team.name = entry.team.name
-        scores.append(team)
-    for score in scores:
-        score.count(entry)
-    write_scores(connection, project, scores)
-
-
-def _new(connection: sqlite3.Connection, project: bytes, board: Board, key: bytes) -> Score:
-    row = connection.execute(
-        "SELECT coalesce(max(number), 0) FROM ledger_scores WHERE project = ? AND board = ?", (project, board)
-    ).fetchone()
-    return Score(board, key, row[0] + 1)
-
-
-# -- what faces ask for
-
-
-def read_credits(connection: sqlite3.Connection, project: bytes) -> dict[bytes, int]:
-    """MFLOP by worker."""
-    rows = connection.execute(
-        "SELECT key, credit FROM ledger_scores WHERE project = ? AND board = 'people'", (project,)
-    )
-    return dict(rows)
-
-
-def read_paid(connection: sqlite3.Connection, project: bytes) -> list[tuple[bytes, int]]:
-    """What the owner's balance paid to each worker."""
-    rows = connection.execute(
-        "SELECT key, paid FROM ledger_scores WHERE project = ? AND board = 'people' AND paid != 0", (project,)
-    )
-    return list(rows)
-
-
-def read_board(
-    connection: sqlite3.Connection,
-    project: bytes,
-    board: Board,
-    hour: int | None,
-    offset: int,
-    limit: int,
-) -> tuple[list[tuple[Score, int, int, str]], int]:
-    """Lines of a leaderboard: (score, credit and results in the span, name of its team); and how many there are in all.
-
-    `hour`: the first that counts, None for all time.
-    """
-    columns = ", ".join(f"s.{name}" for name in _SCORE.split(", "))
-    team = "LEFT JOIN ledger_scores t ON t.project = s.project AND t.board = 'teams' AND t.key = s.team"
-    values: tuple[Any, ...] = (project, board)
-    if hour is None:
-        source = f"FROM ledger_scores s {team} WHERE s.project = ? AND s.board = ?"
-        ranked = f"SELECT {columns}, s.credit AS c, s.results AS r, coalesce(t.name, '') {source}"
-        count = "SELECT count(*) FROM ledger_scores s WHERE s.project = ? AND s.board = ?"
-    else:
-        values = (*values, hour)
-        span = "WHERE h.project = ? AND h.board = ? AND h.hour >= ?"
-        ranked = (
-            f"SELECT {columns}, sum(h.credit) AS c, sum(h.results) AS r, coalesce(t.name, '') FROM ledger_hours h "
-            f"JOIN ledger_scores s ON s.project = h.project AND s.board = h.board AND s.key = h.key {team} {span} GROUP BY h.key"
-        )
-        count = f"SELECT count(DISTINCT h.key) FROM ledger_hours h {span}"
-    rows = connection.execute(
-        f"{ranked} ORDER BY c DESC, s.number LIMIT ? OFFSET ?", (*values, limit, offset)
-    ).fetchall()
-    total = int(connection.execute(count, values).fetchone()[0])
-    return [(Score(*row[:11]), row[11], row[12], row[13]) for row in rows], total
-
-
-def read_scores(connection: sqlite3.Connection, project: bytes, board: Board) -> list[Score]:
-    """All of them, by number, without hours."""
-    rows = connection.execute(
-        f"SELECT {_SCORE} FROM ledger_scores WHERE project = ? AND board = ? ORDER BY number",
-        (project, board),
-    )
-    return [Score(*row) for row in rows]
+def seal(connection: sqlite3.Connection, project: bytes, full: Sequence[Sealed], known: Known) -> None:
+    """These segments are full and on the disk: their lines lie there alone from now on."""
+    for one in full:
+        body = canonical(one.segment)
+        connection.execute("REPLACE INTO ledger_segments VALUES (?, ?, ?)", (project, one.number, body))
+        connection.execute("DELETE FROM ledger_lines WHERE project = ? AND id <= ?", (project, one.last))
+    write_known(connection, project, known)
 
 
 # -- receipts of ours

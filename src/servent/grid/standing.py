@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
 
 from servent.grid.credit import recent
 from servent.grid.credit_views import Board, Span
@@ -42,14 +41,18 @@ class Score:
     def count(self, entry: Entry) -> None:
         """Add an entry, or take away what it takes back."""
         sign = 1 if entry.kind == "credit" else -1
-        credit, results = sign * entry.total, sign * entry.results
+        paid = entry.paid if entry.network is not None else 0
+        self.add(entry.at, sign * entry.total, sign * entry.results, sign * paid)
+
+    def add(self, at: float, credit: int, results: int, paid: int) -> None:
+        """The same in numbers; below 0 where credit is taken back."""
         self.credit += credit
-        self.paid += sign * entry.paid if entry.network is not None else 0
+        self.paid += paid
         self.results += results
-        self.recent = max(0.0, recent(self.recent, entry.at - self.recent_at, credit))
-        self.recent_at = max(self.recent_at, entry.at)
-        self.since = self.since or entry.at
-        hour = int(entry.at // HOUR)
+        self.recent = max(0.0, recent(self.recent, at - self.recent_at, credit))
+        self.recent_at = max(self.recent_at, at)
+        self.since = self.since or at
+        hour = int(at // HOUR)
         had = self.hours.get(hour, (0, 0))
         self.hours[hour] = (had[0] + credit, had[1] + results)
 
@@ -81,13 +84,12 @@ class Tally:
         yield from self.people.values()
         yield from self.teams.values()
 
-    def forget_hours(self, before: int) -> None:
-        """Hours before `before` are no longer asked for."""
-        for score in self.scores():
-            for hour in [hour for hour in score.hours if hour < before]:
-                del score.hours[hour]
 
-
-def since_hour(span: Literal["day", "week"], now: float) -> int:
+def since_hour(span: Span, now: float) -> int:
     """The first hour that counts."""
     return int(now // HOUR) - HOURS[span] + 1
+
+
+def first_hour(now: float) -> int:
+    """Hours before this one are no longer asked for."""
+    return int(now // HOUR) - KEPT_HOURS
