@@ -132,6 +132,7 @@ def root(desk: Desk) -> Callable[[], None]:
                                 links[screen.path] = _link(screen)
                 with tag("div", "foot"):
                     tag("sv-rates")
+                    tag("sv-lending")
                     tag("sv-presence")
                     tag("sv-me")
                     tag("sv-theme")

@@ -51,7 +51,7 @@ export class Batches {
     write(row.word, word);
     const spent = batch.cost ? `${credit(batch.cost)} credit${batch.budget ? ` of ${credit(batch.budget)}` : ""}` : "";
     write(row.why, [batch.why ? upper(clean(batch.why)) : "", clean(batch.app), `submitted ${ago(batch.created)}`, spent, batch.priority ? `priority ${batch.priority}` : "", batch.errors ? `${grouped(batch.errors)} failed` : "", batch.cancelled ? `${grouped(batch.cancelled)} cancelled` : "", batch.to ? `into ${clean(batch.to)}` : ""].filter(Boolean).join(" · "));
-    const part = share(batch.done + batch.errors + batch.cancelled, batch.units);
+    const part = share(batch.done + batch.errors, batch.units);
     row.progress.set(batch.units ? part : 0, batch.state === "paused" || batch.state === "preparing" ? "waiting" : "direct");
     write(row.part, `${grouped(batch.done)} of ${grouped(batch.units)}`);
     write(row.eta, over ? percent(share(batch.done, batch.units)) : left(batch.eta) || percent(part));

@@ -39,7 +39,7 @@ export class Flow {
       parts.push(station.node);
     }
     this.aside = el("div", { class: "flow-aside" }, ...SIDE.map((state) => this.stations.get(state).node));
-    this.node = el("div", { class: "flow" }, el("div", { class: "flow-path" }, ...parts), this.aside);
+    this.node = el("div", { class: "unit-flow" }, el("div", { class: "flow-path" }, ...parts), this.aside);
   }
 
   show(byState, units) {

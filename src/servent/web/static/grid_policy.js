@@ -56,12 +56,12 @@ export class Presets {
   _build() {
     const fields = {
       cores: text("Cores", { type: "number" }),
-      cpu_percent: text("Share of each core, in %", { type: "number" }),
-      idle_minutes: text("Minutes without anybody at keyboard or mouse", { type: "number", note: "0: also while somebody works here" }),
-      memory_percent: text("Share of the memory, in %", { type: "number" }),
-      disk: text("Disk for its work, in GB", { type: "number" }),
+      cpu_percent: text("Of each core, in %", { type: "number" }),
+      idle_minutes: text("Idle minutes before", { type: "number", note: "nobody at keyboard or mouse; 0: also while somebody works here" }),
+      memory_percent: text("Memory, in %", { type: "number" }),
+      disk: text("Disk, in GB", { type: "number" }),
       transfer: text("Transfer a day, in GB", { type: "number", note: "0: no limit" }),
-      fetch_ahead_minutes: text("Minutes of work kept ahead for each core", { type: "number" }),
+      fetch_ahead_minutes: text("Minutes kept ahead", { type: "number" }),
       hours: text("Only at these hours", { hint: "weekdays 22:00-07:00, sat", note: "empty: always" }),
       exclusive: text("Pause while one of these programs runs", { hint: "blender, steam" }),
     };

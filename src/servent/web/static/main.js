@@ -27,6 +27,7 @@ import "./presence.js";
 import "./friends.js";
 import "./talk.js";
 import "./torrents.js";
+import "./grid_mark.js";
 import "./grid_lend.js";
 import "./grid_log.js";
 import "./grid_joined.js";
