@@ -302,7 +302,7 @@ def cheaters(scenario: Scenario, seed: int) -> dict[str, float]:
     )
     numbers: dict[str, float] = {}
     for way, prefix, part in ways:
-        town = Town(scenario.peers, scenario.units // part, how.hosts, how.units, way, seed)
+        town = Town(scenario.peers, scenario.peers * scenario.units // part, how.hosts, how.units, way, seed)
         town.run()
         found = town.numbers()
         if prefix:

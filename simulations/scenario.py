@@ -86,7 +86,7 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         dead: share of the peers that dies before it is measured; `crash`: shares that crash at once, one run each.
         grow: how many times as many there are after the flash crowd.
         questions: asked; `rivals`: of how many the other ways of searching are asked, too.
-        units: of work that volunteers compute, some of whom cheat (`cheats`).
+        units: of work for each volunteer, of whom some cheat (`cheats`).
         marks: by number of peers: those of the largest number that is not above the run's (or the smallest) hold.
         tolerance: by which share a number may be worse than the one kept.
     """
