@@ -124,11 +124,6 @@ def is_link(text: str) -> bool:
     return text.lstrip().lower().startswith(SCHEME)
 
 
-def key_letters(key: bytes) -> str:
-    """A project's key as people see it: 52 letters."""
-    return str(PeerId(key))
-
-
 def key_of(text: str) -> bytes | None:
     """The project's key that `text` is, in letters, or the key of the link that it is; None: it is neither.
 

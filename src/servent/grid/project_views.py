@@ -10,9 +10,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from servent.grid.manifests import Abi, Audience, Compare
+from servent.identity import PeerId
 
 UnitState = Literal["waiting", "running", "checking", "done", "error", "cancelled"]
 BatchState = Literal["preparing", "running", "done", "cancelled", "paused"]
+
+
+def letters(key: bytes) -> str:
+    """A key as people see it."""
+    return str(PeerId(key))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

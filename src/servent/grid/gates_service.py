@@ -1,0 +1,95 @@
+"""Who may have what of which project, and for whom the door stands open because of it. In memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from servent.errors import UsageError
+from servent.grid.manifests import Project
+from servent.identity import PeerId
+from servent.trust.service import TrustService
+
+OWN, LENT = "grid projects", "grid volunteers"  # names of passes
+
+
+class Known(Protocol):
+    """A project that this node computes for. `manifest`: None before its coordinator was met."""
+
+    @property
+    def project(self) -> bytes: ...
+    @property
+    def coordinators(self) -> Sequence[bytes]: ...
+    @property
+    def manifest(self) -> Project | None: ...
+
+
+class Gates:
+    """Keeps trust's passes in step with the projects of this node, and answers whose contents are whose.
+
+    Strangers come in for the grid's services alone: anybody while there is an own project for everyone or for the invited, whoever
+    volunteers for a project for everyone that this node computes for, and the coordinators of the projects it joined, which fetch results from it.
+
+    Args:
+        services: the grid's own, and that of blobs.
+        own: manifests. joined: what is known of projects that this node computes for.
+        invited: whether somebody came by an invitation to an own project.
+    """
+
+    def __init__(
+        self,
+        trust: TrustService,
+        services: tuple[str, str],
+        own: Callable[[], Iterable[Project]],
+        joined: Callable[[], Iterable[Known]],
+        invited: Callable[[bytes, PeerId], bool],
+    ) -> None:
+        self._trust, self._services = trust, services
+        self._own, self._joined, self._invited = own, joined, invited
+        self._admitted: set[str] = set()
+
+    def set(self) -> None:
+        """Projects came, went or changed."""
+        wanted: dict[str, tuple[PeerId | None, Sequence[str]]] = {}
+        grid, blobs = self._services
+        if any(one.audience in ("everyone", "invited") and not one.closed for one in self._own()):
+            wanted[OWN] = None, (grid, blobs)
+        for joined in self._joined():
+            if joined.manifest is not None and joined.manifest.audience == "everyone":
+                wanted[LENT] = None, (blobs,)
+            for coordinator in joined.coordinators:
+                if coordinator != self._trust.me:
+                    wanted[f"grid coordinator {PeerId(coordinator)}"] = PeerId(coordinator), (blobs,)
+        for name in self._admitted - set(wanted):
+            self._trust.dismiss(name)
+        for name in set(wanted) - self._admitted:
+            try:
+                self._trust.admit(name, *wanted[name])
+            except UsageError:  # too many guests; those we know need no pass
+                del wanted[name]
+        self._admitted = set(wanted)
+
+    def clear(self) -> None:
+        for name in self._admitted:
+            self._trust.dismiss(name)
+        self._admitted = set()
+
+    def allows(self, project: bytes, peer: PeerId) -> bool:
+        """Whether `peer` may have contents of a project of ours, or that we compute for."""
+        for one in self._own():
+            if one.key == project:
+                return self._within(one, peer) or self._invited(project, peer)
+        for joined in self._joined():
+            if joined.project == project:
+                if peer in joined.coordinators:
+                    return True
+                return joined.manifest is not None and self._within(joined.manifest, peer)
+        return False
+
+    def _within(self, project: Project, peer: PeerId) -> bool:
+        verdict = self._trust.verdict(peer)
+        if project.audience == "everyone":
+            return verdict.known
+        if project.audience == "network":
+            return project.network in verdict.networks
+        return project.audience == "friends" and verdict.friend

@@ -1,0 +1,82 @@
+"""What the coordinator knows, in the words that faces show. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
+
+from servent.grid import project_views as views
+from servent.grid.coordinator_views import CopyLook, History, HostLook, Problem, UnitLook
+from servent.grid.credit import cobblestones
+from servent.grid.project_views import UnitState, letters
+
+
+def unit_view(look: UnitLook, place: tuple[int, int, str] | None) -> views.UnitView:
+    """`place`: batch, number and name of its input."""
+    batch, number, name = place or (look.batch, 0, "")
+    return views.UnitView(
+        id=look.id,
+        name=look.key.hex(),
+        batch=batch,
+        number=number,
+        input=name,
+        state=cast("UnitState", look.shown),
+        copies=tuple(map(copy_view, look.copies)),
+        fraction=look.fraction,
+        operations=look.operations * 1e6,
+        why=look.why,
+    )
+
+
+def copy_view(look: CopyLook) -> views.CopyView:
+    return views.CopyView(
+        peer=letters(look.identity) if look.identity is not None else "",
+        state=look.state,
+        leased=look.leased,
+        until=look.until,
+        seconds=look.seconds,
+        fraction=look.fraction,
+        words=look.words,
+        credit=cobblestones(look.mflop),
+    )
+
+
+def volunteer(look: HostLook, app: Callable[[bytes], str], team: str, recent: float) -> views.Volunteer:
+    """`recent`: MFLOP per day."""
+    return views.Volunteer(
+        peer=letters(look.identity),
+        name=look.name,
+        team=team,
+        connected=look.connected,
+        seen=look.seen,
+        cores=look.cores,
+        mflops=look.mflops,
+        leased=look.leased,
+        valid=look.valid,
+        invalid=look.invalid,
+        errors=look.errors,
+        expired=look.expired,
+        trusted=tuple(map(app, look.trusted)),
+        left=look.left,
+        credit=cobblestones(look.credit),
+        recent=cobblestones(recent),
+    )
+
+
+def throughput(history: History) -> views.Throughput:
+    return views.Throughput(step=history.step, done=tuple(history.done), errors=tuple(history.errors))
+
+
+def problems(found: Sequence[Problem], app: Mapping[bytes, str]) -> list[views.ProblemCount]:
+    """The most frequent first."""
+    return [
+        views.ProblemCount(
+            outcome=one.outcome,
+            words=one.words,
+            count=one.count,
+            last=one.last,
+            app=app.get(one.app, one.app.hex()[:8]),
+            hosts=one.hosts,
+        )
+        for one in sorted(found, key=lambda one: -one.count)
+    ]
