@@ -13,9 +13,10 @@ from servent.cli import grid_text as words
 from servent.cli.grid_projects import guess_abi, parse_flops
 from servent.cli.main import cli, run
 from servent.errors import UsageError
+from servent.grid.sandbox import cc
 from tests.api.fake_grid import FOLDING
 from tests.api.fake_grid_work import PRIMES
-from tests.api.running import fake_daemon
+from tests.api.running import ROOT, fake_daemon
 
 Servent = Callable[..., tuple[int, str, str]]
 MODULE = b"\0asm\x01\0\0\0"
@@ -247,6 +248,24 @@ def test_a_module_is_tried(servent: Servent, tmp_path: Path) -> None:
     assert (code, out) == (0, "42\n") and "sha256" in err
     code, out, err = servent("try", str(tmp_path / "bad.wasm"))
     assert code == 1 and "no WebAssembly" in err
+
+
+@pytest.mark.timeout(120)  # the compiler's first run here makes its own parts
+@pytest.mark.skipif(cc.zig() is None, reason="no C compiler for WebAssembly")
+def test_c_becomes_a_module_without_a_node(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    example = ROOT / "examples" / "grid" / "mersenne.c"
+    assert run(["grid", "build", str(example), "--json"]) == 0
+    made = json.loads(capfd.readouterr().out)
+    assert made["module"] == "mersenne.wasm" and made["abi"] == "slice"
+    assert (tmp_path / "mersenne.wasm").read_bytes()[:4] == b"\0asm"
+    (tmp_path / "wrong.c").write_text("int main( {")
+    assert run(["grid", "build", "wrong.c"]) == 2 and "error" in capfd.readouterr().err
+    (tmp_path / "notes").write_text("mine")
+    assert run(["grid", "build", str(example), "-o", "notes"]) == 2
+    assert (tmp_path / "notes").read_text() == "mine" and run(["grid", "build", "none.c"]) == 2
 
 
 @pytest.mark.parametrize(

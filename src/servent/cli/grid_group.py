@@ -11,6 +11,7 @@ from servent.cli.base import group
     "servent grid status",
     "servent grid pause --for 2h",
     "servent grid new primes --for everyone",
+    "servent grid build sieve.c",
     "servent grid app add sieve.wasm",
     "servent grid submit sieve inputs/ --to results/",
     "servent grid watch",

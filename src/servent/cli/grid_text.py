@@ -19,8 +19,6 @@ from servent.cli.text import clean, duration, many
 from servent.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from servent.api.client import Client
 
 STATES = ("waiting", "running", "checking", "done", "error", "cancelled")
@@ -162,5 +160,12 @@ def as_file(given: str) -> Iterator[str]:
             os.unlink(name)
 
 
-def absolute(path: Path) -> str:
-    return on_this_machine(path)
+def piped() -> bool:
+    """Whether somebody feeds our stdin: a pipe or a file, not a terminal, /dev/null, or nothing."""
+    import stat
+
+    try:
+        kind = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError, AttributeError):
+        return False
+    return stat.S_ISFIFO(kind) or stat.S_ISREG(kind)

@@ -13,7 +13,7 @@ from servent.cli.asking import parse_size
 from servent.cli.base import Session, command, hint, say
 from servent.cli.grid_group import grid
 from servent.cli.grid_projects import guess_abi
-from servent.cli.grid_text import as_file
+from servent.cli.grid_text import as_file, piped
 from servent.cli.people import one_line
 from servent.cli.text import many, parse_duration, size
 from servent.errors import UsageError
@@ -22,9 +22,54 @@ DONE, WENT_WRONG = 0, 1
 
 
 @command(
+    "build",
+    "servent grid build examples/grid/words.c",
+    "servent grid build fold.c forces.c -o fold.wasm --flag -DSTEPS=1000",
+    group=grid,
+)
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The module.  [default: the first source's name, here]",
+)
+@click.option(
+    "--abi", type=click.Choice(("command", "slice")), help="[default: slice where servent.h is included]"
+)
+@click.option("--flag", "flags", multiple=True, help="For the compiler, such as -DN=5; may be repeated.")
+@click.option("--force", is_flag=True, help="Write over what is there and is no module.")
+def build(
+    session: Session,
+    sources: tuple[Path, ...],
+    out: Path | None,
+    abi: schema.Abi | None,
+    flags: tuple[str, ...],
+    force: bool,
+) -> None:
+    """Compile C or C++ to a module for volunteers. Needs a compiler, which the extra `apps` brings; no node need run."""
+    from servent.api import wasm_build
+
+    target = out or Path(sources[0].stem + ".wasm")
+    if target.is_dir():
+        target /= sources[0].stem + ".wasm"
+    if target.is_file() and not force and target.read_bytes()[:4] not in (b"\0asm", b""):
+        raise UsageError(f"{target} is there, and is no module", advice="`--force` writes over it.")
+    made = wasm_build.build(sources, target, abi, flags)
+    size_bytes = made.stat().st_size
+    what = {"module": str(made), "abi": guess_abi(made), "size_bytes": size_bytes}
+
+    def people() -> None:
+        say(one_line(str(made)))
+        hint(f"{what['abi']}, {size(size_bytes)}; `servent grid try {one_line(str(made))}` runs it here")
+
+    session.show(what, people, [str(made)])
+
+
+@command(
     "try",
     "servent grid try sieve.wasm --input numbers.txt",
-    "echo 100 | servent grid try sieve.wasm --input -",
+    "echo 100 | servent grid try sieve.wasm",
     "servent grid try fold.wasm --abi slice --time 5m --memory 512MiB",
     group=grid,
 )
@@ -32,7 +77,12 @@ DONE, WENT_WRONG = 0, 1
 @click.option(
     "--abi", type=click.Choice(("command", "slice")), help="How it is run.  [default: by what it exports]"
 )
-@click.option("--input", "given", metavar="FILE", help="What it reads on stdin; - is ours.")
+@click.option(
+    "--input",
+    "given",
+    metavar="FILE",
+    help="What it reads.  [default: our stdin, where something is piped in]",
+)
 @click.option("--arg", "args", multiple=True, help="An argument; may be repeated.")
 @click.option("--time", "lasting", default="1m", show_default=True, help="It may take.")
 @click.option("--memory", default="256MiB", show_default=True, metavar="SIZE", help="It may have.")
@@ -66,6 +116,8 @@ def try_(
             )
         )
 
+    if given is None and piped():
+        given = "-"
     if given is None:
         made = ask("")
     else:
