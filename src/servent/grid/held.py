@@ -20,8 +20,8 @@ HeldState = Literal["getting", "ready", "running", "done", "over"]
 class Held:
     """One lease. Times are wall clock but for `saved_at`, monotonic.
 
-    `seconds`: of a core, in runs before this one, as far as the newest snapshot. `snapshot`: its path, "" for none; `slices`, `digest`, `fraction` are its own.
-    `pins`: contents that must stay while it is held. `sent`: the newest checkpoint that was told to the coordinator, published at `sent_at`. `charged`: seconds of this run that its project has used up.
+    `seconds`: of a core, in runs before this one, as far as their newest snapshot; `saved_seconds`: until the newest of all. `snapshot`: its path, "" for none; `slices`, `digest`, `fraction` are its own.
+    `pins`: contents that must stay while it is held. `sent`: the newest checkpoint that was told to the coordinator, published at `sent_at`. `charged`: seconds of this run that its project has used up. `going`: it is being given back.
     """
 
     project: bytes
@@ -35,6 +35,7 @@ class Held:
     input: str = ""
     estimate: float = 1.0
     seconds: float = 0.0
+    saved_seconds: float = 0.0
     snapshot: str = ""
     slices: int = 0
     digest: bytes = b""
@@ -47,6 +48,7 @@ class Held:
     job: int = 0
     slot: int = 0
     tries: int = 0
+    going: bool = False
     pins: list[Content] = field(default_factory=list)
     result: Result | None = None
 
@@ -124,7 +126,7 @@ class Store:
         """Projects that have something to compute."""
         found = []
         for project, line in list(self._ready.items()):
-            while line and line[0].state != "ready":
+            while line and (line[0].state != "ready" or line[0].going):
                 line.popleft()  # it is over meanwhile
             if line:
                 found.append(project)
@@ -147,6 +149,8 @@ class Store:
         for project, mine in self._held.items():
             units, seconds = 0, 0.0
             for held in mine.values():
+                if held.going:
+                    continue
                 if held.state in ("getting", "ready"):
                     units += 1
                     seconds += max(0.0, held.estimate - held.seconds)

@@ -133,6 +133,11 @@ class Did(Struct, frozen=True):
     entry: int = 0
 
 
+def copy_of(kept: Kept) -> Kept:
+    """As it is now, to be written by another thread later."""
+    return msgspec.structs.replace(kept, coordinators=list(kept.coordinators))
+
+
 _kept = msgspec.msgpack.Decoder(Kept)
 _task = msgspec.msgpack.Decoder(Task)
 _result = msgspec.msgpack.Decoder(Result)
@@ -328,22 +333,22 @@ def log(db: sqlite3.Connection, before: int, limit: int, project: bytes | None) 
     return [LogRow(*row) for row in rows]
 
 
-def prune(db: sqlite3.Connection, now: float) -> None:
-    """Forget what is too old to matter."""
+def prune(db: sqlite3.Connection, now: float, day: int) -> None:
+    """Forget what is too old to matter. `day`: today, as `add_day` has it."""
     db.execute(
         "DELETE FROM lending_log WHERE seq <= (SELECT coalesce(max(seq), 0) FROM lending_log) - ?",
         (LOG_ROWS,),
     )
     db.execute("DELETE FROM lending_did WHERE at < ?", (now - DID_FOR,))
-    db.execute("DELETE FROM lending_days WHERE day < ?", (int((now - DID_FOR) // 86400),))
+    db.execute("DELETE FROM lending_days WHERE day < ?", (day - int(DID_FOR // 86400),))
 
 
 def save_fact(db: sqlite3.Connection, name: str, value: Any) -> None:
-    """None forgets it."""
-    if value is None:
-        db.execute("DELETE FROM lending_facts WHERE name = ?", (name,))
-    else:
-        db.execute("INSERT OR REPLACE INTO lending_facts VALUES (?, ?)", (name, canonical(value)))
+    db.execute("INSERT OR REPLACE INTO lending_facts VALUES (?, ?)", (name, canonical(value)))
+
+
+def forget_fact(db: sqlite3.Connection, name: str) -> None:
+    db.execute("DELETE FROM lending_facts WHERE name = ?", (name,))
 
 
 def facts(db: sqlite3.Connection) -> dict[str, Any]:

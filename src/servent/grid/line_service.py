@@ -29,6 +29,10 @@ class Visit(Protocol):
 class Line(Protocol):
     """What both kinds of lines do."""
 
+    async def run(self) -> None:
+        """Read answers until the line is over; raises why it is."""
+        ...
+
     async def ask(self, question: Question) -> Answer:
         """Raises ConnectionLost: the line is over. BadMessage: and it is their fault."""
         ...

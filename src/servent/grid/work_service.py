@@ -147,6 +147,7 @@ class Work:
         if row.snapshot and Path(row.snapshot).is_file():
             held.snapshot, held.slices, held.digest = row.snapshot, row.slices, row.digest
             held.fraction, held.seconds = row.fraction, row.seconds
+            held.saved_seconds = row.seconds
         held.result = row.result
         if row.result is not None:
             held.state = "done"
@@ -277,17 +278,21 @@ class Work:
             return
         if ended.suspended or (ended.outcome == "lost" and held.tries < TRIES):
             held.tries += not ended.suspended
-            held.moving = None
-            self.store.ready(held)
+            self._again(held)
         elif ended.outcome == "checkpoint" and held.tries < TRIES:
             log.info("a snapshot cannot be gone on from (%s): the unit begins anew", ended.words)
             held.tries += 1
-            held.snapshot, held.slices, held.digest, held.fraction, held.seconds = "", 0, b"", 0.0, 0.0
-            held.moving = None
-            self.store.ready(held)
+            held.snapshot, held.slices, held.digest, held.fraction = "", 0, b"", 0.0
+            held.saved_seconds = 0.0
+            self._again(held)
         else:
             begin(self._group, self._ended(held, ended), f"result of {held.task.unit.hex()[:8]}")
         self.dispatch()
+
+    def _again(self, held: Held) -> None:
+        """It goes on from its last snapshot, or begins anew."""
+        held.moving, held.seconds = None, held.saved_seconds
+        self.store.ready(held)
 
     def _job(self, held: Held) -> Job:
         app, task = held.app, held.task
@@ -331,7 +336,7 @@ class Work:
         before = held.snapshot
         held.snapshot, held.slices, held.digest = saved.path, saved.slices, saved.digest
         held.fraction = saved.fraction or 0.0
-        held.seconds, held.charged = held.seconds + held.charged, 0.0
+        held.saved_seconds = held.seconds + held.charged
         held.saved_at = self._clock()
         row = rows.HeldRow(
             held.project,
@@ -341,7 +346,7 @@ class Work:
             saved.slices,
             saved.digest,
             held.fraction,
-            held.seconds,
+            held.saved_seconds,
         )
         await self._shelf.keep(partial(rows.save_snapshot, row=row))
         if before != saved.path and self._folder in Path(before).parents:
