@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from servent.api import schema_grid as grid
+from servent.api import schema_wasm as wasm
 from servent.errors import Refused, Unreachable, UsageError
 from servent.identity import Identity
 from tests.api.fake_grid_work import FOLDING, PRIMES, FakeGridWork, named
@@ -177,12 +178,12 @@ class FakeGrid(FakeGridWork):
     async def leave_project(self, project: str) -> None:
         del self._joined[named(self._joined.values(), project, "`servent grid projects` lists them.").id]
 
-    async def try_module(self, request: grid.BuildRequest) -> grid.TryOut:
+    async def try_module(self, request: wasm.BuildRequest) -> wasm.TryOut:
         with Path(request.module).open("rb") as file:
             head = file.read(4)
         if head != b"\0asm" and not request.module.endswith(".wat"):
-            return grid.TryOut(outcome="module", words="it is no WebAssembly: it does not begin with \\0asm")
-        return grid.TryOut(
+            return wasm.TryOut(outcome="module", words="it is no WebAssembly: it does not begin with \\0asm")
+        return wasm.TryOut(
             outcome="done", output="42\n", size_bytes=3, digest="b5" * 32, seconds=0.004, memory_bytes=131_072
         )
 

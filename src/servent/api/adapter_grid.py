@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from servent.api import schema_credit as credit
 from servent.api import schema_grid as grid
+from servent.api import schema_wasm as wasm
 from servent.api.part import Part
 from servent.errors import WorldError
 
@@ -107,7 +108,7 @@ class GridPart(Part):
     async def grid_problems(self, project: str) -> list[grid.ProblemCount]:
         _none()
 
-    async def try_module(self, request: grid.BuildRequest) -> grid.TryOut:
+    async def try_module(self, request: wasm.BuildRequest) -> wasm.TryOut:
         _none()
 
     async def leaderboard(self, project: str, query: credit.BoardQuery) -> credit.Leaderboard:

@@ -15,9 +15,11 @@ from servent.api.schema import API
 if TYPE_CHECKING:
     from servent.api import schema_credit as credit
     from servent.api import schema_grid as grid
+    from servent.api import schema_wasm as wasm
 else:
     credit = Later("servent.api.schema_credit")
     grid = Later("servent.api.schema_grid")
+    wasm = Later("servent.api.schema_wasm")
 
 ASKING = 60.0  # s for what asks peers before it answers
 LONG = 6 * 3600.0  # s for what reads and hashes inputs, or checks a whole ledger
@@ -63,8 +65,8 @@ class GridClient(Http):
     def leave_project(self, project: str) -> None:
         self._send("DELETE", f"/grid/joined/{part(project)}", schema.Done, timeout=self._asking)
 
-    def try_module(self, request: grid.BuildRequest) -> grid.TryOut:
-        return self._send("POST", "/grid/try", grid.TryOut, request, timeout=request.seconds * 4 + ASKING)
+    def try_module(self, request: wasm.BuildRequest) -> wasm.TryOut:
+        return self._send("POST", "/grid/try", wasm.TryOut, request, timeout=request.seconds * 4 + ASKING)
 
     @property
     def _asking(self) -> float:

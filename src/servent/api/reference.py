@@ -17,6 +17,7 @@ from servent.api import (
     schema_share,
     schema_talk,
     schema_torrent,
+    schema_wasm,
 )
 from servent.api.routing import Call, Entry
 from servent.api.server import COLLECTIONS
@@ -125,6 +126,7 @@ def render() -> str:
             schema_talk,
             schema_torrent,
             schema_grid,
+            schema_wasm,
             schema_credit,
         )
         for kind in vars(module).values()

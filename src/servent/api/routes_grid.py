@@ -6,6 +6,7 @@ import asyncio
 
 from servent.api import paths, schema
 from servent.api import schema_grid as grid
+from servent.api import schema_wasm as wasm
 from servent.api.context import Context
 from servent.api.routing import Routes
 
@@ -73,7 +74,7 @@ async def leave_project(ctx: Context, project: str) -> schema.Done:
 
 
 @routes.add("POST", "/grid/try", problems=TROUBLE)
-async def try_module(ctx: Context, body: grid.BuildRequest) -> grid.TryOut:
+async def try_module(ctx: Context, body: wasm.BuildRequest) -> wasm.TryOut:
     """Check a module as a volunteer would, and run it once in the sandbox of this machine."""
     await asyncio.to_thread(paths.existing, body.module)
     if body.input:

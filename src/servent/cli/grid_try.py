@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from servent.api import schema_grid as schema
+from servent.api import schema_wasm as wasm
 from servent.cli.asking import parse_size
 from servent.cli.base import Session, command, hint, say
 from servent.cli.grid_group import grid
@@ -104,9 +105,9 @@ def try_(
         raise UsageError("a trial takes a day at most", advice="Give `--time 10m`.")
     client = session.client()
 
-    def ask(path: str) -> schema.TryOut:
+    def ask(path: str) -> wasm.TryOut:
         return client.try_module(
-            schema.BuildRequest(
+            wasm.BuildRequest(
                 module=str(module.resolve()),
                 abi=abi or guess_abi(module),
                 args=list(args),
