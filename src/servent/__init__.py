@@ -8,6 +8,10 @@ from typing import Any
 __version__ = "0.1.0"
 
 _WHERE = {
+    "Grid": "servent.api.grid_map",
+    "GridExecutor": "servent.api.grid_map",
+    "GridFailure": "servent.api.grid_map",
+    "GridResult": "servent.api.grid_map",
     "Node": "servent.node",
     "PeerId": "servent.identity",
     "ServentError": "servent.errors",
@@ -15,7 +19,19 @@ _WHERE = {
     "PeerError": "servent.errors",
     "WorldError": "servent.errors",
 }
-__all__ = ["Node", "PeerError", "PeerId", "ServentError", "UsageError", "WorldError", "__version__"]
+__all__ = [
+    "Grid",
+    "GridExecutor",
+    "GridFailure",
+    "GridResult",
+    "Node",
+    "PeerError",
+    "PeerId",
+    "ServentError",
+    "UsageError",
+    "WorldError",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

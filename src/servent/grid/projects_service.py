@@ -23,6 +23,7 @@ from servent.grid.credit import cobblestones, from_cobblestones
 from servent.grid.credit_views import LedgerLook
 from servent.grid.manifests import Abi, App, Audience, Compare, Limits, Project, Signed
 from servent.grid.projects_rows import Own, OwnApp
+from servent.grid.showing_service import Boards, Showing
 from servent.grid.trying_service import Trying, read_file
 from servent.identity import Identity
 from servent.net.links import PeerAddress
@@ -38,7 +39,7 @@ SAMPLE_BYTES = 1 << 30
 LOOK_EVERY = 1.0  # s between two looks at how far the ledgers are
 
 
-class Ledgers(Protocol):
+class Ledgers(Boards, Protocol):
     """What is asked of `ledger_service.Ledger`."""
 
     async def add_project(self, signed: Signed, key: Identity, apps: Sequence[Signed] = ()) -> None: ...
@@ -47,7 +48,7 @@ class Ledgers(Protocol):
     async def look(self, project: bytes) -> LedgerLook: ...
 
 
-class Projects:
+class Projects(Showing):
     """Owns the projects of this node. `project` is what a person types: a name, a key, or a link; `key_of` finds it.
 
     Args:
@@ -71,8 +72,8 @@ class Projects:
         told: Callable[[], None],
         wall: Callable[[], float],
     ) -> None:
-        self._store, self._me, self._trust, self._contents = store, me, trust, contents
-        self._coordinator, self._ledger, self._trying = coordinator, ledger, trying
+        super().__init__(coordinator, ledger, trying)
+        self._store, self._me, self._trust, self._contents, self._ledger = store, me, trust, contents, ledger
         self._address, self._told, self._wall = address, told, wall
         self._own: dict[bytes, tuple[Identity, Own]] = {}
         self._manifests: dict[bytes, Project] = {}

@@ -11,7 +11,7 @@ from typing import Literal
 from servent.blobs import wire as blobs_wire
 from servent.blobs.service import Blobs
 from servent.errors import NotFound, UsageError
-from servent.grid import links, looks, wire
+from servent.grid import links, wire
 from servent.grid import project_views as views
 from servent.grid import views as lending_views
 from servent.grid.batches_service import Batches
@@ -130,6 +130,7 @@ class Grid:
             told=lambda: self._told("batches"),
             wall=wall,
         )
+        self.projects.names = self.batches.names
         self.lending = Lending(
             identity,
             store,
@@ -279,28 +280,6 @@ class Grid:
             await self.join(made.link)
             return self.projects.view(self.projects.key_of(made.key))
         return made
-
-    # -- what faces show of the coordinator's work
-
-    async def units(
-        self, key: bytes, *, batch: int = 0, state: str = "", after: int = 0, limit: int = 100
-    ) -> views.UnitPage:
-        """By number. Raises NotFound."""
-        found = await self.coordinator.units(key, batch=batch, state=state, after=after, limit=limit + 1)
-        names = await self.batches.names([one.id for one in found])
-        return views.UnitPage(
-            units=tuple(looks.unit_view(one, names.get(one.id)) for one in found[:limit]),
-            more=len(found) > limit,
-        )
-
-    def throughput(self, key: bytes) -> views.Throughput:
-        """Of the last hour, by minutes. Raises NotFound."""
-        return looks.throughput(self.coordinator.history(key))
-
-    async def problems(self, key: bytes) -> list[views.ProblemCount]:
-        """Raises NotFound."""
-        found = self.coordinator.problems(key)
-        return looks.problems(found, {one.app: self.projects.app_label(one.app, key) for one in found})
 
     # -- for scripts inside
 
