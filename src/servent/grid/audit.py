@@ -50,6 +50,7 @@ _CHECKS = {
     "balance": "The owner has earned what it spends",
     "history": "Nothing of before has changed",
 }
+MONEY = {"budget", "balance"}  # what is no fault of the entries themselves
 
 
 class Known(NamedTuple):
@@ -146,6 +147,8 @@ class Auditor:
             head=self.newest,
             checks=checks,
             seconds=seconds,
+            whole=not self._wrong.keys() - MONEY,
+            proven=self._proven,
         )
 
     # -- line by line

@@ -9,7 +9,7 @@ projects of the network that this node knows; receipts stand for ledgers that it
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from servent.errors import BadMessage
@@ -22,12 +22,13 @@ CREDIT_LINE = from_cobblestones(1000)  # MFLOP; five GFLOPS-days, about two days
 
 
 class Paid(NamedTuple):
-    """What `project`, which `owner` pays for, has paid to `worker` so far, MFLOP."""
+    """What `project`, which `owner` pays for, has credited `worker` with so far, MFLOP: `charged` to the owner, of which `amount` is good (see `payments`)."""
 
     project: bytes
     owner: bytes
     worker: bytes
     amount: int
+    charged: int
 
 
 def balances(paid: Iterable[Paid], line: int = CREDIT_LINE) -> list[Balance]:
@@ -37,13 +38,35 @@ def balances(paid: Iterable[Paid], line: int = CREDIT_LINE) -> list[Balance]:
     projects: defaultdict[bytes, set[bytes]] = defaultdict(set)
     for one in paid:
         earned[one.worker] += one.amount
-        spent[one.owner] += one.amount
+        spent[one.owner] += one.charged
         projects[one.owner].add(one.project)
     people = [
         Balance(peer, earned[peer], spent[peer], line, tuple(sorted(projects[peer])))
         for peer in earned.keys() | spent.keys()
     ]
     return sorted(people, key=lambda one: (-one.balance, one.peer))
+
+
+def payments(project: Project, charged: Mapping[bytes, int], funds: int | None = None) -> list[Paid]:
+    """What a project's ledger moves between balances.
+
+    What is above its budget, or above what its owner can have had, is charged to the owner and good for nobody; each worker bears its part.
+
+    Args:
+        charged: by worker, as the ledger says. funds: what the owner had to give as its ledger shows, None where that was seen to beforehand.
+    """
+    total = sum(amount for worker, amount in charged.items() if worker != project.owner)
+    good = min(total, project.budget or 0, total if funds is None else max(0, funds))
+    return [
+        Paid(
+            project.key,
+            project.owner,
+            worker,
+            amount if worker == project.owner or good == total else amount * good // total,
+            amount,
+        )
+        for worker, amount in charged.items()
+    ]
 
 
 def limit(project: Project, paid: int, left: int, sharing: int) -> int | None:

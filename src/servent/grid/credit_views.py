@@ -46,7 +46,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """What an audit found. `open`: entries to credit that their workers have not agreed to (yet). `head`: hash of the newest entry."""
+    """What an audit found. `whole`: nothing is wrong but, maybe, that more was paid than there was. `open`: entries to credit that their workers have not agreed to (yet).
+
+    `head`: hash of the newest entry. `proven`: MFLOP that the owner shows it earned elsewhere.
+    """
 
     ok: bool
     project: bytes
@@ -64,6 +67,8 @@ class Audited:
     checks: tuple[Check, ...] = ()
     standings: tuple[Standing, ...] = ()
     seconds: float = 0.0
+    whole: bool = True
+    proven: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,8 @@ class KnownLedgers:
             fresh = msgspec.structs.replace(known or Known(mine=False), manifest=signed)
             if known is not None and head is not None and head.serial < known.serial:
                 return audited  # an older one than we have: nothing to learn
-            fresh.sound = audited.ok and head is not None
+            fresh.sound = audited.whole and head is not None
+            fresh.paying, fresh.proven = audited.ok and head is not None, audited.proven
             fresh.why = next((check.words for check in audited.checks if not check.ok), "")
             if fresh.sound and head is not None:
                 fresh.entries, fresh.newest, fresh.last = audited.entries, audited.head, audited.last
@@ -181,7 +182,7 @@ class KnownLedgers:
         known = self._known.get(project)
         if known is None or known.manifest is None:
             return ""
-        if not known.sound:
+        if not known.sound or not known.paying:
             return f"its ledger is not right: {known.why}"
         _, manifest = self._manifest(project)
         if manifest.mutual and not known.mine and self._left.get(project, 1) <= 0:
@@ -256,32 +257,38 @@ class KnownLedgers:
             if network is None:
                 continue
             payments = await self._payments(network)
-            left = {one.peer: one.left for one in balance.balances(payments)}
+            people = {one.peer: one for one in balance.balances(payments)}
             paid: dict[bytes, int] = defaultdict(int)
             for one in payments:
-                paid[one.project] += one.amount
+                paid[one.project] += one.charged
             for key, manifest in self._mutual():
                 if manifest.network == network:
-                    self._left[key] = left.get(manifest.owner, balance.CREDIT_LINE)
+                    owner = people.get(manifest.owner) or Balance(manifest.owner, line=balance.CREDIT_LINE)
+                    earned = max(owner.earned, self._shown(manifest))
+                    self._left[key] = dataclasses.replace(owner, earned=earned).left
                     self._paid[key] = paid[key]
+
+    def _shown(self, project: Project) -> int:
+        """The most that an owner has shown with one of its ledgers: it may have earned where we see nothing."""
+        return max(
+            self._known[key].proven
+            for key, other in self._mutual()
+            if (other.owner, other.network) == (project.owner, project.network)
+        )
 
     async def _payments(self, network: bytes) -> list[balance.Paid]:
         payments: list[balance.Paid] = []
         me = bytes(self._me.peer)
         for key, manifest in self._mutual():
+            known = self._known[key]
             if manifest.network != network:
                 continue
-            known = self._known[key]
-            read = partial(ledger_scores.read_paid, project=key)
-            paid = dict(await self._store.read(read)) if known.mine or known.sound else {}
+            charged = dict(await self._store.read(partial(ledger_scores.read_paid, project=key)))
+            funds = None if known.mine else balance.CREDIT_LINE + known.proven
             mine = self._mine.get(key)
             if mine is not None and not known.mine and mine.recent_at > known.last:
-                paid[me] = mine.paid  # our receipts are newer than the ledger that we know
-            budget = manifest.budget or 0
-            total = sum(amount for amount in paid.values())
-            if total > budget:  # what was never agreed to is nobody's
-                paid = {worker: amount * budget // total for worker, amount in paid.items()}
-            payments += [balance.Paid(key, manifest.owner, worker, amount) for worker, amount in paid.items()]
+                charged[me] = mine.paid  # our receipts are newer than the ledger that we know
+            payments += balance.payments(manifest, charged, funds)
         return payments
 
     def limit(self, project: bytes) -> int | None:

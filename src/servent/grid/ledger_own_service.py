@@ -196,6 +196,7 @@ class OwnLedgers:
 
     async def _settle(self, project: bytes, workers: list[bytes]) -> int:
         count = 0
+        workers = workers[::-1]  # from the end, the first one first
         mutual = self._manifests[project].mutual if project in self._manifests else False
         while workers:
             async with self._writing:

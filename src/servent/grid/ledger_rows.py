@@ -68,7 +68,8 @@ class Known(Struct):
         entries, newest, last: how many there are, the hash of the last, its time.
         serial, infohash: of the newest published one. `published`: entries in it; `published_lines`: with agreements.
         sealed_entries: in full segments.
-        sound: the last check held (of others' ledgers); `why`: what was wrong with it.
+        sound: the last check of this ledger of others held, `why`: what was wrong with it. `paying`: also what it says of money. `proven`: MFLOP that its owner showed to
+            have earned elsewhere.
         countersigned: entries that were agreed to (own ledger).
     """
 
@@ -86,6 +87,8 @@ class Known(Struct):
     sealed_entries: int = 0
     sound: bool = True
     why: str = ""
+    paying: bool = True
+    proven: int = 0
     countersigned: int = 0
 
 
