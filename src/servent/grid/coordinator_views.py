@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -33,7 +33,7 @@ class Piece(Struct, frozen=True, kw_only=True):
 class Final(Struct, frozen=True, kw_only=True):
     """How a unit ended. `order` counts up as units end, over all projects; a result that is found to be another later ends it again, `revised`.
 
-    `output` of at most `INLINE_BYTES`, or `content`, which is kept by `Outputs` under the unit's number; both None where there is no result.
+    `output` of at most `INLINE_BYTES`, or `content`, which is kept by `Outputs` under `output_name`; both None where there is no result.
     `digest`: SHA-256 of the output. `cost`: MFLOP that were credited for it so far.
     """
 
@@ -191,19 +191,23 @@ class History(Struct, frozen=True, kw_only=True):
     errors: list[int] = []
 
 
-Fetching = Literal["output", "checkpoint"]
-
-
 class Outputs(Protocol):
     """Where files of volunteers come from, and stay: what the coordinator needs of `Contents`."""
 
     async def fetch(
-        self, content: Content, contacts: Sequence[PeerId], *, keep: str, limit_bytes: int
+        self,
+        content: Content,
+        contacts: Sequence[bytes] = (),
+        *,
+        project: bytes = b"",
+        keep: str = "",
+        most_bytes: int = 2**53,
+        timeout: float = 600.0,
     ) -> Path:
         """The file, verified by its root, of one of `contacts` or whoever else has it. It stays, and is served, until `release(keep)`.
 
         Raises:
-            ServentError: it could not be had, or is larger than `limit_bytes`.
+            ServentError: it could not be had, or is larger than `most_bytes`.
         """
         ...
 
@@ -211,9 +215,14 @@ class Outputs(Protocol):
         """It may go. Never raises, also where nothing is kept under that name."""
         ...
 
-    def holders(self, content: Content) -> list[PeerId]:
-        """Peers who have it, best first, at most 8: where volunteers may fetch it besides here."""
-        ...
+
+def output_name(unit: int, digest: bytes) -> str:
+    """Under which an output that is a content is kept, for whoever collects it to release."""
+    return f"output {unit} {digest.hex()}"
+
+
+def checkpoint_name(unit: int, content: Content) -> str:
+    return f"checkpoint {unit} {content.infohash.hex()}"
 
 
 class Receipts(Protocol):

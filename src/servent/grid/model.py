@@ -19,7 +19,7 @@ CopyState = Literal[
 ]
 
 
-class Unit(Struct, frozen=True, kw_only=True):
+class Unit(Struct, frozen=True, kw_only=True, array_like=True):
     """What is to be done, and how sure one wants to be.
 
     `quorum`: results that must agree where hosts are not trusted; `need`: that must agree now: 0 before the first lease decides, 1 after a trusted host took it unchecked,
@@ -43,7 +43,7 @@ class Unit(Struct, frozen=True, kw_only=True):
     why: str = ""
 
 
-class Copy(Struct, frozen=True, kw_only=True):
+class Copy(Struct, frozen=True, kw_only=True, array_like=True):
     """`identity`: who leased it, 32 bytes, None before; `since`, `until`: begin and end of the lease, wall time. `unchecked`: its host was trusted to be right alone.
 
     `lineage`: other identities whose checkpoints it went on from: of a unit no copy goes to anybody in the lineage of another. `credited`: it was, once and for all.
