@@ -203,6 +203,11 @@ class Coordinator:
         """Let in whoever shows `secret` (16 to 512 bytes) in its `Join`, whatever the audience. Raises NotFound, UsageError."""
         await self._work.invite(project, secret, uses, expires)
 
+    def invited(self, project: bytes, peer: PeerId) -> bool:
+        """Whether an invitation has let this peer in. False, too, where there is no such project."""
+        room = self._state.by_key.get(bytes(project))
+        return room is not None and bytes(peer) in room.invited
+
     async def add_units(
         self,
         project: bytes,
