@@ -113,7 +113,7 @@ customElements.define("sv-grid-joined", Joined);
 export async function joinDialog(link = "") {
   if (document.querySelector("dialog[open]")) return;
   const box = dialog("Join a project");
-  const field = text("Its link", { value: link, lines: 3, hint: "servent:project:…" });
+  const field = text("Its link", { value: link, lines: 3, hint: "servent-project:…" });
   const share = text("Share of this machine, against other projects", { type: "number", value: "100", note: "A project with 200 gets twice the time of one with 100." });
   const team = select("Credit counts for", [["", "No team"]]);
   const lend = check("Lend this machine from now on", { value: true, note: "as set under Lend; each pause says why" });
