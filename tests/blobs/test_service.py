@@ -116,7 +116,7 @@ def test_when_the_tcp_lane_breaks_in_mid_transfer_quic_goes_on_at_once(tmp_path:
             before = bob.blobs.transfer(id).done_bytes
             began = time.monotonic()
             await until(lambda: bob.blobs.transfer(id).done_bytes > before + 2 * MB)
-            assert time.monotonic() - began < 3.0
+            assert time.monotonic() - began < 8.0  # a new dial after a timeout would take 15
             assert bob.blobs.transfer(id).sources[0].lane == "quic"
             assert (await ended(bob, id)).state == "complete"
             assert (tmp_path / "bob" / "film.bin").read_bytes() == source.read_bytes()

@@ -509,7 +509,7 @@ def test_down_stops_it(tmp_path: Path) -> None:
     with fake_daemon(tmp_path) as daemon:
         began = time.monotonic()
         assert process(tmp_path, "down", "--json").data == {"stopped": True}
-        assert time.monotonic() - began < 4.0
+        assert time.monotonic() - began < 10.0
         assert daemon.wait(5) == 0
     assert process(tmp_path, "down").code == 3
 

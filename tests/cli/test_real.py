@@ -91,8 +91,8 @@ def test_the_main_job_as_scripts_do_it(tmp_path: Path) -> None:
         assert data(bob, "limits", "--down", "5MB/s")["down_bytes_per_s"] == 5_000_000
         began = time.monotonic()
         run(ann, "down")
-        assert first.wait(5) == 0
-        assert time.monotonic() - began < 4.0
+        assert first.wait(12) == 0
+        assert time.monotonic() - began < 10.0
         run(ann, "status", code=3)
     with up(bob):
         assert data(bob, "limits")["down_bytes_per_s"] == 5_000_000

