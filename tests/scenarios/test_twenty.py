@@ -42,7 +42,7 @@ def test_twenty_real_nodes_all_reach_all_and_close_without_a_trace() -> None:
         before, sockets_before = asyncio.all_tasks(), sockets()
         nodes = await real_nodes(20)
         await all_reach_all(nodes)
-        assert await stop(nodes) < 3.0
+        assert await stop(nodes) < 10.0  # 3 s on a machine that is not busy
         assert asyncio.all_tasks() == before
         gc.collect()  # iroh's sockets go with the last reference to its endpoint
         await until(lambda: sockets() <= sockets_before, 3)
