@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import os
 import platform
 import struct
@@ -19,7 +20,7 @@ from pathlib import Path
 FILES = 64  # open at once
 FILE_BYTES = 2 * 1024**3  # of one written file, unless a job says less
 LIBRARY = 1024**3  # bytes beside a module's own memory: Python, the compiler and what it compiles
-COMPILE = 60.0  # s of a core that compiling may take: 64 MB of ordinary code are done in that time
+SLACK = 10.0  # s of a core beyond a job's own time, until the kernel ends what the sandbox should have ended
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
 _SECCOMP_MODE_FILTER = 2
@@ -126,11 +127,11 @@ def put_on(reads: Sequence[Path], writes: Sequence[Path], gentle: bool = True) -
     return held
 
 
-def limit_job(memory_bytes: int, budget: float, file_bytes: int) -> None:
-    """The limits of the kernel, for the next job: it kills where the sandbox itself could not.
+def limit_job(memory_bytes: int, seconds: float, file_bytes: int) -> None:
+    """The limits of the kernel, from now on: it kills where the sandbox itself could not.
 
     Args:
-        budget: s of a core, from now on.
+        seconds: of a core.
     """
     try:
         import resource
@@ -139,7 +140,7 @@ def limit_job(memory_bytes: int, budget: float, file_bytes: int) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     spent = int(used.ru_utime + used.ru_stime)
     for what, most in (
-        (resource.RLIMIT_CPU, spent + int(min(budget, 1e8) * 1.25 + COMPILE) + 5),
+        (resource.RLIMIT_CPU, spent + 1 + math.ceil(min(seconds, 1e8))),
         (resource.RLIMIT_FSIZE, file_bytes),
         (getattr(resource, "RLIMIT_DATA", None), memory_bytes + LIBRARY),
     ):

@@ -2,7 +2,8 @@
 
 Jobs come as frames (`jobs.Told`) on stdin, what there is to say goes out on stdout (`jobs.Heard`). Three threads: the first reads, one runs modules, one
 ticks, so that no module runs unwatched. When stdin ends, the node is gone, and so is this process. Arguments: the folder of compiled modules,
-then "--read FOLDER" and "--write FOLDER" as often as wanted, "--hasty" for ordinary priority.
+then "--read FOLDER" and "--write FOLDER" as often as wanted, "--compiling SECONDS" of a core for one module, "--hasty" for
+ordinary priority.
 """
 
 from __future__ import annotations
@@ -72,11 +73,11 @@ class Mouth:
 class Child:
     """The three threads and what they share."""
 
-    def __init__(self, folder: Path, mouth: Mouth) -> None:
+    def __init__(self, folder: Path, mouth: Mouth, compiling: float) -> None:
         self._mouth = mouth
         self._control = Control()
         self._jobs: queue.SimpleQueue[Job | Check] = queue.SimpleQueue()
-        self._runner = Runner(folder, self._control, mouth.say)
+        self._runner = Runner(folder, self._control, mouth.say, compiling)
         self._busy = threading.Event()
 
     def start(self) -> None:
@@ -99,9 +100,6 @@ class Child:
         while True:
             job = self._jobs.get()
             self._busy.set()
-            budget = job.budget if isinstance(job, Job) else 0.0
-            most = max(job.limits.output_bytes, job.limits.checkpoint_bytes) + (256 << 20)
-            belts.limit_job(job.limits.memory_bytes, budget, most)
             ended: Ended = self._runner.run(job)
             if self._control.percent < 100:
                 self._control.nap()
@@ -147,13 +145,15 @@ class Child:
 
 def main(arguments: list[str]) -> None:
     folder, *rest = arguments
-    reads, writes, gentle = list[Path](), [Path(folder)], True
+    reads, writes, gentle, compiling = list[Path](), [Path(folder)], True, 60.0
     while rest:
         match rest.pop(0):
             case "--read":
                 reads.append(Path(rest.pop(0)))
             case "--write":
                 writes.append(Path(rest.pop(0)))
+            case "--compiling":
+                compiling = float(rest.pop(0))
             case "--hasty":
                 gentle = False
     held = belts.put_on(reads, writes, gentle)
@@ -161,7 +161,7 @@ def main(arguments: list[str]) -> None:
     os.dup2(2, 1)  # what a library prints is no answer
     gc.set_threshold(20_000, 20, 100)
     mouth = Mouth(out)
-    child = Child(Path(folder), mouth)
+    child = Child(Path(folder), mouth, compiling)
     child.start()
     mouth.say(Ready(belts=held))
     child.guarded(child.read, 0)

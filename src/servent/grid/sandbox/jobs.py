@@ -18,7 +18,7 @@ JobNumber = Annotated[int, Meta(ge=1, le=2**53)]
 class Job(Struct, frozen=True, tag="job", kw_only=True):
     """Run a module once. `module`: path of its bytes, `digest`: their SHA-256. `stdin`: the input, or `stdin_path` a file that holds it.
 
-    `budget`: seconds of this machine. `resume`: path of a snapshot to go on from. `checkpoint_every`: seconds, 0 for never; snapshots go into `folder`,
+    `budget`: seconds of a core of this machine. `resume`: path of a snapshot to go on from, taken after `resume_slices`, of the state `resume_digest` (empty: any). `checkpoint_every`: seconds, 0 for never; snapshots go into `folder`,
     and so does an output of more than `inline_bytes`.
     """
 
@@ -35,6 +35,7 @@ class Job(Struct, frozen=True, tag="job", kw_only=True):
     budget: float = 3600.0
     resume: str = ""
     resume_slices: int = 0
+    resume_digest: Annotated[bytes, Meta(max_length=32)] = b""
     checkpoint_every: float = 0.0
     most_slices: int = 2**31
     canonical_nans: bool = False

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import BinaryIO, cast, get_args
 
 from servent.errors import BadMessage
-from servent.grid.manifests import MODULE_BYTES, PAGE
-from servent.grid.sandbox import snapshots
+from servent.grid.manifests import MODULE_BYTES, PAGE, Limits
+from servent.grid.sandbox import belts, snapshots
 from servent.grid.sandbox.control import Control, Suspended
 from servent.grid.sandbox.engine import Compiled, Engine, Halted, Instance
 from servent.grid.sandbox.jobs import Check, Ended, Heard, Job, Moving, Saved
@@ -23,6 +23,7 @@ from servent.grid.wire import Outcome
 WORDS = 1000  # characters, as in `jobs.Ended`
 SAID = 400  # characters of stderr in them
 CHUNK = 1024 * 1024
+COMPILED_ROOM = 256 * 1024 * 1024  # bytes of one file, however small results are: of compiled code
 
 
 class Sink:
@@ -76,10 +77,16 @@ class Runner:
     Args:
         folder: of compiled modules.
         tell: takes what the node is to hear.
+        compiling: s of a core that compiling a module may take.
     """
 
-    def __init__(self, folder: Path, control: Control, tell: Callable[[Heard], None]) -> None:
+    def __init__(
+        self, folder: Path, control: Control, tell: Callable[[Heard], None], compiling: float
+    ) -> None:
         self._folder, self._control, self._tell = folder, control, tell
+        self._compiling = compiling
+        self._limited: tuple[int, float, int] = (0, 0.0, 0)
+        self._limited_at = 0.0
         self._engines: dict[bool, Engine] = {}
         self._world: World | None = None
         self._sliced = False
@@ -128,6 +135,14 @@ class Runner:
 
     # -- parts
 
+    def _limit(self, limits: Limits, seconds: float) -> None:
+        """The kernel's limits; left as they are for one short job after the other."""
+        files = max(limits.output_bytes, limits.checkpoint_bytes) + COMPILED_ROOM
+        wanted, now = (limits.memory_bytes, seconds, files), time.process_time()
+        if wanted != self._limited or now - self._limited_at > 1.0:
+            belts.limit_job(*wanted)
+            self._limited, self._limited_at = wanted, now
+
     def _engine(self, canonical: bool) -> Engine:
         engine = self._engines.get(canonical)
         if engine is None:
@@ -149,6 +164,8 @@ class Runner:
     def _load(self, job: Job | Check) -> Compiled:
         engine = self._engine(job.canonical_nans)
         known = engine.has(job.digest, job.abi)
+        if not known:
+            self._limit(job.limits, self._compiling)
         compiled = engine.load(job.digest, job.abi, job.limits, lambda: _file(job.module, MODULE_BYTES))
         if not known and isinstance(job, Job):
             self._tell(Moving(number=job.number, slices=job.resume_slices, seconds=0.0))
@@ -156,6 +173,7 @@ class Runner:
 
     def _job(self, job: Job, compiled: Compiled, run: _Run) -> Ended:
         run.open()
+        self._limit(job.limits, job.budget * 1.25 + belts.SLACK)
         self._sliced = job.abi == "slice"
         run.slices = job.resume_slices
         self._control.budget(job.budget, lambda: self._say(run))
@@ -229,6 +247,8 @@ class Runner:
         head = snapshots.head_of(
             kept, module=job.digest, unit=run.unit, most_pages=job.limits.memory_bytes // PAGE
         )
+        if job.resume_digest and snapshots.digest_of(kept) != job.resume_digest:
+            raise BadMessage("a snapshot of another state than was told of")
         if head.slices != job.resume_slices:
             raise BadMessage(f"a snapshot after {head.slices} slices, not {job.resume_slices}")
         instance.grow_to(head.pages)

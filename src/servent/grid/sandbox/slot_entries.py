@@ -42,7 +42,7 @@ class Entry:
         self.slot: Slot | None = None
         self.kill_at: float | None = None
         self.suspended = False  # by us; as opposed to called back, to be given to another process
-        self.told = 0.0  # when it was handed to its process
+        self.begun = False  # it said something
 
     def end(self, ended: Ended) -> None:
         if not self.ended.done():
@@ -60,6 +60,7 @@ class Slot:
         self.ready = False
         self.heard_at = 0.0
         self.seconds_then = 0.0
+        self.seen: set[bytes] = set()  # modules that it has compiled
         self.verdict: tuple[str, str] | None = None  # why we killed it
 
 

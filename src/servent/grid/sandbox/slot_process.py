@@ -46,10 +46,16 @@ class Process:
 
     @classmethod
     async def start(
-        cls, folder: Path, reads: Sequence[Path], writes: Sequence[Path], *, gentle: bool = True
+        cls,
+        folder: Path,
+        reads: Sequence[Path],
+        writes: Sequence[Path],
+        *,
+        compiling: float = 60.0,
+        gentle: bool = True,
     ) -> Process:
         """Raises OSError where no process can be started."""
-        arguments = [str(folder)]
+        arguments = [str(folder), "--compiling", str(compiling)]
         for name, folders in (("--read", reads), ("--write", writes)):
             for place in folders:
                 arguments += [name, str(place)]
@@ -148,8 +154,14 @@ class Process:
         await self._process.wait()
 
 
-def why(code: int) -> tuple[str, str]:
-    """(outcome, words) for a process that went while it ran a job."""
+def why(code: int, compiling: bool) -> tuple[str, str]:
+    """(outcome, words) for a process that went while it compiled a module, or ran a job."""
+    if (
+        compiling
+        and code < 0
+        and -code in (getattr(signal, "SIGXCPU", None), getattr(signal, "SIGABRT", None))
+    ):
+        return "module", "compiling it takes more time or memory than it may"
     names = {
         getattr(signal, "SIGXCPU", None): ("time", "it did not stop when its time was over"),
         getattr(signal, "SIGABRT", None): ("memory", "it took more memory than its process may have"),

@@ -54,6 +54,7 @@ class Slots:
             nothing else where the system lets us say so.
         cores: how many processes. percent: of each core's time that they may take, 0 holds them still at once.
         silence: s without a word from a process that computes, after which it is killed.
+        compiling: s of a core that compiling a module may take; 64 MB of ordinary code are done in the default.
         gentle: run only when nothing else on the machine wants to.
     """
 
@@ -66,12 +67,14 @@ class Slots:
         cores: int = 1,
         percent: int = 100,
         silence: float = 30.0,
+        compiling: float = 60.0,
         gentle: bool = True,
     ) -> None:
         self._folder = folder.absolute()
         self._reads = [place.absolute() for place in reads]
         self._writes = [self._folder, *(place.absolute() for place in writes)]
-        self._cores, self._percent, self._silence, self._gentle = cores, percent, silence, gentle
+        self._cores, self._percent, self._silence = cores, percent, silence
+        self._compiling, self._gentle = compiling, gentle
         self._waiting: deque[Entry] = deque()
         self._entries: dict[int, Entry] = {}
         self._slots: list[Slot] = []
@@ -279,7 +282,6 @@ class Slots:
         now = asyncio.get_running_loop().time()
         if len(slot.jobs) == 1:
             self._heard_of(slot, now)
-        entry.told = now
         process.say(entry.job)
 
     # -- processes
@@ -302,11 +304,14 @@ class Slots:
     async def _process(self, slot: Slot) -> bool:
         """One process from its start to its end. False where it never was ready."""
         try:
-            process = await Process.start(self._folder, self._reads, self._writes, gentle=self._gentle)
+            process = await Process.start(
+                self._folder, self._reads, self._writes, compiling=self._compiling, gentle=self._gentle
+            )
         except OSError as trouble:
             self._did_not_start(slot, f"no process can be started: {trouble.strerror}")
             return False
         slot.process, slot.ready, slot.verdict = process, False, None
+        slot.seen.clear()
         loop = asyncio.get_running_loop()
         self._heard_of(slot, loop.time())
         try:
@@ -364,6 +369,8 @@ class Slots:
             slot.verdict = ("lost", "its process spoke of another job")
             process.kill()
             return
+        entry.begun = True
+        slot.seen.add(entry.job.digest)
         if isinstance(heard, Moving):
             if entry.on_moving is not None and not entry.ended.done():
                 entry.on_moving(heard)
@@ -412,7 +419,8 @@ class Slots:
         if slot.jobs:
             entry = slot.jobs.popleft()
             entry.slot = None
-            outcome, words = slot.verdict or why(death.code)
+            compiling = not entry.begun and entry.job.digest not in slot.seen
+            outcome, words = slot.verdict or why(death.code, compiling)
             if death.code == 70 or (death.code > 0 and slot.verdict is None):
                 log.error("a sandbox process ended by a mistake of ours:\n%s", death.said)
             asked = entry.suspended and slot.verdict is not None

@@ -1,9 +1,9 @@
 """A running "slice" module as a file: its memory, its globals, and what it saw of the world. Pure.
 
-    "servent snapshot 1\\n"   length of the head, 4 bytes   head: MessagePack, see `Head`   body: zlib of the pages that are not all zero
+    "servent snapshot 1\\n"    digest, 32 bytes   length of the head, 4 bytes   head: MessagePack, see `Head`   body: zlib of the pages that are not all zero
 
-The state is that of WebAssembly and names nothing of the machine, so a snapshot taken on one goes on upon any other. Its digest is the SHA-256 of
-`state`, the head and each page that is not zero, before they are packed: two runs that agree have the same one.
+The state is that of WebAssembly and names nothing of the machine, so a snapshot taken on one goes on upon any other. The digest is the SHA-256 of
+the head and each page that is not all zero, before they are packed: two runs that agree have the same one.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def pack(
         )
     )
     digest, packer = hashlib.sha256(head), zlib.compressobj(LEVEL)
-    parts = [MAGIC, len(head).to_bytes(4, "big"), head]
+    parts = [MAGIC, bytes(32), len(head).to_bytes(4, "big"), head]
     size = sum(map(len, parts))
     for page in _bits(filled, pages):
         data = memory[page * PAGE : (page + 1) * PAGE]
@@ -107,7 +107,8 @@ def pack(
     parts.append(packer.flush())
     if size + len(parts[-1]) > most:
         raise TooLarge(f"a snapshot would have more than the {most} bytes that its app allows")
-    return b"".join(parts), digest.digest()
+    parts[1] = digest.digest()
+    return b"".join(parts), parts[1]
 
 
 def head_of(snapshot: bytes, *, module: bytes, unit: bytes, most_pages: int) -> Head:
@@ -116,7 +117,7 @@ def head_of(snapshot: bytes, *, module: bytes, unit: bytes, most_pages: int) -> 
     Raises:
         BadMessage: damaged, of something else, or with more memory than `most_pages`.
     """
-    head = _heads.decode(_split(snapshot)[0])
+    head = _heads.decode(_split(snapshot)[1])
     if head.module != module:
         raise BadMessage("a snapshot of another module")
     if head.unit != unit:
@@ -129,12 +130,13 @@ def head_of(snapshot: bytes, *, module: bytes, unit: bytes, most_pages: int) -> 
 
 
 def unpack(snapshot: bytes, head: Head) -> Iterator[tuple[int, bytes]]:
-    """Each page that is not all zero, with its number; never more than the head says.
+    """Each page that is not all zero, with its number; never more than the head says. What came is good only when all did.
 
     Raises:
         BadMessage: damaged, or other than the head says.
     """
-    unpacker, packed = zlib.decompressobj(), _split(snapshot)[1]
+    said, packed_head, packed = _split(snapshot)
+    digest, unpacker = hashlib.sha256(packed_head), zlib.decompressobj()
     waiting, at = b"", 0
     for page in _bits(head.filled, head.pages):
         data = b""
@@ -149,26 +151,27 @@ def unpack(snapshot: bytes, head: Head) -> Iterator[tuple[int, bytes]]:
             if not more and not waiting:
                 raise BadMessage("a snapshot that ends too early")
             data += more
-        yield page, data
-
-
-def digest_of(snapshot: bytes, head: Head) -> bytes:
-    """Of the state in it; see `pack`. Raises BadMessage."""
-    digest = hashlib.sha256(_split(snapshot)[0])
-    for _, data in unpack(snapshot, head):
         digest.update(data)
-    return digest.digest()
+        yield page, data
+    if digest.digest() != said:
+        raise BadMessage("a damaged snapshot: its state is not what its digest says")
 
 
-def _split(snapshot: bytes) -> tuple[memoryview, memoryview]:
-    view = memoryview(snapshot)
-    if bytes(view[: len(MAGIC)]) != MAGIC or len(view) < len(MAGIC) + 4:
+def digest_of(snapshot: bytes) -> bytes:
+    """Of the state in it, as it says itself. Raises BadMessage."""
+    return bytes(_split(snapshot)[0])
+
+
+def _split(snapshot: bytes) -> tuple[memoryview, memoryview, memoryview]:
+    """(digest, head, body)."""
+    view, at = memoryview(snapshot), len(MAGIC)
+    begin = at + 32 + 4
+    if bytes(view[:at]) != MAGIC or len(view) < begin:
         raise BadMessage("not a snapshot")
-    begin = len(MAGIC) + 4
-    size = int.from_bytes(view[len(MAGIC) : begin], "big")
+    size = int.from_bytes(view[begin - 4 : begin], "big")
     if size > HEAD_BYTES or begin + size > len(view):
         raise BadMessage("a snapshot whose head is longer than it may be")
-    return view[begin : begin + size], view[begin + size :]
+    return view[at : at + 32], view[begin : begin + size], view[begin + size :]
 
 
 def _bits(filled: bytes | bytearray, pages: int) -> Iterator[int]:
