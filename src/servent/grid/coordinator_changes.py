@@ -20,7 +20,7 @@ Job = Callable[["sqlite3.Connection"], None]
 
 # Lists of rows, in the order in which they are written.
 LISTS = {
-    "due": "INSERT INTO grid_due (project, identity, key, app, operations, mflop, price, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    "due": "INSERT INTO grid_due VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "finals_gone": "DELETE FROM grid_finals WHERE ord = ?",
     "finals": "INSERT INTO grid_finals VALUES (?, ?, ?)",
     "outputs": "REPLACE INTO grid_outputs VALUES (?, ?, ?)",
@@ -39,9 +39,9 @@ LISTS = {
 class Writing:
     """One transaction's worth."""
 
-    def __init__(self, changes: Changes, number: int, next_unit: int, next_order: int) -> None:
-        """`number`: one more than that of the transaction before."""
-        self._changes, self._numbers = changes, (number, next_unit, next_order)
+    def __init__(self, changes: Changes, number: int, nexts: tuple[int, int, int]) -> None:
+        """`number`: one more than that of the transaction before. `nexts`: numbers that units, finals and rows of `grid_due` get next."""
+        self._changes, self._numbers = changes, (number, *nexts)
         self.lives = changes.lives
         self.targets = [live.target() for live in self.lives.values()]
         self._out_of_queue: list[Row] = []
@@ -71,7 +71,7 @@ class Writing:
         if connection.execute("SELECT 1 FROM grid_numbers WHERE written = ?", self._numbers[:1]).fetchone():
             return
         connection.execute(
-            "UPDATE grid_numbers SET written = ?, next_unit = ?, next_order = ?", self._numbers
+            "UPDATE grid_numbers SET written = ?, next_unit = ?, next_order = ?, next_due = ?", self._numbers
         )
         many = connection.executemany
         for statement, rows in (

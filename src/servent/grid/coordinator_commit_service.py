@@ -89,7 +89,7 @@ class Committer:
             released, self._state.released = self._state.released, []
             self._flying, self._next = self._next, None
             self._number += 1
-            writing = Writing(changes, self._number, self._state.next_unit, self._state.next_order)
+            writing = Writing(changes, self._number, self._state.nexts)
             self._pending = (writing, ended, released)
         writing, ended, released = self._pending
         try:

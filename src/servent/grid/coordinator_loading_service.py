@@ -61,7 +61,7 @@ class Loading:
             invitations,
             invited,
         ) = await self._store.read(_all)
-        written, state.next_unit, state.next_order = numbers[0]
+        written, state.next_unit, state.next_order, state.next_due = numbers[0]
         for number, body, signature, kept in projects:
             signed = Signed(body, signature)
             room = Room(number, open_project(signed), signed, read_project_state.decode(kept))
@@ -358,7 +358,7 @@ def _all(connection: sqlite3.Connection) -> tuple[list[tuple[Any, ...]], ...]:
         return connection.execute(statement).fetchall()
 
     return (
-        rows("SELECT written, next_unit, next_order FROM grid_numbers"),
+        rows("SELECT written, next_unit, next_order, next_due FROM grid_numbers"),
         rows("SELECT number, body, signature, state FROM grid_projects ORDER BY number"),
         rows("SELECT number, project, id, body, signature FROM grid_apps ORDER BY number"),
         rows("SELECT body FROM grid_batches ORDER BY batch"),

@@ -20,8 +20,8 @@ ROOM = "grid coordinator"
 
 STEPS = (
     """
-    CREATE TABLE grid_numbers (written INTEGER NOT NULL, next_unit INTEGER NOT NULL, next_order INTEGER NOT NULL);
-    INSERT INTO grid_numbers VALUES (0, 1, 1);
+    CREATE TABLE grid_numbers (written INTEGER NOT NULL, next_unit INTEGER NOT NULL, next_order INTEGER NOT NULL, next_due INTEGER NOT NULL);
+    INSERT INTO grid_numbers VALUES (0, 1, 1, 1);
     CREATE TABLE grid_projects (
         number INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, body BLOB NOT NULL, signature BLOB NOT NULL, state BLOB NOT NULL
     );

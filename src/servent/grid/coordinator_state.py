@@ -39,8 +39,13 @@ class State:
         self.bare: dict[int, Live] = {}  # ready, but for what a volunteer needs of them
         self.next_unit = 1
         self.next_order = 1
+        self.next_due = 1
         self.reading = 0  # reads under way, of units
         self.gone: set[int] = set()  # that left the memory since the oldest of them began
+
+    @property
+    def nexts(self) -> tuple[int, int, int]:
+        return self.next_unit, self.next_order, self.next_due
 
     # -- units come and go
 
@@ -244,10 +249,11 @@ class State:
                 self.changes.add(
                     "due",
                     (
-                        room.key, copy.identity, live.key, app.id, live.operations, amount, side.price,
+                        self.next_due, room.key, copy.identity, live.key, app.id, live.operations, amount, side.price,
                         side.back or now,
                     ),
                 )  # fmt: skip
+                self.next_due += 1
         self.changes.batch(live.batch)
         self.changes.project(room.number, room.state)
 
