@@ -35,7 +35,8 @@ def choose(user: User, label: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "title"), [("/search", "Search"), ("/library", "Library"), ("/browse", "Browse")]
+    ("path", "title"),
+    [("/search", "Search"), ("/library", "Library"), ("/browse", "Browse"), ("/grid", "Grid")],
 )
 def test_a_screen_opens_under_its_address(api: FakeApi, path: str, title: str) -> None:
     async def story(user: User) -> None:

@@ -110,10 +110,10 @@ class Lend extends HTMLElement {
     row.node.classList.toggle("resting", !works);
     attribute(row.node, "data-state", slot.state);
     write(row.name, works ? clean([slot.app, slot.unit].filter(Boolean).join(" · ") || "A unit") : `Core ${slot.number + 1}`);
-    const kept = slot.checkpoint_age === null || slot.checkpoint_age === undefined ? "" : `kept ${slot.checkpoint_age < 5 ? "just now" : `${lasting(slot.checkpoint_age)} ago`}`;
+    const kept = slot.checkpoint_age === null || slot.checkpoint_age === undefined ? "" : `kept ${slot.checkpoint_age < 5 ? "just now" : `${lasting(Math.round(slot.checkpoint_age))} ago`}`;
     write(row.why, works ? [clean(slot.project_name), slot.state === "running" ? "" : SLOT_WORDS[slot.state], lasting(Math.round(slot.seconds)), bytes(slot.memory_bytes), kept].filter(Boolean).join(" · ") : SLOT_WORDS.empty);
     write(row.part, !works ? "" : slot.fraction === null || slot.fraction === undefined ? (slot.slices ? counted(slot.slices, "slice") : "") : percent(slot.fraction));
-    write(row.rest, works ? left(slot.eta) : "");
+    write(row.rest, slot.state === "running" ? left(slot.eta) : "");
     row.progress.node.hidden = !works;
     row.progress.set(works ? slot.fraction : 0, slot.state === "running" ? "direct" : "waiting");
     return row.node;
