@@ -28,6 +28,8 @@ from servent.blobs.queueing import Queue
 from servent.blobs.service import Blobs
 from servent.config import PUBLIC_RELAYS, Config, default_download_dir, load
 from servent.errors import ServentError, UsageError
+from servent.grid.service import FILE as GRID_FILE
+from servent.grid.service import Grid
 from servent.identity import PeerId
 from servent.net import endpoint as iroh_endpoint
 from servent.net import ticket as tickets
@@ -236,6 +238,19 @@ class Node:
             shares=lambda session: SHARES in session.profile.services,
             wall=self._wall,
         )
+        self.grid = Grid(
+            self.peers,
+            self.trust,
+            self.blobs,
+            Store(self.data_dir / GRID_FILE, durable=True),
+            self.data_dir,
+            self.identity,
+            settings=lambda: self.config.grid,
+            my_name=lambda: self.name,
+            address=self.endpoint.address,
+            engaged=lambda: "a match is on" if self.talk.my_presence().doing else "",
+            wall=self._wall,
+        )
         await end.enter_async_context(self.store)
         await self.trust.open()
         await self.items.open()
@@ -248,6 +263,7 @@ class Node:
         self.share.finding.compare = config.share.compare
         await self.share.open()
         await self.talk.open()
+        await self.grid.open()
         tasks = await end.enter_async_context(Running())
         end.push_async_callback(self.torrent_session.close)
         end.push_async_callback(self.peers.close)
@@ -257,6 +273,7 @@ class Node:
         end.push_async_callback(self.overlay.close)
         end.push_async_callback(self.share.close)
         end.push_async_callback(self.talk.close)
+        end.push_async_callback(self.grid.close)
         tasks.start(self.peers.run(), "peers")
         await self.peers.ready.wait()
         tasks.start(self.reach.run(), "reach")
@@ -265,6 +282,7 @@ class Node:
         tasks.start(self.items.run(), "items of others")
         tasks.start(self.overlay.run(), "overlay")
         tasks.start(self.talk.run(), "talk")
+        tasks.start(self.grid.run(), "grid")
         tasks.start(self.torrent_session.run(), "libtorrent")
         tasks.start(self.torrents.run(), "BitTorrent")
         tasks.start(self.seeding.run(), "seeding to BitTorrent")

@@ -90,6 +90,6 @@ class Gates:
         verdict = self._trust.verdict(peer)
         if project.audience == "everyone":
             return verdict.known
-        if project.audience == "network":
-            return project.network in verdict.networks
-        return project.audience == "friends" and verdict.friend
+        if project.audience == "network" and project.network in verdict.networks:
+            return True
+        return project.audience != "invited" and verdict.friend
