@@ -1,7 +1,7 @@
 """Whom to ask for work, how much and when, and whose work is next on a free core. A core: no clock, no dice.
 
 Projects share the machine by weight, as packets share a line in weighted fair queueing (Demers et al., 1989): each has a virtual time that advances by the
-seconds of a core it used, divided by its share, and whoever is behind comes first. Nobody saves up a claim while it has no work.
+seconds of a core it used, divided by its share (times what it bids, see `credit.price`), and whoever is behind comes first. Nobody saves up a claim while it has no work.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from servent.grid.wire import BATCH
 
-FIRST_GUESS = 4.0  # times what peak speed would take: what a core does of real code (measured: an FFT in the sandbox, 1/6 to 1/10)
+FIRST_GUESS = 2.0  # times what a unit takes at peak speed; an FFT takes 6 to 10, but what is too much goes back once it is known
 LEARN = 0.2  # weight of the newest unit in what is known of an app
 MOST_CLAIM = 3600.0  # s of a core that a project may be behind the others
 MOST_HELD = 256  # units per core that are held, however small they are: a second of the tiniest
@@ -44,12 +44,17 @@ class Stock:
 class _Project:
     share: float
     time: float  # virtual
+    price: float = 1.0
     ready: bool = False
     asked: int = 0
     not_before: float = 0.0
     contacts_failed: int = 0
     units_failed: int = 0
     times_left_alone: int = 0
+
+    @property
+    def weight(self) -> float:
+        return self.share * self.price
 
 
 @dataclass(slots=True)
@@ -79,6 +84,12 @@ class Fetching:
             known.share = share
         else:
             self._projects[project] = _Project(share, self._front())
+
+    def bids(self, project: bytes, price: int) -> None:
+        """It pays so many percent (`wire.Welcome.price`): its share weighs as many times more."""
+        one = self._projects.get(project)
+        if one is not None:
+            one.price = price / 100
 
     def leave(self, project: bytes) -> None:
         self._projects.pop(project, None)
@@ -144,9 +155,9 @@ class Fetching:
         """A core worked so long for it."""
         one = self._projects.get(project)
         if one is not None:
-            one.time += seconds / one.share
+            one.time += seconds / one.weight
             for other in self._projects.values():  # nobody saves up more than an hour's claim
-                other.time = max(other.time, one.time - MOST_CLAIM / other.share)
+                other.time = max(other.time, one.time - MOST_CLAIM / other.weight)
 
     # -- what to do
 
@@ -155,11 +166,11 @@ class Fetching:
         if cores <= 0:
             return []
         open_now = {key: one for key, one in self._projects.items() if one.ready and one.not_before <= now}
-        shares = sum(one.share for one in open_now.values())
+        shares = sum(one.weight for one in open_now.values())
         asks = []
         for key, one in sorted(open_now.items(), key=lambda item: item[1].time):
             stock = stocks.get(key, Stock())
-            wanted = max(cores * ahead, 1.0) * one.share / shares
+            wanted = max(cores * ahead, 1.0) * one.weight / shares
             room = MOST_HELD * cores - stock.units - one.asked * BATCH
             hungry = stock.seconds < wanted * REFILL or stock.units < cores
             if not hungry or room <= 0 or one.asked >= LINES:

@@ -18,7 +18,7 @@ from servent.identity import Identity, PeerId, z32_decode, z32_encode
 
 PURPOSE = b"servent grid team\0"
 LIFETIME = 365 * 86400.0  # s; of a membership that nobody renews
-TICKET_PREFIX = "team:"
+TICKET_PREFIX = "servent-team:"
 TICKET_CHARACTERS = 1024
 
 
@@ -100,7 +100,8 @@ def read_ticket(text: str) -> Ticket:
     letters = text.removeprefix(TICKET_PREFIX)
     if letters == text or len(letters) > TICKET_CHARACTERS:
         raise UsageError(
-            "no ticket of a team", advice="It begins with `team:`; `servent grid team invite` makes one."
+            "no ticket of a team",
+            advice="It begins with `servent-team:`; `servent grid team invite` makes one.",
         )
     try:
         return _tickets.decode(z32_decode(letters.lower(), len(letters) * 5 // 8))
