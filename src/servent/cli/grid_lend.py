@@ -201,7 +201,7 @@ def status(session: Session) -> None:
         kept += [f"{count(now.to_return)} to be returned"] if now.to_return else []
         if kept:
             say(f"work      {', '.join(kept)}")
-        if busy := [one for one in now.slots if one.state != "empty"]:
+        if busy := [one for one in now.slots if one.unit]:
             say("")
             _slots(busy)
         if joined:

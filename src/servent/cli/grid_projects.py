@@ -112,7 +112,7 @@ def list_(session: Session) -> None:
             count(one.by_state.get("running", 0)),
             count(one.by_state.get("error", 0)),
             f"{one.throughput:.0f}/min" if one.throughput else "",
-            left(one.eta),
+            left(one.eta or None),
             f"{one.hosts_now} of {one.hosts}" if one.hosts else "",
             credit(one.spent),
         )
@@ -159,7 +159,7 @@ def project_lines(now: schema.MyProject) -> None:
     whole = f", {share_of(done, now.units)} of {count(now.units)}" if now.units else ""
     say(f"units      {states(now.by_state)}{whole}")
     speed = f"{now.throughput:.1f} units a minute" if now.throughput else "nothing moves"
-    say(f"speed      {', '.join(filter(None, (speed, left(now.eta))))}")
+    say(f"speed      {', '.join(filter(None, (speed, left(now.eta or None))))}")
     if now.hosts:
         say(
             f"hosts      {now.hosts_now} of {now.hosts} are here; {now.redundancy:.2f} copies a unit, "

@@ -72,7 +72,7 @@ class UnitsFailed(WorldError):
 @click.option(
     "--to",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write results into this folder as they come.  [default: the node keeps them]",
+    help="Write results here as they come: all as lines of results.jsonl, those of files as files.  [default: the node keeps them]",
 )
 @click.option(
     "--priority", type=click.IntRange(-1000, 1000), default=0, show_default=True, help="Higher goes first."
@@ -331,7 +331,7 @@ def _word(name: str) -> str:
 def results(
     session: Session, batch: str | None, to: Path | None, follow: bool, unit: int | None, after: int
 ) -> None:
-    """Print results as they came: the input's name, a tab, the output. With --json, one object a line."""
+    """Print results as they came: before each line of output the input's name and a tab. With --json, one object a result."""
     client = session.client()
     now = my_batch(client, batch)
     if unit is not None:
@@ -363,7 +363,8 @@ def _say_result(one: schema.UnitResult) -> None:
         where = one_line(one.file) or f"{size(one.size_bytes)}; `--unit {one.number}` prints it"
         say(f"{name}\t{where}")
     else:
-        say(f"{name}\t{plain(one.output)}")
+        for line in plain(one.output).split("\n"):  # every line says whose it is
+            say(f"{name}\t{line}")
 
 
 # -- what goes on

@@ -1,0 +1,171 @@
+"""Credit, teams and balances in the API's words: MFLOP become cobblestones, keys become letters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from servent.api import schema_credit as credit
+from servent.api import schema_grid as grid
+from servent.api.adapter_grid_base import GridBase
+from servent.api.who import meant
+from servent.blobs.magnet import parse_magnet
+from servent.errors import NotFound, UsageError
+from servent.grid import credit_views, links
+from servent.grid.credit import cobblestones
+from servent.identity import PeerId
+
+FRACTION = 4  # digits after the point, of cobblestones: 43 MFLOP
+
+
+def _credit(mflop: float) -> float:
+    return round(cobblestones(mflop), FRACTION)
+
+
+def _key(raw: bytes) -> str:
+    return str(PeerId(raw)) if raw else ""
+
+
+class CreditPart(GridBase):
+    """The part of `GridFace` that is about credit, over a `Node`."""
+
+    async def leaderboard(self, project: str, query: credit.BoardQuery) -> credit.Leaderboard:
+        key = self._any(project)
+        view = await self._grid.ledger.leaderboard(key, query.board, query.span, query.offset, query.limit)
+        return credit.Leaderboard(
+            project=_key(view.project),
+            project_name=view.name,
+            board=view.board,
+            span=view.span,
+            standings=self._standings(view.standings),
+            rows=view.rows,
+            as_of=view.as_of,
+        )
+
+    def _standings(self, rows: Iterable[credit_views.Standing]) -> list[credit.Standing]:
+        mine = {team.key for team in self._grid.teams.all() if team.member} | {bytes(self._node.peer)}
+        return [
+            credit.Standing(
+                rank=one.rank,
+                key=_key(one.key),
+                name=self._called(one.key) or one.name,
+                team=one.team,
+                credit=_credit(one.credit),
+                recent=_credit(one.recent),
+                results=one.results,
+                me=one.key in mine,
+            )
+            for one in rows
+        ]
+
+    async def audit(self, request: credit.AuditRequest) -> credit.Audit:
+        where, contacts = self._ledger_of(request.link.strip())
+        view = await self._grid.ledger.audit(where, contacts)
+        return credit.Audit(
+            ok=view.ok,
+            project=_key(view.project),
+            project_name=view.name,
+            entries=view.entries,
+            countersigned=view.countersigned,
+            open=view.open,
+            results=view.results,
+            credit=_credit(view.credit),
+            workers=view.workers,
+            first=view.first,
+            last=view.last,
+            head=view.head.hex(),
+            checks=[credit.AuditCheck(what=one.what, ok=one.ok, words=one.words) for one in view.checks],
+            standings=self._standings(view.standings),
+            seconds=round(view.seconds, 3),
+        )
+
+    def _ledger_of(self, link: str) -> tuple[bytes | Path, list[bytes]]:
+        """What is to be checked, and who may have it. Raises UsageError, NotFound."""
+        if Path(link).is_absolute():
+            return Path(link), []
+        if link.casefold().startswith("magnet:"):
+            named = parse_magnet(link)
+            contacts = [bytes(PeerId.parse(one)) for one in named.contacts]
+            return named.infohash, contacts
+        key = links.key_of(link)
+        if key is not None:
+            contacts = []
+            if links.is_link(link):
+                contacts = [bytes(one.peer) for one in links.decode(link).coordinators]
+            return key, contacts
+        try:
+            key = self._any(link)
+        except NotFound as missing:
+            raise NotFound(
+                str(missing),
+                advice="Give a project's link, a ledger's, or the path of a folder that holds one.",
+            ) from None
+        return key, self._coordinators(key)
+
+    def _coordinators(self, project: bytes) -> list[bytes]:
+        """Who is sure to have the ledger of a project that was joined."""
+        letters = _key(project)
+        found = next((one.link for one in self._grid.lending.joined() if one.key == letters), "")
+        if not links.is_link(found):
+            return []
+        return [bytes(one.peer) for one in links.decode(found).coordinators]
+
+    async def export_statistics(self, project: str, request: credit.ExportRequest) -> credit.Exported:
+        files = await self._grid.ledger.export(self._any(project), Path(request.to))
+        return credit.Exported(files=[str(path) for path in files])
+
+    # -- teams
+
+    def teams(self) -> list[credit.Team]:
+        return [_team(one) for one in self._grid.teams.all()]
+
+    async def create_team(self, new: credit.NewTeam) -> credit.Team:
+        return _team(await self._grid.teams.create(new.name))
+
+    async def invite_to_team(self, team: str, peer: str) -> grid.GridInvite:
+        return grid.GridInvite(link=await self._grid.teams.invite(team, meant(self._node, peer)))
+
+    async def join_team(self, request: credit.TeamJoin) -> credit.Team:
+        return _team(await self._grid.teams.join(request.ticket))
+
+    async def leave_team(self, team: str) -> None:
+        await self._grid.teams.leave(team)
+
+    # -- balances
+
+    async def balances(self, network: str) -> list[credit.Balance]:
+        known = {bytes(one.key): one.name for one in self._node.trust.networks()}
+        if network:
+            found = [key for key, name in known.items() if network in (name, _key(key))]
+            if not found:
+                raise NotFound(
+                    f"this node is in no network {network[:64]!r}", advice="`servent network ls` lists them."
+                )
+        else:
+            found = list(known)
+        if len(found) > 1:
+            raise UsageError("which network is meant?", advice="Give its name.")
+        rows = await self._grid.ledger.balances(found[0]) if found else []
+        return [
+            credit.Balance(
+                peer=_key(one.peer),
+                name=self._called(one.peer),
+                network=known[found[0]],
+                earned=_credit(one.earned),
+                spent=_credit(one.spent),
+                balance=_credit(one.balance),
+                me=one.peer == bytes(self._node.peer),
+            )
+            for one in rows
+        ]
+
+
+def _team(view: credit_views.Team) -> credit.Team:
+    return credit.Team(
+        key=_key(view.key),
+        name=view.name,
+        mine=view.mine,
+        member=view.member,
+        members=view.members,
+        expires=view.expires,
+    )
