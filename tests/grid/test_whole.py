@@ -10,12 +10,21 @@ from pathlib import Path
 
 import pytest
 
+from servent.grid import joined_service, ledger_own_service
 from servent.node import Node
 from servent.testing.nodes import nodes
 from tests.grid.sandbox.rig import ECHO
 from tests.net.party import until
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(120)]
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries of the ledger are made, and asked for, within seconds."""
+    monkeypatch.setattr(ledger_own_service, "SETTLE_SOON", 0.1)
+    monkeypatch.setattr(ledger_own_service, "LOOK_EVERY", 0.5)
+    monkeypatch.setattr(joined_service, "LOOK_SOON", 0.3)
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ from servent.grid.wire import RENEW_EVERY
 log = logging.getLogger("servent.grid")
 
 LOOK_EVERY = 600.0  # s between two looks at how the project is doing
+LOOK_SOON = 15.0  # s after the last result was taken
 GATHER = 0.02  # s in which results that end together are put into one message
 LINES = 2  # returns under way at once: while one is committed there, the next is on its way
 RENEW_AT_LEAST = 2.0  # s between two renewals, however short the leases are
@@ -289,9 +290,18 @@ class Joined:
     # -- looks
 
     async def _looking(self) -> None:
+        """Now and then; soon after the last result was taken, since receipts for it may wait, and then less and less often."""
+        seen, wait = (self.kept.returned, self.kept.valid), LOOK_SOON
+        due = self._clock() + wait
         while True:
-            await asyncio.sleep(LOOK_EVERY)
-            await self.look()
+            await asyncio.sleep(LOOK_SOON)
+            counts, now = (self.kept.returned, self.kept.valid), self._clock()
+            if counts != seen:  # what was answered then brought receipts, too
+                seen, wait, due = counts, LOOK_SOON, now + LOOK_SOON
+            elif now >= due:
+                wait = min(LOOK_EVERY, 2 * wait)
+                due = now + wait
+                await self.look()
 
     async def look(self) -> None:
         """How is it doing? Raises ServentError."""

@@ -26,6 +26,7 @@ from servent.store import Store
 log = logging.getLogger(__name__)
 
 SETTLE_AFTER = 300.0  # s that a result may wait for others of its worker, to share an entry with them
+SETTLE_SOON = 10.0  # s of the same where few workers wait: one more for each, so that no more than one entry a second is made before its time
 SETTLE_ROWS = 4000  # results in one transaction: 40 ms of the writer's thread
 DUE_ROWS = 20_000  # read at once
 DUE_MOST = 500_000  # results that wait: beyond, entries are made early
@@ -184,12 +185,11 @@ class OwnLedgers:
         queues = self._queues[project]
         now = self._wall()
         full = self._queued() > DUE_MOST
+        wait = min(SETTLE_AFTER, SETTLE_SOON + len(queues))
         ripe = [
             worker
             for worker, queue in queues.items()
-            if full
-            or len(queue.seqs) >= ledger.ENTRY_UNITS
-            or not now - SETTLE_AFTER < queue.since <= now + SETTLE_AFTER
+            if full or len(queue.seqs) >= ledger.ENTRY_UNITS or not now - wait < queue.since <= now + wait
         ]
         if ripe:
             await self._settle(project, ripe)
