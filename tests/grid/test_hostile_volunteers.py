@@ -557,3 +557,36 @@ def test_a_host_that_earned_trust_and_then_lies_is_caught_and_all_of_it_put_righ
             await here.nobody_is_paid_twice()
 
     asyncio.run(main())
+
+
+def test_what_a_liar_brings_while_it_is_being_caught_is_put_right_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with counter(tmp_path / "grid.db") as here:
+            eve, ann, ben = [await here.volunteer(number) for number in (1, 2, 3)]
+            for made in range(3):
+                await here.units(6, first=6 * made)
+                for one in (eve, ann):
+                    await one.give(*[done(task, b"42") for task in await one.lease(BATCH)])
+            await here.units(60, first=1000)
+            lies = await eve.lease(BATCH)
+            checked = await ann.lease(BATCH)
+            assert 0 < len(checked) < 30 and len(lies) == 60
+            among = {task.unit for task in checked}
+            await eve.give(*[done(task, b"43") for task in lies if task.unit in among])
+            await ann.give(*[done(task, b"42") for task in checked])
+            last = await ben.lease(BATCH)
+            catching = asyncio.create_task(ben.give(*[done(task, b"42") for task in last]))
+            for _ in range(3):
+                await asyncio.sleep(0)  # the verdict is being written
+            await eve.give(*[done(task, b"43") for task in lies if task.unit not in among])
+            await catching
+            for _ in range(20):
+                here.now += 1.0
+                for one in (ann, ben):
+                    while tasks := await one.lease(BATCH):
+                        await one.give(*[done(task, b"42") for task in tasks])
+                await asyncio.sleep(0.02)
+            newest = {one.unit: one for one in here.finals}
+            assert len(newest) == 78 and all(one.output == b"42" for one in newest.values())
+
+    asyncio.run(main())

@@ -210,10 +210,13 @@ class Loading:
         more = False
         for project, identity, app, since in rows:
             for live in list(state.live.values()):
-                if live.app == app and live.unit.need == 1 and any(
-                    copy.identity == identity and copy.unchecked for copy in live.copies
+                # Also what has ended so lately that it is not on the disk: it came in while the verdict was being written.
+                unit = live.unit
+                believed = unit.need == 1 or (unit.state == "done" and not unit.verified)
+                if live.app == app and believed and any(
+                    copy.identity == identity and copy.unchecked and copy.since >= since for copy in live.copies
                 ):  # fmt: skip
-                    state.apply(live, reopened(live.unit, live.copies, now), now)
+                    state.apply(live, reopened(unit, live.copies, now), now)
 
             def job(
                 connection: sqlite3.Connection,
