@@ -14,6 +14,7 @@ from typing import Any
 from servent.errors import BadMessage, ConnectionLost, PeerError, Refused, ServentError, WorldError
 from servent.grid import lending_rows as rows
 from servent.grid import wire
+from servent.grid.credit import PRICE_MOST
 from servent.grid.fetching import Fetching
 from servent.grid.lending_log import Log
 from servent.grid.lending_rows import Kept
@@ -44,7 +45,7 @@ class _Enough(Exception):
 
 @dataclass(slots=True)
 class Around:
-    """What a joined project has to do with. `machine`: (cores that may compute, bytes of memory, MFLOP/s of one core); `fetch`: "" where new work may be fetched."""
+    """What a joined project has to do with. `machine`: (cores that may compute, bytes of memory, MFLOP/s of one core); `against`: why one should not compute for a project, "" for nothing."""
 
     shelf: Shelf
     fetching: Fetching
@@ -59,6 +60,7 @@ class Around:
     machine: Callable[[], tuple[int, int, float]]
     count: Callable[[bytes, int], None]
     follow: Callable[[Kept, bytes], None]
+    against: Callable[[bytes], str]
     wall: Callable[[], float]
     changed: Callable[[], None]
     plan: Callable[[], None]
@@ -115,7 +117,7 @@ class Contact:
     def open(self) -> bool:
         """Whether it may be asked for work at all."""
         closed = self.manifest is not None and self.manifest.closed
-        return not (self.kept.paused or self.leaving or closed)
+        return not (self.kept.paused or self.leaving or closed or self._a.against(self.project))
 
     def want(self, wanted: bool) -> None:
         """Whether there is something to say."""
@@ -250,6 +252,7 @@ class Contact:
         if self.manifest is None:
             raise BadMessage("a coordinator that does not show its project's manifest")
         kept.units, kept.done, kept.eta = welcome.units, welcome.done, welcome.eta
+        self._a.fetching.bids(self.project, min(welcome.price, PRICE_MOST) if self.manifest.mutual else 100)
         ledger = welcome.ledger or b""
         if ledger and ledger != kept.ledger:
             kept.ledger = ledger

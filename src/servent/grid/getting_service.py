@@ -70,7 +70,8 @@ class Getting:
         self._contents, self._describe, self._room, self._fetched = contents, describe, room, fetched
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._modules: dict[bytes, tuple[Content, Path, bytes]] = {}  # app -> (content, path, SHA-256)
-        self._describing: dict[bytes, asyncio.Lock] = {}
+        self._asking: dict[bytes, asyncio.Lock] = {}
+        self._bringing: dict[bytes, asyncio.Lock] = {}
 
     async def get(self, held: Held) -> None:
         """Fill in `app`, `module`, `input`, `snapshot`.
@@ -80,7 +81,10 @@ class Getting:
             BadMessage: what the project says of it is wrong.
             ServentError: something could not be had, after some tries.
         """
-        app, contacts = await self._describe(held.project, held.task.app)
+        async with self._asking.setdefault(
+            held.task.app, asyncio.Lock()
+        ):  # sixty-four units of a new app ask once
+            app, contacts = await self._describe(held.project, held.task.app)
         held.app = app
         memory, disk = self._room()
         if app.limits.memory_bytes > memory:
@@ -114,13 +118,14 @@ class Getting:
 
     def forget(self, app: bytes) -> None:
         """The module's file is needed no more."""
+        self._asking.pop(app, None)
+        self._bringing.pop(app, None)
         known = self._modules.pop(app, None)
         if known is not None:
             self._contents.unpin(known[0])
 
     async def _module(self, held: Held, app: App, contacts: Sequence[bytes]) -> tuple[str, bytes]:
-        lock = self._describing.setdefault(held.task.app, asyncio.Lock())
-        async with lock:  # sixty-four tasks of a new app fetch its module once
+        async with self._bringing.setdefault(held.task.app, asyncio.Lock()):
             known = self._modules.get(held.task.app)
             if known is None or not known[1].exists():
                 path = await self._fetch(held.project, app.module, contacts, [])

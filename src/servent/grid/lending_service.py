@@ -60,6 +60,7 @@ class Lending:
         membership: our signed membership in a team, by its key.
         engaged: why nothing may run now ("a match is on", "a call is on"), "" where nothing speaks against it.
         keep: takes each receipt we agreed to, with our signature. follow: a newer ledger of a project is there: (its manifest, infohash, who has it).
+        against: why one should not compute for a project, by its key: its ledger does not hold, or nobody pays; "" for nothing.
         look: what the machine is like, for tests.
         local_time: wall clock to the time here.
     """
@@ -80,6 +81,7 @@ class Lending:
         engaged: Callable[[], str] = lambda: "",
         keep: Keep | None = None,
         follow: Follow | None = None,
+        against: Callable[[bytes], str] = lambda project: "",
         wall: Callable[[], float],
         look: Callable[[bool], Awaitable[Conditions]] | None = None,
         local_time: Callable[[float], datetime] = datetime.fromtimestamp,
@@ -135,6 +137,7 @@ class Lending:
             machine=self._lent,
             count=self._transferred,
             follow=self._newer_ledger,
+            against=against,
             wall=wall,
             changed=self._changed,
             plan=lambda: self._planning.soon(),
@@ -372,6 +375,7 @@ class Lending:
             allowed=self._allowing.verdict,
             again=self._fetching.not_before(joined.key) - self._clock(),
             wall=self._wall(),
+            against=self._around.against(joined.key),
         )
 
     def _newer_ledger(self, kept: rows.Kept, infohash: bytes) -> None:

@@ -34,10 +34,14 @@ class Shelf:
 
     async def keep(self, job: Job) -> None:
         """Returns when it is on the disk. Raises DiskTrouble, StoreTrouble: it is not, nor is what was to be written with it."""
+        await self.soon(job)
+
+    def soon(self, job: Job) -> asyncio.Future[None]:
+        """As `keep`, for whoever waits later, or not at all."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._jobs.append((job, done))
         self._some.set()
-        await done
+        return done
 
     async def run(self) -> None:
         """Until cancelled. A disk that fails is told to whoever waits."""

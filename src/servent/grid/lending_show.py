@@ -136,6 +136,7 @@ def joined(
     allowed: Verdict,
     again: float,
     wall: float,
+    against: str = "",
 ) -> views.JoinedProject:
     """`again`: seconds until it may be asked for work, where that is ahead."""
     kept, contact, manifest = one.kept, one.contact, one.contact.manifest
@@ -145,6 +146,8 @@ def joined(
         state, why = "closed", "it hands out nothing any more"
     elif kept.paused:
         state, why = "paused", "paused by you"
+    elif against:
+        state, why = "refused", against
     elif running:
         state, why = "working", ""
     elif contact.in_contact:

@@ -73,7 +73,7 @@ class Planning:
             self._give_back_after(self._allowing.paused_for())
             return
         ahead = self._allowing.policy().fetch_ahead_minutes * 60
-        stocks = self._work.store.stocks()
+        stocks = self._work.stocks()
         for project, stock in stocks.items():
             self._give_back_excess(project, stock, verdict.cores, ahead)
         if verdict.fetch or not self._allowing.mflops:

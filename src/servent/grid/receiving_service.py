@@ -15,20 +15,20 @@ from servent.grid.ledger import Entry
 from servent.grid.lending_log import Log
 from servent.grid.lending_rows import Kept
 from servent.grid.lending_shelf import Shelf
-from servent.grid.manifests import Project
+from servent.grid.manifests import Project, Signed
 from servent.grid.wire import Receipt
 from servent.identity import Identity
 
 log = logging.getLogger("servent.grid")
 
-Keep = Callable[[Receipt, bytes], Awaitable[None]]
+Keep = Callable[[Signed, Receipt, bytes], Awaitable[None]]
 
 
 class Receiving:
     """Signs for this machine.
 
     Args:
-        keep: is given each receipt that we agreed to, with our signature: `ledger_service.keep`.
+        keep: is given each receipt that we agreed to, with the project's manifest and our signature: `ledger_service.keep`.
     """
 
     def __init__(
@@ -70,9 +70,9 @@ class Receiving:
         signature = ledger.agree(receipt, self._me)
         if agreed is None:
             await self._write(kept, entry, digest, units)
-            if self._keep is not None:
+            if self._keep is not None and kept.manifest is not None:
                 try:
-                    await self._keep(receipt, signature)
+                    await self._keep(kept.manifest, receipt, signature)
                 except ServentError as trouble:
                     log.warning("a receipt of %s cannot be kept: %s", kept.name, trouble)
         return signature

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
+import itertools
 import logging
+import math
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -13,7 +16,7 @@ from typing import Protocol
 
 from servent.errors import BadMessage, ConnectionLost, ServentError
 from servent.grid import lending_rows as rows
-from servent.grid.fetching import Fetching, seconds_allowed
+from servent.grid.fetching import Fetching, Stock, seconds_allowed
 from servent.grid.getting_service import Getting, Keeping, NoFit
 from servent.grid.held import Held, Store
 from servent.grid.lending_shelf import Shelf
@@ -25,7 +28,8 @@ from servent.tasks import begin
 
 log = logging.getLogger("servent.grid")
 
-TINY = 1.0  # s; of units below, a second one for each core waits in the sandbox, so that no core idles between two
+TINY = 1.0  # s; of units below, more than one for each core go into the sandbox, so that no core idles between two
+AHEAD, AHEAD_MOST = 0.06, 64  # s of work for each core that waits there, in at most so many units
 TRIES = 3  # a process that died by no fault of the module's: so often a unit is begun again here
 SEND_RATE = 200_000  # bytes/s at which a checkpoint is thought to travel: a newer one is offered only once the last can be there
 SERVE_FOR = 86400.0  # s that an output stays with us after it was taken: who coordinates may fetch it again
@@ -166,6 +170,14 @@ class Work:
         self._getting.done(held)
         begin(self._group, asyncio.to_thread(self._remove_folder, held), f"tidy after {held.task.lease}")
 
+    def stocks(self) -> dict[bytes, Stock]:
+        """What waits of each project, by what is known now of how long its units take."""
+        for held in self.store.all():
+            if held.state in ("getting", "ready"):
+                task = held.task
+                held.estimate = self._fetching.estimate(task.app, task.operations, self._mflops())
+        return self.store.stocks()
+
     def running(self) -> list[Held]:
         """By the place they take."""
         return [self._running[place] for place in sorted(self._running)]
@@ -239,13 +251,11 @@ class Work:
         verdict = self._verdict
         if not verdict.allowed or self._ending or self._group is None:
             return
-        while len(self._running) < 2 * verdict.cores:
-            held = self._next(verdict)
-            if held is None:
-                break
-            place = next(n for n in range(2 * verdict.cores) if n not in self._running)
-            if place >= verdict.cores and held.estimate >= TINY:
-                break
+        while (held := self._next(verdict)) is not None:
+            ahead = min(AHEAD_MOST, math.ceil(AHEAD / held.estimate)) if held.estimate < TINY else 0
+            if len(self._running) >= verdict.cores * (1 + ahead):
+                return
+            place = next(n for n in itertools.count() if n not in self._running)
             self.store.begin(held)
             held.slot, self._running[place] = place, held
             task = begin(self._group, self._compute(held, place), f"unit {held.task.unit.hex()[:8]}")
@@ -254,10 +264,12 @@ class Work:
             self._track(held, task)
 
     def _next(self, verdict: Verdict) -> Held | None:
-        used = sum(one.memory_bytes for one in self._running.values())
+        # Those that wait in the sandbox take no memory yet: only as many run as there are cores.
+        used = heapq.nlargest(verdict.cores - 1, (one.memory_bytes for one in self._running.values()))
+        room = verdict.memory_bytes - sum(used)
         for project in self._fetching.order(self.store.with_ready()):
             held = self.store.first(project)
-            if used + held.memory_bytes <= verdict.memory_bytes:
+            if held.memory_bytes <= room:
                 return held
             if not self._running:  # nothing will ever make room for it
                 self._back(project, [held], "there is not memory enough for it now")
@@ -273,6 +285,7 @@ class Work:
             return
         finally:
             del self._running[place]
+            asyncio.get_running_loop().call_soon(self.dispatch)
         self._charge(held, ended.seconds)
         if held.state == "over":
             return
@@ -287,7 +300,6 @@ class Work:
             self._again(held)
         else:
             begin(self._group, self._ended(held, ended), f"result of {held.task.unit.hex()[:8]}")
-        self.dispatch()
 
     def _again(self, held: Held) -> None:
         """It goes on from its last snapshot, or begins anew."""
@@ -327,11 +339,8 @@ class Work:
         self._changed()
 
     def _saves(self, held: Held, saved: Saved) -> None:
-        begin(self._group, self._saved(held, saved), f"snapshot of {held.task.unit.hex()[:8]}")
-
-    async def _saved(self, held: Held, saved: Saved) -> None:
         """The newest snapshot is known to the disk before the one before it goes."""
-        if held.state not in ("running", "ready") or saved.slices < held.slices:
+        if held.state != "running" or saved.slices < held.slices:
             return
         before = held.snapshot
         held.snapshot, held.slices, held.digest = saved.path, saved.slices, saved.digest
@@ -348,10 +357,14 @@ class Work:
             held.fraction,
             held.saved_seconds,
         )
-        await self._shelf.keep(partial(rows.save_snapshot, row=row))
+        written = self._shelf.soon(partial(rows.save_snapshot, row=row))
         if before != saved.path and self._folder in Path(before).parents:
-            with contextlib.suppress(OSError):
-                await asyncio.to_thread(Path(before).unlink)
+            begin(self._group, self._unlink(Path(before), written), "remove a snapshot")
+
+    async def _unlink(self, snapshot: Path, written: asyncio.Future[None]) -> None:
+        with contextlib.suppress(OSError, ServentError):
+            await written
+            await asyncio.to_thread(snapshot.unlink)
 
     def _charge(self, held: Held, seconds: float) -> None:
         """`seconds` of this run so far, of which some were charged before."""
