@@ -64,6 +64,8 @@ _Deadline = ctypes.CFUNCTYPE(
     ctypes.POINTER(ctypes.c_uint64),
     ctypes.POINTER(ffi.wasmtime_update_deadline_kind_t),
 )
+_Trap = ctypes.POINTER(ffi.wasm_trap_t)
+_names: dict[str, Any] = {}  # of exports, as C wants them: those of the ABIs, and of globals
 _Finalizer = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _NOTHING: Any = ctypes.cast(0, _Finalizer)
 _TYPES: dict[str, Callable[[], Any]] = {"i32": wasmtime.ValType.i32, "i64": wasmtime.ValType.i64}
@@ -114,6 +116,7 @@ class Engine:
         if canonical_nans:
             ffi.wasmtime_config_cranelift_nan_canonicalization_set(config.ptr(), True)
         self.engine = wasmtime.Engine(config)
+        self.pointer = self.engine.ptr()
         self.raised: BaseException | None = None  # what a callback raised, on its way out
         self._flags = (
             f"{version('wasmtime')} {platform.system()} {platform.machine()} nans={canonical_nans} 1"
@@ -208,16 +211,18 @@ class Engine:
         on_call: Callable[[str, list[int]], int],
     ) -> None:
         wide = [kind == "i64" for kind in takes]
+        narrow = None if any(wide) else range(len(takes))
 
         def called(_env: Any, _caller: Any, values: Any, _count: int) -> Any:
             try:
-                answer = on_call(
-                    name,
-                    [
+                if narrow:
+                    arguments = [values[i].i32 & 0xFFFFFFFF for i in narrow]
+                else:
+                    arguments = [
                         values[i].i64 & 0xFFFFFFFFFFFFFFFF if w else values[i].i32 & 0xFFFFFFFF
                         for i, w in enumerate(wide)
-                    ],
-                )
+                    ]
+                answer = on_call(name, arguments)
                 if gives:
                     values[0].i32 = answer
                 return 0
@@ -263,26 +268,39 @@ class Instance:
 
     def __init__(self, engine: Engine, compiled: Compiled, limits: Limits) -> None:
         self._engine, self._compiled = engine, compiled
-        self._store = wasmtime.Store(engine.engine)
-        self._context = self._store._context()
-        ffi.wasmtime_store_limiter(self._store.ptr(), limits.memory_bytes, TABLE_ELEMENTS, 1, 16, 1)
-        ffi.wasmtime_store_epoch_deadline_callback(self._store.ptr(), engine.deadline, None, _NOTHING)
-        ffi.wasmtime_context_set_epoch_deadline(self._context, 1)
+        self._store: Any = ffi.wasmtime_store_new(engine.pointer, None, _NOTHING)
+        self._context = ffi.wasmtime_store_context(self._store)
         self._instance = ffi.wasmtime_instance_t()
-        self._trap = ctypes.POINTER(ffi.wasm_trap_t)()
+        self._trap = _Trap()
         self._functions: dict[str, Any] = {}
+        self._place: tuple[int, int] | None = (
+            None  # of memory: address and bytes, until the module runs again
+        )
+        ffi.wasmtime_store_limiter(self._store, limits.memory_bytes, TABLE_ELEMENTS, 1, 16, 1)
+        ffi.wasmtime_store_epoch_deadline_callback(self._store, engine.deadline, None, _NOTHING)
+        ffi.wasmtime_context_set_epoch_deadline(self._context, 1)
+        try:
+            self._begin(compiled)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, compiled: Compiled) -> None:
         error = ffi.wasmtime_instance_pre_instantiate(
             compiled.pre.ptr(), self._context, ctypes.byref(self._instance), ctypes.byref(self._trap)
         )
         self._over(error)
         memory = self._export("memory")
-        if memory is None or memory.kind != ffi.WASMTIME_EXTERN_MEMORY.value:
+        if memory.kind != ffi.WASMTIME_EXTERN_MEMORY.value:
             raise Halted("module", 'it has no memory exported as "memory"')
         self._memory = memory.of.memory
         self._globals = [self._export(name).of.global_ for name in compiled.globals]
 
     def close(self) -> None:
-        self._store.close()
+        """Its memory goes back to the system. Twice does no harm."""
+        store, self._store = self._store, None
+        if store is not None:
+            ffi.wasmtime_store_delete(store)
 
     def exports(self, name: str) -> bool:
         """Whether there is such a function."""
@@ -308,35 +326,48 @@ class Instance:
         error = ffi.wasmtime_func_call_unchecked(
             self._context, ctypes.byref(function), values, max(count, 1), ctypes.byref(self._trap)
         )
+        self._place = None
         self._over(error)
-        if gives == "f64":  # wasmtime keeps floating point as its bits
-            return ctypes.c_double.from_buffer(values).value
         return getattr(values[0], gives) if gives else None
 
     # -- memory; see `wasi.Memory`
 
+    def moved(self) -> None:
+        """The module ran: its memory may have grown."""
+        self._place = None
+
+    def _look(self) -> tuple[int, int]:
+        if self._place is None:
+            memory = ctypes.byref(self._memory)
+            data = ffi.wasmtime_memory_data(self._context, memory)
+            size = int(ffi.wasmtime_memory_data_size(self._context, memory))
+            self._place = (ctypes.addressof(data.contents) if size else 0, size)
+        return self._place
+
     @property
     def size(self) -> int:
         """Bytes of linear memory now."""
-        return int(ffi.wasmtime_memory_data_size(self._context, ctypes.byref(self._memory)))
+        return self._look()[1]
+
+    def _at(self, at: int, size: int) -> int:
+        """The address on this machine. Raises Outside."""
+        base, most = self._place or self._look()
+        if at < 0 or size < 0 or at + size > most:
+            raise Outside
+        return base + at
 
     def read(self, at: int, size: int) -> bytes:
-        if at < 0 or size < 0 or at + size > self.size:
-            raise Outside
-        return ctypes.string_at(self._base + at, size)
+        return ctypes.string_at(self._at(at, size), size)
 
     def write(self, at: int, data: bytes) -> None:
-        if at < 0 or at + len(data) > self.size:
-            raise Outside
-        ctypes.memmove(self._base + at, data, len(data))
+        ctypes.memmove(self._at(at, len(data)), data, len(data))
 
     def view(self, at: int, size: int) -> memoryview:
-        """The memory itself, good until the module runs again."""
-        if at < 0 or size < 0 or at + size > self.size:
-            raise Outside
+        """The memory itself, good until the module runs again or is closed."""
+        start = self._at(at, size)
         if not size:
             return memoryview(b"")
-        return memoryview((ctypes.c_ubyte * size).from_address(self._base + at)).cast("B")
+        return memoryview((ctypes.c_ubyte * size).from_address(start)).cast("B")
 
     def grow_to(self, pages: int) -> None:
         """Raises Halted where there is more already, or no room."""
@@ -347,14 +378,11 @@ class Instance:
         error = ffi.wasmtime_memory_grow(
             self._context, ctypes.byref(self._memory), more, ctypes.byref(before)
         )
+        self._place = None
         if error:
             raise Halted(
                 "checkpoint", f"its memory has no room: {_line(wasmtime.WasmtimeError._from_ptr(error))}"
             )
-
-    @property
-    def _base(self) -> int:
-        return ctypes.addressof(ffi.wasmtime_memory_data(self._context, ctypes.byref(self._memory)).contents)
 
     # -- globals
 
@@ -383,12 +411,13 @@ class Instance:
     # -- what went wrong
 
     def _export(self, name: str) -> Any:
-        item, said = ffi.wasmtime_extern_t(), name.encode()
+        item = ffi.wasmtime_extern_t()
+        said = _names.get(name) or _names.setdefault(name, ctypes.create_string_buffer(name.encode()))
         found = ffi.wasmtime_instance_export_get(
             self._context,
             ctypes.byref(self._instance),
-            ctypes.create_string_buffer(said),
-            len(said),
+            said,
+            len(said) - 1,
             ctypes.byref(item),
         )
         if not found:
@@ -397,10 +426,10 @@ class Instance:
 
     def _over(self, error: Any) -> None:
         """Raises what ended a call, if something did."""
-        trap, self._trap = self._trap, ctypes.POINTER(ffi.wasm_trap_t)()
-        raised, self._engine.raised = self._engine.raised, None
-        if not error and not trap:
+        if not error and not self._trap:
             return
+        trap, self._trap = self._trap, _Trap()
+        raised, self._engine.raised = self._engine.raised, None
         wrong = wasmtime.WasmtimeError._from_ptr(error) if error else None
         stopped = wasmtime.Trap._from_ptr(trap) if trap else None
         if raised is not None:

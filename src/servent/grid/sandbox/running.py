@@ -29,7 +29,7 @@ COMPILED_ROOM = 256 * 1024 * 1024  # bytes of one file, however small results ar
 class Sink:
     """Takes a result: in memory while it is small, in a file of the job's folder when it is not."""
 
-    def __init__(self, path: Path, inline: int, most: int) -> None:
+    def __init__(self, path: str, inline: int, most: int) -> None:
         self._path, self._inline, self._most = path, inline, most
         self._digest = hashlib.sha256()
         self._head = bytearray()
@@ -50,7 +50,7 @@ class Sink:
             self._file.write(data)
 
     def _spill(self) -> None:
-        self._file = self._path.open("wb")
+        self._file = open(self._path, "wb")  # noqa: SIM115 - `close` and `drop` close it
         self._file.write(self._head)
         self._head.clear()
 
@@ -63,12 +63,12 @@ class Sink:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        return self._digest.digest(), b"", str(self._path)
+        return self._digest.digest(), b"", self._path
 
     def drop(self) -> None:
         if self._file is not None:
             self._file.close()
-            self._path.unlink(missing_ok=True)
+            Path(self._path).unlink(missing_ok=True)
 
 
 class Runner:
@@ -362,7 +362,7 @@ class _Run:
         self.job = job
         self.instance: Instance | None = None
         self.world: World | None = None
-        self.sink = Sink(Path(job.folder) / f"{job.number}.output", job.inline_bytes, job.limits.output_bytes)
+        self.sink = Sink(f"{job.folder}/{job.number}.output", job.inline_bytes, job.limits.output_bytes)
         self.slices = 0
         self.fraction: float | None = None
         self.suspended = False

@@ -63,11 +63,13 @@ class TooMuch(Exception):
 
 
 class Memory(Protocol):
-    """Linear memory of the module that is running. Both raise `Outside` beyond its end."""
+    """Linear memory of the module that is running. `read` and `write` raise `Outside` beyond its end; `moved`: the module ran in between."""
 
     def read(self, at: int, size: int) -> bytes: ...
 
     def write(self, at: int, data: bytes) -> None: ...
+
+    def moved(self) -> None: ...
 
 
 class Outside(Exception):
@@ -94,7 +96,7 @@ class World:
         clock: int = 0,
         rolls: int = 0,
     ) -> None:
-        self._args = [arg.encode() + b"\0" for arg in ("unit", *args)]
+        self._args = [b"unit\0", *(arg.encode() + b"\0" for arg in args)]
         self._seed = seed
         self._source, self._sink = source, sink
         self._most = most
@@ -104,29 +106,6 @@ class World:
         self.clock = clock  # ns since the run began
         self.rolls = rolls
         self.memory: Memory | None = None
-        self._calls: dict[str, Callable[..., int]] = {
-            "args_get": lambda at, text: self._strings_get(self._args, at, text),
-            "args_sizes_get": lambda count, size: self._strings_sizes(self._args, count, size),
-            "environ_get": lambda at, text: self._strings_get([], at, text),
-            "environ_sizes_get": lambda count, size: self._strings_sizes([], count, size),
-            "clock_res_get": self._clock_res,
-            "clock_time_get": self._clock_time,
-            "fd_write": self._write,
-            "fd_read": self._read,
-            "fd_fdstat_get": self._fdstat,
-            "fd_filestat_get": self._filestat,
-            "fd_close": lambda fd: OK if fd < 3 else BADF,
-            "fd_seek": lambda fd, offset, whence, at: SPIPE if fd < 3 else BADF,
-            "fd_tell": lambda fd, at: SPIPE if fd < 3 else BADF,
-            "fd_fdstat_set_flags": lambda fd, flags: OK if fd < 3 else BADF,
-            "fd_sync": lambda fd: OK if fd < 3 else BADF,
-            "fd_datasync": lambda fd: OK if fd < 3 else BADF,
-            "poll_oneoff": self._poll,
-            "proc_exit": self._exit,
-            "proc_raise": lambda signal: self._exit(128 + (signal & 0x7F)),
-            "sched_yield": lambda: OK,
-            "random_get": self._random,
-        }
 
     def call(self, name: str, arguments: Sequence[int]) -> int:
         """One call of the module: an errno of WASI. `arguments`: unsigned, as FUNCTIONS says.
@@ -134,13 +113,14 @@ class World:
         Raises:
             Exit, TooMuch: the module is over.
         """
-        does = self._calls.get(name)
+        does = _CALLS.get(name)
         if does is None:  # descriptors beyond 2 never exist, and nobody may open one
             return NOTCAPABLE if name.startswith(("path_", "sock_")) else BADF
         if self.memory is None:  # called by its own start function, before there is a memory to see
             return FAULT
+        self.memory.moved()
         try:
-            return does(*arguments)
+            return does(self, *arguments)
         except Outside:
             return FAULT
 
@@ -270,3 +250,33 @@ class World:
         if data:
             self.memory.write(at, data)
         return OK
+
+
+def _standard(answer: int) -> Callable[..., int]:
+    """`answer` for the three descriptors there are."""
+    return lambda world, fd, *rest: answer if fd < 3 else BADF
+
+
+_CALLS: dict[str, Callable[..., int]] = {
+    "args_get": lambda world, at, text: world._strings_get(world._args, at, text),
+    "args_sizes_get": lambda world, count, size: world._strings_sizes(world._args, count, size),
+    "environ_get": lambda world, at, text: world._strings_get([], at, text),
+    "environ_sizes_get": lambda world, count, size: world._strings_sizes([], count, size),
+    "clock_res_get": World._clock_res,
+    "clock_time_get": World._clock_time,
+    "fd_write": World._write,
+    "fd_read": World._read,
+    "fd_fdstat_get": World._fdstat,
+    "fd_filestat_get": World._filestat,
+    "fd_close": _standard(OK),
+    "fd_seek": _standard(SPIPE),
+    "fd_tell": _standard(SPIPE),
+    "fd_fdstat_set_flags": _standard(OK),
+    "fd_sync": _standard(OK),
+    "fd_datasync": _standard(OK),
+    "poll_oneoff": World._poll,
+    "proc_exit": World._exit,
+    "proc_raise": lambda world, signal: world._exit(128 + (signal & 0x7F)),
+    "sched_yield": lambda world: OK,
+    "random_get": World._random,
+}
