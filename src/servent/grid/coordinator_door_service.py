@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 FIRST = 30.0  # s in which a visitor says what it came for
 AHEAD = 8  # questions of one visitor that are not answered yet
-RATE, BURST = 50.0, 400.0  # questions a second of one visitor, and at once
+RATE, BURST = 500.0, 1000.0  # questions a second of one visitor, and at once
 PILED_UP = 50_000  # units that are changed and not written; with more, nobody is let in
 RECEIPTS = 8
 LATER = 10.0  # s

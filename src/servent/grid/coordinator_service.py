@@ -297,6 +297,11 @@ class Coordinator:
 
     # -- views
 
+    @property
+    def commits(self) -> int:
+        """Transactions since the start."""
+        return self._committer.commits
+
     def projects(self) -> list[Project]:
         return [room.manifest for room in self._state.rooms.values()]
 
