@@ -66,6 +66,7 @@ def test_the_word_of_a_host_that_was_caught_is_one_among_others() -> None:
     desk.give(eve, WRONG)
     desk.reopen()
     assert desk.unit.state == "open" and desk.states() == "returned unsent" and len(desk.told) == 1
+    assert not any(copy.unchecked for copy in desk.all)
     assert not eligible(desk.unit, desk.all, who("eve"))
     ann = desk.lease("ann")
     desk.give(ann, RIGHT)
@@ -102,6 +103,10 @@ def test_a_caught_hosts_unchecked_lease_is_checked_from_then_on() -> None:
     assert desk.unit.need == 2 and desk.states() == "leased unsent"
     desk.give(eve, WRONG)
     assert desk.unit.state == "open"
+    single = Desk(quorum=1)
+    single.lease("eve", alone=True)
+    single.reopen()
+    assert single.unit.need == 2 and single.states() == "leased unsent"
 
 
 def test_a_unit_with_a_known_answer_needs_one_that_is_right() -> None:
@@ -194,6 +199,7 @@ def test_nobody_goes_on_alone_from_anothers_checkpoint() -> None:
     assert desk.unit.state == "open"
     assert not eligible(desk.unit, desk.all, who("eve")), "a part of the other copy is hers"
     assert not eligible(desk.unit, desk.all, who("ben"), (who("eve"),)), "both would hold what she made up"
+    assert not eligible(desk.unit, desk.all, who("ben"), (who("ann"),)), "she is still at it"
     assert eligible(desk.unit, desk.all, who("ben"))
 
 
