@@ -25,12 +25,14 @@ from servent.store import Store
 
 log = logging.getLogger(__name__)
 
-SETTLE_AFTER = 300.0  # s that a result may wait for others of its worker, to share an entry with them
+SETTLE_AFTER = 600.0  # s that a result may wait for others of its worker, to share an entry with them
 SETTLE_SOON = 10.0  # s of the same where few workers wait: one more for each, so that no more than one entry a second is made before its time
 SETTLE_ROWS = 4000  # results in one transaction: 40 ms of the writer's thread
 DUE_ROWS = 20_000  # read at once
 DUE_MOST = 500_000  # results that wait: beyond, entries are made early
-PUBLISH_EVERY = 600.0  # s
+PUBLISH_EVERY = 600.0  # s; every volunteer fetches the end of it, up to 1 MiB
+PUBLISH_SMALL = 60.0  # while there are few entries
+SMALL = 1000
 LOOK_EVERY = 2.0  # s
 
 
@@ -232,7 +234,9 @@ class OwnLedgers:
         for worker, seqs in batch.items():
             queue = queues[worker]
             del queue.seqs[: len(seqs)]
-            if not queue.seqs:
+            if queue.seqs:
+                queue.since = now  # what is left came later
+            else:
                 del queues[worker]
         for one in made:
             entry = one.entry
@@ -350,7 +354,8 @@ class OwnLedgers:
     async def _publish_ripe(self, project: bytes) -> None:
         if project not in self._unpublished():
             return
-        if self._wall() - self._published_at.get(project, 0.0) < PUBLISH_EVERY:
+        every = PUBLISH_SMALL if self._known[project].entries < SMALL else PUBLISH_EVERY
+        if self._wall() - self._published_at.get(project, 0.0) < every:
             return
         self._published_at[project] = self._wall()  # also where it fails: not again at once
         async with self._publishing:
