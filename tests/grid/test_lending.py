@@ -6,11 +6,10 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-from tests.grid.lender import MFLOPS, OWNER, Office, Volunteer, result_of, virtually
-
 from servent.grid import planning_service, wire
 from servent.grid.sandbox.jobs import Ended
 from servent.identity import Identity
+from tests.grid.lender import MFLOPS, OWNER, Office, Volunteer, result_of, virtually
 
 OTHER = Identity(b"key of another project, in tests")
 
@@ -348,7 +347,7 @@ def test_leaving_gives_back_what_is_held_and_forgets(tmp_path) -> None:
             await ann.until(lambda: not ann.lending.joined())
             assert len(office.aborted) == held and not ann.bench.running
             assert ann.contents.forgotten == [bytes(OWNER.peer)]
-            assert [line.kind for line in await ann.lines()][0] == "leave"
+            assert (await ann.lines())[0].kind == "leave"
             assert ann.lending.view().why == "no project was joined yet"
 
     virtually(story())

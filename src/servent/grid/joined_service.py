@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from functools import partial
 
-from servent.errors import BadMessage, ServentError
+from servent.errors import BadMessage, ConnectionLost, ServentError
 from servent.grid import lending_rows as rows
 from servent.grid import wire
 from servent.grid.contact_service import Around, Contact, Stays, odd
@@ -117,7 +117,8 @@ class Joined:
         if known is None or app not in self.contacts:
             answer = await self.contact.ask(wire.Describe([app]))
             if not isinstance(answer, wire.Described) or len(answer.apps) != 1:
-                raise odd(answer, "Describe")
+                self.contact.fault(wrong := odd(answer, "Describe"))
+                raise ConnectionLost(str(wrong))
             signed = answer.apps[0]
             if signed is None:
                 raise BadMessage("units of an app that its project does not know")

@@ -155,7 +155,7 @@ def joined(
         why = why or allowed.why or allowed.fetch
         if again > 1 and allowed.allowed:
             why = f"{why or 'it has no work for us now'}; asks again in {_duration(again)}"
-    elif state in ("unreachable", "refused") and again > 1:
+    elif why and again > 1:
         why = f"{why}; tries again in {_duration(again)}"
     _, credit, _ = log.today(kept.project)
     return views.JoinedProject(
