@@ -6,7 +6,9 @@ import asyncio
 from pathlib import Path
 
 from servent.grid import wire
-from tests.grid.coordinating import app, done, hall, pieces, right, story
+from servent.grid.coordinator_service import Coordinator
+from servent.store import Store
+from tests.grid.coordinating import KEY, ME, Clock, app, done, hall, pieces, project, right, story
 from tests.net.party import until
 
 
@@ -161,3 +163,22 @@ async def test_a_large_output_in_a_message_survives_and_comes_out(tmp_path: Path
         assert here.finals[0].output == large
         (final,) = await here.coordinator.finals()
         assert final.output == large
+
+
+@story
+async def test_projects_are_told_before_it_runs_as_a_restarted_node_does(tmp_path: Path) -> None:
+    path = tmp_path / "grid.db"
+    for serial in (1, 1, 2):  # new, the same again, changed while the coordinator was not there
+        store = Store(path, durable=True)
+        coordinator = Coordinator(store, ME.peer, wall=Clock())
+        await store.open()
+        await coordinator.open()
+        async with asyncio.timeout(10):
+            await coordinator.add_project(project(serial))
+            await coordinator.add_app(app())
+        assert coordinator.view(bytes(KEY.peer)).units == 0
+        async with asyncio.TaskGroup() as group:
+            group.create_task(coordinator.run())
+            await coordinator.pause_project(bytes(KEY.peer), True, "a pause")
+            await coordinator.close()
+        await store.close()

@@ -36,6 +36,8 @@ class Committer:
         self._flying: asyncio.Future[None] | None = None
         self._pending: tuple[Writing, list[Final], list[str]] | None = None
         self._number = 0
+        self._running = False
+        self._turn = asyncio.Lock()  # one transaction at a time
         self.trouble: WorldError | None = None  # the disk does not take anything now
         self.commits = 0
 
@@ -44,13 +46,16 @@ class Committer:
         self._number = number
 
     async def durable(self) -> None:
-        """Returns when all that has changed until now is on the disk.
+        """Returns when all that has changed until now is on the disk. Before `run` it is written here: what opens tells of its projects first.
 
         Raises:
             WorldError: the disk does not take it, or did not the last time.
         """
         if self.trouble is not None:
             raise self.trouble
+        if not self._running:
+            await self.flush()
+            return
         if self._state.changes.any:
             if self._next is None:
                 self._next = asyncio.get_running_loop().create_future()
@@ -69,20 +74,29 @@ class Committer:
         self._wanted.set()
 
     async def run(self) -> None:
-        while True:
-            await self._wanted.wait()
-            self._wanted.clear()
-            while self._pending is not None or self._state.changes.any:
-                await self._write()
+        self._running = True
+        try:
+            while True:
+                await self._wanted.wait()
+                self._wanted.clear()
+                while self._pending is not None or self._state.changes.any:
+                    await self._write()
+        finally:
+            self._running = False
 
     async def flush(self) -> None:
-        """Write what is left, after `run` has ended. Raises WorldError."""
+        """Write what is left, while `run` does not. Raises WorldError."""
         for _ in range(3):
             if self._pending is None and not self._state.changes.any:
                 return
             await self._write(again=False)
 
     async def _write(self, again: bool = True) -> None:
+        async with self._turn:
+            if self._pending is not None or self._state.changes.any:
+                await self._transaction(again)
+
+    async def _transaction(self, again: bool) -> None:
         if self._pending is None:
             changes, self._state.changes = self._state.changes, Changes()
             ended, self._state.ended = self._state.ended, []

@@ -51,6 +51,8 @@ class Work:
                 if manifest.serial < room.manifest.serial:
                     raise UsageError("a newer manifest of this project is here already")
                 room.manifest, room.signed = manifest, signed
+                if signed == room.signed:
+                    return manifest
                 number = room.number
             else:
                 number = max(self._state.rooms, default=0) + 1
