@@ -12,7 +12,7 @@ import pytest
 
 from servent.codec import encode
 from servent.errors import BadMessage
-from servent.grid import quota
+from servent.grid import coordinator_door_service, coordinator_rooms, quota
 from servent.grid.manifests import INLINE_BYTES
 from servent.grid.wire import (
     BATCH,
@@ -35,7 +35,7 @@ from servent.grid.wire import (
     Task,
     read_question,
 )
-from tests.grid.counter import Counter, Folder, Volunteer, content, counter, done, until
+from tests.grid.counter import LIMITS, Counter, Folder, Volunteer, content, counter, done, until
 from tests.net.party import identity
 
 
@@ -371,13 +371,16 @@ def test_who_does_not_say_what_for_is_not_heard() -> None:
     asyncio.run(main())
 
 
-def test_who_asks_without_end_is_told_to_wait() -> None:
+def test_who_asks_without_end_is_told_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coordinator_door_service, "RATE", 1.0)
+    monkeypatch.setattr(coordinator_door_service, "BURST", 200.0)
+
     async def main() -> None:
         async with counter() as here:
             eve = await here.volunteer(1)
-            words = [await eve.visit.answer(Describe([b"d" * 32])) for _ in range(1000)]
+            words = [await eve.visit.answer(Describe([b"d" * 32])) for _ in range(400)]
             sorry = [one for one in words if isinstance(one, Sorry)]
-            assert len(sorry) > 300 and all(one.retry for one in sorry)
+            assert len(sorry) > 150 and all(one.retry for one in sorry)
             ann = await here.volunteer(2)
             await here.units(1)
             assert await ann.lease(), "others do not feel it"
@@ -588,5 +591,52 @@ def test_what_a_liar_brings_while_it_is_being_caught_is_put_right_too(tmp_path: 
                 await asyncio.sleep(0.02)
             newest = {one.unit: one for one in here.finals}
             assert len(newest) == 78 and all(one.output == b"42" for one in newest.values())
+
+    asyncio.run(main())
+
+
+def test_who_only_says_that_it_is_still_at_it_does_not_hold_a_unit_for_ever() -> None:
+    async def main() -> None:
+        async with counter() as here:
+            await here.units(1)
+            (eve,), (task,) = await shared(here, 1)
+            begun, most = here.now, 600.0 + 24 * LIMITS.seconds
+            while (until_ := await eve.renew(task.lease)) > 0:
+                assert until_ <= begun + most
+                here.now += 500.0
+            assert here.now >= begun + most - 1000.0, "somebody slow has the time that it takes"
+            here.now = begun + most + 1.0
+            ann = await here.volunteer(2)
+            ben = await here.volunteer(3)
+            for one in (ann, ben):
+                assert await one.lease(), "others get it"
+            assert await eve.renew(task.lease) == 0.0
+
+    asyncio.run(main())
+
+
+def test_keys_that_come_once_and_never_again_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coordinator_door_service, "MOST_HOSTS", 20)
+    monkeypatch.setattr(coordinator_rooms, "MOST_HOSTS", 20)
+
+    async def main() -> None:
+        async with counter() as here:
+            await here.units(1)
+            (ann, ben), tasks = await shared(here, 1, 2)
+            for one, task in zip((ann, ben), tasks, strict=True):
+                await one.give(done(task, b"42"))
+            for number in range(100, 118):
+                (await here.volunteer(number)).visit.close()
+            refused = here.coordinator.visit(here.key, identity(200).peer)
+            answer = await refused.answer(Join(project=here.key))
+            assert isinstance(answer, Sorry) and answer.retry
+            here.now += 2 * 86400.0
+            await here.volunteer(200)
+            known = {look.identity for look in here.coordinator.hosts(here.key)}
+            assert known == {bytes(one.who.peer) for one in (ann, ben)} | {bytes(identity(200).peer)}
+            kept = await here.store.read(
+                lambda connection: connection.execute("SELECT count(*) FROM grid_hosts").fetchone()[0]
+            )
+            assert kept == 3
 
     asyncio.run(main())

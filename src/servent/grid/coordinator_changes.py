@@ -30,6 +30,7 @@ LISTS = {
     "unverified_old": "DELETE FROM grid_unverified WHERE at < ?",
     "caught": "INSERT INTO grid_caught VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET since = min(since, excluded.since)",
     "caught_gone": "DELETE FROM grid_caught WHERE project = ? AND identity = ? AND app = ? AND since >= ?",
+    "hosts_gone": "DELETE FROM grid_hosts WHERE project = ? AND identity = ?",
     "also": "INSERT OR IGNORE INTO grid_also VALUES (?, ?)",
     "invited": "INSERT OR IGNORE INTO grid_invited VALUES (?, ?)",
     "invitations_used": "UPDATE grid_invitations SET uses = uses - 1 WHERE project = ? AND digest = ? AND uses IS NOT NULL",

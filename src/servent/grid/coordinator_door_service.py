@@ -12,7 +12,7 @@ from servent.codec import write_frame
 from servent.errors import BadMessage, ConnectionLost, NotFound, WorldError
 from servent.grid import quota, teams, wire
 from servent.grid.coordinator_live import unit_of
-from servent.grid.coordinator_rooms import Room
+from servent.grid.coordinator_rooms import MOST_HOSTS, Room
 from servent.grid.manifests import Project
 from servent.identity import PeerId
 from servent.limits import TokenBucket
@@ -26,10 +26,11 @@ log = logging.getLogger(__name__)
 
 FIRST = 30.0  # s in which a visitor says what it came for
 AHEAD = 8  # questions of one visitor that are not answered yet
-RATE, BURST = 500.0, 1000.0  # questions a second of one visitor, and at once
+RATE, BURST = 200.0, 500.0  # questions a second of one visitor, and at once
 PILED_UP = 50_000  # units that are changed and not written; with more, nobody is let in
 RECEIPTS = 8
 LATER = 10.0  # s
+CROWDED = 3600.0  # s
 
 
 class Visit:
@@ -138,6 +139,11 @@ class Visit:
                 team = join.team
             except BadMessage as wrong:
                 log.info("%s says it is in a team: %s", self._peer.short, wrong)
+        if identity not in room.hosts and len(room.hosts) >= MOST_HOSTS:
+            for gone in room.forget_visitors(now):
+                parts.state.changes.add("hosts_gone", (room.number, gone))
+            if len(room.hosts) >= MOST_HOSTS:
+                return wire.Sorry("more volunteers came today than this project can remember", CROWDED)
         host = room.host(identity)
         host.name, host.team = join.name, b"" if team is None else team.team
         host.cores, host.memory_bytes, host.mflops = join.cores, join.memory_bytes, join.mflops

@@ -211,12 +211,12 @@ class Loading:
         for project, identity, app, since in rows:
             for live in list(state.live.values()):
                 # Also what has ended so lately that it is not on the disk: it came in while the verdict was being written.
-                unit = live.unit
-                believed = unit.need == 1 or (unit.state == "done" and not unit.verified)
+                told = live.unit
+                believed = told.need == 1 or (told.state == "done" and not told.verified)
                 if live.app == app and believed and any(
                     copy.identity == identity and copy.unchecked and copy.since >= since for copy in live.copies
                 ):  # fmt: skip
-                    state.apply(live, reopened(unit, live.copies, now), now)
+                    state.apply(live, reopened(told, live.copies, now), now)
 
             def job(
                 connection: sqlite3.Connection,

@@ -15,6 +15,8 @@ HOLDERS = 7  # of a content, that a volunteer is told besides the coordinator
 CONTENTS = 20_000  # of which holders are remembered
 TROUBLES = 300  # kinds of errors, of a project
 TROUBLE_HOSTS = 100
+MOST_HOSTS = 100_000  # remembered; then those go that never got anything right
+STAYS = 86400.0  # s; who was here within it is remembered all the same
 COUNTED = 30.0  # s; how long a count of the trusted hosts is good for
 MINUTES = 7 * 24 * 60  # of which counts are kept
 LATELY = 5  # minutes, for the throughput
@@ -68,6 +70,20 @@ class Room:
         if host is None:
             host = self.hosts[identity] = Host()
         return host
+
+    def forget_visitors(self, now: float) -> list[bytes]:
+        """Where too many are remembered (keys cost nothing): those to whom nothing was credited and who are gone. Who they were."""
+        if len(self.hosts) < MOST_HOSTS:
+            return []
+        gone = [
+            identity
+            for identity, host in self.hosts.items()
+            if not host.credit and not host.valid and host.seen < now - STAYS
+            if identity not in self.here and identity not in self.out
+        ]
+        for identity in gone:
+            del self.hosts[identity]
+        return gone
 
     def standing(self, identity: bytes, app: int) -> Standing:
         host = self.host(identity)

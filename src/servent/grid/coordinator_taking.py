@@ -14,6 +14,7 @@ from servent.grid.model import Copy
 from servent.grid.wire import Checkpoint, Progress, Result, Taken
 
 WORDS = 200  # characters of what went wrong that are kept
+PATIENCE = 24.0  # times the time a unit may take, after which its lease is not renewed: a machine that lends an hour a day; a guess
 BACK = frozenset(("returned", "valid", "invalid", "failed", "unneeded"))
 CHECKPOINT_WAIT = 60.0  # s that a unit is kept back for, while the checkpoint of a copy given back is fetched
 
@@ -114,7 +115,9 @@ class Taking:
         if live is None or copy is None:
             return 0.0, None
         until = now + live.batch.deadline
-        decision = steps.renewed(live.unit, live.copies, copy, until, now)
+        limit = self._state.apps[live.app].manifest.limits.seconds
+        longest = min(steps.LONGEST, live.batch.deadline + PATIENCE * limit)
+        decision = steps.renewed(live.unit, live.copies, copy, until, now, longest)
         if decision is None:
             return 0.0, None
         self._state.apply(live, decision, now)

@@ -98,18 +98,20 @@ def aborted(unit: Unit, copies: Sequence[Copy], copy: Copy, now: float) -> Decis
     return after(unit, copies, {copy.id: replace(copy, state="aborted")}, now)
 
 
-def renewed(unit: Unit, copies: Sequence[Copy], copy: Copy, until: float, now: float) -> Decision | None:
-    """Its host is still at it. None: it is to stop, for nobody waits for it any more.
+def renewed(
+    unit: Unit, copies: Sequence[Copy], copy: Copy, until: float, now: float, longest: float = LONGEST
+) -> Decision | None:
+    """Its host is still at it. None: it is to stop, for nobody waits for it any more, or it was leased for `longest` seconds and shows no result.
 
     An expired copy lives again as long as the unit is open and nobody goes on from its checkpoint, nor has its host taken another.
     """
-    if unit.state != "open" or copy.since + LONGEST <= now:
+    if unit.state != "open" or copy.since + longest <= now:
         return None
     if copy.state == "leased":
         until = max(until, copy.until)
     elif copy.state != "expired" or _replaced(copies, copy):
         return None
-    until = min(until, copy.since + LONGEST)
+    until = min(until, copy.since + longest)
     return after(unit, copies, {copy.id: replace(copy, state="leased", until=until)}, now)
 
 
