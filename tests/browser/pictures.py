@@ -18,6 +18,7 @@ PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 SCREENS = (
     ("search.png", "/search?q=summer", "sv-search .search-status:has-text('answered')", "dark"),
     ("talk.png", "/talk/lobby", "sv-talk .message.mention", "dark"),
+    ("grid.png", "/grid/primes", "sv-grid-project .lane .grain", "dark"),
     ("transfers.png", "/transfers", "sv-transfers .transfer", "light"),
 )
 COLOURS = 128  # a picture of 1280 x 800 stays below 150 kB

@@ -66,7 +66,7 @@ class Joined extends HTMLElement {
     const done = partOf(one.done, one.units);
     card.progress.set(one.units ? done : 0, "direct");
     write(card.part, one.units ? `${percent(done)} of ${counted(one.units, "unit")}` : "No units yet");
-    write(card.eta, left(one.eta));
+    write(card.eta, one.done < one.units ? left(one.eta) : "");
     for (const [key, value] of [["today", credit(one.today)], ["recent", credit(one.recent)], ["total", credit(one.total)]]) write(card.figures[key], value);
     const counts = [[one.leased, "here now"], [one.valid, "valid"], [Math.max(0, one.returned - one.valid - one.invalid), "being checked"], [one.invalid, "invalid"], [one.errors, "failed"]].filter(([count], index) => count || index === 1);
     write(card.counts, counts.map(([count, what]) => `${grouped(count)} ${what}`).join(" · "));

@@ -86,7 +86,7 @@ class Lend extends HTMLElement {
 
   _cores(now) {
     for (const number of [...this.slots.keys()]) if (!now.slots.some((slot) => slot.number === number)) this.slots.delete(number);
-    settle(this.list, now.slots.map((slot) => this._slot(slot)));
+    settle(this.list, now.slots.map((slot, index) => this._slot(slot, index + 1)));
     this.none.hidden = now.slots.length > 0;
     write(this.none, !now.on ? "While nothing is lent, no core does anything for others." : live.joined.size ? "Nothing runs right now." : "Join a project first: its link is all you need.");
     const about = facts([
@@ -98,18 +98,18 @@ class Lend extends HTMLElement {
     if (this.store.textContent !== about.textContent) this.store.replaceChildren(about);
   }
 
-  _slot(slot) {
+  _slot(slot, place) {
     let row = this.slots.get(slot.number);
     if (!row) {
-      const progress = bar(`Core ${slot.number + 1}`);
+      const progress = bar(`Core ${place}`);
       row = { progress, name: el("span", { class: "name", dir: "auto" }), why: el("span", { class: "why", dir: "auto" }), part: el("span", { class: "percent" }), rest: el("span", { class: "left" }) };
-      row.node = el("li", { class: "slot" }, el("span", { class: "way", title: `Core ${slot.number + 1}` }, icon("core")), el("span", { class: "what" }, row.name, row.why), el("span", { class: "slot-progress" }, el("span", { class: "progress-text" }, row.part, row.rest), progress.node));
+      row.node = el("li", { class: "slot" }, el("span", { class: "way", title: `Core ${place}` }, icon("core")), el("span", { class: "what" }, row.name, row.why), el("span", { class: "slot-progress" }, el("span", { class: "progress-text" }, row.part, row.rest), progress.node));
       this.slots.set(slot.number, row);
     }
     const works = slot.state !== "empty";
     row.node.classList.toggle("resting", !works);
     attribute(row.node, "data-state", slot.state);
-    write(row.name, works ? clean([slot.app, slot.unit].filter(Boolean).join(" · ") || "A unit") : `Core ${slot.number + 1}`);
+    write(row.name, works ? clean([slot.app, slot.unit].filter(Boolean).join(" · ") || "A unit") : `Core ${place}`);
     const kept = slot.checkpoint_age === null || slot.checkpoint_age === undefined ? "" : `kept ${slot.checkpoint_age < 5 ? "just now" : `${lasting(Math.round(slot.checkpoint_age))} ago`}`;
     write(row.why, works ? [clean(slot.project_name), slot.state === "running" ? "" : SLOT_WORDS[slot.state], lasting(Math.round(slot.seconds)), bytes(slot.memory_bytes), kept].filter(Boolean).join(" · ") : SLOT_WORDS.empty);
     write(row.part, !works ? "" : slot.fraction === null || slot.fraction === undefined ? (slot.slices ? counted(slot.slices, "slice") : "") : percent(slot.fraction));

@@ -8,12 +8,13 @@ import { UNIT_STATES, counted, deed, dot, empty, grouped, left, speed } from "./
 import { live } from "./live.js";
 import { settle } from "./talk_words.js";
 
+export const openUnits = (one) => (one.by_state.waiting ?? 0) + (one.by_state.running ?? 0) + (one.by_state.checking ?? 0);
+
 export function standing(one) {
   if (one.closed) return ["Closed", "none"];
   if (one.paused) return ["Paused", "waiting"];
-  const open = (one.by_state.waiting ?? 0) + (one.by_state.running ?? 0) + (one.by_state.checking ?? 0);
   if (!one.units) return ["New", "none"];
-  if (!open) return ["Done", "direct"];
+  if (!openUnits(one)) return ["Done", "direct"];
   return one.throughput || one.by_state.running ? ["Running", "direct"] : ["Waiting", "relayed"];
 }
 
@@ -24,8 +25,7 @@ export function standingWhy(one) {
   if (one.paused) return "You paused it: nothing is handed out.";
   if (!one.apps.some((app) => !app.retired)) return "Add an app, a WebAssembly module, and then submit work for it.";
   if (!one.units) return "Submit work, and pass the project's link on to those who would help.";
-  const open = (one.by_state.waiting ?? 0) + (one.by_state.running ?? 0) + (one.by_state.checking ?? 0);
-  if (!open) return "Everything that was submitted is done.";
+  if (!openUnits(one)) return "Everything that was submitted is done.";
   return one.hosts_now ? `${counted(one.hosts_now, "machine")} at work.` : "Nobody computes for it right now. Pass its link on.";
 }
 
@@ -93,7 +93,7 @@ class Mine extends HTMLElement {
     write(card.word, word);
     write(card.why, standingWhy(one));
     write(card.done, one.units ? `${grouped(one.by_state.done ?? 0)} of ${counted(one.units, "unit")} done` : "No units yet");
-    write(card.eta, left(one.eta));
+    write(card.eta, openUnits(one) ? left(one.eta) : "");
     card.stack.show(one.by_state, one.units);
     write(card.line, [speed(one.throughput), `${counted(one.hosts_now, "machine")} now, ${grouped(one.hosts)} in all`, one.errors ? counted(one.errors, "error") : ""].filter(Boolean).join(" · "));
     return card.node;

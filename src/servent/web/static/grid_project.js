@@ -10,7 +10,7 @@ import { Batches } from "./grid_batches.js";
 import { Chart } from "./grid_chart.js";
 import { Flow } from "./grid_flow.js";
 import { addApp, changeProject, passProject, submit } from "./grid_forms.js";
-import { stack, standing, standingWhy } from "./grid_mine.js";
+import { openUnits, stack, standing, standingWhy } from "./grid_mine.js";
 import { Problems, Volunteers } from "./grid_people.js";
 import { Units } from "./grid_units.js";
 import { counted, credit, deed, dot, facts, figure, grouped, left, short, speed } from "./grid_words.js";
@@ -88,7 +88,7 @@ class Project extends HTMLElement {
     write(why, standingWhy(one));
     this.flow.show(one.by_state, one.units);
     this.stack.show(one.by_state, one.units);
-    write(this.eta, left(one.eta));
+    write(this.eta, openUnits(one) ? left(one.eta) : "");
     write(this.speed, one.units ? `${speed(one.throughput)} over the last five minutes` : "No units yet");
     this._numbers(one);
     this.submit.hidden = this.app.hidden = one.closed;

@@ -31,7 +31,7 @@ export const percent = (part) => (part >= 1 ? "100 %" : `${Math.floor(part * 100
 export const share = (done, all) => (all > 0 ? (done >= all ? 1 : Math.min(0.999, done / all)) : 0);
 
 // "2 h", not "2 h 0 min"; no more than what is worth reading.
-export const lasting = (seconds) => (seconds > 0 && seconds < 10 ? `${seconds.toFixed(1).replace(".0", "")} s` : duration(seconds).replace(/ 0 (min|h)$/, ""));
+export const lasting = (seconds) => (seconds > 0 && seconds < 10 ? (seconds < 0.1 ? "less than 0.1 s" : `${seconds.toFixed(1).replace(".0", "")} s`) : duration(seconds).replace(/ 0 (min|h)$/, ""));
 export const left = (seconds) => (seconds === null || seconds === undefined ? "" : seconds < 1 ? "any moment" : `${lasting(Math.ceil(seconds))} left`);
 
 // A speed in units a minute, or a second where that says more.
@@ -79,6 +79,9 @@ const SILENT = { off: "Nothing is lent. Turn it on to compute for the projects y
 
 // Why nothing is computed, or what is: always one line.
 export const whyLine = (lending) => upper(clean(lending.why || SILENT[lending.state] || "")).replace(/([^.!?…])$/, "$1.");
+
+// Output of a program: its lines and tabs stay, everything else that could hide something does not.
+export const printed = (text) => String(text ?? "").replace(/\r\n?/g, "\n").split("\n").map((line) => line.split("\t").map(clean).join("\t")).join("\n");
 
 // -- small parts
 
