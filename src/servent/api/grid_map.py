@@ -101,6 +101,7 @@ class Grid:
         args: Sequence[str] = (),
         priority: int = 0,
         deadline: float = 86400.0,
+        expires: float | None = None,
         budget: float | None = None,
         title: str = "",
     ) -> AsyncIterator[GridResult]:
@@ -109,7 +110,7 @@ class Grid:
         Args:
             app: its name, or "name/version".
             args: of every unit; "{name}" and "{number}" stand for the item's.
-            deadline: seconds a volunteer has for one. budget: cobblestones that each batch of 20,000 items may cost.
+            deadline: seconds a volunteer has for one. expires: seconds after which what is not done is given up. budget: cobblestones that each batch of 20,000 items may cost.
 
         Raises:
             ApiError, NodeDown: the node says why. What fails on volunteers' machines is a result with `error`.
@@ -119,7 +120,7 @@ class Grid:
         first = 0
         try:
             for some in _chunks(items, BATCH_ITEMS):
-                how = _How(tuple(args), priority, deadline, budget, title)
+                how = _How(tuple(args), priority, deadline, expires, budget, title)
                 batch = await asyncio.to_thread(_submit, self.client, self.project, app, some, how)
                 submitted.append((batch.id, some, first))
                 open_batches.append(batch.id)
@@ -140,10 +141,12 @@ class Grid:
                 with contextlib.suppress(ServentError):
                     self.client.cancel_batch(id)
 
-    def compute(self, app: str, items: Iterable[Item], *, args: Sequence[str] = ()) -> Iterator[GridResult]:
+    def compute(
+        self, app: str, items: Iterable[Item], *, args: Sequence[str] = (), expires: float | None = None
+    ) -> Iterator[GridResult]:
         """The same without an event loop."""
         for some in _chunks(items, BATCH_ITEMS):
-            batch = _submit(self.client, self.project, app, some, _How(tuple(args)))
+            batch = _submit(self.client, self.project, app, some, _How(tuple(args), expires=expires))
             ended = False
             try:
                 for one in self.client.all_results(batch.id, wait=WAIT):
@@ -163,6 +166,7 @@ class _How:
     args: tuple[str, ...] = ()
     priority: int = 0
     deadline: float = 86400.0
+    expires: float | None = None
     budget: float | None = None
     title: str = ""
 
@@ -174,6 +178,7 @@ def _submit(client: Client, project: str, app: str, items: Sequence[Item], how: 
         "args": list(how.args),
         "priority": how.priority,
         "deadline": how.deadline,
+        "expires": how.expires,
         "budget": how.budget,
         "title": how.title,
     }
@@ -236,14 +241,19 @@ class GridExecutor(Executor):
 
     What is submitted within 0.05 s for the same app and arguments travels as one batch. A failed unit raises `GridFailure` from its future.
 
-    Args: as `Grid`.
+    Args: as `Grid`. `expires`: seconds after which a unit that is not done is given up; None for never.
     """
 
     def __init__(
-        self, project: str = "", *, data_dir: Path | None = None, client: Client | None = None
+        self,
+        project: str = "",
+        *,
+        data_dir: Path | None = None,
+        client: Client | None = None,
+        expires: float | None = None,
     ) -> None:
         whole = Grid(project, data_dir=data_dir, client=client)
-        self._client, self._project = whole.client, whole.project
+        self._client, self._project, self._expires = whole.client, whole.project, expires
         self._lock = threading.Condition()
         self._waiting: dict[tuple[str, tuple[str, ...]], list[tuple[Item, Future[bytes]]]] = {}
         self._open: dict[str, _Open] = {}
@@ -322,7 +332,13 @@ class GridExecutor(Executor):
             return
         items = [item for item, _ in wanted]
         try:
-            batch = _submit(self._client, self._project, app, items, _How(args, title="of a script"))
+            batch = _submit(
+                self._client,
+                self._project,
+                app,
+                items,
+                _How(args, expires=self._expires, title="of a script"),
+            )
         except Exception as wrong:  # noqa: BLE001 - whoever waits for a future is told
             for _, future in wanted:
                 _settle(future, wrong)

@@ -64,7 +64,7 @@ class Batches:
         self._mark = 0
         self._outcomes = Outcomes(contents.path)
         self._news = asyncio.Event()
-        self._came = asyncio.Condition()
+        self._came = asyncio.Event()  # replaced with each that comes: who waits on an older one is woken
         self._collecting = asyncio.Lock()
         store.migrate(rows.ROOM, rows.STEPS)
 
@@ -108,9 +108,12 @@ class Batches:
                     found[2].count(before, -1)
                 found[2].count(line.state, 1)
             if made:
-                async with self._came:
-                    self._came.notify_all()
+                self._something_came()
                 self._told()
+
+    def _something_came(self) -> None:
+        came, self._came = self._came, asyncio.Event()
+        came.set()
 
     # -- submitting
 
@@ -175,6 +178,7 @@ class Batches:
             raise
         batch.whole = True
         await self._save(id)
+        self._something_came()  # all of it may have been known
         self._news.set()
         self._told()
         return self.view(id)
@@ -228,8 +232,7 @@ class Batches:
         for _, _, state in known:
             counts.count(state, 1)
         if known:
-            async with self._came:
-                self._came.notify_all()
+            self._something_came()
             self._news.set()
 
     # -- what there is
@@ -317,8 +320,7 @@ class Batches:
         await self._save(batch)
         with contextlib.suppress(NotFound):  # nothing of it is the coordinator's
             await self._coordinator.cancel(batch=batch)
-        async with self._came:
-            self._came.notify_all()
+        self._something_came()
         self._told()
         return self.view(batch)
 
@@ -345,14 +347,15 @@ class Batches:
         limit, until = max(1, min(limit, 1000)), asyncio.get_running_loop().time() + wait
         while True:
             self._row(batch)
+            news = self._came
             lines = await self._store.read(rows.after(batch, after, limit))
             ended = self._ended(batch) and len(lines) < limit
             left = until - asyncio.get_running_loop().time()
             if lines or ended or left <= 0:
                 return views.Results(results=tuple(await self._shown(lines)), ended=ended)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(left, 5.0)), self._came:
-                    await self._came.wait()
+                async with asyncio.timeout(left):
+                    await news.wait()
 
     def _ended(self, batch: int) -> bool:
         _, row, counts = self._row(batch)

@@ -23,8 +23,9 @@ from servent.blobs.info import piece_length_for
 from servent.blobs.places import Place, Placed
 from servent.blobs.service import Blobs
 from servent.blobs.uploads_service import Holding
-from servent.errors import BadMessage, DiskTrouble, NotFound, UsageError, WorldError
+from servent.errors import DiskTrouble, NotFound, UsageError, WorldError
 from servent.grid import contents_rows as rows
+from servent.grid.contents_files import check, content_of, link_or_copy, prepare, unlink
 from servent.grid.contents_folders_service import Folders
 from servent.grid.contents_rows import Row, Use
 from servent.grid.manifests import Content
@@ -97,7 +98,7 @@ class Contents:
         for infohash, use in uses:
             if (kept := self._kept.get(infohash)) is not None:
                 self._use(kept, use)
-        await asyncio.to_thread(_prepare, self._folder)
+        await asyncio.to_thread(prepare, self._folder)
         self._blobs.resolve_with(self._resolve, guests=True)
         await self.folders.open(folders)
 
@@ -132,7 +133,8 @@ class Contents:
         """Keep and serve it until `drop`. Empty contents cannot be published.
 
         Args:
-            what: the bytes, or a file: it is copied (`move`: taken, so that it is gone from its place).
+            what: the bytes, or a file: linked to, where the disk allows it, else copied (`move`: taken, so that it is gone from its place). Whoever writes
+                into the file later takes it from us; it may be replaced or deleted.
             name: for people.
             project: whose people may have it.
 
@@ -150,7 +152,7 @@ class Contents:
         await self._store.write(rows.add([(row, use) for row in taken]))
         for row in taken:
             self._remember(row, use)
-        return [_content(row) for row in taken]
+        return [content_of(row) for row in taken]
 
     def _take(self, what: bytes | Path, name: str, move: bool) -> Row:
         """Into our folder. Blocks."""
@@ -161,7 +163,7 @@ class Contents:
             elif move:
                 shutil.move(what, staged)
             else:
-                shutil.copyfile(what, staged)
+                link_or_copy(what, staged)
             return self._put(staged, name)
         except FileNotFoundError as wrong:
             raise NotFound(f"there is no file {what if isinstance(what, Path) else staged}") from wrong
@@ -210,7 +212,7 @@ class Contents:
             UsageError: larger than `most_bytes`, or than there is room for. BadMessage: no content has this name.
             WorldError: nobody gave it in `timeout` seconds. DiskTrouble.
         """
-        _check(content)
+        check(content)
         if content.size > most_bytes or (not keep and content.size > self._most_bytes()):
             raise UsageError(f"{content.size} bytes are more than may be fetched")
         use = Use(project, "kept" if keep else "fetched", keep)
@@ -402,7 +404,7 @@ class Contents:
                 self._blobs.withdraw_on_demand(infohash)
         places = [self._place(infohash) for infohash in gone]
         if places:
-            await asyncio.to_thread(_unlink, places)
+            await asyncio.to_thread(unlink, places)
 
     # -- serving
 
@@ -458,32 +460,3 @@ class Contents:
         kept.uses.add(use)
         if use.keep:
             self._by_keep.setdefault(use.keep, set()).add(kept.row.infohash)
-
-
-def _content(row: Row) -> Content:
-    return Content(row.infohash, 0, row.root, row.size)
-
-
-def _check(content: Content) -> None:
-    """Raises BadMessage: it is not the name of a content."""
-    try:
-        named = content.index == 0 and canon(content.root, content.size) == content.infohash
-    except ValueError:
-        named = False
-    if not named:
-        raise BadMessage("a content whose names do not belong together")
-
-
-def _prepare(folder: Path) -> None:
-    """Blocks. What was coming when the node was ended is begun anew where somebody wants it."""
-    try:
-        (folder / "contents").mkdir(parents=True, exist_ok=True, mode=0o700)
-        (folder / "coming").mkdir(exist_ok=True, mode=0o700)
-    except OSError as wrong:
-        raise DiskTrouble(f"cannot make {folder}: {wrong.strerror}") from wrong
-
-
-def _unlink(places: Iterable[Path]) -> None:
-    for place in places:
-        with contextlib.suppress(OSError):
-            place.unlink()

@@ -17,8 +17,9 @@ from servent.grid.transition import eligible
 from servent.grid.wire import BATCH, Lease, Leased, Task
 
 SOON = 1.0  # s; work is being read from the disk
-OTHERS = 5.0  # s; all that is open is with others
-NOTHING = 20.0  # s; there is no work
+OTHERS = 2.0  # s; all that is open is with others
+NOTHING = 10.0  # s; there is no work
+LATELY = 1.5  # s; there is none, but there was some in the last minutes: more may follow what came of it
 PAUSED = 60.0  # s
 OFTEN = 100.0  # volunteers that ask in vain, in a second, at most
 MOST_OUT = 10_000  # leases of one identity at once
@@ -83,13 +84,12 @@ class Handing:
             round_.used_up = True
             return None
         price = room.price(live.batch)
-        most = room.most(live.operations, price)
-        left = room.purse.left
-        if left is not None and most > left:
-            round_.too_dear = "what its owner has earned is spent"
+        more, left = state.more_promised(live), room.purse.left
+        if left is not None and more * room.most(live.operations, price) > left:
+            round_.too_dear = "what its owner has earned is spent" if room.mutual else "its budget is spent"
             return None
         batch = live.batch
-        if batch.budget is not None and batch.cost + batch.aside + live.operations > batch.budget:
+        if batch.budget is not None and batch.cost + batch.aside + more * live.operations > batch.budget:
             round_.too_dear = "the budget of this work is spent"
             return None
         if not live.copies:
@@ -152,7 +152,7 @@ class Handing:
         if round_.too_dear:
             return PAUSED, round_.too_dear
         if not room.open:
-            return NOTHING, "there is no work now"
+            return LATELY if room.throughput(now) else NOTHING, "there is no work now"
         if round_.too_large:
             return PAUSED, "its units need more memory than you lend"
         if active >= self._limits.active:

@@ -1,0 +1,129 @@
+"""Scripts that have a real node's project compute: the async map and the executor."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from concurrent.futures import as_completed
+from pathlib import Path
+
+import pytest
+
+import servent
+from servent.api import schema_grid as grid
+from servent.api.client import Client
+from servent.errors import UsageError
+from tests.cli.test_real import up
+from tests.cli.test_real_grid import ECHO
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+
+TRAP = '(module (memory (export "memory") 1) (func (export "_start") unreachable))'
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory):
+    """A node with a project that it computes for itself."""
+    folder = tmp_path_factory.mktemp("node")
+    for name, text in (("echo", ECHO), ("trap", TRAP)):
+        (folder / f"{name}.wat").write_text(text)
+    with up(folder / "ann", "--name", "ann"):
+        client = Client.from_data_dir(folder / "ann")
+        client.create_project(grid.NewProject(name="echoes", local=True))
+        for name in ("echo", "trap"):
+            module = str(folder / f"{name}.wat")
+            client.add_app("echoes", grid.NewApp(name=name, module=module, operations=1e9, quorum=1))
+        client.change_lending(grid.LendChange(on=True, preset="everything", cores=1))
+        yield folder / "ann"
+
+
+def test_an_async_map_gives_results_as_they_come(home: Path, tmp_path: Path) -> None:
+    large = bytes(range(256)) * 200  # goes as a file, and so do its neighbours
+    path = tmp_path / "input"
+    path.write_bytes(b"from a file")
+
+    async def story() -> None:
+        whole = servent.Grid(data_dir=home)
+        found = [one async for one in whole.map("echo", ["one", b"\xff\x00", "one"])]
+        assert {(one.number, one.item, one.output, one.error) for one in found} == {
+            (0, "one", b"one", ""),
+            (1, b"\xff\x00", b"\xff\x00", ""),
+            (2, "one", b"one", ""),
+        }
+        found = [one async for one in whole.map("echo", [b"small", large, path])]
+        assert {one.number: one.output for one in found} == {
+            0: b"small",
+            1: large[:60_000],
+            2: b"from a file",
+        }
+        assert next(one for one in found if one.number == 2).text == "from a file"
+
+    asyncio.run(story())
+
+
+def test_leaving_early_cancels_what_is_open(home: Path) -> None:
+    async def story() -> None:
+        whole = servent.Grid("echoes", data_dir=home)
+        results = whole.map("echo", [f"early {n}" for n in range(300)], title="left early")
+        async for _ in results:
+            break
+        await results.aclose()
+
+    asyncio.run(story())
+    (batch,) = [one for one in Client.from_data_dir(home).batches() if one.title == "left early"]
+    assert batch.state in ("cancelled", "done")
+
+
+def test_a_failed_unit_is_a_result_that_says_why_and_an_exception_of_its_future(home: Path) -> None:
+    whole = servent.Grid(data_dir=home)
+    (one,) = whole.compute("trap", ["x"], expires=2.0)
+    assert one.output == b"" and one.error
+    with servent.GridExecutor(data_dir=home, expires=2.0) as pool:
+        future = pool.submit("trap", "y")
+        with pytest.raises(servent.GridFailure):
+            future.result(60)
+
+
+def test_an_executor_is_one_of_concurrent_futures(home: Path) -> None:
+    with servent.GridExecutor(data_dir=home) as pool:
+        assert list(pool.map(lambda text: text, [])) == []
+        assert list(pool.map("echo", ["a", "b", "c"], timeout=60)) == [b"a", b"b", b"c"]
+        futures = {pool.submit("echo", f"item {n}"): n for n in range(40)}
+        assert {futures[one]: one.result() for one in as_completed(futures, 60)} == {
+            n: b"item %d" % n for n in range(40)
+        }
+        with pytest.raises(TypeError, match="name"):
+            pool.submit(len, "x")
+        with pytest.raises(TypeError):
+            pool.submit("echo")
+        missing = pool.submit("nothing of the kind", "x")
+        with pytest.raises(Exception, match="no app"):
+            missing.result(60)
+    with pytest.raises(RuntimeError, match="shut down"):
+        pool.submit("echo", "late")
+
+
+def test_what_is_cancelled_in_time_is_not_waited_for(home: Path) -> None:
+    pool = servent.GridExecutor(data_dir=home)
+    futures = [pool.submit("echo", f"never {n}") for n in range(5)]
+    pool.shutdown(cancel_futures=True)
+    assert all(one.done() for one in futures)
+
+
+def test_which_project_is_asked_for_and_what_is_no_item(home: Path) -> None:
+    client = Client.from_data_dir(home)
+    client.create_project(grid.NewProject(name="another"))
+    try:
+        with pytest.raises(UsageError, match="which project"):
+            servent.Grid(data_dir=home)
+        with pytest.raises(UsageError, match="an item is"):
+            list(servent.Grid("echoes", data_dir=home).compute("echo", [1]))  # type: ignore[list-item]
+    finally:
+        client.change_project("another", grid.ProjectChange(closed=True))
+        client.remove_project("another")
+
+
+def test_items_travel_as_base64_within_what_the_api_takes() -> None:
+    from servent.api.grid_map import ITEM_BYTES
+
+    assert len(base64.b64encode(bytes(ITEM_BYTES))) <= 16384
