@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import gc
 import os
-import queue
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -54,16 +54,18 @@ class Mouth:
         self._out = out
         self._waiting = bytearray()
         self._since = 0.0
+        self._lock = threading.Lock()
 
     def say(self, heard: Heard, *, wait: bool = False) -> None:
         """`wait`: more is to come at once."""
-        if not self._waiting:
-            self._since = time.monotonic()
-        self._waiting += frame(heard)
-        if not wait or time.monotonic() - self._since > TOGETHER:
-            self.flush()
+        with self._lock:
+            if not self._waiting:
+                self._since = time.monotonic()
+            self._waiting += frame(heard)
+            if not wait or time.monotonic() - self._since > TOGETHER:
+                self._flush()
 
-    def flush(self) -> None:
+    def _flush(self) -> None:
         data = memoryview(bytes(self._waiting))
         self._waiting.clear()
         while data:
@@ -76,7 +78,8 @@ class Child:
     def __init__(self, folder: Path, mouth: Mouth, compiling: float) -> None:
         self._mouth = mouth
         self._control = Control()
-        self._jobs: queue.SimpleQueue[Job | Check] = queue.SimpleQueue()
+        self._jobs: deque[Job | Check] = deque()
+        self._more = threading.Semaphore(0)  # one for each that was ever put into `_jobs`
         self._runner = Runner(folder, self._control, mouth.say, compiling)
         self._busy = threading.Event()
 
@@ -98,12 +101,16 @@ class Child:
 
     def _run(self) -> None:
         while True:
-            job = self._jobs.get()
+            self._more.acquire()
+            try:
+                job = self._jobs.popleft()
+            except IndexError:  # it was called back while it waited
+                continue
             self._busy.set()
             ended: Ended = self._runner.run(job)
             if self._control.percent < 100:
                 self._control.nap()
-            more = not self._jobs.empty()
+            more = bool(self._jobs)
             self._mouth.say(ended, wait=more)
             if not more:
                 self._busy.clear()
@@ -134,13 +141,28 @@ class Child:
         match told:
             case Job() | Check():
                 self._control.queued(told.number)
-                self._jobs.put(told)
+                self._jobs.append(told)
+                self._more.release()
+            case Suspend() | Stop() if self._called_back(told.number):
+                words = "suspended before it began"
+                self._mouth.say(Ended(number=told.number, outcome="lost", words=words, suspended=True))
             case Suspend():
                 self._control.suspend(told.number)
             case Stop():
                 self._control.stop(told.number)
             case Pace():
                 self._control.pace(told.percent)
+
+    def _called_back(self, number: int) -> bool:
+        """A job that waits is taken away, unless the other thread is quicker."""
+        for job in tuple(self._jobs):
+            if job.number == number:
+                try:
+                    self._jobs.remove(job)
+                except ValueError:
+                    return False
+                return True
+        return False
 
 
 def main(arguments: list[str]) -> None:
@@ -156,6 +178,7 @@ def main(arguments: list[str]) -> None:
                 compiling = float(rest.pop(0))
             case "--hasty":
                 gentle = False
+    os.umask(0o077)  # what it writes is for the node alone
     held = belts.put_on(reads, writes, gentle)
     out = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # what a library prints is no answer

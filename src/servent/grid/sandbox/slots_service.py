@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 GRACE = 20.0  # s that a job has for the end of its slice and a snapshot, once it is to be suspended
 IDLE = 120.0  # s without a job after which a process ends; it is back within a second
+LONG = 0.5  # s of a core after which a job is one that others shall not wait behind
 LOOK = 0.5  # s between looks at processes that may have fallen silent
 STDIN_BYTES = 256 * 1024  # of an input that travels in the message
 AGAIN = 30.0  # s until a process that does not start is tried again
@@ -365,27 +366,28 @@ class Slots:
             self._hand_out()
             return
         entry = slot.jobs[0] if slot.jobs else None
+        if isinstance(heard, Ended) and heard.suspended and entry is not None:  # perhaps one that waited
+            entry = next((one for one in slot.jobs if one.job.number == heard.number), None)
         if entry is None or entry.job.number != heard.number:
             slot.verdict = ("lost", "its process spoke of another job")
             process.kill()
             return
-        entry.begun = True
-        slot.seen.add(entry.job.digest)
+        if not (isinstance(heard, Ended) and heard.suspended):
+            entry.begun = True
+            slot.seen.add(entry.job.digest)
         if isinstance(heard, Moving):
             if entry.on_moving is not None and not entry.ended.done():
                 entry.on_moving(heard)
-            if (
-                len(slot.jobs) > 1 and heard.seconds > 0.5
-            ):  # it takes its time; the others need not wait for it
+            if len(slot.jobs) > 1 and heard.seconds > LONG:  # the others need not wait for it
                 process.say(*(Stop(other.job.number) for other in itertools.islice(slot.jobs, 1, None)))
         elif isinstance(heard, Saved):
             if entry.on_saved is not None and not entry.ended.done():
                 entry.on_saved(heard)
         else:
-            self._ended(slot, heard)
+            self._ended(slot, entry, heard)
 
-    def _ended(self, slot: Slot, ended: Ended) -> None:
-        entry = slot.jobs.popleft()
+    def _ended(self, slot: Slot, entry: Entry, ended: Ended) -> None:
+        slot.jobs.remove(entry)
         entry.slot = None
         if ended.suspended and not entry.suspended and not entry.ended.done():
             entry.kill_at = None

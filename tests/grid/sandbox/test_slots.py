@@ -1,0 +1,417 @@
+"""Processes for lent cores: what they may do, how they are paced, suspended and ended, and that none outlives its node."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from msgspec.structs import replace
+
+from servent.errors import ConnectionLost, UsageError
+from servent.grid.sandbox import measuring, slots_service
+from servent.grid.sandbox.handing import AHEAD, SECONDS, Handing
+from tests.grid.sandbox.rig import ECHO, LIMITS, Rig, counts, module
+
+LOOP = module('(module (memory (export "memory") 1) (func (export "_start") (loop $l (br $l))))')
+LONG = counts(2_000_000)  # a slice takes some milliseconds
+MEASURE = """(module (memory (export "memory") 1) (func (export "_start") (local $n i32) LOCALS (local $m v128)
+  (local.set $m (v128.const f32x4 0.999 0.998 0.997 0.996))
+  (local.set $n (i32.const 10000000))
+  (loop $l SUMS (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+  (v128.store (i32.const 0) (f32x4.add
+    (f32x4.add (f32x4.add (local.get $a) (local.get $b)) (f32x4.add (local.get $c) (local.get $d)))
+    (f32x4.add (f32x4.add (local.get $e) (local.get $f)) (f32x4.add (local.get $g) (local.get $h)))))))"""
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    with Rig(tmp_path) as rig:
+        yield rig
+
+
+def until(true: Callable[[], object], limit: float = 10.0) -> None:
+    end = time.monotonic() + limit
+    while not true():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.01)
+
+
+def test_a_command_reads_its_input_and_its_output_comes_back(rig: Rig) -> None:
+    ended = rig.run(module(ECHO), stdin=b"hello")
+    assert (ended.outcome, ended.output, ended.digest) == (
+        "done",
+        b"hello",
+        hashlib.sha256(b"hello").digest(),
+    )
+    assert (ended.size, ended.output_path, ended.words) == (5, "", "")
+
+
+def test_what_is_long_comes_as_a_file_and_goes_as_one(rig: Rig) -> None:
+    data = os.urandom(3_000_000)
+    (rig.folder / "input").write_bytes(data)
+    wide = replace(LIMITS, output_bytes=4_000_000)
+    ended = rig.run(module(ECHO), stdin_path=str(rig.folder / "input"), limits=wide)
+    assert (ended.outcome, ended.output, ended.size) == ("done", b"", len(data))
+    assert Path(ended.output_path).read_bytes() == data and ended.digest == hashlib.sha256(data).digest()
+    assert Path(ended.output_path).is_relative_to(rig.folder / "out")
+    middle = data[:20_000]  # longer than what travels in a message, shorter than what is written as it comes
+    ended = rig.run(module(ECHO), stdin=middle)
+    assert Path(ended.output_path).read_bytes() == middle
+
+
+def test_nans_have_the_same_bits_everywhere_where_an_app_asks_for_it(rig: Rig) -> None:
+    """The quiet NaN that IEEE 754 and WebAssembly call canonical; without, its sign is that of the processor."""
+    code = module(
+        """(module (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1) (func (export "_start") (local f64)
+        (f64.store (i32.const 100) (f64.div (local.get 0) (local.get 0)))
+        (i32.store (i32.const 0) (i32.const 100)) (i32.store (i32.const 4) (i32.const 8))
+        (drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"""
+    )
+    assert rig.run(code, canonical_nans=True).output == bytes.fromhex("000000000000f87f")
+    assert rig.run(code).output[6:] in (bytes.fromhex("f87f"), bytes.fromhex("f8ff"))
+
+
+def test_many_small_units_are_handed_out_ahead_and_each_gets_its_own_answer(rig: Rig) -> None:
+    async def all_of_them() -> list[bytes]:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(rig.slots.run(rig.job(module(ECHO), stdin=str(n).encode())))
+                for n in range(300)
+            ]
+        return [task.result().output for task in tasks]
+
+    assert rig.do(all_of_them()) == [str(n).encode() for n in range(300)]
+    assert len(rig.slots.pids()) == 1
+
+
+def test_two_cores_are_two_processes_and_a_long_unit_holds_up_nobody(tmp_path: Path) -> None:
+    with Rig(tmp_path, cores=2) as rig:
+        job, running = rig.start(LOOP, budget=600.0)
+        for n in range(50):
+            assert rig.run(module(ECHO), stdin=bytes([n])).output == bytes([n])
+        assert len(rig.slots.pids()) == 2 and not running.done()
+        view = rig.slots.view()
+        assert (view.cores, view.running, view.waiting) == (2, 1, 0)
+        rig.call(rig.slots.suspend, job.number)
+        assert running.result(10).suspended
+
+
+def test_what_waits_behind_a_unit_that_turns_out_long_goes_elsewhere(tmp_path: Path) -> None:
+    """The module's units were short, so several are given ahead; then one is long. The others are called back."""
+    code = module(
+        """(module (memory (export "memory") 1)
+        (func (export "alloc") (param i32) (result i32) (i32.const 64)) (func (export "begin") (param i32 i32) (result i32) (i32.const 0))
+        (func (export "slice") (result i32) (loop $l (br_if $l (i32.load8_u (i32.const 64)))) (i32.const 0))
+        (func (export "result") (result i64) (i64.const 0x4000000001)))"""
+    )
+    with Rig(tmp_path, cores=1) as rig:
+        for _ in range(30):
+            rig.run(code, "slice", stdin=b"\0")
+        _, running = rig.start(code, "slice", stdin=b"\1", budget=600.0)
+        others = [rig.start(code, "slice", stdin=b"\0")[1] for _ in range(5)]
+        rig.call(rig.slots.resize, 2)
+        assert [other.result(10).outcome for other in others] == ["done"] * 5
+        assert not running.done() and len(rig.slots.pids()) == 2
+        rig.call(running.cancel)
+
+
+def test_suspending_a_command_breaks_it_off_and_one_that_waits_never_begins(rig: Rig) -> None:
+    first, running = rig.start(LOOP, budget=600.0)
+    second, waiting = rig.start(LOOP, budget=600.0)
+    until(lambda: rig.slots.view().running and rig.slots.view().waiting)
+    rig.call(rig.slots.suspend, second.number)
+    assert waiting.result(10).suspended and not running.done()
+    rig.call(rig.slots.suspend, first.number)
+    ended = running.result(10)
+    assert ended.suspended and ended.words == "suspended"
+    rig.do(rig.slots.suspend_all())
+
+
+def test_a_slice_that_does_not_end_is_killed_after_its_grace(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slots_service, "GRACE", 0.2)
+    code = module(
+        """(module (memory (export "memory") 1)
+        (func (export "alloc") (param i32) (result i32) (i32.const 64)) (func (export "begin") (param i32 i32) (result i32) (i32.const 0))
+        (func (export "slice") (result i32) (loop $l (br $l)) (i32.const 0)) (func (export "result") (result i64) (i64.const 0)))"""
+    )
+    job, running = rig.start(code, "slice", budget=600.0)
+    until(lambda: rig.moving)
+    rig.call(rig.slots.suspend, job.number)
+    ended = running.result(10)
+    assert ended.suspended and "without a snapshot" in ended.words
+    assert rig.run(module(ECHO), stdin=b"after").output == b"after"
+
+
+def test_a_cancelled_job_stops_and_its_process_serves_the_next(rig: Rig) -> None:
+    _, running = rig.start(LOOP, budget=600.0)
+    until(lambda: rig.moving)
+    pids = rig.slots.pids()
+    rig.call(running.cancel)
+    assert rig.run(module(ECHO), stdin=b"next").output == b"next"
+    assert rig.slots.pids() == pids
+
+
+def test_fewer_cores_suspend_what_is_too_much_and_none_run_nothing(tmp_path: Path) -> None:
+    with Rig(tmp_path, cores=2) as rig:
+        runs = [rig.start(LONG, "slice", stdin=b"\xff", budget=600.0)[1] for _ in range(2)]
+        until(lambda: len({moving.number for moving in rig.moving}) == 2)
+        rig.call(rig.slots.resize, 1)
+        until(lambda: any(run.done() for run in runs))
+        ended = next(run for run in runs if run.done()).result()
+        assert ended.suspended and [one.suspended for one in rig.saved] == [True]
+        rig.call(rig.slots.resize, 0)
+        assert all(run.result(10).suspended for run in runs)
+        until(lambda: not rig.slots.pids())
+        waiting = rig.start(module(ECHO), stdin=b"later")[1]
+        until(lambda: rig.slots.view().waiting)
+        rig.call(rig.slots.resize, 1)
+        assert waiting.result(10).output == b"later"
+
+
+def test_held_still_it_computes_nothing_and_goes_on_where_it_was(rig: Rig) -> None:
+    _, running = rig.start(LONG, "slice", stdin=b"\xff", budget=600.0, checkpoint_every=1e-9)
+    until(lambda: rig.saved)
+    rig.call(rig.slots.pace, 0)
+    child = psutil.Process(rig.slots.pids()[0])
+
+    def busy() -> float:
+        before = sum(child.cpu_times()[:2])
+        time.sleep(0.4)
+        return float(sum(child.cpu_times()[:2]) - before)
+
+    until(lambda: busy() < 0.1)
+    slices = rig.saved[-1].slices
+    assert busy() < 0.1 and rig.saved[-1].slices <= slices + 1 and not running.done()
+    rig.call(rig.slots.pace, 100)
+    assert running.result(15).outcome == "done"
+
+
+def test_a_quarter_of_a_core_is_no_more(rig: Rig) -> None:
+    rig.call(rig.slots.pace, 25)
+    rig.run(module(ECHO))
+    began = time.monotonic()
+    ended = rig.run(LOOP, budget=0.4)
+    took = time.monotonic() - began
+    assert ended.outcome == "time" and took > 0.4 / 0.25 * 0.8
+    assert rig.slots.view().percent == 25
+
+
+def test_a_process_that_is_killed_costs_one_unit_and_is_started_anew(rig: Rig) -> None:
+    _, running = rig.start(LOOP, budget=600.0)
+    _, next_one = rig.start(module(ECHO), stdin=b"next")
+    until(lambda: rig.moving)
+    before = rig.slots.pids()
+    os.kill(before[0], signal.SIGKILL)
+    ended = running.result(10)
+    assert ended.outcome == "lost" and "killed from outside" in ended.words and not ended.suspended
+    assert next_one.result(10).output == b"next"
+    assert rig.slots.view().restarts == 1 and rig.slots.pids() != before
+
+
+def test_a_process_that_computes_and_says_nothing_is_killed(tmp_path: Path) -> None:
+    """Its process is stopped right after it has told how far it is; then it uses no core and is not to blame, so it takes ten times as long."""
+    with Rig(tmp_path, silence=0.1) as rig:
+        _, running = rig.start(LOOP, budget=600.0)
+        until(lambda: rig.moving)
+        os.kill(rig.slots.pids()[0], signal.SIGSTOP)
+        ended = running.result(15)
+        assert ended.outcome == "lost" and "said nothing for" in ended.words
+        assert rig.run(module(ECHO), stdin=b"after").output == b"after"
+
+
+def test_what_cannot_start_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "child.py"
+    broken.write_text("import nothing_of_that_name")
+    monkeypatch.setattr("servent.grid.sandbox.slot_process.CHILD", broken)
+    with Rig(tmp_path) as rig:
+        ended = rig.run(module(ECHO))
+        assert ended.outcome == "lost" and "nothing_of_that_name" in ended.words
+        assert "nothing_of_that_name" in rig.slots.view().trouble
+
+
+def test_jobs_that_cannot_be_are_refused_at_once(rig: Rig) -> None:
+    with pytest.raises(UsageError, match="write into /etc"):
+        rig.run(module(ECHO), folder="/etc")
+    with pytest.raises(UsageError, match="comes as a file"):
+        rig.run(module(ECHO), stdin=bytes(300_000))
+    job, running = rig.start(LOOP, budget=600.0)
+    with pytest.raises(UsageError, match="not over"):
+        rig.run(module(ECHO), number=job.number)
+    rig.call(running.cancel)
+
+
+def test_closing_ends_what_runs_and_who_waits_hears_it(tmp_path: Path) -> None:
+    with Rig(tmp_path) as rig:
+        running = rig.start(LOOP, budget=600.0)[1]
+        until(lambda: rig.moving)
+        pids = rig.slots.pids()
+    with pytest.raises(ConnectionLost):
+        running.result(5)
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_compiled_code_is_kept_for_the_next_process_and_damage_is_noticed(tmp_path: Path) -> None:
+    with Rig(tmp_path) as rig:
+        assert rig.run(module(ECHO), stdin=b"1").output == b"1"
+    kept = list((tmp_path / "compiled").glob("*.compiled"))
+    assert len(kept) == 1
+    if os.name != "nt":
+        assert not (kept[0].stat().st_mode | (tmp_path / "compiled").stat().st_mode) & 0o077
+    whole = kept[0].read_bytes()
+    kept[0].write_bytes(whole[:5000] + bytes([whole[5000] ^ 255]) + whole[5001:])
+    with Rig(tmp_path) as rig:
+        assert rig.run(module(ECHO), stdin=b"2").output == b"2"
+    assert hashlib.sha256(kept[0].read_bytes()[32:]).digest() == kept[0].read_bytes()[:32]
+
+
+def test_a_module_is_checked_in_a_process_too(rig: Rig) -> None:
+    def checked(code: bytes, abi: str) -> str:
+        job = rig.job(code)
+        return rig.do(rig.slots.check(Path(job.module), job.digest, abi, LIMITS))  # type: ignore[arg-type]
+
+    assert checked(module(ECHO), "command") == "" and checked(counts(), "slice") == ""
+    assert checked(module(ECHO), "slice") == "it must export alloc(i32) -> i32"
+    nothing = module('(module (memory (export "memory") 1) (func (export "_start") nop))')
+    assert checked(nothing, "command") == ""
+    assert "does not compile" in checked(nothing.replace(b"\x01\x0b", b"\x6a\x0b"), "command")
+
+
+def test_the_speed_of_a_core_is_measured_with_the_module_that_is_written_here(rig: Rig) -> None:
+    sums = "".join(
+        f"(local.set ${v} (f32x4.add (f32x4.mul (local.get ${v}) (local.get $m)) (local.get $m)))"
+        for v in "abcdefgh"
+    )
+    locals_ = " ".join(f"(local ${v} v128)" for v in "abcdefgh")
+    assert module(MEASURE.replace("LOCALS", locals_).replace("SUMS", sums)) == measuring.MODULE
+    assert rig.do(rig.slots.measure()) > 100.0
+
+
+LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="belts of Linux")
+PROBE = """
+import os, sys, socket, subprocess, ctypes, threading
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from servent.grid.sandbox import belts
+print(*belts.put_on([Path(sys.argv[2])], [Path(sys.argv[3])]), sep=", ")
+def tries(name, does):
+    try:
+        does(); print(name, "works")
+    except OSError as wrong:
+        print(name, "refused", wrong.errno)
+tries("read passwd", lambda: open("/etc/passwd").read())
+tries("list home", lambda: os.listdir(os.path.expanduser("~")))
+tries("read given", lambda: open(sys.argv[2] + "/given").read())
+tries("write given", lambda: open(sys.argv[2] + "/new", "w"))
+tries("write own", lambda: open(sys.argv[3] + "/new", "w").close())
+tries("replace own", lambda: os.replace(sys.argv[3] + "/new", sys.argv[3] + "/newer"))
+tries("link own", lambda: os.symlink("/etc/passwd", sys.argv[3] + "/link"))
+tries("socket", lambda: socket.socket())
+tries("unix socket", lambda: socket.socket(socket.AF_UNIX))
+tries("fork", lambda: os.fork() or os._exit(0))
+tries("program", lambda: os.execv("/bin/true", ["true"]))
+tries("kill parent", lambda: os.kill(os.getppid(), 0))
+thread = threading.Thread(target=lambda: tries("socket in a thread", lambda: socket.socket())); thread.start(); thread.join()
+import resource
+print("core", resource.getrlimit(resource.RLIMIT_CORE)[1], "nice", os.nice(0))
+"""
+
+
+@LINUX
+def test_the_process_itself_can_reach_nothing(tmp_path: Path) -> None:
+    """What lies behind the sandbox, should it ever have a hole: asked of a process that has put on the same belts."""
+    reads, writes = tmp_path / "reads", tmp_path / "writes"
+    for place in (reads, writes):
+        place.mkdir()
+    (reads / "given").write_text("given")
+    source = Path(measuring.__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", PROBE, str(source), str(reads), str(writes)],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    held, *said = done.stdout.splitlines()
+    assert "no new privileges" in held and "no network" in held and "no other programs" in held
+    answers = dict(line.rsplit(" refused ", 1) if " refused " in line else (line, "") for line in said)
+    for name in ("socket", "unix socket", "socket in a thread", "fork", "program", "kill parent", "link own"):
+        assert answers.get(name) == "1", (name, said)
+    assert "core 0 nice 19" in said and "write own works" in said and "replace own works" in said
+    assert "read given works" in said
+    if "no files but its own" in held:  # Landlock: not in every kernel
+        for name in ("read passwd", "list home", "write given"):
+            assert answers.get(name) == "13", (name, said)
+
+
+@LINUX
+def test_the_processes_say_what_holds_them(rig: Rig) -> None:
+    rig.run(module(ECHO))
+    assert {"ends with its node", "no network", "no other programs"} <= set(rig.slots.view().belts)
+
+
+NODE = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from tests.grid.sandbox.rig import Rig, module
+LOOP = module('(module (memory (export "memory") 1) (func (export "_start") (loop $l (br $l))))')
+with Rig(Path(sys.argv[2])) as rig:
+    rig.start(LOOP, budget=600.0)
+    while not rig.moving:
+        pass
+    print(rig.slots.pids()[0], flush=True)
+    if sys.argv[3] == "held":
+        rig.call(rig.slots.pace, 0)
+    asyncio.run(asyncio.sleep(600))
+"""
+
+
+@pytest.mark.parametrize("how", ["running", "held"])
+def test_when_the_node_is_killed_its_sandboxes_go_too(tmp_path: Path, how: str) -> None:
+    node = subprocess.Popen(
+        [sys.executable, "-c", NODE, str(Path(__file__).parents[3]), str(tmp_path), how],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with node:
+        try:
+            assert node.stdout is not None
+            child = psutil.Process(int(node.stdout.readline()))
+            assert child.is_running()
+        finally:
+            node.kill()
+    with contextlib.suppress(psutil.NoSuchProcess):
+        child.wait(10)
+    assert not child.is_running()
+
+
+def test_short_jobs_are_given_ahead_and_long_ones_never() -> None:
+    handing = Handing()
+    short, long = b"short", b"long"
+    assert not handing.room([short], short), "nothing is known of it yet"
+    handing.took(short, 0.0005)
+    handing.took(long, 2.0)
+    assert handing.room([short] * 10, short)
+    assert not handing.room([long], short) and not handing.room([short], long)
+    for _ in range(20):
+        handing.took(short, 0.00001)
+    assert handing.room([short] * (AHEAD - 1), short) and not handing.room([short] * AHEAD, short)
+    handing.took(short, 1.0)
+    assert not handing.room([short], short), "one long one is enough"
+    for _ in range(60):
+        handing.took(short, 0.0001)
+    assert handing.room([short], short), "and is forgotten in time"
+    assert SECONDS < 0.1
