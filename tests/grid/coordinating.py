@@ -145,7 +145,8 @@ async def hall(
     """As it begins, or, with a `path` that is there already, as it goes on."""
     store = Store(path, durable=True)
     clock = values.pop("clock", None) or Clock()
-    coordinator = Coordinator(store, ME.peer, wall=clock, dice=random.Random(1), **values)
+    values.setdefault("dice", random.Random(1))
+    coordinator = Coordinator(store, ME.peer, wall=clock, **values)
     await store.open()
     await coordinator.open()
     found = Hall(coordinator, store, clock)
