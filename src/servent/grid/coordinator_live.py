@@ -24,12 +24,12 @@ class Live:
     """A unit that is waiting, worked on, or has just ended. Changed by `State` alone.
 
     `spec`: None where it has to be read before another copy is leased. `row`: the table it stands in on the disk. `place`: the shelf of `Ready` that it stands on.
-    `dirty`: it is among what is to be written. `busy`: what else must be over before it may be forgotten (files being fetched, comparers that run).
+    `promised`: copies for which something is set aside, `aside` of the project's purse. `dirty`: it is among what is to be written. `busy`: what else must be over before it may be forgotten (files being fetched, comparers that run).
     """
 
     __slots__ = (
-        "app", "batch", "busy", "copies", "cost", "dirty", "ended", "hold", "key", "operations", "order", "outputs", "place",
-        "resume", "revised", "row", "shown", "sides", "spec", "unit", "wake",
+        "app", "aside", "batch", "busy", "copies", "cost", "dirty", "ended", "hold", "key", "operations", "order", "outputs",
+        "place", "promised", "resume", "revised", "row", "shown", "sides", "spec", "unit", "wake",
     )  # fmt: skip
 
     def __init__(self, unit: Unit, app: int, batch: Batch, key: bytes, operations: int, row: int) -> None:
@@ -50,6 +50,7 @@ class Live:
         self.hold = 0.0  # no new copy is handed out until then: a checkpoint is on its way
         self.wake: int | None = None
         self.shown = "waiting"
+        self.aside = self.promised = 0
 
     @classmethod
     def of(cls, doc: Doc, batch: Batch, row: int) -> Live:

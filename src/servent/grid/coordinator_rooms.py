@@ -40,7 +40,7 @@ class Room:
         self.out: Counter[bytes] = Counter()  # leases out, by identity
         self.here: Counter[bytes] = Counter()  # visits now
         self.ready = Ready()
-        self.purse = Purse()
+        self.purse = Purse(manifest.budget)
         self.running = self.checking = 0
         self.invited: set[bytes] = set()
         self.invitations: dict[bytes, tuple[int | None, float | None]] = {}
@@ -56,7 +56,7 @@ class Room:
     @property
     def mutual(self) -> bool:
         """Whether its owner's balance pays, so that bids count."""
-        return self.purse.limit is not None
+        return self.manifest.mutual
 
     def price(self, batch: Batch) -> int:
         return credit.price(batch.priority, self.mutual)

@@ -158,10 +158,10 @@ class Coordinator:
             await asyncio.sleep(TICK)
 
     def _limit(self) -> None:
-        """What each project may still pay moves with what its owner earns."""
-        if self._receipts is not None:
-            for room in self._state.rooms.values():
-                room.purse.limit = self._receipts.limit(room.key)
+        """What each project may still pay moves with what its owner earns; where nobody counts that, its budget stands."""
+        for room in self._state.rooms.values():
+            most = self._receipts.limit(room.key) if self._receipts is not None else None
+            room.purse.limit = room.manifest.budget if most is None else most
 
     def _written(self, writing: Writing, ended: Sequence[Final], released: Sequence[str]) -> None:
         for live in writing.lives.values():

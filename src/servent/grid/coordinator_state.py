@@ -78,9 +78,7 @@ class State:
                 continue
             if copy.state == "leased":
                 room.out[copy.identity] += 1
-            if copy.state in HELD and not copy.credited:
-                room.purse.set_aside(room.most(live.operations, self._price(live, copy.id)))
-                live.batch.aside += live.operations
+        self._promise(room, live)
         self.apply(live, transition(live.unit, live.copies, now), now)
         if live.pending():
             self.check[live.unit.id] = live
@@ -150,6 +148,7 @@ class State:
         live.shorten()
         if decision.credit or decision.withdraw:
             self._credit(room, live, decision, now)
+        self._promise(room, live)
         if decision.valid or decision.invalid or decision.expired or decision.failed:
             self._verdicts(room, live, decision, now)
         if unit.state == "done" and unit.verified and not before.verified:
@@ -191,14 +190,6 @@ class State:
                 if room.out[identity] <= 0:
                     del room.out[identity]
                 self._leaves(room, live, new, now)
-            held, holds = copy.state in HELD and not copy.credited, new.state in HELD and not new.credited
-            if holds and not held:
-                room.purse.set_aside(room.most(live.operations, self._price(live, copy.id)))
-                live.batch.aside += live.operations
-            elif held and not holds:
-                live.batch.aside -= live.operations
-                if not new.credited:
-                    room.purse.give_back(room.most(live.operations, self._price(live, copy.id)))
         live.copies = kept
 
     def _leaves(self, room: Room, live: Live, copy: Copy, now: float) -> None:
@@ -217,6 +208,37 @@ class State:
         ):
             live.resume = (side.checkpoint, (copy.identity, *copy.lineage))
 
+    def _promise(self, room: Room, live: Live) -> None:
+        """Set aside what the unit may still cost: copies that are out or not judged, and as many more as it needs.
+
+        Else many units would be begun, and none could be ended, once what is left is in first copies that wait for a second.
+        """
+        count, aside = 0, 0
+        credited = 0
+        for copy in live.copies:
+            if copy.credited:
+                credited += 1
+            elif copy.state in HELD:
+                count += 1
+                aside += room.most(live.operations, self._price(live, copy.id))
+        lacks = live.unit.need - credited - count
+        if lacks > 0 and live.unit.state == "open":
+            count += lacks
+            aside += lacks * room.most(live.operations, room.price(live.batch))
+        room.purse.aside += aside - live.aside
+        live.batch.aside += (count - live.promised) * live.operations
+        live.aside, live.promised = aside, count
+
+    def more_promised(self, live: Live) -> int:
+        """For how many more copies something has to be set aside when another one is leased: all that the unit needs, with the first."""
+        held = credited = 0
+        for copy in live.copies:
+            credited += copy.credited
+            held += copy.state in HELD and not copy.credited
+        unit = live.unit
+        need = unit.need or (unit.quorum if unit.answer is None else 1)
+        return max(0, max(need - credited, held + 1) - live.promised)
+
     def _price(self, live: Live, lease: int) -> int:
         side = live.sides.get(lease)
         return 100 if side is None else side.price
@@ -231,9 +253,7 @@ class State:
                 if sign > 0:
                     took = (side.back or now) - copy.since
                     side.mflop = credit.granted(live.operations, manifest.bonus, live.batch.deadline, took)
-                    room.purse.pay(
-                        room.most(live.operations, side.price), credit.paid(side.mflop, side.price)
-                    )
+                    room.purse.spent += credit.paid(side.mflop, side.price)
                     standing = room.standing(copy.identity, live.app)
                     standing.quota = quota.credited(standing.quota, 1)
                 else:
