@@ -35,7 +35,7 @@ class Bid:
 
 def leased(unit: Unit, copies: Sequence[Copy], copy: Copy, bid: Bid, now: float) -> Decision:
     """An unsent copy goes to somebody who is `eligible`. The first lease of a unit decides how many must agree."""
-    lineage = tuple(one for one in bid.lineage if one != bid.identity)
+    lineage = tuple(one for one in bid.lineage if one != bid.identity) if bid.lineage else ()
     alone = bid.alone and not lineage and unit.need < 2 and unit.answer is None
     taken = replace(
         copy,

@@ -27,7 +27,7 @@ def transition(unit: Unit, copies: Sequence[Copy], now: float) -> Decision:
         now: wall clock, seconds.
     """
     if unit.state == "open":
-        return _open(unit, copies, now)
+        return _open(unit, copies, {}, now)
     if unit.state == "done":
         return _done(unit, copies, now)
     return _closed(unit, copies)
@@ -82,6 +82,8 @@ def voices(copies: Sequence[Copy]) -> int:
     """How many of these are independent: of different identities, none of which computed a part of another's."""
     if len(copies) < 2:
         return len(copies)
+    if len(copies) == 2 and not copies[0].lineage and not copies[1].lineage:
+        return 1 if copies[0].identity == copies[1].identity else 2
     heard: set[bytes | None] = set()
     count = 0
     for copy in copies:
@@ -93,77 +95,85 @@ def voices(copies: Sequence[Copy]) -> int:
     return count
 
 
-def _open(unit: Unit, copies: Sequence[Copy], now: float) -> Decision:
-    changed: dict[int, Copy] = {}
+def _open(unit: Unit, copies: Sequence[Copy], changed: dict[int, Copy], now: float) -> Decision:
+    """`changed`: what has changed of `copies` before; it is added to. Called for every lease and every result, so it makes no more than it needs."""
     expired: list[int] = []
     invalid: list[int] = []
     groups: dict[bytes, list[Copy]] = {}
     unsent: list[int] = []
     waiting = leased = failed = made = 0
     alone = False  # a trusted host's unchecked copy is out, or back
-    wake = unit.expires
+    answer, wake = unit.answer, unit.expires
     for copy in copies:
         state = copy.state
         if state == "leased":
-            if copy.until <= now:
+            made += 1
+            until = copy.until
+            if until <= now:
                 changed[copy.id] = replace(copy, state="expired")
                 expired.append(copy.id)
-            else:
-                leased += 1
-                alone = alone or copy.unchecked
-                if wake is None or copy.until < wake:
-                    wake = copy.until
-            made += 1
+                continue
+            leased += 1
+            if copy.unchecked:
+                alone = True
+            if wake is None or until < wake:
+                wake = until
         elif state == "unsent":
             unsent.append(copy.id)
         elif state == "returned":
             made += 1
-            if copy.group is None:
+            group = copy.group
+            if group is None:
                 waiting += 1
-                alone = alone or copy.unchecked
-            elif unit.answer is not None and copy.group != unit.answer:
+            elif answer is not None and group != answer:
                 changed[copy.id] = replace(copy, state="invalid")
                 invalid.append(copy.id)
+                continue
+            elif group in groups:
+                groups[group].append(copy)
             else:
-                groups.setdefault(copy.group, []).append(copy)
-                alone = alone or copy.unchecked
+                groups[group] = [copy]
+            if copy.unchecked:
+                alone = True
         elif state != "aborted" and state != "unneeded":
             made += 1
-            failed += state == "failed"
+            if state == "failed":
+                failed += 1
+    quorum, need, heard = unit.quorum, unit.need, 0
     best: list[Copy] = []
-    heard = 0
-    for group in groups.values():
-        count = voices(group)
+    for said in groups.values():
+        count = 1 if len(said) == 1 else voices(said)
         if count > heard:
-            best, heard = group, count
-    need = unit.need
-    if unit.answer is not None:
+            best, heard = said, count
+    if answer is not None:
         need = 1
     elif not (leased or waiting or groups):
         need = 0
     elif need == 0 or (need == 1 and (len(groups) > 1 or not alone)):
-        need = unit.quorum
-    if best and (
-        heard >= need == unit.quorum
-        or unit.answer is not None
-        or heard >= unit.quorum
+        need = quorum
+    if heard and (
+        heard >= quorum
+        or answer is not None
         or (need == 1 and len(groups) == 1 and any(copy.unchecked for copy in best))
     ):
         return _finish(unit, copies, changed, best, heard, expired, invalid)
-    missing = max(1, need) - heard
-    wanted = max(0, missing + (unit.spare if leased else 0) - leased - waiting)
-    room = max(0, unit.most_copies - made - len(unsent))
-    create = min(max(0, wanted - len(unsent)), room)
-    enough = (1 if need == 1 else unit.quorum) - heard  # also where no lease has decided yet
+    ready = len(unsent)
+    wanted = (need or 1) - heard - leased - waiting
+    if leased:
+        wanted += unit.spare
+    room = unit.most_copies - made - ready
+    create = min(wanted - ready, room) if wanted > ready and room > 0 else 0
+    enough = (1 if need == 1 else quorum) - heard  # also where no lease has decided yet
     why = ""
     if unit.expires is not None and unit.expires <= now:
         why = "its time was over"
     elif failed > unit.most_failed:
         why = f"{failed} of its copies failed"
-    elif leased + waiting + len(unsent) + room < enough:
+    elif leased + waiting + ready < enough and leased + waiting + ready + max(0, room) < enough:
+        agreed = enough + heard
         why = (
-            f"{made} copies, but no {enough + heard} results agreed"
-            if enough + heard > 1
+            f"{made} copies, but no {agreed} results agreed"
+            if agreed > 1
             else f"none of {made} copies came to a result"
         )
     if why:
@@ -177,7 +187,7 @@ def _open(unit: Unit, copies: Sequence[Copy], now: float) -> Decision:
         unit=unit if need == unit.need else replace(unit, need=need),
         copies=tuple(changed.values()),
         create=create,
-        drop=tuple(unsent[wanted:]),
+        drop=() if ready <= wanted else tuple(unsent[max(0, wanted) :]),
         invalid=tuple(invalid),
         expired=tuple(expired),
         wake=wake,
@@ -204,9 +214,9 @@ def _finish(
     withdraw: list[int] = []
     valid: list[int] = []
     for copy in copies:
-        state = copy.state
         if copy.id in changed:
-            continue
+            copy = changed[copy.id]
+        state = copy.state
         if state == "unsent":
             drop.append(copy.id)
         elif state == "leased":
@@ -325,8 +335,11 @@ def _closed(unit: Unit, copies: Sequence[Copy]) -> Decision:
 
 
 def after(unit: Unit, copies: Sequence[Copy], changed: dict[int, Copy], now: float) -> Decision:
-    """The decision after these copies have changed; they are among its `copies`."""
-    decision = transition(unit, [changed.get(copy.id, copy) for copy in copies], now)
+    """The decision after these copies have changed; they are among its `copies`. `changed` is used up."""
+    copies = [changed[copy.id] if copy.id in changed else copy for copy in copies]
+    if unit.state == "open":
+        return _open(unit, copies, changed, now)
+    decision = transition(unit, copies, now)
     if not changed:
         return decision
     both = {**changed, **{copy.id: copy for copy in decision.copies}}
