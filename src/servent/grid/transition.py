@@ -336,7 +336,7 @@ def _closed(unit: Unit, copies: Sequence[Copy]) -> Decision:
 
 def after(unit: Unit, copies: Sequence[Copy], changed: dict[int, Copy], now: float) -> Decision:
     """The decision after these copies have changed; they are among its `copies`. `changed` is used up."""
-    copies = [changed[copy.id] if copy.id in changed else copy for copy in copies]
+    copies = [changed.get(copy.id, copy) for copy in copies]
     if unit.state == "open":
         return _open(unit, copies, changed, now)
     decision = transition(unit, copies, now)
