@@ -65,7 +65,7 @@ class Joined extends HTMLElement {
     card.about.hidden = !one.about;
     const done = partOf(one.done, one.units);
     card.progress.set(one.units ? done : 0, "direct");
-    write(card.part, one.units ? `${percent(done)} of ${counted(one.units, "unit")}` : "No units yet");
+    write(card.part, one.units ? `${percent(done)} of ${counted(one.units, "unit")}` : "It did not say yet how far it is");
     write(card.eta, one.done < one.units ? left(one.eta) : "");
     for (const [key, value] of [["today", credit(one.today)], ["recent", credit(one.recent)], ["total", credit(one.total)]]) write(card.figures[key], value);
     const counts = [[one.leased, "here now"], [one.valid, "valid"], [Math.max(0, one.returned - one.valid - one.invalid), "being checked"], [one.invalid, "invalid"], [one.errors, "failed"]].filter(([count], index) => count || index === 1);
