@@ -88,27 +88,31 @@ class CreditPart(GridBase):
             contacts = [bytes(PeerId.parse(one)) for one in named.contacts]
             return named.infohash, contacts
         key = links.key_of(link)
-        if key is not None:
-            contacts = []
-            if links.is_link(link):
-                contacts = [bytes(one.peer) for one in links.decode(link).coordinators]
-            return key, contacts
-        try:
-            key = self._any(link)
-        except NotFound as missing:
-            raise NotFound(
-                str(missing),
-                advice="Give a project's link, a ledger's, or the path of a folder that holds one.",
-            ) from None
-        return key, self._coordinators(key)
+        if key is None:
+            try:
+                key = self._any(link)
+            except NotFound as missing:
+                raise NotFound(
+                    str(missing),
+                    advice="Give a project's link, a ledger's, or the path of a folder that holds one.",
+                ) from None
+        return self._newest(key)
 
-    def _coordinators(self, project: bytes) -> list[bytes]:
-        """Who is sure to have the ledger of a project that was joined."""
+    def _newest(self, project: bytes) -> tuple[bytes, list[bytes]]:
+        """The newest ledger known of a project, and who is sure to have it. Raises NotFound."""
         letters = _key(project)
-        found = next((one.link for one in self._grid.lending.joined() if one.key == letters), "")
-        if not links.is_link(found):
-            return []
-        return [bytes(one.peer) for one in links.decode(found).coordinators]
+        joined = next((one for one in self._grid.lending.joined() if one.key == letters), None)
+        contacts = []
+        if joined is not None and links.is_link(joined.link):
+            contacts = [bytes(one.peer) for one in links.decode(joined.link).coordinators]
+        if self._grid.projects.manifest(project) is not None or self._grid.ledger.newest(project) is not None:
+            return project, contacts
+        if joined is not None and joined.ledger:
+            return bytes.fromhex(joined.ledger), contacts
+        raise NotFound(
+            "no ledger of this project is known here yet",
+            advice="Its volunteers fetch it some minutes after the first credit. Or give a link to the ledger itself: whoever has one sees it in `servent grid show` or `servent grid projects NAME`.",
+        )
 
     async def export_statistics(self, project: str, request: credit.ExportRequest) -> credit.Exported:
         files = await self._grid.ledger.export(self._any(project), Path(request.to))

@@ -364,7 +364,7 @@ def joined_table(known: list[schema.JoinedProject]) -> None:
             one.state + (f": {one_line(one.why)}" if one.why and one.state != "working" else ""),
             f"{one.share:g}",
             share_of(one.done, one.units),
-            left(one.eta),
+            left(one.eta or None),
             count(one.valid),
             credit(one.today),
             credit(one.total),
@@ -388,7 +388,7 @@ def _joined(one: schema.JoinedProject) -> None:
         if one.units
         else ""
     )
-    say(f"whole     {', '.join(filter(None, (whole, left(one.eta)))) or 'unknown'}")
+    say(f"whole     {', '.join(filter(None, (whole, left(one.eta or None)))) or 'unknown'}")
     say(
         f"mine      {many(one.valid, 'valid result')}, {one.invalid} invalid, {many(one.errors, 'error')}, "
         f"{one.leased} at work, {one.returned} returned"

@@ -286,7 +286,7 @@ def _watch(session: Session, client: Client, now: schema.Batch) -> int:
     except KeyboardInterrupt:
         hint(f"the node goes on; `servent grid watch {now.id}` follows it again")
         raise
-    words = f"batch {now.id}: {count(now.done)} of {many(now.units, 'unit')} done"
+    words = f"batch {now.id}: {count(now.done)} of {count(now.units)} {'unit' if now.units == 1 else 'units'} done"
     words += f", {many(now.errors, 'error')}" if now.errors else ""
     words += f", {count(now.cancelled)} cancelled" if now.cancelled else ""
 
