@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from servent.grid import joined_service, ledger_own_service
+from servent.errors import ServentError
+from servent.grid import joined_service, ledger_own_service, lending_service
 from servent.node import Node
 from servent.testing.nodes import nodes
-from tests.grid.sandbox.rig import ECHO
+from tests.grid.sandbox.rig import COUNTS, ECHO
 from tests.net.party import until
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(120)]
@@ -113,3 +114,72 @@ def test_two_volunteers_compute_what_a_third_submits_and_are_credited(tmp_path: 
             assert (joined := ann.grid.lending.joined()[0]).name == "echoes" and joined.valid == 22
 
     run(story)
+
+
+def test_who_is_invited_gets_in_and_nobody_else_and_strangers_see_nothing_but_that(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with party(3, tmp_path, friends=False) as (owner, ann, bob):
+            grid = owner.grid
+            made = await grid.projects.create("secret", audience="invited")
+            key = grid.projects.key_of("secret")
+            await grid.projects.add_app(key, "echo", module(tmp_path), operations=1e9, quorum=1)
+            invitation = await grid.projects.invite(key, 1)
+            await lend(bob, made.link)  # has only the link
+            await until(lambda: bob.grid.lending.joined()[0].state == "refused")
+            assert "invited" in bob.grid.lending.joined()[0].why
+            await lend(ann, invitation)
+            batch = await grid.batches.submit(key, "echo", items=[b"psst"])
+            await until(lambda: grid.batches.view(batch.id).state == "done", 60.0)
+            assert [one.name for one in await grid.projects.volunteers(key)] == [ann.name]
+            # an invitation for one is used up, and neither is known here for anything else
+            await bob.grid.leave(key)
+            await lend(bob, invitation)
+            await until(lambda: bob.grid.lending.joined()[0].state == "refused")
+            assert owner.trust.verdict(ann.peer).guest and not owner.trust.allows(ann.peer, "servent.share/1")
+            # who does not run a project for them is not reached at all
+            with pytest.raises(ServentError):
+                await bob.peers.connect(ann.endpoint.address(), timeout=1.0)
+
+    run(story)
+
+
+def test_a_unit_goes_on_elsewhere_from_where_its_volunteer_left_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lending_service, "NEARLY", 0.0)  # what is nearly done is not finished here first
+
+    async def story() -> None:
+        async with party(3, tmp_path) as (owner, ann, bob):
+            grid = owner.grid
+            made = await grid.projects.create("slices")
+            key = grid.projects.key_of("slices")
+            path = module(tmp_path, COUNTS.replace("ROUNDS", "25000000"), "counts.wat")  # some 0.07 s a slice
+            app = await grid.projects.add_app(key, "counts", path, abi="slice", operations=1e9, quorum=1)
+            batch = await grid.batches.submit(key, "counts", items=[bytes([40])])
+            await lend(ann, made.link)
+
+            def slices(node: Node) -> int:
+                return max((one.slices for one in node.grid.lending.view().slots), default=0)
+
+            await until(lambda: slices(ann) >= 5, 60.0)
+            await ann.grid.leave(key)
+            await lend(bob, made.link)
+            await until(lambda: slices(bob) > 0 or grid.batches.view(batch.id).state == "done", 60.0)
+            begun_at = slices(bob)
+            await until(lambda: grid.batches.view(batch.id).state == "done", 60.0)
+            assert begun_at >= 5, "it began anew"
+            (unit,) = (await grid.projects.units(key)).units
+            assert [one.state for one in unit.copies] == ["aborted", "valid"], unit
+            (result,) = (await grid.batches.results(batch.id)).results
+            assert result.size_bytes == 2048
+            # the same as where nobody was interrupted
+            alone = await grid.trying.try_out(path, abi="slice", input=_written(tmp_path, bytes([40])))
+            assert alone.digest == result.digest and app.abi == "slice"
+
+    run(story)
+
+
+def _written(folder: Path, data: bytes) -> Path:
+    path = folder / "input"
+    path.write_bytes(data)
+    return path

@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 FETCHES_MOST = 8  # at once; the others wait
 HOLDERS_MOST = 8  # peers remembered for each content, of those who fetched it from us
 SWEEP_EVERY = 2.0  # s between two looks at what was released
+LEAVE_AFTER = 3600.0  # s that contents of a project stay which was left: its coordinator may fetch results and checkpoints
 
 
 @dataclass(eq=False, slots=True)
@@ -82,6 +83,7 @@ class Contents:
         self._passes: dict[PeerId, int] = {}
         self._room = asyncio.Semaphore(FETCHES_MOST)
         self._released: list[tuple[bytes, Use]] = []
+        self._leaving: dict[bytes, float] = {}  # projects that were left, and when they are forgotten
         self._bytes = 0
         self.transferred = 0  # bytes fetched since the start
         self.folders = Folders(store, blobs, folder / "folders", self._may_have, self._let_in)
@@ -107,11 +109,16 @@ class Contents:
         while True:
             await asyncio.sleep(SWEEP_EVERY)
             await self._sweep()
+            now = asyncio.get_running_loop().time()
+            for project in [one for one, due in self._leaving.items() if due <= now]:
+                await self.forget_project(project, at_once=True)
 
     async def close(self) -> None:
         """Serve nothing more; the store is still open."""
         with contextlib.suppress(WorldError):
             await self._sweep()
+            for project in list(self._leaving):
+                await self.forget_project(project, at_once=True)
             used = [
                 (kept.used, infohash) for infohash, kept in self._kept.items() if kept.used > kept.row.used
             ]
@@ -354,8 +361,12 @@ class Contents:
             if kept is not None:
                 self._released += [(infohash, use) for use in kept.uses if use.keep == keep]
 
-    async def forget_project(self, project: bytes) -> None:
-        """All that was kept for it alone."""
+    async def forget_project(self, project: bytes, *, at_once: bool = False) -> None:
+        """All that was kept for it alone; its ledger stays. Not `at_once`: in an hour, unless it is used again; what goes back with checkpoints can be fetched till then."""
+        if not at_once:
+            self._leaving[project] = asyncio.get_running_loop().time() + LEAVE_AFTER
+            return
+        self._leaving.pop(project, None)
         ended = [
             (infohash, use)
             for infohash, kept in self._kept.items()
@@ -363,7 +374,6 @@ class Contents:
             if use.project == project
         ]
         await self._end_uses(ended)
-        await self.folders.forget(project)
 
     async def _end_uses(self, ended: Sequence[tuple[bytes, Use]]) -> None:
         gone = []
@@ -457,6 +467,7 @@ class Contents:
         self._use(kept, use)
 
     def _use(self, kept: _Kept, use: Use) -> None:
+        self._leaving.pop(use.project, None)
         kept.uses.add(use)
         if use.keep:
             self._by_keep.setdefault(use.keep, set()).add(kept.row.infohash)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
@@ -47,6 +48,19 @@ class Gates:
         self._trust, self._services = trust, services
         self._own, self._joined, self._invited = own, joined, invited
         self._admitted: set[str] = set()
+        self._left: dict[bytes, tuple[float, Known]] = {}
+
+    def leave(self, joined: Known, until: float) -> None:
+        """A project was left: its coordinators may have what is theirs until then (the loop's clock)."""
+        self._left[joined.project] = until, joined
+
+    def _lent(self) -> list[Known]:
+        """Projects that this node computes for, or did until lately."""
+        now = asyncio.get_running_loop().time()
+        self._left = {project: kept for project, kept in self._left.items() if kept[0] > now}
+        joined = list(self._joined())
+        here = {one.project for one in joined}
+        return [*joined, *(one for _, one in self._left.values() if one.project not in here)]
 
     def set(self) -> None:
         """Projects came, went or changed."""
@@ -54,7 +68,7 @@ class Gates:
         grid, blobs = self._services
         if any(one.audience in ("everyone", "invited") and not one.closed for one in self._own()):
             wanted[OWN] = None, (grid, blobs)
-        for joined in self._joined():
+        for joined in self._lent():
             if joined.manifest is not None and joined.manifest.audience == "everyone":
                 wanted[LENT] = None, (blobs,)
             for coordinator in joined.coordinators:
@@ -79,7 +93,7 @@ class Gates:
         for one in self._own():
             if one.key == project:
                 return self._within(one, peer) or self._invited(project, peer)
-        for joined in self._joined():
+        for joined in self._lent():
             if joined.project == project:
                 if peer in joined.coordinators:
                     return True

@@ -216,6 +216,11 @@ class Projects(Showing):
             )
             if budget is not None:
                 project = structs.replace(project, budget=from_cobblestones(budget))
+                if from_cobblestones(budget) < (bound := self._coordinator.bound(key)):
+                    raise UsageError(
+                        f"{cobblestones(bound):,.2f} cobblestones are paid or promised already",
+                        advice="A budget can be no less; pause the project to promise no more.",
+                    )
             if network is not None or (audience == "network" and before.network is None):
                 project = structs.replace(project, network=self._network(project.audience, network or ""))
             if project == before:
@@ -231,7 +236,7 @@ class Projects(Showing):
         await self._store.write(rows.forget(key))
         del self._own[key], self._manifests[key], self._apps[key]
         self._ledger.forget_project(key)
-        await self._contents.forget_project(key)
+        await self._contents.forget_project(key, at_once=True)
         self._told()
 
     def _manifest(self, key: bytes) -> Project:

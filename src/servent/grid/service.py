@@ -15,7 +15,7 @@ from servent.grid import links, wire
 from servent.grid import project_views as views
 from servent.grid import views as lending_views
 from servent.grid.batches_service import Batches
-from servent.grid.contents_service import Contents
+from servent.grid.contents_service import LEAVE_AFTER, Contents
 from servent.grid.coordinator_service import Coordinator, Visit
 from servent.grid.gates_service import Gates
 from servent.grid.ledger_service import Ledger
@@ -267,11 +267,12 @@ class Grid:
 
     async def leave(self, project: bytes) -> None:
         """As `Lending.leave`; of an own project, this machine computes for it no more."""
+        for joined in self.lending.known():
+            if joined.project == project:
+                self._gates.leave(joined, asyncio.get_running_loop().time() + LEAVE_AFTER)
         await self.lending.leave(project)
         if self.projects.is_local(project):
             await self.projects.change(project, local=False)
-        if self.projects.manifest(project) is None:
-            await self.contents.forget_project(project)
 
     async def new_project(self, name: str, *, local: bool = False, **said: object) -> views.MyProject:
         """As `Projects.create`; `local`: and compute for it here."""
