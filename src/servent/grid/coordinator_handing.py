@@ -18,7 +18,7 @@ from servent.grid.wire import BATCH, Lease, Leased, Task
 
 SOON = 1.0  # s; work is being read from the disk
 OTHERS = 2.0  # s; all that is open is with others
-NOTHING = 10.0  # s; there is no work
+NOTHING = 4.0  # s; there is no work; more where many volunteers wait
 LATELY = 1.5  # s; there is none, but there was some in the last minutes: more may follow what came of it
 PAUSED = 60.0  # s
 OFTEN = 100.0  # volunteers that ask in vain, in a second, at most
