@@ -392,6 +392,24 @@ async def test_two_projects_of_one_owner_cannot_spend_its_credit_twice(tmp_path:
     await store.close()
 
 
+@running
+async def test_what_was_paid_by_nobody_does_not_use_up_a_balance(tmp_path: Path) -> None:
+    store, book = await opened(tmp_path)
+    await book.add_project(manifest(), PROJECT, [APP])
+    assert book.limit(KEY) is None
+    await due(store, ANN, range(500))
+    await book.settle(KEY)
+    huge = from_cobblestones(1e9)
+    await book.add_project(manifest(network=NETWORK, budget=huge, serial=2), PROJECT, [APP])
+    assert book.limit(KEY) == 500 * OPERATIONS + CREDIT_LINE
+    await due(store, ANN, range(500, 510))
+    await book.settle(KEY)
+    assert book.limit(KEY) == 500 * OPERATIONS + CREDIT_LINE
+    audited = await book.audit(KEY)
+    assert audited.ok and audited.paid == 10 * OPERATIONS, audited.checks
+    await store.close()
+
+
 def test_a_purse_never_pays_more_than_it_may() -> None:
     purse = Purse(limit=100)
     assert purse.set_aside(60) and purse.set_aside(40)

@@ -309,6 +309,11 @@ class Coordinator:
         """Every version, oldest first. Raises NotFound."""
         return [(app.id, app.manifest) for app in self._looks.room(project).apps.values()]
 
+    def bound(self, project: bytes) -> int:
+        """MFLOP that a project has paid, or has set aside for units that are begun: no budget goes below that. Raises NotFound."""
+        purse = self._looks.room(project).purse
+        return purse.spent + purse.aside
+
     def view(self, project: bytes) -> ProjectLook:
         """Raises NotFound."""
         return self._looks.project(project, self._wall())

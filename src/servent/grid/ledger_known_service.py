@@ -302,7 +302,8 @@ class KnownLedgers:
             and (other.owner, other.network) == (manifest.owner, manifest.network)
         ]
         left = self._left.get(project, balance.CREDIT_LINE)
-        return balance.limit(manifest, self._paid.get(project, 0), left, len(same))
+        paid = self._paid.get(project, 0) + self._known[project].free
+        return balance.limit(manifest, paid, left, len(same))
 
     def _mutual(self) -> Iterable[tuple[bytes, Project]]:
         for key, known in list(self._known.items()):

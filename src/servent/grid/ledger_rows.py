@@ -70,7 +70,7 @@ class Known(Struct):
         sealed_entries: in full segments.
         sound: the last check of this ledger of others held, `why`: what was wrong with it. `paying`: also what it says of money. `proven`: MFLOP that its owner showed to
             have earned elsewhere.
-        countersigned: entries that were agreed to (own ledger).
+        countersigned: entries that were agreed to (own ledger). `free`: MFLOP paid while nobody's balance was charged (own ledger).
     """
 
     mine: bool
@@ -90,6 +90,7 @@ class Known(Struct):
     paying: bool = True
     proven: int = 0
     countersigned: int = 0
+    free: int = 0
 
 
 class Waiting(Struct, frozen=True):
@@ -184,6 +185,8 @@ def settle(
                 )
                 receipt = ledger.sign_entry(entry, key)
                 known.entries, known.newest, known.last = entry.number, entry_hash(receipt.body), at
+                if network is None:
+                    known.free += -entry.paid if taken_back else entry.paid
                 made.append(Made(entry, receipt))
         connection.executemany("DELETE FROM grid_due WHERE seq = ?", ((seq,) for seq in seqs))
     for one in made:
