@@ -444,3 +444,21 @@ def test_slots_show_what_they_do(tmp_path) -> None:
             assert two.state == "empty" and shown.state == "working" and shown.why == "computing for primes"
 
     virtually(story())
+
+
+def test_what_was_held_is_computed_while_the_coordinator_is_away(tmp_path) -> None:
+    """Its app and module are here: nothing needs asking, and nothing is given back before the machine was looked at."""
+
+    async def story() -> None:
+        office = Office()
+        (unit,) = office.add(office.slices())
+        async with Volunteer(tmp_path, office, store=tmp_path / "grid.db") as ann:
+            await ann.until(lambda: ann.bench.slices >= 3)
+            await ann.kill()
+        office.open = False
+        async with Volunteer(tmp_path, office, store=tmp_path / "grid.db") as ann:
+            await ann.until(lambda: ann.lending.view().to_return == 1, limit=60.0)
+            office.open = True
+            await ann.until(lambda: unit in office.returned)
+
+    virtually(story())

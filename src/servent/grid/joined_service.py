@@ -114,7 +114,7 @@ class Joined:
     async def describe(self, app: bytes) -> tuple[App, Sequence[bytes]]:
         """An app's manifest, signed by the project, and who has its module. Raises BadMessage, ConnectionLost."""
         known = self.apps.get(app)
-        if known is None or app not in self.contacts:
+        if known is None:
             answer = await self.contact.ask(wire.Describe([app]))
             if not isinstance(answer, wire.Described) or len(answer.apps) != 1:
                 self.contact.fault(wrong := odd(answer, "Describe"))

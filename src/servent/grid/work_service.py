@@ -90,7 +90,7 @@ class Work:
         self._group: asyncio.TaskGroup | None = None
         self._tasks: dict[tuple[bytes, int], asyncio.Task[None]] = {}
         self._running: dict[int, Held] = {}  # by place: the first `cores` are the lent cores
-        self._verdict = Verdict()
+        self._verdict = Verdict(why="it has just begun")
         self._ending = False
         self.store = Store()
 
@@ -231,7 +231,7 @@ class Work:
             return
         except ConnectionLost:
             if held.state == "getting":  # the line broke while it was asked about: again, when there is one
-                await asyncio.sleep(5.0)
+                await asyncio.sleep(1.0)
                 self._prepare(held)
             return
         except BadMessage as wrong:
