@@ -103,6 +103,14 @@ class Files:
 
     async def _one(self, live: Live, lease: int) -> bool:
         """Give one result its group. False: to be tried again."""
+        side = live.sides.get(lease)
+        settled = await self._settle(live, lease)
+        if settled and side is not None and side.content is not None and side.digest not in live.outputs:
+            assert self._outputs is not None
+            self._outputs.release(output_name(live.unit.id, side.digest))
+        return settled
+
+    async def _settle(self, live: Live, lease: int) -> bool:
         copy = live.copy(lease)
         if copy is None:
             return True
