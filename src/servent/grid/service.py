@@ -145,6 +145,7 @@ class Grid:
             engaged=engaged,
             keep=self.ledger.keep,
             follow=self.ledger.follow,
+            against=self.ledger.solvent,
             wall=wall,
         )
 
