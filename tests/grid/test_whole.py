@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from servent.errors import ServentError
-from servent.grid import joined_service, ledger_own_service, lending_service
+from servent.grid import joined_service, ledger_own_service, lending_service, links, wire
 from servent.node import Node
 from servent.testing.nodes import nodes
 from tests.grid.sandbox.rig import COUNTS, ECHO
@@ -132,9 +132,9 @@ def test_who_is_invited_gets_in_and_nobody_else_and_strangers_see_nothing_but_th
             await until(lambda: grid.batches.view(batch.id).state == "done", 60.0)
             assert [one.name for one in await grid.projects.volunteers(key)] == [ann.name]
             # an invitation for one is used up, and neither is known here for anything else
-            await bob.grid.leave(key)
-            await lend(bob, invitation)
-            await until(lambda: bob.grid.lending.joined()[0].state == "refused")
+            visit = grid.coordinator.visit(key, bob.peer)
+            answer = await visit.answer(wire.Join(key, invitation=links.decode(invitation).invitation))
+            assert isinstance(answer, wire.Sorry) and "invited" in answer.reason
             assert owner.trust.verdict(ann.peer).guest and not owner.trust.allows(ann.peer, "servent.share/1")
             # who does not run a project for them is not reached at all
             with pytest.raises(ServentError):
