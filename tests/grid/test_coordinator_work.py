@@ -11,8 +11,10 @@ import pytest
 from servent.errors import NotFound, UsageError
 from servent.grid import wire
 from servent.grid.coordinator_handing import Limits as Handed
+from servent.grid.coordinator_service import Coordinator
 from servent.grid.manifests import Content
-from tests.grid.coordinating import Volunteer, app, done, hall, pieces, project, right, story
+from servent.store import Store
+from tests.grid.coordinating import ME, Volunteer, app, done, hall, pieces, project, right, story
 from tests.net.party import until
 
 
@@ -241,6 +243,20 @@ async def test_who_may_come_in(tmp_path: Path) -> None:
         assert len(await ann.lease()) == 2
         await here.coordinator.pause_project(here.key, True, "the disk is full")
         assert (await ann.ask_lease()).why == "the disk is full"
+
+
+@story
+async def test_a_newer_manifest_holds_after_a_restart_and_an_older_one_is_refused(tmp_path: Path) -> None:
+    async with hall(tmp_path / "grid.db") as here:
+        await here.coordinator.add_project(project(2, about="newer"))
+    store = Store(tmp_path / "grid.db", durable=True)
+    coordinator = Coordinator(store, ME.peer)
+    async with store:
+        await coordinator.open()
+        assert [one.about for one in coordinator.projects()] == ["newer"]
+        with pytest.raises(UsageError):
+            await coordinator.add_project(project(1))
+        await coordinator.close()
 
 
 @story

@@ -50,9 +50,9 @@ class Work:
             if room is not None:
                 if manifest.serial < room.manifest.serial:
                     raise UsageError("a newer manifest of this project is here already")
-                room.manifest, room.signed = manifest, signed
                 if signed == room.signed:
                     return manifest
+                room.manifest, room.signed = manifest, signed
                 number = room.number
             else:
                 number = max(self._state.rooms, default=0) + 1
