@@ -253,6 +253,51 @@ def test_jobs_that_cannot_be_are_refused_at_once(rig: Rig) -> None:
     rig.call(running.cancel)
 
 
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [
+        ('Saved(number=job.number, path="/etc/passwd", slices=1, digest=bytes(32), size=1)', "lost"),
+        ('Ended(number=job.number, outcome="done", output_path=job.folder + "/../secret")', "lost"),
+        ('Ended(number=job.number + 1, outcome="done")', "lost"),
+        ('Ended(number=job.number, outcome="done", output=b"fine")', "done"),
+    ],
+)
+def test_a_process_that_was_taken_over_is_believed_nothing_that_could_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, outcome: str
+) -> None:
+    """It names files that would then be sent to others; or talks of other jobs."""
+    child = tmp_path / "child.py"
+    child.write_text(TAKEN_OVER.format(source=str(Path(measuring.__file__).parents[3]), said=said))
+    monkeypatch.setattr("servent.grid.sandbox.slot_process.CHILD", child)
+    with Rig(tmp_path) as rig:
+        ended = rig.run(module(ECHO))
+        assert ended.outcome == outcome and not rig.saved and not ended.output_path
+        assert ended.words == ("its process said what none of ours would" if outcome == "lost" else "")
+
+
+def test_bytes_that_are_no_message_cost_the_process_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = tmp_path / "child.py"
+    said = "os.write(1, bytes([255] * 100)) and Moving(number=job.number, slices=0, seconds=0.0)"
+    child.write_text(TAKEN_OVER.format(source=str(Path(measuring.__file__).parents[3]), said=said))
+    monkeypatch.setattr("servent.grid.sandbox.slot_process.CHILD", child)
+    with Rig(tmp_path) as rig:
+        ended = rig.run(module(ECHO))
+        assert (ended.outcome, ended.words) == ("lost", "its process said what none of ours would")
+        assert rig.run(module(ECHO)).outcome == "lost", "the slots themselves go on"
+
+
+def test_an_idle_process_ends_and_is_back_for_the_next_unit(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slots_service, "IDLE", 0.2)
+    for n in range(2):
+        assert rig.run(module(ECHO), stdin=bytes([n])).output == bytes([n])
+        until(lambda: not rig.slots.pids())
+    assert rig.slots.view().restarts == 0
+
+
 def test_closing_ends_what_runs_and_who_waits_hears_it(tmp_path: Path) -> None:
     with Rig(tmp_path) as rig:
         running = rig.start(LOOP, budget=600.0)[1]
@@ -299,6 +344,24 @@ def test_the_speed_of_a_core_is_measured_with_the_module_that_is_written_here(ri
     assert rig.do(rig.slots.measure()) > 100.0
 
 
+TAKEN_OVER = """
+import os, sys
+sys.path.insert(0, {source!r})
+from servent.codec import frame
+from servent.grid.sandbox.child import _told
+from servent.grid.sandbox.jobs import Ended, Job, Moving, Ready, Saved
+def say(heard):
+    os.write(1, frame(heard))
+say(Ready())
+kept = b""
+while True:
+    kept += os.read(0, 65536)
+    while len(kept) >= 4 and len(kept) >= 4 + int.from_bytes(kept[:4], "big"):
+        size = int.from_bytes(kept[:4], "big")
+        job, kept = _told.decode(kept[4 : 4 + size]), kept[4 + size :]
+        if isinstance(job, Job):
+            say({said})
+"""
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="belts of Linux")
 PROBE = """
 import os, sys, socket, subprocess, ctypes, threading

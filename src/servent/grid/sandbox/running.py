@@ -42,10 +42,10 @@ class Sink:
         if self.size > self._most:
             raise TooMuch(f"its result has more than the {self._most} bytes that it may have")
         self._digest.update(data)
+        if self._file is None and len(self._head) + len(data) > max(self._inline, CHUNK):
+            self._spill()
         if self._file is None:
             self._head += data
-            if len(self._head) > max(self._inline, CHUNK):
-                self._spill()
         else:
             self._file.write(data)
 
@@ -206,7 +206,7 @@ class Runner:
             at = instance.call("alloc", (size,), "i32") & 0xFFFFFFFF
             if at == 0 and size:
                 raise Halted("memory", f"it has no room for its input of {size} bytes")
-            _pour(run.source, instance, at, size)
+            _pour(run.source, instance, at, size, control.tick)
             if code := instance.call("begin", (at, size), "i32"):
                 raise Exit(code)
         saved = time.monotonic()
@@ -258,6 +258,8 @@ class Runner:
             if not head.filled[page // 8] >> (page % 8) & 1:
                 full[page * PAGE : (page + 1) * PAGE] = _ZEROS
         for page, data in snapshots.unpack(kept, head):
+            if page % snapshots.PAGES_A_TICK == 0:
+                self._control.tick()
             full[page * PAGE : (page + 1) * PAGE] = data
         full.release()
         instance.set_globals(head.globals)
@@ -282,6 +284,7 @@ class Runner:
                 rolls=world.rolls,
                 fraction=run.fraction,
                 most=job.limits.checkpoint_bytes,
+                tick=self._control.tick,
             )
         except snapshots.TooLarge as why:
             run.note = str(why)
@@ -419,7 +422,7 @@ def _file(path: str, most: int, outcome: str = "input") -> bytes:
     return data
 
 
-def _pour(source: BinaryIO, instance: Instance, at: int, size: int) -> None:
+def _pour(source: BinaryIO, instance: Instance, at: int, size: int, tick: Callable[[], None]) -> None:
     """The whole input into memory. Raises Outside where it does not fit, which `alloc` has promised."""
     end = at + size
     while at < end:
@@ -428,3 +431,4 @@ def _pour(source: BinaryIO, instance: Instance, at: int, size: int) -> None:
             raise Halted("input", "its input became shorter while it was read")
         instance.write(at, data)
         at += len(data)
+        tick()

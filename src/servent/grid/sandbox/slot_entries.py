@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
 from msgspec import Struct
 
 from servent.grid.sandbox.jobs import Check, Ended, Job, Moving, Saved
-from servent.grid.sandbox.slot_process import Process
+from servent.grid.sandbox.slot_process import START, Process
 
 
 class SlotsView(Struct, frozen=True):
@@ -62,6 +64,43 @@ class Slot:
         self.seconds_then = 0.0
         self.seen: set[bytes] = set()  # modules that it has compiled
         self.verdict: tuple[str, str] | None = None  # why we killed it
+
+    def heard(self, now: float) -> None:
+        """It said something, or was told something."""
+        self.heard_at, self.seconds_then = now, -1.0
+
+    def look(self, process: Process, now: float, silence: float, compiling: float) -> None:
+        """Kills a process that fell silent, or does not suspend in time. `silence`: s it may be silent; `compiling`: s of a core it may compile."""
+        entry = self.jobs[0]
+        silent = now - self.heard_at
+        if entry.kill_at is not None and now >= entry.kill_at:
+            self.verdict = ("lost", "suspended, without a snapshot: its slice took too long")
+        elif not self.ready:
+            if silent > START:
+                self.verdict = ("lost", "its process did not start in time")
+        elif self.seconds_then < 0.0:
+            self.seconds_then = process.seconds()
+        elif silent > silence:
+            took = process.seconds() - self.seconds_then
+            loading = not entry.begun and entry.job.digest not in self.seen
+            if took > (compiling * 1.5 if loading else silence / 2):  # and says nothing
+                self.verdict = ("time", f"it could not be stopped: {took:.0f} s of a core without a word")
+            elif silent > 10 * silence:  # else it waits for a core, as it should
+                self.verdict = ("lost", f"its process said nothing for {silent:.0f} s")
+        if self.verdict is not None:
+            process.kill()
+
+
+def believable(job: Job | Check, heard: Moving | Saved | Ended) -> bool:
+    """Whether what a process says may be true. A file that it names is sent to others: it must be the one it was to write, and no link."""
+    path, wanted = "", ""
+    if isinstance(heard, Saved):
+        path, wanted = heard.path, f"{heard.number}-{heard.slices}.snapshot"
+    elif isinstance(heard, Ended):
+        path, wanted = heard.output_path, f"{heard.number}.output"
+    if not path:
+        return not isinstance(heard, Saved)
+    return isinstance(job, Job) and Path(path) == Path(job.folder) / wanted and not os.path.islink(path)
 
 
 def suspended(entry: Entry) -> Ended:

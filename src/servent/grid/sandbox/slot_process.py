@@ -183,4 +183,4 @@ def _environment() -> dict[str, str]:
     """Nothing of ours; what a system cannot do without."""
     wanted = ("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "TEMP") if os.name == "nt" else ()
     kept = {name: os.environ[name] for name in wanted if name in os.environ}
-    return {**kept, "PYTHONHASHSEED": "0"}
+    return kept

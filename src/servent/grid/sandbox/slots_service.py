@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from msgspec import structs
 
-from servent.errors import ConnectionLost, UsageError
+from servent.errors import BadMessage, ConnectionLost, UsageError
 from servent.grid.manifests import Abi, Limits
 from servent.grid.sandbox import measuring
 from servent.grid.sandbox.handing import Handing
@@ -29,14 +29,15 @@ from servent.grid.sandbox.jobs import (
     Stop,
     Suspend,
 )
-from servent.grid.sandbox.slot_entries import Entry, Slot, SlotsView, suspended
-from servent.grid.sandbox.slot_process import START, Died, Process, why
+from servent.grid.sandbox.slot_entries import Entry, Slot, SlotsView, believable, suspended
+from servent.grid.sandbox.slot_process import Died, Process, why
 from servent.tasks import begin
 
 log = logging.getLogger(__name__)
 
 GRACE = 20.0  # s that a job has for the end of its slice and a snapshot, once it is to be suspended
 IDLE = 120.0  # s without a job after which a process ends; it is back within a second
+STRANGE = ("lost", "its process said what none of ours would")
 LONG = 0.5  # s of a core after which a job is one that others shall not wait behind
 LOOK = 0.5  # s between looks at processes that may have fallen silent
 STDIN_BYTES = 256 * 1024  # of an input that travels in the message
@@ -282,7 +283,7 @@ class Slots:
     def _tell(self, slot: Slot, process: Process, entry: Entry) -> None:
         now = asyncio.get_running_loop().time()
         if len(slot.jobs) == 1:
-            self._heard_of(slot, now)
+            slot.heard(now)
         process.say(entry.job)
 
     # -- processes
@@ -314,7 +315,7 @@ class Slots:
         slot.process, slot.ready, slot.verdict = process, False, None
         slot.seen.clear()
         loop = asyncio.get_running_loop()
-        self._heard_of(slot, loop.time())
+        slot.heard(loop.time())
         try:
             async with asyncio.TaskGroup() as group:
                 process.watch(group)
@@ -327,6 +328,11 @@ class Slots:
                     was_ready = slot.ready
                     self._died(slot, death)
                     return was_ready
+                except BadMessage as wrong:
+                    log.error("a sandbox process says what it never should: %s", wrong)
+                    slot.verdict = STRANGE
+                    self._died(slot, Died(-9, ""))
+                    return True
                 finally:
                     idle.cancel()
         finally:
@@ -350,13 +356,9 @@ class Slots:
                     slot.ready = False  # takes no more; what comes now goes to its successor
                     return process.finish()
 
-    def _heard_of(self, slot: Slot, now: float) -> None:
-        slot.heard_at = now
-        slot.seconds_then = -1.0
-
     def _heard(self, slot: Slot, process: Process, heard: Heard) -> None:
         now = asyncio.get_running_loop().time()
-        self._heard_of(slot, now)
+        slot.heard(now)
         if isinstance(heard, Ready):
             slot.ready, self._failures, self._trouble = True, 0, ""
             self._belts = list(heard.belts)
@@ -369,7 +371,12 @@ class Slots:
         if isinstance(heard, Ended) and heard.suspended and entry is not None:  # perhaps one that waited
             entry = next((one for one in slot.jobs if one.job.number == heard.number), None)
         if entry is None or entry.job.number != heard.number:
-            slot.verdict = ("lost", "its process spoke of another job")
+            slot.verdict = STRANGE
+            process.kill()
+            return
+        if not believable(entry.job, heard):
+            log.error("a sandbox process names a file that is not of its job")
+            slot.verdict = STRANGE
             process.kill()
             return
         if not (isinstance(heard, Ended) and heard.suspended):
@@ -408,11 +415,10 @@ class Slots:
             return
         if death.code == 0 and not slot.jobs:  # an idle one that we ended
             return
-        if not slot.ready and slot.verdict is None and death.code != 0:
+        if not slot.ready and death.code != 0:
             log.warning("a sandbox process does not start: %s", death.said or death.code)
-            self._did_not_start(
-                slot, "the sandbox does not start: " + (death.said.strip().splitlines() or ["?"])[-1]
-            )
+            last = (death.said.strip().splitlines() or [slot.verdict[1] if slot.verdict else "?"])[-1]
+            self._did_not_start(slot, f"the sandbox does not start: {last}")
             return
         if not slot.ready:  # it ended for idleness just as a job came
             self._give_back(slot)
@@ -460,26 +466,7 @@ class Slots:
             now = loop.time()
             for slot in self._slots:
                 if slot.process is not None and slot.jobs:
-                    self._look(slot, slot.process, now)
-
-    def _look(self, slot: Slot, process: Process, now: float) -> None:
-        entry = slot.jobs[0]
-        silent = now - slot.heard_at
-        if entry.kill_at is not None and now >= entry.kill_at:
-            slot.verdict = ("lost", "suspended, without a snapshot: its slice took too long")
-        elif not slot.ready:
-            if silent > START:
-                slot.verdict = ("lost", "its process did not start in time")
-        elif slot.seconds_then < 0.0:
-            slot.seconds_then = process.seconds()
-        elif silent > self._silence:
-            took = process.seconds() - slot.seconds_then
-            if took > self._silence / 2:  # it computes, and says nothing
-                slot.verdict = ("time", f"it could not be stopped: {took:.0f} s of a core without a word")
-            elif silent > 10 * self._silence:  # else it waits for a core, as it should
-                slot.verdict = ("lost", f"its process said nothing for {silent:.0f} s")
-        if slot.verdict is not None:
-            process.kill()
+                    slot.look(slot.process, now, self._silence, self._compiling)
 
     def _begin(self, work: Coroutine[Any, Any, None], name: str) -> bool:
         task = begin(self._group, work, name)

@@ -16,6 +16,7 @@ STARTS_AT = 10**18  # ns: 9 September 2001, the clock of every unit
 LOOK = 10**6  # ns that one look at the clock takes
 MOST_VECTORS = 1024  # parts of one read or write, as IOV_MAX of Linux
 MOST_RANDOM = 16 * 1024 * 1024  # bytes at once
+PART = 1024 * 1024  # bytes copied at once
 MOST_EVENTS = 1024
 STDERR_KEPT = 4096  # bytes, the last ones
 STDERR_FREE = 64 * 1024  # bytes that may be said there beyond what the result may have
@@ -154,7 +155,8 @@ class World:
                 self._written += size
                 if self._written > self._most:
                     raise TooMuch(f"it wrote more than the {self._most} bytes that its result may have")
-                self._sink(self._get(start, size))
+                for part in range(start, start + size, PART):
+                    self._sink(self._get(part, min(PART, start + size - part)))
             else:
                 self._said += size
                 if self._said > self._most + STDERR_FREE:
@@ -174,10 +176,12 @@ class World:
         for start, size in self._vectors(at, count):
             if size:
                 self._get(start + size - 1, 1)  # there is room, or nothing is taken from the input
-            data = self._source(size)
-            self._put(start, data)
-            total += len(data)
-            if len(data) < size:
+            end = start + size
+            while start < end and (data := self._source(min(PART, end - start))):
+                self._put(start, data)
+                start += len(data)
+                total += len(data)
+            if start < end:
                 break
         return self._put(result, _U32.pack(total))
 
