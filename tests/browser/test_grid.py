@@ -96,7 +96,7 @@ def test_a_pause_says_why_in_one_line_wherever_it_was_made_and_is_ended_with_one
     tab.click(".lend-buttons button:has-text('Resume')")
     tab.wait_for_selector(".lend-head:has-text('Computing')")
     assert node.lending().state == "working"
-    tab.click("nav a[href='/doctor']")
+    tab.click("nav a[href='/people']")
     tab.click("sv-lending button[aria-label='Pause lending']")
     tab.wait_for_selector("sv-lending:has-text('Lending pauses')")
     assert "Paused by you." in (tab.get_attribute(".lend-mark", "title") or "")
@@ -146,6 +146,7 @@ def test_a_project_is_joined_by_its_link_and_a_refusal_says_why(visit: Visit, no
     tab.fill("dialog label:has-text('Share') input", "250")
     tab.click("dialog button:has-text('Join')")
     tab.wait_for_selector(".toast:has-text('Joined sky survey')")
+    assert "join=" not in tab.url, "a reload asks nothing again"
     card = tab.locator(".grid-card").filter(has_text="sky survey")
     card.locator(".why:has-text('Asks its coordinator for work')").wait_for()
     assert "share 250" in card.inner_text()
@@ -157,6 +158,18 @@ def test_a_project_is_joined_by_its_link_and_a_refusal_says_why(visit: Visit, no
     assert all(one.name != "sky survey" for one in node.joined_projects())
     assert "weather \ufffdevil" in tab.inner_text("sv-grid-joined"), "what turns text around is seen"
     assert not [said for said in visit.complaints if "403" not in said]
+
+
+def test_a_link_that_somebody_wrote_asks_before_it_joins(visit: Visit) -> None:
+    tab = visit.open("/talk/ann")
+    tab.fill(".composer-field", "help me: servent-project:abc123.")
+    tab.press(".composer-field", "Enter")
+    tab.click(".message .text-link:text-is('servent-project:abc123')")
+    tab.wait_for_selector("h1:has-text('Grid')")
+    tab.wait_for_selector("dialog h2:has-text('Join a project')")
+    assert tab.input_value("dialog textarea") == "servent-project:abc123"
+    tab.click("dialog button:has-text('Not now')")
+    assert visit.complaints == []
 
 
 def test_from_a_new_project_to_results_in_a_folder_without_leaving_the_page(
@@ -224,6 +237,7 @@ def test_units_flow_by_themselves_and_a_station_shows_its_own(visit: Visit, node
     assert "units done in the last 2 h" in (tab.get_attribute("svg.chart", "aria-label") or "")
     tab.click(".station[data-state=waiting]")
     tab.wait_for_selector(".chip[aria-pressed=true]:has-text('Waiting')")
+    tab.wait_for_selector(".station[data-state=waiting][aria-pressed=true]")
     tab.wait_for_selector(".unit[data-state=waiting]")
     assert tab.locator(".unit:not([hidden]):not([data-state=waiting])").count() == 0
     total = int(tab.get_attribute(".unit", "aria-setsize") or 0)

@@ -6,10 +6,10 @@ import { ago, text, trouble } from "./forms.js";
 import { bytes, clean, el, upper, write } from "./format.js";
 import { icon } from "./icons.js";
 import { submit } from "./grid_forms.js";
-import { bar, counted, credit, deed, dot, empty, grouped, left, number, percent, printed, share } from "./grid_words.js";
+import { bar, counted, credit, deed, dot, empty, grouped, left, number, percent, share } from "./grid_words.js";
 import { Problem, live } from "./live.js";
 import { query } from "./net.js";
-import { settle } from "./talk_words.js";
+import { cleanLines, settle } from "./talk_words.js";
 import { toast } from "./toast.js";
 
 const STATES = { preparing: ["Preparing", "waiting"], running: ["Running", "direct"], done: ["Done", "direct"], cancelled: ["Cancelled", "none"], paused: ["Paused", "waiting"] };
@@ -150,7 +150,7 @@ function resultsDialog(batch) {
 
 function resultLine(batch, result) {
   const good = result.state === "done";
-  const said = result.output === null || result.output === undefined ? "" : result.base64 ? "" : printed(result.output.replace(/\s+$/, ""));
+  const said = result.output === null || result.output === undefined ? "" : result.base64 ? "" : cleanLines(result.output.replace(/\s+$/, ""));
   const name = `${clean(result.input || `unit-${result.number}`).replace(/[\\/]/g, "_")}.out`;
   return el("li", { class: "result", "data-tone": good ? "" : "failed" }, el("span", { class: "result-head" }, el("span", { class: "name", dir: "auto" }, `${result.number}${result.input ? ` · ${clean(result.input)}` : ""}`),
     el("span", { class: "why", dir: "auto" }, good ? [bytes(result.size_bytes), result.verified ? "agreed on" : "one machine's word", result.revised ? "revised" : "", result.file ? clean(result.file) : ""].filter(Boolean).join(" · ") : upper(clean(result.why || result.state)))),

@@ -5,8 +5,9 @@ import { LONG, get, part as quoted, patch, post, whole } from "./ask.js";
 import { button, dialog } from "./dialog.js";
 import { check, select, text, trouble } from "./forms.js";
 import { bytes, clean, el, write } from "./format.js";
-import { counted, deed, facts, lasting, number, outcome, passOn, printed } from "./grid_words.js";
+import { counted, deed, facts, lasting, number, outcome, passOn } from "./grid_words.js";
 import { Problem, live } from "./live.js";
+import { cleanLines } from "./talk_words.js";
 import { toast } from "./toast.js";
 
 export const AUDIENCES = [["friends", "Your friends"], ["network", "Members of a network"], ["everyone", "Everyone with the link"], ["invited", "Only those you invite"]];
@@ -126,7 +127,7 @@ export function addApp(one, previous) {
   const test = deed("Try it", async () => {
     const found = await post("/grid/try", without({ module: path(), abi: abi.value, input: sample.value, memory_bytes: value(memory, "Memory", { factor: MB, whole: true }) }), { wait: LONG });
     const good = found.outcome === "done";
-    tried.replaceChildren(el("div", { class: good ? "good-box" : "problem-box" }, el("sv-icon", { name: good ? "check" : "fail" }), el("div", { class: "tried-words" }, el("p", {}, good ? `It ran in ${lasting(found.seconds)}, with ${bytes(found.memory_bytes)} of memory, and said ${bytes(found.size_bytes)}.` : clean(found.words || outcome(found.outcome))), ...(good && found.output && !found.base64 ? [el("pre", { class: "grid-output", dir: "auto" }, printed(found.output.slice(0, 2000)))] : []))));
+    tried.replaceChildren(el("div", { class: good ? "good-box" : "problem-box" }, el("sv-icon", { name: good ? "check" : "fail" }), el("div", { class: "tried-words" }, el("p", {}, good ? `It ran in ${lasting(found.seconds)}, with ${bytes(found.memory_bytes)} of memory, and said ${bytes(found.size_bytes)}.` : clean(found.words || outcome(found.outcome))), ...(good && found.output && !found.base64 ? [el("pre", { class: "grid-output", dir: "auto" }, cleanLines(found.output.slice(0, 2000)))] : []))));
   }, { sign: "resume", doing: "Running it…", said: fail });
   const add = deed("Add it", async () => {
     if (!name.value) throw wrong("the app has no name", "Work is submitted to it by that name.");

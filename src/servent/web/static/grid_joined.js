@@ -1,14 +1,14 @@
 // <sv-grid-joined>: the projects this machine computes for, how far they are, and what came of its work.
 
 import { ask, get, part as quoted, patch, post, press, whole } from "./ask.js";
-import { go, wanted } from "./address.js";
+import { go, note, wanted } from "./address.js";
 import { button, confirmed, dialog } from "./dialog.js";
 import { check, select, text, trouble } from "./forms.js";
 import { clean, el, upper, write } from "./format.js";
 import { bar, counted, credit, deed, dot, empty, grouped, left, number, percent, share as partOf } from "./grid_words.js";
 import { icon } from "./icons.js";
 import { Problem, live } from "./live.js";
-import { settle } from "./talk_words.js";
+import { linked, settle } from "./talk_words.js";
 import { toast } from "./toast.js";
 
 const STATES = { working: ["Computing", "direct"], waiting: ["Waiting", "waiting"], unreachable: ["Not reachable", "relayed"], refused: ["Refused", "failed"], paused: ["Paused", "waiting"], closed: ["Closed", "none"] };
@@ -28,7 +28,9 @@ class Joined extends HTMLElement {
     addEventListener("servent-grid", this._open);
     this._stop = live.watch(["joined"], () => this.paint(), 700);
     const link = wanted().join;
-    if (link) joinDialog(link);
+    if (!link) return;
+    note({ ...wanted(), join: "" }); // a reload is no second question
+    joinDialog(link);
   }
 
   disconnectedCallback() {
@@ -61,8 +63,9 @@ class Joined extends HTMLElement {
     write(card.name, clean(one.name || "A project"));
     write(card.word, one.mine ? `${word} · yours` : word);
     write(card.why, upper(clean(one.why || SILENT[one.state] || "")));
-    write(card.about, clean(one.about));
-    card.about.hidden = !one.about;
+    const about = [one.about, one.url].filter(Boolean).join("\n");
+    if (card.said !== about) card.about.replaceChildren(...linked((card.said = about), (link) => joinDialog(link)));
+    card.about.hidden = !about;
     const done = partOf(one.done, one.units);
     card.progress.set(one.units ? done : 0, "direct");
     write(card.part, one.units ? `${percent(done)} of ${counted(one.units, "unit")}` : "It did not say yet how far it is");

@@ -17,7 +17,7 @@ class Mark extends HTMLElement {
     this.link = el("a", { class: "lend-mark", href: "/grid" }, this.light, this.words);
     this.button = el("button", { class: "round", type: "button", onclick: () => this._turn() }, this.sign);
     this.replaceChildren(this.link, this.button);
-    this._stop = live.watch(["lending"], () => this.paint(), 1000);
+    this._stop = live.watch(["lending"], () => this.paint(), 400);
   }
 
   disconnectedCallback() {

@@ -15,6 +15,7 @@ import { Problems, Volunteers } from "./grid_people.js";
 import { Units } from "./grid_units.js";
 import { counted, credit, deed, dot, facts, figure, grouped, left, short, speed } from "./grid_words.js";
 import { Problem, live } from "./live.js";
+import { linked } from "./talk_words.js";
 import { Tabs } from "./tabs.js";
 
 const EVERY = 3000; // ms between two looks at what no event tells: the chart and the open list
@@ -37,14 +38,17 @@ class Project extends HTMLElement {
     this.chart = new Chart();
     this.figures = { hosts: figure("Machines now"), redundancy: figure("Copies a unit"), errors: figure("Errors"), spent: figure("Credit granted") };
     this.batches = new Batches(fail);
-    this.units = new Units(() => this.one);
+    this.units = new Units(() => this.one, (state) => this.flow.choose(state));
     this.volunteers = new Volunteers(() => this.one);
     this.problems = new Problems(() => this.one);
     this.apps = new Apps(fail);
     this.about = el("div", { class: "project-about" });
     const panel = (list) => el("div", { class: "project-panel" }, list.node);
     this.parts = { work: this.batches, units: this.units, hosts: this.volunteers, errors: this.problems, apps: this.apps };
-    this.tabs = new Tabs("About this project", [["work", "Work and results", panel(this.batches)], ["units", "Units", panel(this.units)], ["hosts", "Volunteers", panel(this.volunteers)], ["errors", "Errors", panel(this.problems)], ["apps", "Apps", panel(this.apps)], ["about", "Settings and ledger", el("div", { class: "project-panel" }, this.about)]], () => this._look(true));
+    this.tabs = new Tabs("About this project", [["work", "Work and results", panel(this.batches)], ["units", "Units", panel(this.units)], ["hosts", "Volunteers", panel(this.volunteers)], ["errors", "Errors", panel(this.problems)], ["apps", "Apps", panel(this.apps)], ["about", "Settings and ledger", el("div", { class: "project-panel" }, this.about)]], (key) => {
+      this.flow.choose(key === "units" ? this.units.state : null);
+      this._look(true);
+    });
     this.body = el("div", { class: "project", hidden: true },
       el("section", { class: "card project-flow" }, this.state, this.flow.node, el("div", { class: "progress" }, this.stack.node, el("span", { class: "progress-text" }, this.speed, this.eta))),
       el("div", { class: "project-middle" }, el("section", { class: "card" }, el("h2", {}, "Throughput"), this.chart.node), el("section", { class: "card project-figures", "aria-label": "Numbers" }, ...Object.values(this.figures).map(({ node }) => node))),
@@ -156,7 +160,7 @@ class Project extends HTMLElement {
     const check = el("a", { class: "quiet-button small-button", href: `/grid?tab=ledger&link=${quoted(one.ledger || one.id)}&check=1` }, el("sv-icon", { name: "verify" }), el("span", {}, "Check the ledger"));
     const board = el("a", { class: "quiet-button small-button", href: `/grid?tab=leaderboard&project=${quoted(one.id)}` }, el("sv-icon", { name: "award" }), el("span", {}, "Leaderboard"));
     this.about.replaceChildren(facts([
-      ["About", one.about ? clean(one.about) : "nothing said yet"], ["Page", one.url ? clean(one.url) : ""], ["Open to", may], ["This machine", one.local ? "computes for it, too" : "does not compute for it"],
+      ["About", one.about ? clean(one.about) : "nothing said yet"], ["Page", one.url ? el("span", {}, ...linked(one.url, () => {})) : ""], ["Open to", may], ["This machine", one.local ? "computes for it, too" : "does not compute for it"],
       ["Bonus", one.bonus ? `up to ${one.bonus} times the credit for quick results` : "none for quick results"], ["Budget", one.budget === null || one.budget === undefined ? "no limit" : `${credit(one.budget)} cobblestones`],
       ["Ledger", one.ledger_entries ? `${counted(one.ledger_entries, "entry", "entries")}${one.ledger_open ? `, ${grouped(one.ledger_open)} not yet countersigned` : ", all countersigned"}` : "no entry yet"],
       ["Key", one.id],

@@ -23,8 +23,10 @@ export function copiesLine(unit) {
 }
 
 export class Units {
-  constructor(project) {
+  // project() gives what it is about now; chosen(state) hears which units are looked at, "" for all.
+  constructor(project, chosen) {
     this.project = project;
+    this.chosen = chosen;
     this.state = "";
     this.items = [];
     this.said = trouble();
@@ -46,6 +48,7 @@ export class Units {
   choose(state) {
     this.state = state;
     for (const chip of this.chips) chip.node.setAttribute("aria-pressed", chip.state === state);
+    this.chosen(state);
     this.items = [];
     this.more = false;
     this.turn = (this.turn ?? 0) + 1;

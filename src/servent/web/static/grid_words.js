@@ -80,9 +80,6 @@ const SILENT = { off: "Nothing is lent. Turn it on to compute for the projects y
 // Why nothing is computed, or what is: always one line.
 export const whyLine = (lending) => upper(clean(lending.why || SILENT[lending.state] || "")).replace(/([^.!?…])$/, "$1.");
 
-// Output of a program: its lines and tabs stay, everything else that could hide something does not.
-export const printed = (text) => String(text ?? "").replace(/\r\n?/g, "\n").split("\n").map((line) => line.split("\t").map(clean).join("\t")).join("\n");
-
 // -- small parts
 
 // A button that says what it is doing; `said` gets the problem, or null.

@@ -233,5 +233,6 @@ export async function getLink(link, name = "", size = null) {
 
 export function openLink(link) {
   if (/^magnet:/i.test(link)) return getLink(link, clean(new URLSearchParams(link.slice(8)).get("dn") ?? ""));
+  if (/^servent-project:/i.test(link)) return go(`/grid${query({ tab: "projects", join: link })}`);
   return addFriend(link);
 }

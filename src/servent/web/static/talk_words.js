@@ -57,7 +57,7 @@ export function briefly(time) {
   return new Date(time * 1000).toLocaleDateString([], { day: "numeric", month: "short" });
 }
 
-const LINK = /(https?:\/\/|magnet:\?|servent:)[^\s<>"'`\ufffd]+/gi;
+const LINK = /(https?:\/\/|magnet:\?|servent(?:-project)?:)[^\s<>"'`\ufffd]+/gi;
 const TRAILING = /[.,;:!?)\]}]+$/;
 
 // A text with its plain links: http and https open elsewhere, magnet and servent links ask first. Nothing else becomes one.
