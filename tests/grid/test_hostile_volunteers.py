@@ -640,3 +640,19 @@ def test_keys_that_come_once_and_never_again_do_not_fill_the_memory(monkeypatch:
             assert kept == 3
 
     asyncio.run(main())
+
+
+def test_who_takes_units_only_to_give_them_back_gets_no_more_for_today() -> None:
+    async def main() -> None:
+        async with counter() as here:
+            await here.units(BATCH)
+            eve = await here.volunteer(1)
+            times = 0
+            while tasks := await eve.lease(BATCH):
+                await eve.visit.answer(Abort([task.lease for task in tasks]))
+                times += len(tasks)
+                assert times < 5000
+            assert times >= quota.FREE, "a laptop that comes and goes is no trouble"
+            assert await (await here.volunteer(2)).lease(), "others get them"
+
+    asyncio.run(main())

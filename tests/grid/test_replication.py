@@ -117,6 +117,16 @@ def test_what_is_given_back_was_not_taken() -> None:
     assert quota.given_back(used, 64, DAY + 20.0) == used, "yesterday's is forgotten anyway"
 
 
+def test_who_only_takes_and_gives_back_comes_to_an_end() -> None:
+    one, times = Quota(), 0
+    while quota.left(one, 10.0):
+        one = quota.given_back(quota.leased(one, 1, 10.0), 1, 10.0)
+        times += 1
+        assert times < 10_000
+    assert times == 2 * quota.FIRST + quota.FREE
+    assert quota.left(one, DAY + 10.0) == quota.FIRST
+
+
 def test_the_wait_ends_with_the_day() -> None:
     full = quota.leased(Quota(), quota.FIRST, 1000.0)
     assert quota.left(full, 1000.0 + quota.wait(1000.0)) == quota.FIRST
