@@ -61,6 +61,13 @@ def test_an_async_map_gives_results_as_they_come(home: Path, tmp_path: Path) -> 
     asyncio.run(story())
 
 
+def test_more_than_a_request_holds_goes_as_files_in_order(home: Path) -> None:
+    whole = servent.Grid(data_dir=home)
+    items = [bytes([n % 256, n // 256]) * 5000 for n in range(60)]
+    found = {one.number: one.output for one in whole.compute("echo", items)}
+    assert found == dict(enumerate(items))
+
+
 def test_leaving_early_cancels_what_is_open(home: Path) -> None:
     async def story() -> None:
         whole = servent.Grid("echoes", data_dir=home)

@@ -16,6 +16,7 @@ import asyncio
 import base64
 import contextlib
 import logging
+import shutil
 import tempfile
 import threading
 import time
@@ -33,8 +34,9 @@ log = logging.getLogger(__name__)
 
 Item = bytes | str | Path  # a unit's input: the bytes themselves, text as UTF-8, or a file
 
-ITEM_BYTES = 12 * 1024  # what fits into a request as base64; longer ones go as files
-BATCH_ITEMS = 20_000  # of one batch, so that a request stays below some hundred MB
+ITEM_BYTES = 12 * 1024  # of an item, in a request; longer ones go as files
+REQUEST_BYTES = 500_000  # of all items, in a request, which may have 1 MiB; more of them go as files
+BATCH_ITEMS = 20_000  # of one batch
 WAIT = 20.0  # s a question for results waits
 GATHER = 0.05  # s in which what is submitted becomes one batch
 LOOK_EVERY = 0.2  # s between two looks for results, where several batches are open
@@ -183,19 +185,18 @@ def _submit(client: Client, project: str, app: str, items: Sequence[Item], how: 
         "title": how.title,
     }
     data = [one.encode() if isinstance(one, str) else one for one in items]
-    small = [
-        base64.b64encode(one).decode() for one in data if isinstance(one, bytes) and len(one) <= ITEM_BYTES
-    ]
-    if len(small) == len(data):
-        return client.submit(project, grid.NewBatch(items=small, items_base64=True, **named))
+    small = [one for one in data if isinstance(one, bytes) and len(one) <= ITEM_BYTES]
+    if len(small) == len(data) and sum(map(len, small)) + 8 * len(small) <= REQUEST_BYTES:
+        said = [base64.b64encode(one).decode() for one in small]
+        return client.submit(project, grid.NewBatch(items=said, items_base64=True, **named))
     with tempfile.TemporaryDirectory(prefix="servent-items-") as folder:
-        paths = []
-        for number, one in enumerate(data):
-            path = one if isinstance(one, Path) else Path(folder, f"{number:07d}")
-            if isinstance(one, bytes):
+        for number, one in enumerate(data):  # in a folder files are taken by name
+            path = Path(folder, f"{number:09d}")
+            if isinstance(one, Path):
+                shutil.copyfile(one, path)
+            else:
                 path.write_bytes(one)
-            paths.append(str(path.absolute()))
-        return client.submit(project, grid.NewBatch(paths=paths, **named))  # stored when it returns
+        return client.submit(project, grid.NewBatch(paths=[folder], **named))  # stored when it returns
 
 
 def _result(
