@@ -84,14 +84,15 @@ class Handing:
             round_.used_up = True
             return None
         price = room.price(live.batch)
-        more, left = state.more_promised(live), room.purse.left
-        if left is not None and more * room.most(live.operations, price) > left:
-            round_.too_dear = "what its owner has earned is spent" if room.mutual else "its budget is spent"
-            return None
-        batch = live.batch
-        if batch.budget is not None and batch.cost + batch.aside + more * live.operations > batch.budget:
-            round_.too_dear = "the budget of this work is spent"
-            return None
+        batch, left = live.batch, room.purse.left
+        if left is not None or batch.budget is not None:
+            more = state.more_promised(live)
+            if left is not None and more * room.most(live.operations, price) > left:
+                round_.too_dear = "what its owner has earned is spent" if room.mutual else "its budget is spent"
+                return None
+            if batch.budget is not None and batch.cost + batch.aside + more * live.operations > batch.budget:
+                round_.too_dear = "the budget of this work is spent"
+                return None
         if not live.copies:
             room.ready.take(live)
             live.copies.append(Copy(id=live.next_lease()))
@@ -114,6 +115,7 @@ class Handing:
         spec = live.spec
         if resume is not None:
             live.resume = None
+            live.side(copy.id).checkpoint = resume[0]  # until it has one of its own
         standing.quota = quota.leased(standing.quota, 1, now)
         state.apply(live, decision, now)
         round_.busy += round_.seconds(live)

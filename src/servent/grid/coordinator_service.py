@@ -161,7 +161,9 @@ class Coordinator:
         """What each project may still pay moves with what its owner earns; where nobody counts that, its budget stands."""
         for room in self._state.rooms.values():
             most = self._receipts.limit(room.key) if self._receipts is not None else None
-            room.purse.limit = room.manifest.budget if most is None else most
+            before, room.purse.limit = room.purse.limit, room.manifest.budget if most is None else most
+            if before is None and room.purse.limit is not None:
+                self._state.promise(room)
 
     def _written(self, writing: Writing, ended: Sequence[Final], released: Sequence[str]) -> None:
         for live in writing.lives.values():
@@ -311,8 +313,9 @@ class Coordinator:
 
     def bound(self, project: bytes) -> int:
         """MFLOP that a project has paid, or has set aside for units that are begun: no budget goes below that. Raises NotFound."""
-        purse = self._looks.room(project).purse
-        return purse.spent + purse.aside
+        room = self._looks.room(project)
+        self._state.promise(room)
+        return room.purse.spent + room.purse.aside
 
     def view(self, project: bytes) -> ProjectLook:
         """Raises NotFound."""

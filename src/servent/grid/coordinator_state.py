@@ -148,7 +148,8 @@ class State:
         live.shorten()
         if decision.credit or decision.withdraw:
             self._credit(room, live, decision, now)
-        self._promise(room, live)
+        if room.purse.limit is not None or live.batch.budget is not None or live.promised:
+            self._promise(room, live)
         if decision.valid or decision.invalid or decision.expired or decision.failed:
             self._verdicts(room, live, decision, now)
         if unit.state == "done" and unit.verified and not before.verified:
@@ -169,17 +170,15 @@ class State:
         self.place(live)
 
     def _copies(self, room: Room, live: Live, decision: Decision, now: float) -> None:
-        news = {copy.id: copy for copy in decision.copies}
-        kept: list[Copy] = []
-        for copy in live.copies:
-            new = news.get(copy.id)
-            if new is None:
-                if copy.id not in decision.drop:
-                    kept.append(copy)
-                else:
-                    live.sides.pop(copy.id, None)
-                continue
-            kept.append(new)
+        if decision.drop:
+            live.copies = [copy for copy in live.copies if copy.id not in decision.drop]
+            for lease in decision.drop:
+                live.sides.pop(lease, None)
+        places = {copy.id: place for place, copy in enumerate(live.copies)}
+        for new in decision.copies:
+            place = places[new.id]
+            copy = live.copies[place]
+            live.copies[place] = new
             identity = new.identity
             if identity is None or new.state == copy.state:
                 continue
@@ -190,7 +189,6 @@ class State:
                 if room.out[identity] <= 0:
                     del room.out[identity]
                 self._leaves(room, live, new, now)
-        live.copies = kept
 
     def _leaves(self, room: Room, live: Live, copy: Copy, now: float) -> None:
         """A lease is over. Its last checkpoint is for whoever goes on."""
@@ -207,6 +205,12 @@ class State:
             and (live.resume is None or side.checkpoint.slices > live.resume[0].slices)
         ):
             live.resume = (side.checkpoint, (copy.identity, *copy.lineage))
+
+    def promise(self, room: Room) -> None:
+        """Count what all units of a project may still cost: only where there is a limit is it kept up to date."""
+        for live in self.live.values():
+            if live.copies and self.apps[live.app].room is room:
+                self._promise(room, live)
 
     def _promise(self, room: Room, live: Live) -> None:
         """Set aside what the unit may still cost: copies that are out or not judged, and as many more as it needs.

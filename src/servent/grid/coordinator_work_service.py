@@ -266,6 +266,8 @@ class Work:
             batch.priority = batch.priority if priority is None else priority
             batch.deadline = batch.deadline if deadline is None else deadline
             batch.paused = batch.paused if paused is None else paused
+            if budget is not None and batch.budget is None:
+                self._state.promise(room)
             batch.budget = batch.budget if budget is None else budget
             self._state.changes.batch(batch)
             if moved:
