@@ -11,7 +11,7 @@ import { query } from "./net.js";
 const PAGE = 12;
 const EVERY = 4000; // ms between two looks while something changes
 const SIGNS = { unit: "check", credit: "award", pause: "pause", resume: "resume", join: "add", leave: "remove", error: "fail" };
-const GOOD = ["", "done", "valid"];
+const GOOD = ["", "done", "taken", "valid", "unneeded", "given back"];
 
 const when = (time) => {
   const at = new Date(time * 1000);

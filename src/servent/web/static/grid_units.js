@@ -15,7 +15,7 @@ const PAGE = 100;
 export function copiesLine(unit) {
   if (unit.why) return upper(clean(unit.why));
   const names = (state) => unit.copies.filter((copy) => copy.state === state && copy.peer).map((copy) => clean(copy.peer_name || copy.peer.slice(0, 8)));
-  const at = [...names("leased"), ...names("running")];
+  const at = names("leased");
   if (at.length) return `On ${at.join(" and ")}`;
   const back = unit.copies.filter((copy) => copy.peer).map((copy) => clean(copy.peer_name || copy.peer.slice(0, 8)));
   if (back.length) return `${unit.state === "checking" ? "Returned by" : "By"} ${[...new Set(back)].join(", ")}`;

@@ -48,10 +48,12 @@ export const UNIT_STATES = [
 export const unitWord = (state) => UNIT_STATES.find(([key]) => key === state)?.[1] ?? clean(state);
 export const unitTone = (state) => UNIT_STATES.find(([key]) => key === state)?.[2] ?? "none";
 
-// What the sandbox or the check said of a copy.
+// What became of a copy: its states with the coordinator, what the sandbox said, and how a volunteer's log calls it.
 export const OUTCOMES = {
-  done: "computed", valid: "valid", invalid: "invalid", error: "failed", trap: "crashed", timeout: "took too long", time: "took too long", memory: "wanted too much memory",
-  output: "wrote too much", expired: "too late", abandoned: "given back", unsent: "not sent yet", leased: "being computed", returned: "returned", unverified: "being checked",
+  done: "computed", exit: "ended itself with an error", trap: "crashed", stack: "recursed without end", time: "took too long", memory: "wanted too much memory", output: "wrote too much",
+  module: "is no module that can run", input: "its input could not be had", checkpoint: "its checkpoint does not fit", lost: "its process died",
+  unsent: "not handed out yet", leased: "being computed", returned: "returned, being checked", valid: "valid", invalid: "wrong", expired: "not heard of any more", failed: "failed", aborted: "given back", unneeded: "not needed any more",
+  taken: "returned", late: "too late", unknown: "nobody waited for it", bad: "refused", "given back": "given back",
 };
 export const outcome = (word) => OUTCOMES[word] ?? clean(word);
 
