@@ -30,6 +30,7 @@ class Shelf:
         self._folder = folder
         folder.mkdir(exist_ok=True)
         self.dropped: list[Content] = []
+        self.released: list[str] = []
 
     async def publish_many(
         self, what: Sequence[tuple[bytes | Path, str]], *, project: bytes = b"", move: bool = False
@@ -45,6 +46,9 @@ class Shelf:
 
     async def drop(self, contents: Iterable[Content], *, project: bytes = b"") -> None:
         self.dropped += contents
+
+    def release(self, keep: str) -> None:
+        self.released.append(keep)
 
     def path(self, content: Content) -> Path | None:
         place = self._place(content)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from servent.errors import ServentError
+from servent.errors import ServentError, UsageError
 from servent.grid import joined_service, ledger_own_service, lending_service, links, wire
 from servent.node import Node
 from servent.testing.nodes import nodes
@@ -139,6 +139,23 @@ def test_who_is_invited_gets_in_and_nobody_else_and_strangers_see_nothing_but_th
             # who does not run a project for them is not reached at all
             with pytest.raises(ServentError):
                 await bob.peers.connect(ann.endpoint.address(), timeout=1.0)
+
+    run(story)
+
+
+def test_an_invitation_opens_the_door_of_a_project_for_friends_and_a_key_alone_leads_nowhere(
+    tmp_path: Path,
+) -> None:
+    async def story() -> None:
+        async with party(2, tmp_path, friends=False) as (owner, ann):
+            made = await owner.grid.projects.create("ours")
+            key = owner.grid.projects.key_of("ours")
+            await owner.grid.projects.add_app(key, "echo", module(tmp_path), operations=1e9, quorum=1)
+            with pytest.raises(UsageError, match="who hands out"):
+                await ann.grid.join(made.key)
+            batch = await owner.grid.batches.submit(key, "echo", items=[b"x"])
+            await lend(ann, await owner.grid.projects.invite(key, 1))
+            await until(lambda: owner.grid.batches.view(batch.id).state == "done", 60.0)
 
     run(story)
 

@@ -251,6 +251,20 @@ def named(units: Sequence[int]) -> Callable[[sqlite3.Connection], dict[int, tupl
     return read
 
 
+def alone(id: int) -> Callable[[sqlite3.Connection], list[int]]:
+    """Units that ended, and that no other batch wants."""
+
+    def read(db: sqlite3.Connection) -> list[int]:
+        rows = db.execute(
+            "SELECT DISTINCT unit FROM grid_batch_results r WHERE batch = ? AND NOT EXISTS "
+            "(SELECT 1 FROM grid_batch_units WHERE unit = r.unit AND batch != r.batch)",
+            (id,),
+        )
+        return [row[0] for row in rows]
+
+    return read
+
+
 def forget(id: int) -> Callable[[sqlite3.Connection], list[Content]]:
     """Nothing of it stays. The contents that were its inputs, and no other batch's."""
 

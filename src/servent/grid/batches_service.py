@@ -17,7 +17,7 @@ from servent.grid import project_views as views
 from servent.grid import submitting
 from servent.grid.batches_rows import Batch, Came, Counts, Line
 from servent.grid.batches_seams import Apps, Coordinating, Keeping
-from servent.grid.coordinator_views import Added, BatchLook, Piece
+from servent.grid.coordinator_views import Added, BatchLook, Piece, output_name
 from servent.grid.credit import cobblestones, from_cobblestones
 from servent.grid.outcomes import Outcomes, lines_before, writable
 from servent.grid.submitting import Input
@@ -329,6 +329,11 @@ class Batches:
         project, row, counts = self._row(batch)
         if counts.open and not row.cancelled:
             raise UsageError("this batch is not over", advice="Cancel it first.")
+        units = await self._store.read(rows.alone(batch))
+        for at in range(0, len(units), WORK_AT_ONCE):
+            for final in (await self._coordinator.results(units[at : at + WORK_AT_ONCE])).values():
+                if final.content is not None:
+                    self._contents.release(output_name(final.unit, final.digest))
         inputs = await self._store.write(rows.forget(batch))
         del self._batches[batch]
         await self._contents.drop(inputs, project=project)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from servent.blobs.canonical import canon
 from servent.errors import BadMessage, DiskTrouble
 from servent.grid.contents_rows import Row
 from servent.grid.manifests import Content
+
+FORGOTTEN = 7 * 86400.0  # s after which a part of a content that nobody went on with is deleted
 
 
 def content_of(row: Row) -> Content:
@@ -33,6 +36,13 @@ def prepare(folder: Path) -> None:
     try:
         (folder / "contents").mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / "coming").mkdir(exist_ok=True, mode=0o700)
+        for one in (
+            folder / "coming"
+        ).iterdir():  # a part that came is taken up again, unless nobody wanted it for long
+            if not one.is_dir():
+                one.unlink()
+            elif one.stat().st_mtime < time.time() - FORGOTTEN:
+                shutil.rmtree(one, ignore_errors=True)
     except OSError as wrong:
         raise DiskTrouble(f"cannot make {folder}: {wrong.strerror}") from wrong
 

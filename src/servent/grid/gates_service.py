@@ -34,7 +34,7 @@ class Gates:
     Args:
         services: the grid's own, and that of blobs.
         own: manifests. joined: what is known of projects that this node computes for.
-        invited: whether somebody came by an invitation to an own project.
+        invited: whether somebody came by an invitation to an own project. wants_strangers: whether anybody may come in.
     """
 
     def __init__(
@@ -44,9 +44,11 @@ class Gates:
         own: Callable[[], Iterable[Project]],
         joined: Callable[[], Iterable[Known]],
         invited: Callable[[bytes, PeerId], bool],
+        wants_strangers: Callable[[], bool],
     ) -> None:
         self._trust, self._services = trust, services
         self._own, self._joined, self._invited = own, joined, invited
+        self._wants_strangers = wants_strangers
         self._admitted: set[str] = set()
         self._left: dict[bytes, tuple[float, Known]] = {}
 
@@ -66,7 +68,7 @@ class Gates:
         """Projects came, went or changed."""
         wanted: dict[str, tuple[PeerId | None, Sequence[str]]] = {}
         grid, blobs = self._services
-        if any(one.audience in ("everyone", "invited") and not one.closed for one in self._own()):
+        if self._wants_strangers():
             wanted[OWN] = None, (grid, blobs)
         for joined in self._lent():
             if joined.manifest is not None and joined.manifest.audience == "everyone":

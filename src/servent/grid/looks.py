@@ -8,7 +8,9 @@ from typing import cast
 from servent.grid import project_views as views
 from servent.grid.coordinator_views import CopyLook, History, HostLook, Problem, UnitLook
 from servent.grid.credit import cobblestones
+from servent.grid.manifests import App
 from servent.grid.project_views import UnitState, letters
+from servent.grid.projects_rows import OwnApp
 
 
 def unit_view(look: UnitLook, place: tuple[int, int, str] | None) -> views.UnitView:
@@ -80,3 +82,24 @@ def problems(found: Sequence[Problem], app: Mapping[bytes, str]) -> list[views.P
         )
         for one in sorted(found, key=lambda one: -one.count)
     ]
+
+
+def app_view(id: bytes, app: App, kept: OwnApp) -> views.GridApp:
+    return views.GridApp(
+        id=id.hex(),
+        name=app.name,
+        version=app.version,
+        abi=app.abi,
+        compare=app.compare,
+        quorum=app.quorum,
+        operations=app.operations * 1e6,
+        seconds=app.limits.seconds,
+        memory_bytes=app.limits.memory_bytes,
+        output_bytes=app.limits.output_bytes,
+        checkpoint_bytes=app.limits.checkpoint_bytes,
+        module_bytes=app.module.size,
+        module=app.module.infohash.hex(),
+        about=app.about,
+        retired=kept.retired,
+        created=app.created,
+    )

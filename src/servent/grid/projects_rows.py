@@ -23,11 +23,12 @@ STEPS = (
 
 
 class Own(Struct):
-    """All of an own project but its key and its apps. `local`: this machine computes for it, too."""
+    """All of an own project but its key and its apps. `local`: this machine computes for it, too. `invites`: somebody was invited, whatever its audience."""
 
     signed: Signed
     local: bool = False
     paused: bool = False
+    invites: bool = False
 
 
 class OwnApp(Struct):

@@ -13,7 +13,7 @@ from typing import Protocol
 from msgspec import structs
 
 from servent.errors import NotFound, UsageError
-from servent.grid import links, manifests
+from servent.grid import links, looks, manifests
 from servent.grid import project_views as views
 from servent.grid import projects_rows as rows
 from servent.grid.contents_service import Contents
@@ -281,6 +281,13 @@ class Projects(Showing):
         """The oldest first."""
         return sorted(self._own, key=lambda key: (self._manifests[key].created, key))
 
+    def wants_strangers(self) -> bool:
+        """Whether anybody's connection is to be let in, for the grid's services alone."""
+        return any(
+            not project.closed and (project.audience in ("everyone", "invited") or self._own[key][1].invites)
+            for key, project in self._manifests.items()
+        )
+
     def manifests(self) -> list[Project]:
         return list(self._manifests.values())
 
@@ -300,7 +307,9 @@ class Projects(Showing):
     async def invite(self, key: bytes, uses: int) -> str:
         """A line that lets `uses` volunteers in, whatever the audience, within 30 days. Raises NotFound, UsageError."""
         self._manifest(key)
-        secret = os.urandom(32)
+        identity, own = self._own[key]
+        own.invites, secret = True, os.urandom(32)
+        await self._store.write(rows.save(key, identity.seed, own))
         await self._coordinator.invite(key, secret, uses, self._wall() + INVITATION_LIFETIME)
         self._told()
         return self.link(key, secret)
@@ -379,7 +388,7 @@ class Projects(Showing):
             self._apps[key][id] = app, kept
             await self._ledger.add_project(own.signed, identity, self._signed_apps(key))
         self._told()
-        return _app_view(id, app, kept)
+        return looks.app_view(id, app, kept)
 
     def app_manifest(self, key: bytes, app: str) -> tuple[bytes, App]:
         """By "name" (its newest version that is not retired), "name/version" or id. Raises NotFound, UsageError."""
@@ -402,7 +411,7 @@ class Projects(Showing):
     def app_of(self, key: bytes, app: str) -> views.GridApp:
         """As `app_manifest`."""
         id, _ = self.app_manifest(key, app)
-        return _app_view(id, *self._apps[key][id])
+        return looks.app_view(id, *self._apps[key][id])
 
     async def retire_app(self, key: bytes, app: str) -> None:
         """Nothing new is submitted for it; what is under way goes on. Raises NotFound."""
@@ -445,7 +454,7 @@ class Projects(Showing):
             paused=own.paused,
             closed=project.closed,
             why=look.why,
-            apps=tuple(_app_view(id, *app) for id, app in self._apps[key].items()),
+            apps=tuple(looks.app_view(id, *app) for id, app in self._apps[key].items()),
             units=look.units,
             by_state=look.by_state,
             throughput=look.throughput,
@@ -468,24 +477,3 @@ class Projects(Showing):
         """ "name/version"."""
         found = self._apps.get(key, {}).get(id)
         return f"{found[0].name}/{found[0].version}" if found is not None else id.hex()[:8]
-
-
-def _app_view(id: bytes, app: App, kept: OwnApp) -> views.GridApp:
-    return views.GridApp(
-        id=id.hex(),
-        name=app.name,
-        version=app.version,
-        abi=app.abi,
-        compare=app.compare,
-        quorum=app.quorum,
-        operations=app.operations * 1e6,
-        seconds=app.limits.seconds,
-        memory_bytes=app.limits.memory_bytes,
-        output_bytes=app.limits.output_bytes,
-        checkpoint_bytes=app.limits.checkpoint_bytes,
-        module_bytes=app.module.size,
-        module=app.module.infohash.hex(),
-        about=app.about,
-        retired=kept.retired,
-        created=app.created,
-    )

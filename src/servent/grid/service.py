@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -17,9 +17,11 @@ from servent.grid import views as lending_views
 from servent.grid.batches_service import Batches
 from servent.grid.contents_service import LEAVE_AFTER, Contents
 from servent.grid.coordinator_service import Coordinator, Visit
+from servent.grid.credit_views import Audited
 from servent.grid.gates_service import Gates
 from servent.grid.ledger_service import Ledger
 from servent.grid.lending_service import Lending
+from servent.grid.newest_service import newest_ledger
 from servent.grid.projects_service import Projects
 from servent.grid.sandbox.slots_service import Slots
 from servent.grid.settings import Settings
@@ -83,6 +85,7 @@ class Grid:
             lambda: self.projects.manifests(),
             lambda: self.lending.known(),
             lambda project, peer: self.coordinator.invited(project, peer),
+            lambda: self.projects.wants_strangers(),
         )
         self.contents = Contents(
             store,
@@ -254,6 +257,10 @@ class Grid:
                 if one.peer != self._peers.peer:
                     self._peers.remember(one)
         else:
+            if (named := links.key_of(text)) is not None and self.projects.manifest(named) is None:
+                raise UsageError(
+                    "a project's key alone does not say who hands out its work", advice="Ask for its link."
+                )
             key = self.projects.key_of(text)
             name, invitation, coordinators = self.projects.name_of(key), b"", [bytes(self._peers.peer)]
             text = self.projects.link(key)
@@ -282,6 +289,23 @@ class Grid:
             await self.join(made.link)
             return self.projects.view(self.projects.key_of(made.key))
         return made
+
+    # -- credit
+
+    async def audit(self, project: bytes, coordinators: Sequence[PeerAddress] = ()) -> Audited:
+        """Check the newest ledger of a project: one that is known here, or, of any other, the one that its coordinators name.
+
+        Raises:
+            NotFound: none is known, or there is none. ServentError: it could not be had.
+        """
+        if self.ledger.newest(project) is not None or self.projects.manifest(project) is not None:
+            return await self.ledger.audit(project)
+        for one in coordinators:
+            if one.peer != self._peers.peer:
+                self._peers.remember(one)
+        contacts = [bytes(one.peer) for one in coordinators]
+        infohash = await newest_ledger(self._peers.open, project, contacts)
+        return await self.ledger.audit(infohash, contacts, project)
 
     # -- for scripts inside
 
