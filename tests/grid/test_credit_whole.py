@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from servent.errors import UsageError
-from servent.grid import coordinator_handing, joined_service, ledger_own_service
+from servent.errors import ServentError, UsageError
+from servent.grid import coordinator_handing, joined_service, ledger_own_service, links
 from servent.grid.balance import CREDIT_LINE
 from servent.grid.credit import cobblestones
 from servent.node import Node
@@ -28,6 +28,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger_own_service, "LOOK_EVERY", 0.3)
     monkeypatch.setattr(ledger_own_service, "PUBLISH_SMALL", 1.0)
     monkeypatch.setattr(joined_service, "LOOK_SOON", 0.3)
+    monkeypatch.setattr(joined_service, "LOOK_EVERY", 1.0)
     monkeypatch.setattr(coordinator_handing, "PAUSED", 1.0)
 
 
@@ -82,7 +83,11 @@ def test_a_budget_holds_and_the_ledger_is_checked_when_the_project_is_gone(tmp_p
             infohash = await grid.ledger.publish(key)
             for node in (ann, bob):
                 await until(lambda n=node: n.grid.ledger.newest(key) == infohash, 90.0)
+            seen = await carl.grid.audit(key, links.decode(made.link).coordinators)
+            assert seen.ok and seen.results == 24, "nobody has to lend to look"
             await grid.close()  # the project is gone
+            with pytest.raises(ServentError):
+                await carl.grid.audit(key, links.decode(made.link).coordinators)
             audited = await ann.grid.ledger.audit(key)
             assert audited.ok and (audited.results, audited.open) == (24, 0), audited.checks
             people = {one.peer: one for one in await bob.grid.ledger.balances(club)}

@@ -59,8 +59,7 @@ class CreditPart(GridBase):
         ]
 
     async def audit(self, request: credit.AuditRequest) -> credit.Audit:
-        where, contacts = self._ledger_of(request.link.strip())
-        view = await self._grid.ledger.audit(where, contacts)
+        view = await self._audited(request.link.strip())
         return credit.Audit(
             ok=view.ok,
             project=_key(view.project),
@@ -79,40 +78,25 @@ class CreditPart(GridBase):
             seconds=round(view.seconds, 3),
         )
 
-    def _ledger_of(self, link: str) -> tuple[bytes | Path, list[bytes]]:
-        """What is to be checked, and who may have it. Raises UsageError, NotFound."""
+    async def _audited(self, link: str) -> credit_views.Audited:
+        """The check of what `link` means. Raises UsageError, NotFound."""
         if Path(link).is_absolute():
-            return Path(link), []
+            return await self._grid.ledger.audit(Path(link))
         if link.casefold().startswith("magnet:"):
             named = parse_magnet(link)
             contacts = [bytes(PeerId.parse(one)) for one in named.contacts]
-            return named.infohash, contacts
+            return await self._grid.ledger.audit(named.infohash, contacts)
         key = links.key_of(link)
-        if key is None:
-            try:
-                key = self._any(link)
-            except NotFound as missing:
-                raise NotFound(
-                    str(missing),
-                    advice="Give a project's link, a ledger's, or the path of a folder that holds one.",
-                ) from None
-        return self._newest(key)
-
-    def _newest(self, project: bytes) -> tuple[bytes, list[bytes]]:
-        """The newest ledger known of a project, and who is sure to have it. Raises NotFound."""
-        letters = _key(project)
-        joined = next((one for one in self._grid.lending.joined() if one.key == letters), None)
-        contacts = []
-        if joined is not None and links.is_link(joined.link):
-            contacts = [bytes(one.peer) for one in links.decode(joined.link).coordinators]
-        if self._grid.projects.manifest(project) is not None or self._grid.ledger.newest(project) is not None:
-            return project, contacts
-        if joined is not None and joined.ledger:
-            return bytes.fromhex(joined.ledger), contacts
-        raise NotFound(
-            "no ledger of this project is known here yet",
-            advice="Its volunteers fetch it some minutes after the first credit. Or give a link to the ledger itself: whoever has one sees it in `servent grid show` or `servent grid projects NAME`.",
-        )
+        if key is not None:
+            return await self._grid.audit(key, links.decode(link).coordinators if links.is_link(link) else ())
+        try:
+            key = self._any(link)
+        except NotFound as missing:
+            raise NotFound(
+                str(missing),
+                advice="Give a project's link, a ledger's, or the path of a folder that holds one.",
+            ) from None
+        return await self._grid.audit(key)
 
     async def export_statistics(self, project: str, request: credit.ExportRequest) -> credit.Exported:
         files = await self._grid.ledger.export(self._any(project), Path(request.to))

@@ -189,9 +189,9 @@ class KnownLedgers:
             return "its owner has spent more than it earned"
         return ""
 
-    async def audit(self, where: bytes | Path, contacts: Sequence[bytes]) -> Audited:
+    async def audit(self, where: bytes | Path, contacts: Sequence[bytes], project: bytes | None) -> Audited:
         """See `Ledger.audit`."""
-        before, project = None, None
+        before = None
         if isinstance(where, bytes):
             known = self._known.get(where)
             if known is not None:

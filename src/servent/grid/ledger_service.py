@@ -176,8 +176,13 @@ class Ledger:
 
     # -- for faces
 
-    async def audit(self, where: bytes | Path, contacts: Sequence[bytes] = ()) -> Audited:
+    async def audit(
+        self, where: bytes | Path, contacts: Sequence[bytes] = (), project: bytes | None = None
+    ) -> Audited:
         """Check a ledger: by its infohash, the newest known of a project by its key, or a folder or file.
+
+        Args:
+            contacts: who may have it. project: whose it is meant to be, None for anybody's.
 
         Raises:
             NotFound: there is none. ServentError: it could not be had.
@@ -185,7 +190,7 @@ class Ledger:
         if isinstance(where, bytes) and (known := self._state.get(where)) is not None and known.mine:
             place = await self._own.write_files(where)
             return await self._known.check(place, where)
-        return await self._known.audit(where, contacts)
+        return await self._known.audit(where, contacts, project)
 
     async def leaderboard(
         self, project: bytes, board: Board = "people", span: Span = "all", offset: int = 0, limit: int = 50
