@@ -9,8 +9,10 @@ from pathlib import Path
 import click
 import pytest
 
+from servent.api import schema_grid as schema
 from servent.cli import grid_text as words
 from servent.cli.grid_projects import guess_abi, parse_flops
+from servent.cli.grid_work import stands_still
 from servent.cli.main import cli, run
 from servent.errors import UsageError
 from servent.grid.sandbox import cc
@@ -192,6 +194,34 @@ def test_watching_ends_with_1_where_units_failed(servent: Servent) -> None:
     assert code == 0 and len(out.splitlines()) == 19 and "4 volunteers tried" in err
     out = good(servent("errors"))
     assert "36\ttime" in out and "\x1b" not in out
+
+
+def test_a_batch_that_stands_still_says_what_is_missing(folder: Path) -> None:
+    class Node:
+        def __init__(self, hosts: int, *, local: bool = False, problems: int = 0) -> None:
+            app = schema.GridApp(id="x", name="count", version=1, quorum=3)
+            self.project = schema.MyProject(
+                id="key", name="my own", link="", hosts_now=hosts, local=local, apps=[app]
+            )
+            self.problems = problems
+
+        def my_project(self, project: str) -> schema.MyProject:
+            assert project == "key"
+            return self.project
+
+        def grid_problems(self, project: str) -> list[int]:
+            return [1] * self.problems
+
+    batch = schema.Batch(id="1", project="key", project_name="my own", app="count/1")
+
+    def said(node: Node) -> str:
+        return stands_still(node, batch)  # type: ignore[arg-type]
+
+    assert "nobody lends to my own" in said(Node(0)) and "grid join 'my own'" in said(Node(0))
+    assert "2 volunteers here, and 3 different ones" in said(Node(2)) and "grid join" not in said(
+        Node(2, local=True)
+    )
+    assert "went wrong" in said(Node(3, problems=1)) and said(Node(3)) == ""
 
 
 def test_a_batch_is_changed_and_cancelled(servent: Servent) -> None:

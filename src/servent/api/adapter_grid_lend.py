@@ -12,6 +12,7 @@ from servent.api import schema_wasm as wasm
 from servent.api import settings
 from servent.api.adapter_grid_base import GridBase, as_struct, ledger_link
 from servent.grid import policy, views
+from servent.identity import PeerId
 
 
 class LendPart(GridBase):
@@ -79,9 +80,14 @@ class LendPart(GridBase):
             grid.JoinedProject,
             view,
             id=view.key,
+            team=self._team_name(view.team),
             owner_name=view.owner_name or self._called(view.owner),
             ledger=ledger_link(view.ledger, f"{view.name} ledger"),
         )
+
+    def _team_name(self, key: str) -> str:
+        """A team by its key in letters; the key itself where it is not known (any more)."""
+        return next((one.name for one in self._grid.teams.all() if str(PeerId(one.key)) == key), key)
 
     async def join_project(self, request: grid.JoinProject) -> grid.JoinedProject:
         team = self._grid.teams.find(request.team).key if request.team else None

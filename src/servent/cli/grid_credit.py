@@ -10,7 +10,7 @@ from servent.api import schema_credit as schema
 from servent.cli.asking import on_this_machine
 from servent.cli.base import Session, command, group, hint, say, table
 from servent.cli.grid_group import grid
-from servent.cli.grid_text import called, count, credit, my_project
+from servent.cli.grid_text import called, count, credit
 from servent.cli.people import moment, one_line
 from servent.cli.text import many
 from servent.errors import UsageError
@@ -125,9 +125,8 @@ def audit(session: Session, link: str, ranked: bool) -> int:
 @click.argument("project")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def export(session: Session, project: str, folder: Path) -> None:
-    """Write a project's statistics as BOINC's XML files, which its statistics sites read."""
-    client = session.client()
-    made = client.export_statistics(my_project(client, project).id, on_this_machine(folder))
+    """Write the statistics of a project, yours or one you joined, as BOINC's XML files, which its statistics sites read."""
+    made = session.client().export_statistics(project, on_this_machine(folder))
 
     def people() -> None:
         for name in made.files:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from servent.api.client import Client
 
 POLL = 0.5  # s between two looks at what is watched
+STILL = 10.0  # s without a result, after which it is said what is missing
 FOR_EVER = 365 * 86400.0  # s; the longest a volunteer can be given
 
 
@@ -258,7 +259,7 @@ def _lines(now: schema.Batch) -> None:
 def cancel(session: Session, batch: str) -> None:
     """Give up what is not done of a batch. Volunteers are told to stop; results that are there stay."""
     now = session.client().cancel_batch(batch)
-    said = f"batch {now.id}: {many(now.cancelled, 'unit')} cancelled, {count(now.done)} done"
+    said = f"batch {now.id} is {now.state}: {count(now.done)} of {count(now.units)} done"
     session.show(now, lambda: say(said))
 
 
@@ -272,17 +273,22 @@ def watch(session: Session, batch: str | None) -> int:
 
 def _watch(session: Session, client: Client, now: schema.Batch) -> int:
     """Exit code 1 where units failed."""
-    said = ""
+    said, moved, asked = "", time.monotonic(), False
     try:
         with Progress(f"batch {now.id}") as progress:
             while now.state not in OVER:
                 part, words = how_far(now)
                 progress.show(part, words)
-                if now.why and now.why != said:
-                    said = now.why
-                    progress.note(one_line(now.why))
+                why = now.why
+                if not why and not asked and time.monotonic() - moved > STILL:
+                    asked, why = True, stands_still(client, now)
+                if why and why != said:
+                    said = why
+                    progress.note(one_line(why))
                 time.sleep(POLL)
-                now = client.batch(now.id)
+                before, now = now, client.batch(now.id)
+                if (before.done, before.errors) != (now.done, now.errors):
+                    moved, asked = time.monotonic(), False
     except KeyboardInterrupt:
         hint(f"the node goes on; `servent grid watch {now.id}` follows it again")
         raise
@@ -297,6 +303,23 @@ def _watch(session: Session, client: Client, now: schema.Batch) -> int:
 
     session.show(now, people)
     return 1 if now.errors else 0
+
+
+def stands_still(client: Client, batch: schema.Batch) -> str:
+    """Why nothing comes of a batch, as far as its owner's node can tell, and what would help; "" where nothing speaks against it."""
+    whose = client.my_project(batch.project)
+    app = next((one for one in whose.apps if f"{one.name}/{one.version}" == batch.app), None)
+    quorum = 2 if app is None else app.quorum
+    name = _word(whose.name)
+    lend = "" if whose.local else f"; `servent grid join {name}` lends this machine, too"
+    if not whose.hosts_now:
+        return f"nobody lends to {one_line(whose.name)} just now: pass its link on{lend}"
+    if whose.hosts_now < quorum:
+        here = many(whose.hosts_now, "volunteer")
+        return f"{here} here, and {quorum} different ones have to agree: pass its link on{lend}"
+    if whose.errors or client.grid_problems(whose.id):
+        return f"units went wrong at volunteers: `servent grid errors {name}` says how"
+    return ""
 
 
 def _word(name: str) -> str:

@@ -286,7 +286,7 @@ class Batches:
     def _row(self, batch: int) -> tuple[bytes, Batch, Counts]:
         found = self._batches.get(batch)
         if found is None:
-            raise NotFound(f"there is no batch {batch}", advice="`servent grid show` lists them.")
+            raise NotFound(f"there is no batch {batch}", advice="`servent grid batches` lists them.")
         return found
 
     async def _save(self, id: int) -> None:
