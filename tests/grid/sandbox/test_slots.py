@@ -245,6 +245,8 @@ def test_what_cannot_start_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_jobs_that_cannot_be_are_refused_at_once(rig: Rig) -> None:
     with pytest.raises(UsageError, match="write into /etc"):
         rig.run(module(ECHO), folder="/etc")
+    with pytest.raises(UsageError, match="write into"):
+        rig.run(module(ECHO), folder=f"{rig.folder}/../elsewhere")
     with pytest.raises(UsageError, match="comes as a file"):
         rig.run(module(ECHO), stdin=bytes(300_000))
     job, running = rig.start(LOOP, budget=600.0)
@@ -464,17 +466,20 @@ def test_when_the_node_is_killed_its_sandboxes_go_too(tmp_path: Path, how: str) 
 def test_short_jobs_are_given_ahead_and_long_ones_never() -> None:
     handing = Handing()
     short, long = b"short", b"long"
-    assert not handing.room([short], short), "nothing is known of it yet"
+    assert not handing.room(1, handing.expected(short), short), "nothing is known of it yet"
     handing.took(short, 0.0005)
     handing.took(long, 2.0)
-    assert handing.room([short] * 10, short)
-    assert not handing.room([long], short) and not handing.room([short], long)
-    for _ in range(20):
+    assert handing.room(10, 10 * handing.expected(short), short)
+    assert not handing.room(1, handing.expected(long), short)
+    assert not handing.room(1, handing.expected(short), long)
+    for _ in range(60):
         handing.took(short, 0.00001)
-    assert handing.room([short] * (AHEAD - 1), short) and not handing.room([short] * AHEAD, short)
+    most = AHEAD - 1
+    assert handing.room(most, most * handing.expected(short), short)
+    assert not handing.room(AHEAD, AHEAD * handing.expected(short), short)
     handing.took(short, 1.0)
-    assert not handing.room([short], short), "one long one is enough"
+    assert not handing.room(1, handing.expected(short), short), "one long one is enough"
     for _ in range(60):
         handing.took(short, 0.0001)
-    assert handing.room([short], short), "and is forgotten in time"
+    assert handing.room(1, handing.expected(short), short), "and is forgotten in time"
     assert SECONDS < 0.1

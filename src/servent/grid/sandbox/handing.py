@@ -7,7 +7,6 @@ are given ahead, of modules whose jobs were short before; a long one always gets
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
 
 AHEAD = 64  # jobs
 SECONDS = 0.03  # of work ahead of a process; more than a busy node takes to give it more
@@ -30,14 +29,10 @@ class Handing:
         if len(self._took) > KNOWN:
             self._took.popitem(last=False)
 
-    def room(self, given: Iterable[bytes], digest: bytes) -> bool:
-        """Whether a process that was given jobs of such modules takes one more."""
-        count = 1
-        total = self._expected(digest)
-        for one in given:
-            count += 1
-            total += self._expected(one)
-        return count <= AHEAD and total <= SECONDS
+    def room(self, given: int, seconds: float, digest: bytes) -> bool:
+        """Whether a process that was given so many jobs, of so many seconds together, takes one more."""
+        return given < AHEAD and seconds + self.expected(digest) <= SECONDS
 
-    def _expected(self, digest: bytes) -> float:
+    def expected(self, digest: bytes) -> float:
+        """How many seconds the next job of this module may take; infinite where nothing is known of it."""
         return max(LEAST, self._took.get(digest, float("inf")))

@@ -44,6 +44,7 @@ class Entry:
         self.slot: Slot | None = None
         self.kill_at: float | None = None
         self.suspended = False  # by us; as opposed to called back, to be given to another process
+        self.expected = 0.0  # s that it may take, as far as is known when it is handed out
         self.begun = False  # it said something
 
     def end(self, ended: Ended) -> None:

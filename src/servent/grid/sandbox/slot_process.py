@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import sys
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,7 +38,7 @@ class Process:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self._kept = bytearray()
-        self._ready: deque[Heard] = deque()
+        self._outgoing: list[bytes] = []
         self._said = b""
         self._errors: asyncio.Task[None] | None = None
         self._psutil: psutil.Process | None = None
@@ -94,9 +93,15 @@ class Process:
 
     def say(self, *told: Told) -> None:
         """Never waits: what is said is little, and little is under way at once. Lost where the process is gone, which `hear` tells."""
+        if not self._outgoing:  # what is said in one turn of the loop goes out together
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._outgoing += map(frame, told)
+
+    def _flush(self) -> None:
         assert self._process.stdin is not None
-        if not self._process.stdin.is_closing():
-            self._process.stdin.write(b"".join(frame(one) for one in told))
+        said, self._outgoing = self._outgoing, []
+        if said and not self._process.stdin.is_closing():
+            self._process.stdin.write(b"".join(said))
 
     async def hear(self) -> list[Heard]:
         """What it says next, at least one thing.
@@ -142,6 +147,7 @@ class Process:
 
     def finish(self) -> None:
         """It ends when it has said what it has to say."""
+        self._flush()
         if self._process.stdin is not None:
             self._process.stdin.close()
 

@@ -16,7 +16,7 @@ from msgspec import structs
 from servent.errors import BadMessage, ConnectionLost, UsageError
 from servent.grid.manifests import Abi, Limits
 from servent.grid.sandbox import measuring
-from servent.grid.sandbox.handing import Handing
+from servent.grid.sandbox.handing import AHEAD, Handing
 from servent.grid.sandbox.jobs import (
     Check,
     Ended,
@@ -85,6 +85,7 @@ class Slots:
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._belts: list[str] = []
+        self._written = ""  # the last folder that was found to be one that may be written to
         self._restarts = 0
         self._failures = 0
         self._trouble = ""
@@ -142,9 +143,11 @@ class Slots:
         """
         if len(job.stdin) > STDIN_BYTES:
             raise UsageError(f"an input of more than {STDIN_BYTES} bytes comes as a file")
-        folder = Path(job.folder)
-        if not any(folder.is_relative_to(place) for place in self._writes):
-            raise UsageError(f"no sandbox process may write into {folder}")
+        if job.folder != self._written:
+            folder = Path(job.folder)
+            if ".." in folder.parts or not any(folder.is_relative_to(place) for place in self._writes):
+                raise UsageError(f"no sandbox process may write into {folder}")
+            self._written = job.folder
         return await self._enter(Entry(job, on_moving, on_saved))
 
     def suspend(self, number: int) -> None:
@@ -270,6 +273,7 @@ class Slots:
             slot = min(free, key=lambda one: len(one.jobs))
             entry = self._waiting.popleft()
             entry.slot = slot
+            entry.expected = self._handing.expected(entry.job.digest)
             slot.jobs.append(entry)
             if slot.ready and slot.process is not None:
                 self._tell(slot, slot.process, entry)
@@ -278,7 +282,10 @@ class Slots:
     def _room(self, slot: Slot, entry: Entry) -> bool:
         if not slot.jobs:
             return True
-        return slot.ready and self._handing.room((one.job.digest for one in slot.jobs), entry.job.digest)
+        if not slot.ready or len(slot.jobs) >= AHEAD:
+            return False
+        given = sum(one.expected for one in slot.jobs)
+        return self._handing.room(len(slot.jobs), given, entry.job.digest)
 
     def _tell(self, slot: Slot, process: Process, entry: Entry) -> None:
         now = asyncio.get_running_loop().time()
@@ -361,6 +368,8 @@ class Slots:
         slot.heard(now)
         if isinstance(heard, Ready):
             slot.ready, self._failures, self._trouble = True, 0, ""
+            if self._belts != heard.belts:
+                log.info("the sandbox is held by: %s", ", ".join(heard.belts) or "nothing of the system")
             self._belts = list(heard.belts)
             process.say(Pace(self._percent))
             for one in slot.jobs:
