@@ -182,3 +182,14 @@ async def test_projects_are_told_before_it_runs_as_a_restarted_node_does(tmp_pat
             await coordinator.pause_project(bytes(KEY.peer), True, "a pause")
             await coordinator.close()
         await store.close()
+
+
+@story
+async def test_whoever_asks_while_the_node_goes_down_is_put_off(tmp_path: Path) -> None:
+    async with hall(tmp_path / "grid.db") as here:
+        await here.add(pieces(3))
+        ann = await here.volunteer(1)
+        late = asyncio.create_task(ann.visit.answer(wire.Lease(1)))
+    assert isinstance(await late, wire.Leased | wire.Sorry)
+    answer = await ann.visit.answer(wire.Lease(1))  # the database is closed
+    assert isinstance(answer, wire.Sorry) and answer.retry

@@ -30,6 +30,7 @@ RATE, BURST = 200.0, 500.0  # questions a second of one visitor, and at once
 PILED_UP = 50_000  # units that are changed and not written; with more, nobody is let in
 RECEIPTS = 8
 LATER = 10.0  # s
+ENDING = wire.Sorry("this node is going down", LATER)
 CROWDED = 3600.0  # s
 
 
@@ -53,6 +54,8 @@ class Visit:
             raise BadMessage("a volunteer that did not say for which project it comes")
         if not self._local and not self._bucket.allow(1, asyncio.get_running_loop().time()):
             return wire.Sorry("too many questions", 1.0)
+        if parts.ending():
+            return ENDING
         if parts.state.changes.weight > PILED_UP:
             return wire.Sorry("too much at once; come again", LATER)
         try:
@@ -60,6 +63,10 @@ class Visit:
         except WorldError as wrong:
             log.debug("a volunteer is put off: %s", wrong)
             return wire.Sorry("this project cannot write anything down now", LATER)
+        except RuntimeError:
+            if parts.ending():  # the database was closed meanwhile
+                return ENDING
+            raise
 
     async def _answer(self, question: wire.Question) -> wire.Answer:
         parts, room, identity = self._parts, self._room, self._identity

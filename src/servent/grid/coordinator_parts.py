@@ -20,7 +20,7 @@ from servent.identity import PeerId
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """`welcome`: whether a project's audience includes a peer."""
+    """`welcome`: whether a project's audience includes a peer. `ending`: nothing more is read or written."""
 
     me: bytes
     state: State
@@ -32,6 +32,7 @@ class Parts:
     receipts: Receipts | None
     welcome: Callable[[Project, PeerId], bool]
     wall: Callable[[], float]
+    ending: Callable[[], bool] = lambda: False
 
     def price(self, room: Room) -> int:
         """Percent: the highest bid among a project's open work."""

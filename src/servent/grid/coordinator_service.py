@@ -96,7 +96,8 @@ class Coordinator:
         self._looks = Looks(store, state, handing)
         self._work = Work(store, state, self._loading, self._committer, self._looks)
         self._parts = Parts(
-            bytes(me), state, handing, taking, self._loading, self._committer, self._files, receipts, self._welcome, wall
+            bytes(me), state, handing, taking, self._loading, self._committer, self._files, receipts, self._welcome,
+            wall, lambda: self._stop.is_set(),
         )  # fmt: skip
         self._receipts = receipts
         self._final_callbacks: list[Callable[[Sequence[Final]], None]] = []
