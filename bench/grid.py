@@ -200,7 +200,7 @@ async def alone(bench: Bench) -> None:
                     await asyncio.sleep(0.002)
 
         async with asyncio.TaskGroup() as group:
-            for number in range(bench.options.workers * 4):
+            for number in range(bench.options.workers * 8):
                 group.create_task(volunteer(number))
             await bench.done()
         await bench.finish()

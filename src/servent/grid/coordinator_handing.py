@@ -12,6 +12,7 @@ from servent.grid.coordinator_live import Live
 from servent.grid.coordinator_rooms import Room
 from servent.grid.coordinator_rows import Host
 from servent.grid.coordinator_state import State
+from servent.grid.fetching import REFERENCE
 from servent.grid.model import Copy
 from servent.grid.transition import eligible
 from servent.grid.wire import BATCH, Lease, Leased, Task
@@ -229,4 +230,4 @@ class _Round:
     def seconds(self, live: Live) -> float:
         """That a unit takes on a core of this host, as far as one can tell."""
         limit = self.state.apps[live.app].manifest.limits.seconds
-        return min(limit, live.operations / self.host.mflops) if self.host.mflops > 0 else limit
+        return min(limit, live.operations / (self.host.mflops or REFERENCE))
