@@ -441,7 +441,7 @@ class Volunteer:
         while not true():
             assert loop.time() < end, f"not so within {limit} s"
             assert self._task is None or not self._task.done(), self._task
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
 
     def _local(self, project: bytes) -> Office | None:
         office = self.offices.get(project)

@@ -142,6 +142,9 @@ class Contact:
                 pass
             except* ServentError as wrongs:
                 wrong = _first(wrongs)
+            except* Exception:
+                log.exception("our contact with project %s failed", self.name)
+                wrong = WorldError("something went wrong here; the node's log says what")
             self._a.fetching.ready(self.project, False)
             task = asyncio.current_task()
             if task is not None and task.cancelling():

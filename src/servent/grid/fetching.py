@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from servent.grid.wire import BATCH
 
 FIRST_GUESS = 2.0  # times what a unit takes at peak speed; an FFT takes 6 to 10, but what is too much goes back once it is known
+SAME = 1.1  # times; an estimate that changed by less is the same
 LEARN = 0.2  # weight of the newest unit in what is known of an app
 MOST_CLAIM = 3600.0  # s of a core that a project may be behind the others
 MOST_HELD = 256  # units per core that are held, however small they are: a second of the tiniest
@@ -60,6 +61,7 @@ class _Project:
 @dataclass(slots=True)
 class _App:
     factor: float = FIRST_GUESS
+    told: float = FIRST_GUESS
     seen: int = 0
 
 
@@ -74,6 +76,7 @@ class Fetching:
     dice: Callable[[], float]
     _projects: dict[bytes, _Project] = field(default_factory=dict)
     _apps: dict[bytes, _App] = field(default_factory=dict)
+    learned: int = 0  # counts up when estimates are worth making anew
 
     # -- who there is
 
@@ -136,6 +139,9 @@ class Fetching:
             factor = max(seconds, 1e-6) * max(mflops, 1.0) / operations
             known.factor = factor if not known.seen else known.factor + LEARN * (factor - known.factor)
             known.seen += 1
+            if not 1 / SAME < known.factor / known.told < SAME:
+                known.told = known.factor
+                self.learned += 1
         one = self._projects.get(project)
         if one is None:
             return ""

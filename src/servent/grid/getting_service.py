@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -47,6 +48,15 @@ class Keeping(Protocol):
     def used_bytes(self) -> int: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Module:
+    """`digest`: SHA-256 of the bytes at `path`."""
+
+    app: App
+    path: Path
+    digest: bytes
+
+
 class NoFit(WorldError):
     """The unit wants more than this machine lends: it goes back, without blame."""
 
@@ -69,9 +79,19 @@ class Getting:
     ) -> None:
         self._contents, self._describe, self._room, self._fetched = contents, describe, room, fetched
         self._gate = asyncio.Semaphore(AT_ONCE)
-        self._modules: dict[bytes, tuple[Content, Path, bytes]] = {}  # app -> (content, path, SHA-256)
+        self._modules: dict[bytes, _Module] = {}
         self._asking: dict[bytes, asyncio.Lock] = {}
         self._bringing: dict[bytes, asyncio.Lock] = {}
+
+    def at_once(self, held: Held) -> bool:
+        """Whether nothing needs fetching: then it is ready now, as units of an app are after its first. Raises NoFit."""
+        task, known = held.task, self._modules.get(held.task.app)
+        if known is None or task.content is not None or (task.resume is not None and not held.snapshot):
+            return False
+        held.app = known.app
+        self._fits(held, known.app)
+        held.module, held.module_digest = str(known.path), known.digest
+        return True
 
     async def get(self, held: Held) -> None:
         """Fill in `app`, `module`, `input`, `snapshot`.
@@ -86,16 +106,7 @@ class Getting:
         ):  # sixty-four units of a new app ask once
             app, contacts = await self._describe(held.project, held.task.app)
         held.app = app
-        memory, disk = self._room()
-        if app.limits.memory_bytes > memory:
-            raise NoFit(
-                f"a unit of {app.name} wants {_size(app.limits.memory_bytes)} of memory, {_size(memory)} are lent"
-            )
-        wanted = [one for one in (app.module, held.task.content, _snapshot(held)) if one is not None]
-        if sum(one.size for one in wanted) + app.limits.output_bytes + app.limits.checkpoint_bytes > disk:
-            raise NoFit(
-                f"a unit of {app.name} wants more room on the disk than the {_size(disk)} that are lent"
-            )
+        self._fits(held, app)
         held.module, held.module_digest = await self._module(held, app, contacts)
         helpers = [*held.task.contacts, *contacts]
         if held.task.content is not None:
@@ -111,10 +122,28 @@ class Getting:
                 checkpoint.fraction,
             )
 
+    def _fits(self, held: Held, app: App) -> None:
+        """Raises NoFit."""
+        memory, disk = self._room()
+        if app.limits.memory_bytes > memory:
+            raise NoFit(
+                f"a unit of {app.name} wants {_size(app.limits.memory_bytes)} of memory, {_size(memory)} are lent"
+            )
+        wanted = [one for one in (app.module, held.task.content, _snapshot(held)) if one is not None]
+        if sum(one.size for one in wanted) + app.limits.output_bytes + app.limits.checkpoint_bytes > disk:
+            raise NoFit(
+                f"a unit of {app.name} wants more room on the disk than the {_size(disk)} that are lent"
+            )
+
     def done(self, held: Held) -> None:
         """Nothing of it is needed any more; what was fetched may go when room is needed."""
         while held.pins:
             self._contents.unpin(held.pins.pop())
+
+    def keep(self, apps: set[bytes]) -> None:
+        """Forget all others."""
+        for app in set(self._modules) - apps:
+            self.forget(app)
 
     def forget(self, app: bytes) -> None:
         """The module's file is needed no more."""
@@ -122,16 +151,16 @@ class Getting:
         self._bringing.pop(app, None)
         known = self._modules.pop(app, None)
         if known is not None:
-            self._contents.unpin(known[0])
+            self._contents.unpin(known.app.module)
 
     async def _module(self, held: Held, app: App, contacts: Sequence[bytes]) -> tuple[str, bytes]:
         async with self._bringing.setdefault(held.task.app, asyncio.Lock()):
             known = self._modules.get(held.task.app)
-            if known is None or not known[1].exists():
+            if known is None:
                 path = await self._fetch(held.project, app.module, contacts, [])
                 digest = await asyncio.to_thread(_sha256, path)
-                known = self._modules[held.task.app] = (app.module, path, digest)
-            return str(known[1]), known[2]
+                known = self._modules[held.task.app] = _Module(app, path, digest)
+            return str(known.path), known.digest
 
     async def _fetch(
         self, project: bytes, content: Content, contacts: Sequence[bytes], pins: list[Content]

@@ -21,7 +21,7 @@ class Held:
     """One lease. Times are wall clock but for `saved_at`, monotonic.
 
     `seconds`: of a core, in runs before this one, as far as their newest snapshot; `saved_seconds`: until the newest of all. `snapshot`: its path, "" for none; `slices`, `digest`, `fraction` are its own.
-    `pins`: contents that must stay while it is held. `sent`: the newest checkpoint that was told to the coordinator, published at `sent_at`. `charged`: seconds of this run that its project has used up. `going`: it is being given back.
+    `pins`: contents that must stay while it is held. `sent`: the newest checkpoint that was told to the coordinator, published at `sent_at`. `charged`: seconds of this run that its project has used up. `going`: it is being given back. `folder`: it has one of its own.
     """
 
     project: bytes
@@ -49,6 +49,7 @@ class Held:
     slot: int = 0
     tries: int = 0
     going: bool = False
+    folder: bool = False
     pins: list[Content] = field(default_factory=list)
     result: Result | None = None
 

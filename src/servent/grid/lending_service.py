@@ -442,6 +442,7 @@ class Lending:
     async def _tidying(self) -> None:
         while True:
             self._log.flush()
+            self._work.forget_unused()
             now, day = self._wall(), self._log.day()
             self._shelf.later(partial(rows.prune, now=now, day=day))
             old = await self._shelf.store.read(partial(rows.published, before=now))

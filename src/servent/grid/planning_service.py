@@ -12,7 +12,7 @@ from servent.grid.joined_service import Joined
 from servent.grid.work_service import Work
 from servent.tasks import begin
 
-PLAN_EVERY = 0.02  # s between two plans, however fast small units end
+PLAN_EVERY = 0.01  # s between two plans, however fast small units end
 LOOK_AGAIN = 10.0  # s, where nothing else says when
 WAITING_BACK_AFTER = 900.0  # s of a pause, after which what was not begun goes back; a guess
 BEGUN_BACK_AFTER = (

@@ -30,6 +30,7 @@ log = logging.getLogger("servent.grid")
 
 TINY = 1.0  # s; of units below, more than one for each core go into the sandbox, so that no core idles between two
 AHEAD, AHEAD_MOST = 0.06, 64  # s of work for each core that waits there, in at most so many units
+SHARED = "outputs"  # the folder of those that take no snapshots
 TRIES = 3  # a process that died by no fault of the module's: so often a unit is begun again here
 SEND_RATE = 200_000  # bytes/s at which a checkpoint is thought to travel: a newer one is offered only once the last can be there
 SERVE_FOR = 86400.0  # s that an output stays with us after it was taken: who coordinates may fetch it again
@@ -92,6 +93,9 @@ class Work:
         self._running: dict[int, Held] = {}  # by place: the first `cores` are the lent cores
         self._verdict = Verdict(why="it has just begun")
         self._ending = False
+        self._estimated = 0, 0.0
+        self._largest = 0  # bytes of memory that any unit wanted
+        self._shared = False  # whether the folder of outputs is there
         self.store = Store()
 
     # -- life
@@ -143,6 +147,7 @@ class Work:
             held.estimate = self._fetching.estimate(task.app, task.operations, self._mflops())
             self.store.add(held)
             self._prepare(held)
+        self.dispatch()
 
     def restore(self, row: rows.HeldRow) -> Held:
         """A lease of before: it goes on from its last snapshot, where that is whole."""
@@ -150,7 +155,7 @@ class Work:
         held.estimate = self._fetching.estimate(row.task.app, row.task.operations, self._mflops())
         if row.snapshot and Path(row.snapshot).is_file():
             held.snapshot, held.slices, held.digest = row.snapshot, row.slices, row.digest
-            held.fraction, held.seconds = row.fraction, row.seconds
+            held.fraction, held.seconds, held.folder = row.fraction, row.seconds, True
             held.saved_seconds = row.seconds
         held.result = row.result
         if row.result is not None:
@@ -168,15 +173,23 @@ class Work:
         if task is not None and task is not asyncio.current_task():
             task.cancel()
         self._getting.done(held)
-        begin(self._group, asyncio.to_thread(self._remove_folder, held), f"tidy after {held.task.lease}")
+        if held.folder:
+            begin(self._group, asyncio.to_thread(self._remove_folder, held), f"tidy after {held.task.lease}")
 
     def stocks(self) -> dict[bytes, Stock]:
         """What waits of each project, by what is known now of how long its units take."""
-        for held in self.store.all():
-            if held.state in ("getting", "ready"):
-                task = held.task
-                held.estimate = self._fetching.estimate(task.app, task.operations, self._mflops())
+        known = self._fetching.learned, self._mflops()
+        if known != self._estimated:
+            self._estimated = known
+            for held in self.store.all():
+                if held.state in ("getting", "ready"):
+                    task = held.task
+                    held.estimate = self._fetching.estimate(task.app, task.operations, known[1])
         return self.store.stocks()
+
+    def forget_unused(self) -> None:
+        """Modules of apps of which nothing is held may go when room is needed."""
+        self._getting.keep({held.task.app for held in self.store.all()})
 
     def running(self) -> list[Held]:
         """By the place they take."""
@@ -211,6 +224,13 @@ class Work:
     # -- getting ready
 
     def _prepare(self, held: Held) -> None:
+        try:
+            if self._getting.at_once(held):
+                self.store.ready(held)
+                return
+        except NoFit as no:
+            self._back(held.project, [held], str(no))
+            return
         task = begin(self._group, self._get(held), f"get what unit {held.task.unit.hex()[:8]} needs")
         if task is not None:
             self._track(held, task)
@@ -233,6 +253,7 @@ class Work:
             if held.state == "getting":  # the line broke while it was asked about: again, when there is one
                 await asyncio.sleep(1.0)
                 self._prepare(held)
+                self.dispatch()
             return
         except BadMessage as wrong:
             await self._end(held, "input", str(wrong), 0.0)
@@ -258,15 +279,18 @@ class Work:
             place = next(n for n in itertools.count() if n not in self._running)
             self.store.begin(held)
             held.slot, self._running[place] = place, held
+            self._largest = max(self._largest, held.memory_bytes)
             task = begin(self._group, self._compute(held, place), f"unit {held.task.unit.hex()[:8]}")
             if task is None:
                 return
             self._track(held, task)
 
     def _next(self, verdict: Verdict) -> Held | None:
-        # Those that wait in the sandbox take no memory yet: only as many run as there are cores.
-        used = heapq.nlargest(verdict.cores - 1, (one.memory_bytes for one in self._running.values()))
-        room = verdict.memory_bytes - sum(used)
+        room = verdict.memory_bytes
+        if self._largest * verdict.cores > room:
+            # Those that wait in the sandbox take no memory yet: only as many run as there are cores.
+            used = heapq.nlargest(verdict.cores - 1, (one.memory_bytes for one in self._running.values()))
+            room -= sum(used)
         for project in self._fetching.order(self.store.with_ready()):
             held = self.store.first(project)
             if held.memory_bytes <= room:
@@ -278,11 +302,14 @@ class Work:
     async def _compute(self, held: Held, place: int) -> None:
         held.moving, held.charged, held.job = None, 0.0, self._slots.number()
         try:
-            ended = await self._slots.run(
-                self._job(held), partial(self._moves, held), partial(self._saves, held)
-            )
+            job = self._job(held)
+            ended = await self._slots.run(job, partial(self._moves, held), partial(self._saves, held))
         except ConnectionLost:  # the sandbox is closing; the lease and the last snapshot are on the disk
             return
+        except (ServentError, OSError) as trouble:
+            log.warning("a unit cannot be run: %s", trouble)
+            ended = Ended(held.job, "lost", words=f"it could not be run here: {trouble}"[:STDERR_CHARACTERS])
+            held.tries = TRIES
         finally:
             del self._running[place]
             asyncio.get_running_loop().call_soon(self.dispatch)
@@ -299,7 +326,9 @@ class Work:
             held.saved_seconds = 0.0
             self._again(held)
         else:
-            begin(self._group, self._ended(held, ended), f"result of {held.task.unit.hex()[:8]}")
+            if ended.outcome == "module":
+                self._getting.forget(held.task.app)  # perhaps only its file here is damaged
+            await self._ended(held, ended)
 
     def _again(self, held: Held) -> None:
         """It goes on from its last snapshot, or begins anew."""
@@ -309,10 +338,16 @@ class Work:
     def _job(self, held: Held) -> Job:
         app, task = held.app, held.task
         assert app is not None
-        folder = self._folder_of(held)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         allowed = seconds_allowed(app.limits.seconds, self._mflops())
         slices = app.abi == "slice" and app.limits.checkpoint_bytes > 0
+        folder = self._folder / SHARED
+        if slices:
+            folder = self._folder_of(held)
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            held.folder = True
+        elif not self._shared:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._shared = True
         return Job(
             number=held.job,
             module=held.module,
@@ -327,6 +362,7 @@ class Work:
             budget=max(1.0, allowed - held.seconds),
             resume=held.snapshot,
             resume_slices=held.slices,
+            resume_digest=held.digest,
             checkpoint_every=self._checkpoint_every if slices else 0.0,
             most_slices=app.slices,
             canonical_nans=app.canonical_nans,
