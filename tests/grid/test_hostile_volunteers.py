@@ -279,6 +279,42 @@ def test_a_forged_checkpoint_does_not_make_two_voices_of_one(tmp_path: Path) -> 
     asyncio.run(main())
 
 
+def test_checkpoints_made_up_to_fail_do_not_make_a_unit_an_error_nor_cost_anybody_else(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        folder = Folder(tmp_path)
+        async with counter(outputs=folder, abi="slice") as here:
+            await here.units(1)
+            for number in range(10):
+                mark = bytes([number + 1])
+                folder.files[mark * 32] = b"forged"
+                eve = await here.volunteer(100 + number)
+                (task,) = await eve.lease()
+                await eve.abort(task.lease, Checkpoint(content(6, mark), 10, b"d" * 32, 0.9))
+                await until(lambda: bool(folder.kept))
+                ann = await here.volunteer(1 + number)
+                (gone_on,) = await ann.lease()
+                assert gone_on.resume is not None
+                failed = Result(lease=gone_on.lease, outcome="trap", words="out of bounds")
+                assert await ann.give(failed) == ["taken"]
+                folder.kept.clear()
+            assert not here.finals
+            honest = [identity(1 + number).peer for number in range(10)]
+            for look in here.coordinator.hosts(here.key):
+                if look.identity in [bytes(one) for one in honest]:
+                    assert look.errors == 0 and look.left > quota.FIRST // 2
+            for number in (50, 51):
+                one = await here.volunteer(number)
+                (task,) = await one.lease()
+                assert task.resume is None
+                await one.give(done(task, b"42"))
+            await until(lambda: len(here.finals) == 1)
+            assert here.finals[0].output == b"42"
+
+    asyncio.run(main())
+
+
 def test_a_checkpoint_that_the_app_does_not_allow_is_not_even_asked_for(tmp_path: Path) -> None:
     async def main() -> None:
         for abi, size in (("slice", 100_001), ("command", 100), ("slice", 0)):

@@ -303,13 +303,15 @@ class State:
                     host.expired += 1
                     standing.quota = quota.blamed(standing.quota, now)
                     continue
+                if verdict == "invalid" and copy.lineage:
+                    # It went on from what others had computed: nobody knows whose fault it is, so nobody is blamed.
+                    room.state.invalid += 1
+                    self.changes.project(room.number, room.state)
+                    continue
                 standing.quota = quota.blamed(standing.quota, now)
                 if verdict == "failed":
                     host.errors += 1
                     room.state.failed += 1
-                elif copy.lineage:
-                    # It went on from what others had computed: nobody knows whose fault it is, so nobody's trust is touched.
-                    room.state.invalid += 1
                 else:
                     host.invalid += 1
                     room.state.invalid += 1

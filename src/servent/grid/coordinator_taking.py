@@ -9,6 +9,7 @@ from servent.grid.coordinator_live import Live, unit_of
 from servent.grid.coordinator_rooms import Room
 from servent.grid.coordinator_rows import WITHIN_BYTES, Output, Side
 from servent.grid.coordinator_state import State
+from servent.grid.coordinator_views import checkpoint_name
 from servent.grid.manifests import INLINE_BYTES, App
 from servent.grid.model import Copy
 from servent.grid.wire import Checkpoint, Progress, Result, Taken
@@ -103,6 +104,16 @@ class Taking:
             standing = room.standing(copy.identity, live.app)
             standing.quota = quota.blamed(standing.quota, now)
             self._state.changes.host(room.number, copy.identity, host)
+            return
+        if live.unit.state == "open" and copy.lineage:
+            # It went on from what others had computed, which may have been made up so that it fails: somebody begins anew, nobody is blamed.
+            room.state.failed += 1
+            if side.checkpoint is not None:
+                self._state.released.append(checkpoint_name(live.unit.id, side.checkpoint.content))
+                side.checkpoint = None
+            self._state.apply(live, steps.aborted(live.unit, live.copies, copy, now), now)
+            self._state.changes.live(live)
+            self._state.changes.project(room.number, room.state)
             return
         self._state.apply(live, steps.failed(live.unit, live.copies, copy, now), now)
         self._state.changes.live(live)
