@@ -14,7 +14,7 @@ from tests.grid.sandbox.rig import ECHO, LIMITS, Rig, counts, module
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with Rig(tmp_path_factory.mktemp("sandbox"), compiling=2.0) as rig:
+    with Rig(tmp_path_factory.mktemp("sandbox"), compiling=1.0) as rig:
         yield rig
 
 
@@ -69,7 +69,7 @@ def compile_bomb() -> bytes:
     """A function so long that its compilation takes many seconds: half a million instructions that all depend on each other."""
     step = "(local.set 0 (i32.mul (i32.xor (local.get 0) (local.get 1)) (local.get 2))) (local.set 1 (i32.add (local.get 0) (local.get 1)))"
     loops = "(loop $l (br_if $l (i32.eqz (local.get 2))))"
-    return command(f"(local i32 i32 i32) {(step + loops) * 120_000}")
+    return command(f"(local i32 i32 i32) {(step + loops) * 60_000}")
 
 
 HOSTILE: dict[str, tuple[bytes, str, dict[str, Any], str, str]] = {

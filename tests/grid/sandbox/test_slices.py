@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import random
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -133,6 +136,35 @@ def test_after_kill_9_one_slice_at_most_is_computed_again(rig: Rig, whole: Ended
     assert max(begun) <= last.slices + 1, (
         "no more than one slice was done beyond the snapshot that was told of"
     )
+
+
+def test_killed_again_and_again_at_any_moment_it_still_ends_with_the_same_bits(rig: Rig) -> None:
+    """Also in the middle of a slice, and of writing a snapshot; each time it goes on from the last one that was told of."""
+    code, dice = counts(400_000), random.Random(7)
+    once = rig.run(code, "slice", stdin=bytes([60]))
+    last, kills, behind = None, 0, []
+    while True:
+        rig.saved.clear()
+        resume = {} if last is None else {"resume": last.path, "resume_slices": last.slices}
+        job, running = rig.start(code, "slice", stdin=bytes([60]), checkpoint_every=OFTEN, **resume)
+        first = last.slices if last else 0
+        while not rig.saved and not running.done():
+            pass
+        if kills < 12:
+            time.sleep(dice.random() * 0.03)
+            with contextlib.suppress(ProcessLookupError, IndexError):
+                os.kill(rig.slots.pids()[0], signal.SIGKILL)
+            kills += 1
+        ended = running.result(15)
+        if ended.outcome == "done":
+            break
+        assert ended.outcome == "lost" and rig.saved
+        assert [saved.slices for saved in rig.saved] == list(range(first + 1, rig.saved[-1].slices + 1))
+        written = max(int(path.stem.split("-")[1]) for path in (rig.folder / "out").glob(f"{job.number}-*"))
+        behind.append(written - rig.saved[-1].slices)
+        last = rig.saved[-1]
+    assert (ended.digest, ended.slices) == (once.digest, 60)
+    assert kills >= 3 and all(0 <= more <= 1 for more in behind), "one slice at most is computed again"
 
 
 def test_what_was_saved_here_goes_on_elsewhere(rig: Rig, whole: Ended, tmp_path: Path) -> None:
