@@ -163,7 +163,7 @@ class Described(Struct, frozen=True, tag="described"):
 class Result(Struct, frozen=True, kw_only=True):
     """What came of a lease. Of "done", `digest` is the SHA-256 of the output, which is `output` itself or `content`, held by the volunteer.
 
-    `seconds`: of a core; `words`: what went wrong, with what the module said on stderr. `slices`: done here, and in all copies it went on from.
+    `seconds`: of a core; `words`: what went wrong, with what the module said on stderr.
     """
 
     lease: LeaseNumber
@@ -179,7 +179,8 @@ class Return(Struct, frozen=True, tag="return"):
     results: Annotated[list[Result], Meta(min_length=1, max_length=BATCH)]
 
 
-# What became of a returned result: taken down durably; too late, the unit is done; never leased to this identity, or returned before; not what it says it is.
+# What became of a returned result: taken down durably (also where the very same was taken before, and our word on it got lost); too late, somebody else's counts;
+# never leased to this identity, or another result came for it before; not what it says it is.
 Taken = Literal["taken", "late", "unknown", "bad"]
 
 
