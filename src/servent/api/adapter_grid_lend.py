@@ -86,8 +86,9 @@ class LendPart(GridBase):
         )
 
     def _team_name(self, key: str) -> str:
-        """A team by its key in letters; the key itself where it is not known (any more)."""
-        return next((one.name for one in self._grid.teams.all() if str(PeerId(one.key)) == key), key)
+        """A team by its key in letters; "" where this node is not in it (any more), for then nothing counts for it."""
+        teams = (one for one in self._grid.teams.all() if one.member)
+        return next((one.name for one in teams if str(PeerId(one.key)) == key), "")
 
     async def join_project(self, request: grid.JoinProject) -> grid.JoinedProject:
         team = self._grid.teams.find(request.team).key if request.team else None

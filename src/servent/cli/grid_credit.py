@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -218,7 +219,8 @@ def join(session: Session, ticket: str) -> None:
 
     def people() -> None:
         say(f"you are in {one_line(made.name)}")
-        hint(f"`servent grid projects PROJECT --team {made.key[:12]}` has your credit count for it.")
+        name = shlex.quote(one_line(made.name))
+        hint(f"`servent grid projects PROJECT --team {name}` has your credit count for it.")
 
     session.show(made, people, [made.key])
 
