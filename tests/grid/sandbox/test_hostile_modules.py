@@ -95,6 +95,26 @@ HOSTILE: dict[str, tuple[bytes, str, dict[str, Any], str, str]] = {
         "stack",
         "called itself",
     ),
+    "recursion that asks the world for the time on each level": (
+        module(
+            """(module (import "wasi_snapshot_preview1" "clock_time_get" (func $c (param i32 i64 i32) (result i32)))
+            (memory (export "memory") 1)
+            (func $f (export "_start") (drop (call $c (i32.const 0) (i64.const 0) (i32.const 0))) (call $f)))"""
+        ),
+        "command",
+        {},
+        "stack",
+        "called itself",
+    ),
+    "names that would move the cursor": (
+        module(
+            '(module (import "\\1b[2J" "\\07\\e2\\80\\ae" (func)) (memory (export "memory") 1) (func (export "_start")))'
+        ),
+        "command",
+        {},
+        "module",
+        "it wants \ufffd[2J.\ufffd\ufffd, which is not offered",
+    ),
     "giving up": (command("unreachable"), "command", {}, "trap", "gave up"),
     "a division by zero": (
         command("(drop (i32.div_u (i32.const 1) (i32.const 0)))"),
@@ -345,7 +365,7 @@ def test_what_it_says_on_stderr_stands_in_the_words_without_control_characters(r
     code = command(body, "fd_write", more='(data (i32.const 100) "no \\1b[31msuch file\\07\\0a\\ff!!!!")')
     ended = rig.run(code)
     assert ended.outcome == "trap"
-    assert "it said: no  [31msuch file" in ended.words
+    assert "it said: no \ufffd[31msuch file\ufffd \ufffd!!" in ended.words
     assert ended.words.isprintable()
 
 

@@ -390,6 +390,12 @@ tries("program", lambda: os.execv("/bin/true", ["true"]))
 tries("kill parent", lambda: os.kill(os.getppid(), 0))
 thread = threading.Thread(target=lambda: tries("socket in a thread", lambda: socket.socket())); thread.start(); thread.join()
 import resource
+belts.limit_job(1 << 20, 2.0, 1 << 20)
+try:
+    bytearray(3 << 29); print("memory works")
+except MemoryError:
+    print("memory refused 12")
+tries("long file", lambda: open(sys.argv[3] + "/long", "wb", 0).write(bytes(2 << 20)) == 2 << 20 or open(sys.argv[3] + "/long", "ab", 0).write(bytes(1)))
 print("core", resource.getrlimit(resource.RLIMIT_CORE)[1], "nice", os.nice(0))
 """
 
@@ -416,6 +422,7 @@ def test_the_process_itself_can_reach_nothing(tmp_path: Path) -> None:
         assert answers.get(name) == "1", (name, said)
     assert "core 0 nice 19" in said and "write own works" in said and "replace own works" in said
     assert "read given works" in said
+    assert answers["memory"] == "12" and answers["long file"] == "27"
     if "no files but its own" in held:  # Landlock: not in every kernel
         for name in ("read passwd", "list home", "write given"):
             assert answers.get(name) == "13", (name, said)

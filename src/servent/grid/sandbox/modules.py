@@ -35,7 +35,10 @@ OPTIONAL: dict[str, Signature] = {"fraction": ((), ("f64",)), "_initialize": (()
 
 
 class Unfit(ValueError):
-    """Why a module cannot run here, in words."""
+    """Why a module cannot run here, in words that can be printed, whatever names the module has."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(printable(words))
 
 
 @dataclass(slots=True)
@@ -237,6 +240,11 @@ def with_globals(module: bytes, shape: Shape) -> tuple[bytes, list[str]]:
         before, entries, after = shape.exports_at
         section = count + module[entries:after] + added
     return module[:before] + b"\x07" + _leb(len(section)) + section + module[after:], names
+
+
+def printable(words: str) -> str:
+    """Without what would move a cursor, ring a bell or turn the direction of writing."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in words)
 
 
 def written(name: str, signature: Signature) -> str:

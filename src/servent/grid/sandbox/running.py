@@ -11,12 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, cast, get_args
 
+from msgspec import structs
+
 from servent.errors import BadMessage
 from servent.grid.manifests import MODULE_BYTES, PAGE, Limits
 from servent.grid.sandbox import belts, snapshots
 from servent.grid.sandbox.control import Control, Suspended
 from servent.grid.sandbox.engine import Compiled, Engine, Halted, Instance
 from servent.grid.sandbox.jobs import Check, Ended, Heard, Job, Moving, Saved
+from servent.grid.sandbox.modules import printable
 from servent.grid.sandbox.wasi import Exit, Outside, TooMuch, World
 from servent.grid.wire import Outcome
 
@@ -325,7 +328,7 @@ class Runner:
         """With what there is to say of the run; everything of it is let go."""
         self._world = None
         if run is None:
-            return ended
+            return structs.replace(ended, words=printable(ended.words)[:WORDS])
         memory = run.instance.size if run.instance else 0
         if run.instance:
             run.instance.close()
@@ -341,8 +344,7 @@ class Runner:
             words += f"; {run.note}"
         said = run.world.stderr.decode(errors="replace").strip() if run.world and words else ""
         if said and not ended.suspended:
-            said = "".join(c if c.isprintable() else " " for c in said[-SAID:])
-            words += f"; it said: {said}"
+            words += "; it said: " + " ".join(said[-SAID:].split())
         return Ended(
             number=ended.number,
             outcome=outcome,
@@ -353,7 +355,7 @@ class Runner:
             seconds=self._control.seconds if run.instance else 0.0,
             slices=run.slices,
             memory_bytes=memory,
-            words=words[:WORDS],
+            words=printable(words)[:WORDS],
             suspended=ended.suspended,
         )
 
