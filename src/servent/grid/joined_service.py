@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
@@ -45,7 +46,7 @@ class Joined:
         self.apps: dict[bytes, App] = {}
         self.contacts: dict[bytes, Sequence[bytes]] = {}
         self.outbox: deque[Held] = deque()
-        self._some = asyncio.Event()
+        self._some, self._leased = asyncio.Event(), asyncio.Event()
         self._clock = asyncio.get_running_loop().time
 
     @property
@@ -110,6 +111,7 @@ class Joined:
         )
         self.kept.leased += len(tasks)
         self._a.work.take(self.key, tasks)
+        self._leased.set()
 
     async def describe(self, app: bytes) -> tuple[App, Sequence[bytes]]:
         """An app's manifest, signed by the project, and who has its module. Raises BadMessage, ConnectionLost."""
@@ -217,13 +219,28 @@ class Joined:
 
     async def _renewing(self) -> None:
         while True:
-            soonest = await self.renew()
-            left = RENEW_EVERY if soonest is None else min(RENEW_EVERY, (soonest - self._a.wall()) / 2)
-            await asyncio.sleep(max(RENEW_AT_LEAST, left))
+            await self.renew()
+            await self._due(self._clock())
 
-    async def renew(self) -> float | None:
-        """Say of every lease that we are still at it, with the newest checkpoints. Returns when the first of them ends, wall clock."""
-        mine = [held for held in self._a.work.store.of(self.key) if held.state not in ("done", "over")]
+    async def _due(self, renewed: float) -> None:
+        """Returns half-way to the end of the lease that ends first, which may be one that comes meanwhile; after a minute at the latest."""
+        while True:
+            self._leased.clear()
+            ends = [held.until for held in self._unfinished()]
+            left = min(RENEW_EVERY, (min(ends, default=math.inf) - self._a.wall()) / 2)
+            left = min(left, renewed + RENEW_EVERY - self._clock())
+            try:
+                async with asyncio.timeout(max(renewed + RENEW_AT_LEAST - self._clock(), left)):
+                    await self._leased.wait()
+            except TimeoutError:
+                return
+
+    def _unfinished(self) -> list[Held]:
+        return [held for held in self._a.work.store.of(self.key) if held.state not in ("done", "over")]
+
+    async def renew(self) -> None:
+        """Say of every lease that we are still at it, with the newest checkpoints."""
+        mine = self._unfinished()
         for at in range(0, len(mine), wire.BATCH):
             batch = mine[at : at + wire.BATCH]
             for held in batch:
@@ -242,8 +259,6 @@ class Joined:
                 elif held.state not in ("done", "over"):
                     self._unwanted(held)
             await self._receipts(answer.receipts)
-        left = [held.until for held in self._a.work.store.of(self.key) if held.state not in ("done", "over")]
-        return min(left, default=None)
 
     def _unwanted(self, held: Held) -> None:
         """Nobody waits for it any more."""

@@ -127,9 +127,11 @@ class Work:
         """What may be done from now on."""
         before, self._verdict = self._verdict, verdict
         if not verdict.allowed:
-            if verdict.crowded and not before.crowded:  # memory is needed: what can be saved leaves it
+            leave = verdict.crowded or not verdict.on
+            if leave and not (before.crowded or not before.on):  # what can be saved leaves the memory
                 self._slots.pace(100)
                 await self._slots.suspend_all()
+                self._slots.resize(0)
             self._slots.pace(0)
             return
         if (before.cores, before.allowed) != (verdict.cores, verdict.allowed):
@@ -363,11 +365,15 @@ class Work:
             resume=held.snapshot,
             resume_slices=held.slices,
             resume_digest=held.digest,
-            checkpoint_every=self._checkpoint_every if slices else 0.0,
+            checkpoint_every=self._pace_of_checkpoints(task) if slices else 0.0,
             most_slices=app.slices,
             canonical_nans=app.canonical_nans,
             inline_bytes=INLINE_BYTES,
         )
+
+    def _pace_of_checkpoints(self, task: Task) -> float:
+        """Of a short lease, which is renewed half-way to its end, each renewal has a new one to tell of."""
+        return min(self._checkpoint_every, max(1.0, (task.until - self._wall()) / 4))
 
     def _moves(self, held: Held, moving: Moving) -> None:
         held.moving = moving
