@@ -201,3 +201,27 @@ def test_what_was_held_is_computed_while_the_coordinator_is_away(tmp_path) -> No
             await ann.until(lambda: unit in office.returned)
 
     virtually(story())
+
+
+def test_lending_that_is_turned_off_leaves_the_memory_and_gives_back_everything_with_its_checkpoints(
+    tmp_path,
+) -> None:
+    async def story() -> None:
+        office = Office()
+        units = office.add(office.slices(), 3)
+        async with Volunteer(tmp_path, office) as ann:
+            ann.bench.takes = 500.0
+            await ann.until(lambda: ann.bench.slices >= 2 * 100)
+            ann.settings.lend = False
+            ann.lending.settings_changed()
+            await ann.until(lambda: sorted(office.aborted) == [1, 2, 3], limit=30.0)
+            assert not ann.bench.running and ann.bench.cores == 0
+            assert set(office.checkpoints) == set(units[:2])
+            assert ann.lending.view().state == "off" and ann.project.leased == 0
+            office.waiting += [task for task in office.leased.values()]
+            ann.settings.lend = True
+            ann.lending.settings_changed()
+            office.add(office.slices())
+            await ann.until(lambda: ann.bench.running)
+
+    virtually(story())

@@ -26,6 +26,7 @@ class Shelf:
         self.store = store
         self._jobs: list[tuple[Job, asyncio.Future[None] | None]] = []
         self._some = asyncio.Event()
+        self._writing = asyncio.Lock()
 
     def later(self, job: Job) -> None:
         """In the next transaction; nobody waits."""
@@ -53,7 +54,11 @@ class Shelf:
                 log.warning("what this machine computes for others cannot be written down: %s", trouble)
 
     async def drain(self) -> None:
-        """Write what there is."""
+        """Write what there is, and wait for what is being written."""
+        async with self._writing:
+            await self._drain()
+
+    async def _drain(self) -> None:
         while self._jobs:
             jobs, self._jobs = self._jobs, []
             self._some.clear()
@@ -72,6 +77,7 @@ class Shelf:
                         done.exception()
                 if not waiting:
                     raise
+                log.warning("what this machine computes for others cannot be written down: %s", wrong)
             else:
                 for done in waiting:
                     with contextlib.suppress(asyncio.InvalidStateError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable
 
 from servent.grid.allowing_service import Allowing
@@ -70,7 +71,7 @@ class Planning:
             if joined.contact.leaving and not self._work.store.of(joined.key):
                 self._gone(joined)
         if not verdict.allowed:
-            self._give_back_after(self._allowing.paused_for())
+            self._give_back_after(self._allowing.paused_for() if verdict.on else math.inf)
             return
         ahead = self._allowing.policy().fetch_ahead_minutes * 60
         stocks = self._work.stocks()
@@ -115,5 +116,6 @@ class Planning:
                 if held.state != "done" and paused >= (BEGUN_BACK_AFTER if held.begun else WAITING_BACK_AFTER)
             ]
             if some:
-                why = f"paused for long: {self._allowing.verdict.why}"
+                verdict = self._allowing.verdict
+                why = f"paused for long: {verdict.why}" if verdict.on else verdict.why
                 begin(self._group, joined.give_back(some, why), f"give back to {joined.kept.name}")
