@@ -10,6 +10,7 @@ import click
 import pytest
 
 from servent.api import schema_grid as schema
+from servent.cli import completing
 from servent.cli import grid_text as words
 from servent.cli.grid_projects import guess_abi, parse_flops
 from servent.cli.grid_work import stands_still
@@ -258,6 +259,19 @@ def test_an_audit_ends_with_1_where_something_does_not_hold(servent: Servent) ->
     assert code == 1 and "FAILS  signatures of the workers: entry 401" in out
     assert servent("audit", "none")[0] == 4
     assert json.loads(servent("audit", "magnet:bad", "--json")[1])["ok"] is False
+
+
+def test_the_shell_completes_projects_apps_batches_and_teams(folder: Path) -> None:
+    context = click.Context(cli)
+    context.params["data_dir"] = folder
+    assert completing.complete_my_projects(context, None, "pri") == ["primes"]
+    assert "folding" in completing.complete_joined(context, None, "") and completing.complete_apps(
+        context, None, "tr"
+    ) == ["trial"]
+    assert {"primes", "folding", "wind"} <= set(completing.complete_projects(context, None, ""))
+    assert "1" in completing.complete_batches(context, None, "") and completing.complete_teams(
+        context, None, "ni"
+    ) == ["night owls"]
 
 
 def test_statistics_teams_and_balances(servent: Servent, tmp_path: Path) -> None:

@@ -44,7 +44,12 @@ def test_a_project_is_made_lent_to_computed_and_audited(tmp_path: Path) -> None:
         assert joined["name"] == "repeat"
         for node in (ann, bob):
             run(node, "grid", "lend", "--preset", "everything", "--cores", "1")
-        assert data(bob, "grid", "status")["lending"]["policy"]["cores"] == 1
+        policy = data(bob, "grid", "status")["lending"]["policy"]
+        assert (policy["cores"], policy["memory_percent"], policy["on_battery"]) == (1, 75, True), (
+            "it began with the preset"
+        )
+        assert 'preset = "own"' in (bob / "config.toml").read_text()
+        run(bob, "grid", "lend", "--hours", "sometimes", code=2)
         run(ann, "grid", "join", "repeat")
         assert data(ann, "grid", "watch")["done"] == 3
         said = run(ann, "grid", "results", made["id"]).splitlines()

@@ -1,4 +1,4 @@
-"""Names for the shell's Tab: friends, peers, rooms and conversations of the node that runs. Nothing where none does."""
+"""Names for the shell's Tab: friends, peers, rooms, conversations and projects of the node that runs. Nothing where none does."""
 
 from __future__ import annotations
 
@@ -45,3 +45,34 @@ def complete_conversations(ctx: click.Context, _parameter: click.Parameter | Non
         return [one.person.shown for one in client.friends() if one.bond == "friend"] + rooms
 
     return _names(ctx, begun, both)
+
+
+def complete_my_projects(ctx: click.Context, _parameter: click.Parameter | None, begun: str) -> list[str]:
+    return _names(ctx, begun, lambda client: [one.name for one in client.my_projects()])
+
+
+def complete_joined(ctx: click.Context, _parameter: click.Parameter | None, begun: str) -> list[str]:
+    return _names(ctx, begun, lambda client: [one.name for one in client.joined_projects()])
+
+
+def complete_projects(ctx: click.Context, _parameter: click.Parameter | None, begun: str) -> list[str]:
+    def both(client: Client) -> list[str]:
+        mine = [one.name for one in client.my_projects()]
+        return mine + [one.name for one in client.joined_projects()]
+
+    return _names(ctx, begun, both)
+
+
+def complete_apps(ctx: click.Context, _parameter: click.Parameter | None, begun: str) -> list[str]:
+    def known(client: Client) -> list[str]:
+        return [app.name for one in client.my_projects() for app in one.apps if not app.retired]
+
+    return _names(ctx, begun, known)
+
+
+def complete_batches(ctx: click.Context, _parameter: click.Parameter | None, begun: str) -> list[str]:
+    return _names(ctx, begun, lambda client: [one.id for one in client.batches()])
+
+
+def complete_teams(ctx: click.Context, _parameter: click.Parameter | None, begun: str) -> list[str]:
+    return _names(ctx, begun, lambda client: [one.name for one in client.teams()])

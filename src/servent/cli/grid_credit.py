@@ -10,6 +10,7 @@ import click
 from servent.api import schema_credit as schema
 from servent.cli.asking import on_this_machine
 from servent.cli.base import Session, command, group, hint, say, table
+from servent.cli.completing import complete_peers, complete_projects, complete_teams
 from servent.cli.grid_group import grid
 from servent.cli.grid_text import called, count, credit
 from servent.cli.people import moment, one_line
@@ -23,7 +24,7 @@ from servent.errors import UsageError
     "servent grid leaderboard folding --teams --week",
     group=grid,
 )
-@click.argument("project", default="")
+@click.argument("project", default="", shell_complete=complete_projects)
 @click.option("--teams", is_flag=True, help="Teams in place of people.")
 @click.option("--day", "span", flag_value="day", type=str, help="Of the last day.")
 @click.option("--week", "span", flag_value="week", type=str, help="Of the last week.")
@@ -89,7 +90,7 @@ def standings(known: list[schema.Standing]) -> None:
     "servent grid audit ~/ledger-folder --json",
     group=grid,
 )
-@click.argument("link")
+@click.argument("link", shell_complete=complete_projects)
 @click.option("--standings", "ranked", is_flag=True, help="Also who has how much by it.")
 def audit(session: Session, link: str, ranked: bool) -> int:
     """Check a ledger from its first entry to its last; the project need not be online.
@@ -123,7 +124,7 @@ def audit(session: Session, link: str, ranked: bool) -> int:
 
 
 @command("export", "servent grid export primes stats/", group=grid)
-@click.argument("project")
+@click.argument("project", shell_complete=complete_projects)
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def export(session: Session, project: str, folder: Path) -> None:
     """Write the statistics of a project, yours or one you joined, as BOINC's XML files, which its statistics sites read."""
@@ -203,8 +204,8 @@ def list_(session: Session) -> None:
 
 
 @command("invite", "servent grid team invite 'night owls' bob", group=team)
-@click.argument("name")
-@click.argument("peer")
+@click.argument("name", shell_complete=complete_teams)
+@click.argument("peer", shell_complete=complete_peers)
 def invite(session: Session, name: str, peer: str) -> None:
     """Print a ticket that lets one peer into a team of yours."""
     made = session.client().invite_to_team(name, peer)
@@ -226,7 +227,7 @@ def join(session: Session, ticket: str) -> None:
 
 
 @command("leave", "servent grid team leave 'night owls'", group=team)
-@click.argument("name")
+@click.argument("name", shell_complete=complete_teams)
 def leave(session: Session, name: str) -> None:
     """Leave a team. Credit earned for it stays with it."""
     session.client().leave_team(name)

@@ -7,6 +7,7 @@ import click
 from servent.api import schema_grid as schema
 from servent.cli.asking import parse_size
 from servent.cli.base import Session, command, hint, say, table
+from servent.cli.completing import complete_joined, complete_teams
 from servent.cli.grid_group import grid
 from servent.cli.grid_text import count, credit, flops, left, share_of
 from servent.cli.people import moment, one_line
@@ -142,7 +143,7 @@ def rules(policy: schema.Policy, machine_cores: int) -> str:
 @command(
     "pause", "servent grid pause", "servent grid pause --for 2h", "servent grid pause folding", group=grid
 )
-@click.argument("project", required=False)
+@click.argument("project", required=False, shell_complete=complete_joined)
 @click.option("--for", "lasting", metavar="TIME", help="30m, 2h, 1d.  [default: until `grid resume`]")
 def pause(session: Session, project: str | None, lasting: str | None) -> None:
     """Compute nothing for a while, or nothing for one project. What was begun goes on later from where it is."""
@@ -161,7 +162,7 @@ def pause(session: Session, project: str | None, lasting: str | None) -> None:
 
 
 @command("resume", "servent grid resume", "servent grid resume folding", group=grid)
-@click.argument("project", required=False)
+@click.argument("project", required=False, shell_complete=complete_joined)
 def resume(session: Session, project: str | None) -> None:
     """End a pause, of everything or of one project."""
     client = session.client()
@@ -309,7 +310,7 @@ def join(session: Session, link: str, share: float, team: str, no_lend: bool) ->
 
 
 @command("leave", "servent grid leave folding", group=grid)
-@click.argument("project")
+@click.argument("project", shell_complete=complete_joined)
 def leave(session: Session, project: str) -> None:
     """Compute for a project no longer. Work that was not begun goes back; credit stays."""
     session.client().leave_project(project)
@@ -324,9 +325,14 @@ def leave(session: Session, project: str) -> None:
     group=grid,
     quiet=True,
 )
-@click.argument("project", required=False)
+@click.argument("project", required=False, shell_complete=complete_joined)
 @click.option("--share", type=click.FloatRange(0, 1e6, min_open=True), help="Of this machine.")
-@click.option("--team", metavar="NAME", help="The team its credit counts for from now on; '' for none.")
+@click.option(
+    "--team",
+    metavar="NAME",
+    shell_complete=complete_teams,
+    help="The team its credit counts for from now on; '' for none.",
+)
 def projects(session: Session, project: str | None, share: float | None, team: str | None) -> None:
     """Projects this machine computes for: how they are, what they gave; with a name, one of them or its share."""
     client = session.client()

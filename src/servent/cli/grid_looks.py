@@ -8,6 +8,7 @@ import click
 
 from servent.api import schema_grid as schema
 from servent.cli.base import Session, command, hint, table
+from servent.cli.completing import complete_my_projects
 from servent.cli.grid_group import grid
 from servent.cli.grid_text import STATES, ago, called, count, credit, my_project, share_of
 from servent.cli.people import one_line
@@ -23,7 +24,7 @@ from servent.errors import UsageError
     group=grid,
     quiet=True,
 )
-@click.argument("project", default="")
+@click.argument("project", default="", shell_complete=complete_my_projects)
 @click.option("--batch", default="0", metavar="N", help="Only of that batch.")
 @click.option("--state", type=click.Choice(STATES), default=None, help="Only those.")
 @click.option(
@@ -76,7 +77,7 @@ def _copy(one: schema.CopyView) -> str:
 
 
 @command("hosts", "servent grid hosts primes", "servent grid hosts --json", group=grid, quiet=True)
-@click.argument("project", default="")
+@click.argument("project", default="", shell_complete=complete_my_projects)
 def hosts(session: Session, project: str) -> None:
     """List who lends to a project of yours, and how well."""
     client = session.client()
@@ -119,7 +120,7 @@ def hosts(session: Session, project: str) -> None:
 
 
 @command("errors", "servent grid errors primes", group=grid)
-@click.argument("project", default="")
+@click.argument("project", default="", shell_complete=complete_my_projects)
 def errors(session: Session, project: str) -> None:
     """What went wrong with a project's units at volunteers, those that are alike together."""
     client = session.client()

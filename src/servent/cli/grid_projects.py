@@ -10,6 +10,7 @@ import click
 from servent.api import schema_grid as schema
 from servent.cli.asking import NOT_DONE, on_this_machine, parse_size
 from servent.cli.base import Session, command, group, hint, say, table
+from servent.cli.completing import complete_apps, complete_my_projects
 from servent.cli.grid_group import grid
 from servent.cli.grid_text import count, credit, flops, left, my_project, project_option, share_of, states
 from servent.cli.people import moment, one_line
@@ -140,7 +141,7 @@ def _now(one: schema.MyProject) -> str:
 
 
 @command("show", "servent grid show", "servent grid show primes", group=grid)
-@click.argument("project", default="")
+@click.argument("project", default="", shell_complete=complete_my_projects)
 def show(session: Session, project: str) -> None:
     """Show a project of yours: units by state, speed, end, volunteers, credit, apps, and its link."""
     client = session.client()
@@ -188,7 +189,7 @@ def project_lines(now: schema.MyProject) -> None:
     "servent grid set primes --pause",
     group=grid,
 )
-@click.argument("project")
+@click.argument("project", shell_complete=complete_my_projects)
 @_about
 @_url
 @_for
@@ -218,7 +219,7 @@ def set_(
 
 
 @command("close", "servent grid close primes", "servent grid close primes --yes --forget", group=grid)
-@click.argument("project")
+@click.argument("project", shell_complete=complete_my_projects)
 @click.option("--forget", is_flag=True, help="Also forget its units and results. Its published ledger stays.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def close(session: Session, project: str, forget: bool, yes: bool) -> None:
@@ -243,7 +244,7 @@ def close(session: Session, project: str, forget: bool, yes: bool) -> None:
 
 
 @command("invite", "servent grid invite primes", "servent grid invite primes --uses 10", group=grid)
-@click.argument("project", default="")
+@click.argument("project", default="", shell_complete=complete_my_projects)
 @click.option(
     "--uses", type=click.IntRange(1, 100_000), default=1, show_default=True, help="So many may join with it."
 )
@@ -419,7 +420,7 @@ def app_table(known: list[schema.GridApp]) -> None:
 
 
 @command("retire", "servent grid app retire sieve/1", group=app)
-@click.argument("name")
+@click.argument("name", shell_complete=complete_apps)
 @project_option
 def retire(session: Session, name: str, project: str) -> None:
     """Hand out no more work for a version of an app."""

@@ -12,6 +12,7 @@ import click
 from servent.api import schema_grid as schema
 from servent.cli.asking import on_this_machine
 from servent.cli.base import Session, command, hint, print_json, say, table
+from servent.cli.completing import complete_apps, complete_batches
 from servent.cli.grid_group import grid
 from servent.cli.grid_projects import parse_flops
 from servent.cli.grid_text import (
@@ -52,7 +53,7 @@ class UnitsFailed(WorldError):
     "servent grid submit pi --repeat 10000 --priority 5 --deadline 2h",
     group=grid,
 )
-@click.argument("app")
+@click.argument("app", shell_complete=complete_apps)
 @click.argument("inputs", nargs=-1, type=click.Path(path_type=Path))
 @project_option
 @click.option("--lines", metavar="FILE", help="Each line of it is an input; - is stdin.")
@@ -173,7 +174,7 @@ def _check(text: str) -> tuple[str, str]:
 
 # -- batches
 
-_batch = click.argument("batch", required=False, metavar="[BATCH]")
+_batch = click.argument("batch", required=False, metavar="[BATCH]", shell_complete=complete_batches)
 
 
 @command("batches", "servent grid batches", "servent grid batches --project primes", group=grid, quiet=True)
@@ -252,7 +253,7 @@ def _lines(now: schema.Batch) -> None:
 
 
 @command("cancel", "servent grid cancel 3", group=grid)
-@click.argument("batch")
+@click.argument("batch", shell_complete=complete_batches)
 def cancel(session: Session, batch: str) -> None:
     """Give up what is not done of a batch. Volunteers are told to stop; results that are there stay."""
     now = session.client().cancel_batch(batch)
