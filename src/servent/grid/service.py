@@ -21,6 +21,7 @@ from servent.grid.credit_views import Audited
 from servent.grid.gates_service import Gates
 from servent.grid.ledger_service import Ledger
 from servent.grid.lending_service import Lending
+from servent.grid.lost_service import give_back_lost
 from servent.grid.newest_service import newest_ledger
 from servent.grid.projects_service import Projects
 from servent.grid.sandbox.slots_service import Slots
@@ -73,7 +74,7 @@ class Grid:
         wall: Callable[[], float],
     ) -> None:
         self._peers, self._trust, self._store, self._wall = peers, trust, store, wall
-        self._identity, self._folder = identity, data_dir / FOLDER
+        self._identity, self._folder, self._my_name = identity, data_dir / FOLDER, my_name
         self._callbacks: list[Callable[[Topic], None]] = []
         self._tasks: asyncio.TaskGroup | None = None
         self._main: asyncio.Task[None] | None = None
@@ -188,6 +189,7 @@ class Grid:
                 tasks.create_task(self.ledger.run(), name="ledger")
                 tasks.create_task(self.projects.run(), name="own projects")
                 tasks.create_task(self.batches.run(), name="results of own projects")
+                await give_back_lost(self._store, self.coordinator, self._identity.peer, self._my_name())
                 tasks.create_task(self.lending.run(), name="lending")
         finally:
             self._tasks = None
