@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -442,6 +444,38 @@ def test_a_retry_after_the_coordinator_was_started_anew_is_taken_once(tmp_path: 
             eve = await again.volunteer(3)
             assert await eve.give(done(one, b"42")) == ["unknown"]
             assert {task.unit for task in await eve.lease(BATCH)} & {one.unit} == set()
+
+    asyncio.run(main())
+
+
+def test_a_retry_while_the_unit_is_being_written_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One unit of the message is read from the disk; meanwhile another one ends, and leaves the memory."""
+
+    async def main() -> None:
+        async with counter(tmp_path / "grid.db") as here:
+            await here.units(2)
+            ann, ben = await here.volunteer(1), await here.volunteer(2)
+            first, second = sorted(await ann.lease(2), key=lambda task: task.lease)
+            other = {task.unit: task for task in await ben.lease(2)}
+            await ann.give(done(first, b"42"), done(second, b"42"))
+            await ben.give(done(other[first.unit], b"42"))
+            await until(lambda: len(here.finals) == 1)
+            read = here.store.read
+
+            async def late(job: Callable[[sqlite3.Connection], object]) -> object:
+                if len(here.finals) == 1:
+                    ending.append(asyncio.create_task(ben.give(done(other[second.unit], b"42"))))
+                    while len(here.finals) == 1:
+                        await asyncio.sleep(0.001)
+                return await read(job)
+
+            ending: list[asyncio.Task[list[str]]] = []
+            monkeypatch.setattr(here.store, "read", late)
+            assert await ann.give(done(first, b"42"), done(second, b"42")) == ["taken", "taken"]
+            assert ending and await ending[0] == ["taken"]
+            assert len(await here.due()) == 4
 
     asyncio.run(main())
 

@@ -128,7 +128,7 @@ class Loading:
                 for _, _, unit, batch, app, spec in rows:
                     self._state.queued(unit, self._state.batches[batch], app, spec)
             finally:
-                self._read()
+                self.read()
             if rows:
                 room.cursor = rows[-1][:3]
             if len(rows) < WINDOW and room.added == number:
@@ -170,26 +170,31 @@ class Loading:
     # -- units that somebody comes back to
 
     async def load(self, units: Iterable[int]) -> None:
-        """Have them in memory, as far as they were ever begun."""
-        if not (missing := [unit for unit in units if unit not in self._state.live]):
-            return
-        async with self._loading:
-            missing = [unit for unit in missing if unit not in self._state.live]
+        """Have them in memory, as far as they were ever begun. All of them are there when it returns: what leaves while others are read is read again."""
+        units, nowhere = set(units), set[int]()
+        while missing := [unit for unit in units if unit not in self._state.live and unit not in nowhere]:
+            async with self._loading:
+                nowhere.update(await self._load(missing))
 
-            def job(connection: sqlite3.Connection) -> list[tuple[int, bytes]]:
-                found: list[tuple[int, bytes]] = []
-                for unit in missing:
-                    for row, table in ((ENDED, "grid_ended"), (ACTIVE, "grid_active")):
-                        body = connection.execute(
-                            f"SELECT body FROM {table} WHERE unit = ?", (unit,)
-                        ).fetchone()
-                        if body is not None:
-                            found.append((row, body[0]))
-                return found
+    async def _load(self, units: Sequence[int]) -> set[int]:
+        """Those that are not on the disk."""
+        missing = [unit for unit in units if unit not in self._state.live]
 
-            for row, body in await self._store.read(job) if missing else ():
-                doc = read_doc.decode(body)
-                self._state.loaded(Live.of(doc, self._state.batches[doc.batch], row))
+        def job(connection: sqlite3.Connection) -> list[tuple[int, int, bytes]]:
+            found: list[tuple[int, int, bytes]] = []
+            for unit in missing:
+                for row, table in ((ENDED, "grid_ended"), (ACTIVE, "grid_active")):
+                    body = connection.execute(f"SELECT body FROM {table} WHERE unit = ?", (unit,)).fetchone()
+                    if body is not None:
+                        found.append((unit, row, body[0]))
+            return found
+
+        there: set[int] = set()
+        for unit, row, body in await self._store.read(job) if missing else ():
+            doc = read_doc.decode(body)
+            self._state.loaded(Live.of(doc, self._state.batches[doc.batch], row))
+            there.add(unit)
+        return set(missing) - there
 
     def unload(self, units: Iterable[int]) -> None:
         """They are not needed any more, as far as nothing else holds them."""
@@ -326,7 +331,7 @@ class Loading:
                 self._state.queued(unit, self._state.batches[batch], app, spec)
             return [row[0] for row in rows]
         finally:
-            self._read()
+            self.read()
 
     def hurried(self, now: float) -> int:
         """At the tail of a batch, what takes long is given to somebody fast as well. How many."""
@@ -340,7 +345,8 @@ class Loading:
                 count += 1
         return count
 
-    def _read(self) -> None:
+    def read(self) -> None:
+        """A read is over that `State.reading` counted."""
         self._state.reading -= 1
         if not self._state.reading:
             self._state.gone.clear()
