@@ -323,3 +323,45 @@ async def test_what_others_write_goes_with_the_units_or_not_at_all(tmp_path: Pat
             await here.coordinator.add_units(here.key, b"?" * 32, 1, pieces(1))
         ann = await here.volunteer(1)
         assert len(await ann.lease()) == 4
+
+
+@story
+async def test_what_is_forgotten_or_came_to_nothing_is_computed_again_by_another_name(tmp_path: Path) -> None:
+    async with hall(tmp_path / "grid.db", app_=app(quorum=1)) as here:
+        (first,) = await here.add(pieces(1))
+        ann = await here.volunteer(1)
+        await ann.give_right(await ann.lease())
+        await until(lambda: len(here.finals) == 1)
+        assert await here.coordinator.forget([first.unit, 12345]) == 1
+        assert await here.coordinator.finals() == [] and await here.coordinator.units(here.key) == []
+        (second,) = await here.add(pieces(1), batch=2)
+        assert second.new and second.unit != first.unit
+        await here.coordinator.cancel(batch=2)
+        await until(lambda: here.coordinator.batch(2).cancelled == 1)
+        (third,) = await here.add(pieces(1), batch=3)
+        assert third.new
+        (task,) = await ann.lease()
+        assert await ann.give_right([task]) == ["taken"]
+        await until(lambda: here.finals[-1].unit == third.unit)
+        (again,) = await here.add(pieces(1), batch=4)
+        assert again.unit == third.unit and again.known is not None
+        # by each name she is credited once: an audit asks for that
+        due = await here.due()
+        assert len(due) == 2 and len({key for _, key, _ in due}) == 2
+
+
+@story
+async def test_what_has_just_ended_is_told_to_who_asks_for_it_now(tmp_path: Path) -> None:
+    async with hall(tmp_path / "grid.db", app_=app(quorum=1)) as here:
+        await here.add(pieces(40))
+        ann = await here.volunteer(1)
+        tasks = await ann.lease()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ann.give_right(tasks))
+            await asyncio.sleep(0)
+            again = await here.add(pieces(40), batch=2)
+        assert all((one.known is not None) or not one.new for one in again)
+        # whoever was not told at once is told by a later final
+        told = {one.unit for one in again if one.known is not None}
+        await until(lambda: len(here.finals) == 40)
+        assert told | {final.unit for final in here.finals} == {one.unit for one in again}

@@ -89,7 +89,9 @@ class Handing:
         if left is not None or batch.budget is not None:
             more = state.more_promised(live)
             if left is not None and more * room.most(live.operations, price) > left:
-                round_.too_dear = "what its owner has earned is spent" if room.mutual else "its budget is spent"
+                round_.too_dear = (
+                    "what its owner has earned is spent" if room.mutual else "its budget is spent"
+                )
                 return None
             if batch.budget is not None and batch.cost + batch.aside + more * live.operations > batch.budget:
                 round_.too_dear = "the budget of this work is spent"

@@ -257,6 +257,10 @@ class Coordinator:
         await self._work.change(batch, priority, deadline, paused, budget)
         return self.batch(batch)
 
+    async def forget(self, units: Sequence[int]) -> int:
+        """Take off the disk what is known of these units, as far as they have ended; what was credited stays credited. How many."""
+        return await self._work.forget(units)
+
     # -- what came of it
 
     def on_final(self, callback: Callable[[Sequence[Final]], None]) -> None:

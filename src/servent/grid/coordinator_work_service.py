@@ -8,15 +8,26 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from servent.errors import NotFound, UsageError, WorldError
 from servent.grid.coordinator_commit_service import Committer
 from servent.grid.coordinator_loading_service import Loading
 from servent.grid.coordinator_looks_service import Looks
 from servent.grid.coordinator_rooms import AppRoom, Room
-from servent.grid.coordinator_rows import Batch, ProjectState, Spec, encode
+from servent.grid.coordinator_rows import Batch, ProjectState, Spec, encode, read_doc
 from servent.grid.coordinator_state import State
 from servent.grid.coordinator_views import Added, Final, Piece
-from servent.grid.manifests import INLINE_BYTES, Project, Signed, app_id, open_app, open_project, unit_id
+from servent.grid.manifests import (
+    INLINE_BYTES,
+    UNIT_PURPOSE,
+    Project,
+    Signed,
+    app_id,
+    open_app,
+    open_project,
+    unit_id,
+)
 from servent.store import Store
 
 if TYPE_CHECKING:
@@ -25,6 +36,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_PIECES = 10_000
+FORGOTTEN = 500  # units in one transaction
 LOOKS_EVERY = 5.0  # s between two looks at what is worked through behind
 NEVER = 1e300  # of `expires` in the queue
 Along = Callable[["sqlite3.Connection", Sequence[Added]], None]
@@ -138,7 +150,7 @@ class Work:
                 lambda connection: _known(connection, [spec.key for spec in specs])
             )
             batch = self._batch(room, known_app, number, priority, deadline, expires, budget)
-            finals = await self._looks.results([unit for unit, _ in known.values()])
+            finals = await self._ended([unit for unit, _, _ in known.values()])
             added = self._take_down(room, known_app, batch, specs, known, finals)
             if along is not None:
                 problem: list[BaseException] = []
@@ -182,13 +194,40 @@ class Work:
         self._state.changes.batch(batch)
         return batch
 
+    async def _ended(self, units: Sequence[int]) -> dict[int, Final]:
+        """Those of them that have ended; what has just ended is on the disk first, so that nobody who asks now misses it."""
+        state = self._state
+        while True:
+            state.reading += 1
+            try:
+                finals = await self._looks.results(units)
+                missed = [
+                    unit
+                    for unit in units
+                    if unit not in finals
+                    and (unit in state.gone or ((live := state.live.get(unit)) and live.unit.state != "open"))
+                ]
+            finally:
+                self._loading.read()
+            if not missed:
+                return finals
+            await self._committer.durable()
+
+    async def forget(self, units: Sequence[int]) -> int:
+        """Take what is known of units that have ended off the disk. How many."""
+        count = 0
+        for at in range(0, len(units), FORGOTTEN):
+            some = [unit for unit in units[at : at + FORGOTTEN] if unit not in self._state.live]
+            count += await self._store.write(lambda connection, some=some: _forget(connection, some))  # type: ignore[misc]
+        return count
+
     def _take_down(
         self,
         room: Room,
         app: AppRoom,
         batch: Batch,
         specs: Sequence[Spec],
-        known: dict[bytes, tuple[int, int]],
+        known: dict[bytes, tuple[int, int | None, int]],
         finals: dict[int, Final],
     ) -> list[Added]:
         """Note what is new; returns what became of each piece."""
@@ -196,7 +235,7 @@ class Work:
         added: list[Added] = []
         mine: dict[bytes, int] = {}
         units: list[tuple[int, int, int, bytes]] = []
-        keys: list[tuple[bytes, int]] = []
+        keys: list[tuple[bytes, int, int]] = []
         queue: list[tuple[int, int, int, int, float, int]] = []
         for spec in specs:
             if (unit := mine.get(spec.key)) is not None:
@@ -206,18 +245,20 @@ class Work:
             final = None if found is None else finals.get(found[0])
             live = None if found is None else state.live.get(found[0])
             ended = live.unit.state if live is not None else ("open" if final is None else final.state)
-            if found is not None and ended in ("open", "done"):
-                unit, owner = found
+            if found is not None and found[1] is not None and ended in ("open", "done"):
+                unit, owner, _ = found
                 added.append(
                     Added(unit, False, final if final is not None and final.state == "done" else None)
                 )
                 if owner != batch.batch and ended == "open":
                     changes.add("also", (unit, batch.batch))
-            else:  # new, or it came to nothing the last time
+            else:  # new; or it came to nothing the last time, or was forgotten: by another name, since by each name one is credited once
                 unit = state.next_unit
                 state.next_unit += 1
-                units.append((unit, batch.batch, app.number, encode(spec)))
-                keys.append((spec.key, unit))
+                again = 0 if found is None else found[2] + 1
+                named = spec if not again else replace(spec, key=_again(spec.key, again))
+                units.append((unit, batch.batch, app.number, encode(named)))
+                keys.append((spec.key, unit, again))
                 expires = NEVER if spec.expires is None else spec.expires
                 queue.append((unit, int(batch.paused), room.number, -batch.priority, expires, batch.batch))
                 batch.operations += spec.operations
@@ -336,22 +377,48 @@ def _specs(app: AppRoom, pieces: Sequence[Piece], expires: float | None) -> list
     return specs
 
 
-def _known(connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, tuple[int, int]]:
-    """(unit, batch) of those that are there."""
-    found: dict[bytes, tuple[int, int]] = {}
+def _again(key: bytes, again: int) -> bytes:
+    """The name of a unit that is computed once more because nothing came of it, or what came of it was forgotten."""
+    return hashlib.sha256(UNIT_PURPOSE + key + again.to_bytes(8, "big")).digest()
+
+
+def _forget(connection: sqlite3.Connection, units: Sequence[int]) -> int:
+    count = 0
+    for unit in units:
+        body = connection.execute("SELECT body FROM grid_ended WHERE unit = ?", (unit,)).fetchone()
+        if body is None:
+            continue
+        doc = read_doc.decode(body[0])
+        for copy in doc.copies:
+            if copy.identity is not None and copy.unchecked:
+                connection.execute(
+                    "DELETE FROM grid_unverified WHERE project = (SELECT project FROM grid_apps WHERE number = ?)"
+                    " AND identity = ? AND app = ? AND at = ? AND unit = ?",
+                    (doc.app, copy.identity, doc.app, copy.since, unit),
+                )
+        for table in ("grid_ended", "grid_units", "grid_outputs", "grid_also"):
+            connection.execute(f"DELETE FROM {table} WHERE unit = ?", (unit,))
+        connection.execute("DELETE FROM grid_finals WHERE ord = ?", (doc.order,))
+        count += 1
+    return count
+
+
+def _known(connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, tuple[int, int | None, int]]:
+    """(unit, batch, how often it was begun again) of those that are there, or were; no batch where it was forgotten."""
+    found: dict[bytes, tuple[int, int | None, int]] = {}
     for key in keys:
         row = connection.execute(
-            "SELECT k.unit, u.batch FROM grid_keys k JOIN grid_units u ON u.unit = k.unit WHERE k.key = ?",
+            "SELECT k.unit, u.batch, k.again FROM grid_keys k LEFT JOIN grid_units u ON u.unit = k.unit WHERE k.key = ?",
             (key,),
         ).fetchone()
         if row is not None:
-            found[key] = (row[0], row[1])
+            found[key] = (row[0], row[1], row[2])
     return found
 
 
 def _put(connection: sqlite3.Connection, units: list[Any], keys: list[Any], queue: list[Any]) -> None:
     connection.executemany("INSERT INTO grid_units VALUES (?, ?, ?, ?)", units)
-    connection.executemany("REPLACE INTO grid_keys VALUES (?, ?)", keys)
+    connection.executemany("REPLACE INTO grid_keys VALUES (?, ?, ?)", keys)
     connection.executemany("INSERT INTO grid_queue VALUES (?, ?, ?, ?, ?, ?)", queue)
 
 
