@@ -336,6 +336,7 @@ class Batches:
                     self._contents.release(output_name(final.unit, final.digest))
         inputs = await self._store.write(rows.forget(batch))
         del self._batches[batch]
+        await self._coordinator.forget(units)
         await self._contents.drop(inputs, project=project)
         self._told()
 
