@@ -12,7 +12,7 @@ import pytest
 
 from servent.grid import conditions_service
 from servent.grid.conditions_service import Machine
-from servent.grid.idle import Idle
+from servent.grid.idle import AGAIN_AFTER, Idle
 
 
 def look(machine: Machine, **how):
@@ -80,9 +80,11 @@ def test_a_key_in_a_terminal_or_on_a_keyboard_is_noticed(tmp_path) -> None:
     assert idle.seconds() == 5.0
 
 
-def test_a_way_that_fails_is_asked_no_more_and_a_machine_without_any_says_nothing(tmp_path) -> None:
+def test_a_way_that_fails_is_left_alone_for_a_while_and_a_machine_without_any_says_nothing(tmp_path) -> None:
     now = [10.0]
     idle = machine_of(tmp_path, now)  # /proc/interrupts is missing
     assert idle.seconds() is None
     (tmp_path / "proc" / "interrupts").write_text("  1:   10   i8042\n")
     assert idle.seconds() is None
+    now[0] += AGAIN_AFTER
+    assert idle.seconds() is not None

@@ -85,7 +85,8 @@ class Contact:
         self.kept, self._a, self._talk = kept, around, talk
         self.manifest: Project | None = None
         if kept.manifest is not None:
-            self.manifest = open_project(kept.manifest, kept.project)
+            with contextlib.suppress(BadMessage):  # of a version that said it otherwise: they show it again
+                self.manifest = open_project(kept.manifest, kept.project)
         self.state: JoinedState = "waiting"
         self.why = ""
         self.leaving = False

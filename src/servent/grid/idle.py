@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+AGAIN_AFTER = 60.0  # s until a way that failed is tried again
 ASK_WITHIN = 2.0  # s that a program of the system may take to answer
 # The desktops' own counts of milliseconds or seconds since the last touch; Wayland shows them nowhere else.
 DESKTOPS = (
@@ -23,7 +24,7 @@ PRESSES = re.compile(r"i8042|keyboard|mouse", re.IGNORECASE)
 
 
 class Idle:
-    """Asks each way that has ever answered; one that does not is asked no more.
+    """Asks each way there is; one that fails is left alone for a while: a desktop may begin long after the node.
 
     Args:
         wall: as times of files have it. root: where /dev and /proc lie, for tests.
@@ -32,6 +33,7 @@ class Idle:
     def __init__(self, wall: Callable[[], float], root: Path = Path("/")) -> None:
         self._wall, self._root = wall, root
         self._presses: tuple[int, float] | None = None
+        self._failed: dict[Callable[[], float | None], float] = {}
         self._ways: list[Callable[[], float | None]]
         if sys.platform == "win32":
             self._ways = [windows]
@@ -43,11 +45,14 @@ class Idle:
     def seconds(self) -> float | None:
         """Since the last touch; None where nothing here can tell, as on a machine without a keyboard and anybody logged in."""
         found = []
-        for way in list(self._ways):
+        now = self._wall()
+        for way in self._ways:
+            if now < self._failed.get(way, 0.0) + AGAIN_AFTER:
+                continue
             try:
                 answer = way()
-            except (OSError, ValueError, AttributeError, subprocess.SubprocessError):
-                self._ways.remove(way)
+            except (OSError, ValueError, AttributeError, IndexError, subprocess.SubprocessError):
+                self._failed[way] = now
                 continue
             if answer is not None:
                 found.append(max(0.0, answer))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -11,7 +12,7 @@ from pathlib import Path
 from random import random
 from typing import Literal
 
-from servent.errors import NotFound, ServentError, UsageError
+from servent.errors import BadMessage, NotFound, ServentError, UsageError
 from servent.grid import lending_rows as rows
 from servent.grid import lending_show as show
 from servent.grid import views
@@ -158,7 +159,10 @@ class Lending:
             self._add(Joined(kept, self._around))
         for app, project, signed in await read(rows.apps):
             if (joined := self._joined.get(project)) is not None:
-                joined.apps[app] = open_app(signed, project)
+                with contextlib.suppress(
+                    BadMessage
+                ):  # of a version that said it otherwise: it is asked for again
+                    joined.apps[app] = open_app(signed, project)
         self._allowing.load(await read(rows.facts))
         self._log.load(await read(partial(rows.days, day=self._log.day())))
         for row in await read(rows.held):
