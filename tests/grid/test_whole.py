@@ -128,7 +128,7 @@ def test_who_is_invited_gets_in_and_nobody_else_and_strangers_see_nothing_but_th
             await until(lambda: bob.grid.lending.joined()[0].state == "refused")
             assert "invited" in bob.grid.lending.joined()[0].why
             await lend(ann, invitation)
-            batch = await grid.batches.submit(key, "echo", items=[b"psst"])
+            batch = await grid.batches.submit(key, "echo", items=[b"psst", b"L" * 50_000])
             await until(lambda: grid.batches.view(batch.id).state == "done", 60.0)
             assert [one.name for one in await grid.projects.volunteers(key)] == [ann.name]
             # an invitation for one is used up, and neither is known here for anything else
