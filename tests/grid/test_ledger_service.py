@@ -212,6 +212,23 @@ async def test_a_volunteer_follows_a_ledger_and_sees_when_it_was_rewritten(tmp_p
 
 
 @running
+async def test_a_look_at_ones_own_ledger_leaves_what_is_served_as_it_is(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "shelf")
+    store, book = await opened(tmp_path, shelf=shelf)
+    await book.add_project(manifest(), PROJECT, [APP])
+    await due(store, ANN, range(3))
+    infohash = await book.publish(KEY)
+    served = {path.name: path.read_bytes() for path in (tmp_path / "ledgers" / KEY.hex()).iterdir()}
+    assert (await book.audit(KEY)).ok
+    assert {path.name: path.read_bytes() for path in (tmp_path / "ledgers" / KEY.hex()).iterdir()} == served
+    assert book.newest(KEY) == infohash
+    await due(store, BOB, range(3))
+    assert (await book.audit(KEY)).results == 6
+    assert book.newest(KEY) != infohash and shelf.published == 2, "what changed is served anew"
+    await store.close()
+
+
+@running
 async def test_leaderboards_of_a_day_a_week_and_all_time(tmp_path: Path) -> None:
     clock = Clock()
     store, book = await opened(tmp_path, clock=clock)

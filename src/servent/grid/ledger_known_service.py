@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 FOLLOWED_BYTES = 1 << 30  # of the ledger of a project one lends to: about thirty million results
+FETCH_WITHIN = 300.0  # s
 SHOWN = 20  # lines of a leaderboard that an audit shows
 DAY = 86400.0
 
@@ -143,11 +144,13 @@ class KnownLedgers:
     async def follow(self, signed: Signed, infohash: bytes, contacts: Sequence[bytes]) -> Audited:
         """See `Ledger.follow`."""
         project = open_project(signed)
+        known = self._known.get(project.key)
+        if known is not None and known.mine:
+            raise NotFound("that is the ledger of an own project")
+        # Outside of the lock: one that was replaced meanwhile may never come.
+        folder = await self._fetch(infohash, contacts, project.key)
         async with self._following:
             known = self._known.get(project.key)
-            if known is not None and known.mine:
-                raise NotFound("that is the ledger of an own project")
-            folder = await self._fetch(infohash, contacts, project.key)
             before = Before(known.entries, known.newest) if known is not None and known.entries else None
             found = await asyncio.to_thread(
                 partial(ledger_files.audit, folder, self._wall(), project=project.key, known=before)

@@ -300,10 +300,17 @@ class OwnLedgers:
             return await self._publish(project)
 
     async def write_files(self, project: bytes) -> Path:
-        """The folder with the ledger as it is now, its head signed."""
+        """The folder with the ledger as it is now, its head signed. What is in it is what is served: so it is published, if it changes."""
         await self.settle(project)
+        folder = self._folder / project.hex()
         async with self._publishing:
-            return await self._files(project)
+            known = self._known[project]
+            there = await asyncio.to_thread((folder / ledger.HEAD_NAME).is_file)
+            if self._shelf is None:
+                await self._files(project)
+            elif not there or known.entries + known.countersigned != known.published_lines:
+                await self._publish(project)
+        return folder
 
     async def _publish(self, project: bytes) -> bytes:
         folder = await self._files(project)
