@@ -6,12 +6,25 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from servent.codec import frame
 from servent.errors import BadMessage, ConnectionLost, PeerError
 from servent.grid import wire
 from servent.grid.line_service import ANSWER_WITHIN, PENDING, StreamLine
 from tests.grid.lender import OWNER, virtually
+
+ANSWERS = [
+    frame(answer)
+    for answer in (
+        wire.Aborted(),
+        wire.Sorry("no"),
+        wire.Looked(wire.Welcome()),
+        wire.Leased(),
+        wire.Returned([]),
+    )
+]
 
 
 class Wire:
@@ -163,5 +176,23 @@ def test_questions_without_answers_are_bounded() -> None:
         for ask in asks:
             with pytest.raises(ConnectionLost):
                 await ask
+
+    told(story)
+
+
+@given(st.lists(st.binary(max_size=200) | st.sampled_from(ANSWERS), max_size=6), st.integers(0, 5))
+@settings(max_examples=60)
+def test_whatever_comes_is_an_answer_or_the_end_of_the_line(pieces, questions) -> None:
+    async def story(stream, line, reading) -> None:
+        asks = [asyncio.create_task(line.ask(wire.Look())) for _ in range(questions)]
+        await asyncio.sleep(0.01)
+        for piece in pieces:
+            stream.feed(piece)
+        await asyncio.sleep(0.01)
+        stream.end()
+        for said in await asyncio.gather(*asks, return_exceptions=True):
+            assert isinstance(said, wire.Answer | ConnectionLost | PeerError)
+        with pytest.raises((ConnectionLost, PeerError)):
+            await reading
 
     told(story)

@@ -289,7 +289,7 @@ class Contact:
 
 def odd(answer: Answer, asked: str) -> BadMessage:
     """An answer of another kind than the question wants."""
-    return BadMessage(f"a {type(answer).__name__} that does not answer a {asked}")
+    return BadMessage(f"{type(answer).__name__} is no answer to {asked}")
 
 
 def _first(group: BaseExceptionGroup[ServentError]) -> ServentError:
