@@ -9,6 +9,8 @@ import pytest
 
 from servent.errors import NotFound, UsageError, WorldError
 from servent.grid import manifests
+from servent.net.session import first
+from servent.store import Damaged
 from servent.testing.nodes import nodes
 from tests.grid.sandbox.rig import ECHO
 from tests.net.party import until
@@ -172,3 +174,25 @@ def test_what_this_machine_leased_and_lost_goes_back_when_it_starts(tmp_path: Pa
 
     asyncio.run(lose())
     asyncio.run(find())
+
+
+def test_a_damaged_file_of_projects_is_not_replaced_by_an_empty_one(tmp_path: Path) -> None:
+    async def begin() -> None:
+        async with nodes(1, tmp_path, bulk=False) as (node,):
+            await node.grid.projects.create("p")
+
+    asyncio.run(begin())
+    path = tmp_path / "node-0" / "grid.db"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    with pytest.raises(ExceptionGroup) as caught:
+        asyncio.run(begin())
+    wrong = first(caught.value)
+    assert isinstance(wrong, Damaged) and "projects of yours" in wrong.advice
+    path.write_bytes(whole)
+
+    async def again() -> None:
+        async with nodes(1, tmp_path, bulk=False) as (node,):
+            assert [one.name for one in node.grid.projects.all()] == ["p"]
+
+    asyncio.run(again())

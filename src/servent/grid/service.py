@@ -31,7 +31,7 @@ from servent.grid.trying_service import Trying
 from servent.identity import Identity
 from servent.net.links import PeerAddress
 from servent.net.peers import Peers
-from servent.store import Store
+from servent.store import Damaged, Store
 from servent.tasks import begin
 from servent.trust.service import TrustService
 
@@ -39,6 +39,10 @@ log = logging.getLogger(__name__)
 
 FILE = "grid.db"
 FOLDER = "grid"
+DAMAGED = (
+    "Put a backup of this file in its place, or move it away: projects of yours would be gone with their keys, "
+    "and what is leased; everything else of the node is in other files."
+)
 
 # lending: this machine's state. joined: projects it computes for. projects: own ones. batches. units: some changed their state.
 # credit: the ledger or a leaderboard. teams.
@@ -157,7 +161,10 @@ class Grid:
 
     async def open(self) -> None:
         """Load what is remembered. Raises StoreTrouble, DiskTrouble: this node cannot compute, and says why."""
-        await self._store.open()
+        try:
+            await self._store.open()
+        except Damaged as wrong:
+            raise Damaged(str(wrong), advice=DAMAGED) from wrong
         self._opened = True
         await self.contents.open()
         await self.teams.open()
@@ -171,6 +178,7 @@ class Grid:
         self.ledger.on_change(self._ledger_changed)
         self.teams.on_change(lambda: self._told("teams"))
         self.lending.on_change(self._lending_changed)
+        self._peers.on_session(lambda session, up: self.lending.seen(session.peer) if up else None)
         self._gates.set()
 
     async def run(self) -> None:
