@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from servent.grid import planning_service, wire
 from servent.grid.sandbox.jobs import Ended
-from tests.grid.lender import Office, Volunteer, content_of, virtually
+from tests.grid.lender import HOME, Office, Volunteer, content_of, virtually
 
 
 def test_a_pause_by_the_person_outlives_a_restart_and_ends_by_itself(tmp_path) -> None:
@@ -223,5 +223,45 @@ def test_lending_that_is_turned_off_leaves_the_memory_and_gives_back_everything_
             ann.lending.settings_changed()
             office.add(office.slices())
             await ann.until(lambda: ann.bench.running)
+
+    virtually(story())
+
+
+def test_a_coordinator_that_comes_back_is_met_at_once(tmp_path) -> None:
+    async def story() -> None:
+        office = Office()
+        office.open = False
+        (unit,) = office.add(office.app())
+        async with Volunteer(tmp_path, office) as ann:
+            await asyncio.sleep(6 * 3600.0)
+            assert ann.project.state == "unreachable"
+            office.open = True
+            ann.lending.seen(b"x" * 32)
+            await asyncio.sleep(5.0)
+            assert not office.questions, "that was somebody else"
+            ann.lending.seen(bytes(HOME.peer))
+            await ann.until(lambda: unit in office.returned, limit=30.0)
+
+    virtually(story())
+
+
+def test_the_speed_is_measured_once_a_month(tmp_path) -> None:
+    async def story() -> None:
+        office = Office()
+        for days, measured in ((0.0, 1), (1.0, 0), (31.0, 1)):
+            ann = Volunteer(tmp_path, office, store=tmp_path / "grid.db")
+            ann.later = days * 86400.0
+            count: list[int] = []
+            measure = ann.bench.measure
+
+            async def counted(measure=measure, count=count) -> float:
+                count.append(1)
+                return await measure()
+
+            ann.lending._allowing._measure = counted
+            async with ann:
+                await ann.until(lambda ann=ann: ann.lending.view().mflops)
+                await asyncio.sleep(60.0)
+            assert len(count) == measured, days
 
     virtually(story())

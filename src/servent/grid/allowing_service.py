@@ -24,6 +24,7 @@ LOOK_EVERY = (
     5.0  # s between two looks at the machine: so long somebody may have been back before it falls silent
 )
 LOOK_OFF = 60.0  # s, while nothing is lent
+MEASURED_FOR = 30 * 86400.0  # s; a machine gets another processor, or was busy when it was measured
 MFLOPS_UNKNOWN = 4000.0  # of a core, before it was measured; a guess
 
 
@@ -72,7 +73,8 @@ class Allowing:
 
     def load(self, facts: dict[str, Any]) -> None:
         """What was decided before the start."""
-        self.mflops = float(facts.get("mflops") or 0.0)
+        if self._wall() < float(facts.get("mflops at") or 0.0) + MEASURED_FOR:
+            self.mflops = float(facts.get("mflops") or 0.0)
         if "pause" in facts:
             self.pause = Pause(facts["pause"])
 
@@ -159,4 +161,5 @@ class Allowing:
         self.mflops = mflops or MFLOPS_UNKNOWN
         if mflops:
             self._shelf.later(partial(rows.save_fact, name="mflops", value=mflops))
+            self._shelf.later(partial(rows.save_fact, name="mflops at", value=self._wall()))
         await self._changed(self.verdict)

@@ -49,6 +49,7 @@ class _Project:
     ready: bool = False
     asked: int = 0
     not_before: float = 0.0
+    contact_at: float = 0.0
     contacts_failed: int = 0
     units_failed: int = 0
     times_left_alone: int = 0
@@ -111,11 +112,12 @@ class Fetching:
         one = self._projects[project]
         wait = min(SLOW_MOST, SLOW_FIRST * 2.0 ** min(one.contacts_failed, 20)) if retry is None else retry
         one.contacts_failed += 1
-        one.not_before = now + wait * (1.0 + 0.5 * self.dice())
-        return one.not_before
+        one.contact_at = now + wait * (1.0 + 0.5 * self.dice())
+        return one.contact_at
 
     def contact_worked(self, project: bytes) -> None:
-        self._projects[project].contacts_failed = 0
+        one = self._projects[project]
+        one.contacts_failed, one.contact_at = 0, 0.0
 
     def estimate(self, app: bytes, operations: int, mflops: float) -> float:
         """Seconds of one core that a unit will take here; at least a ten-thousandth."""
@@ -205,7 +207,7 @@ class Fetching:
 
     def not_before(self, project: bytes) -> float:
         one = self._projects.get(project)
-        return 0.0 if one is None else one.not_before
+        return 0.0 if one is None else max(one.not_before, one.contact_at)
 
     def too_many(self, stock: Stock, project: bytes, cores: int, ahead: float) -> float:
         """Seconds of what is held of a project that nobody can want here; to be given back."""

@@ -329,6 +329,12 @@ class Lending:
     async def resume(self) -> None:
         await self._allowing.end_pause()
 
+    def seen(self, peer: bytes) -> None:
+        """`peer` is connected: projects it coordinates need not wait until their next try."""
+        for joined in self._joined.values():
+            if joined.contact.state == "unreachable" and peer in joined.kept.coordinators:
+                joined.contact.hurry()
+
     def settings_changed(self) -> None:
         """Somebody changed the section `grid`: it holds at once."""
         self._allowing.soon()
