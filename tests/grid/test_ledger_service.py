@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from servent.errors import BadMessage, NotFound, ServentError
+from servent.errors import BadMessage, NotFound, ServentError, WorldError
 from servent.grid import ledger, ledger_rows, teams
 from servent.grid.balance import CREDIT_LINE
 from servent.grid.budgets import Purse, most_cost
@@ -209,6 +209,36 @@ async def test_a_volunteer_follows_a_ledger_and_sees_when_it_was_rewritten(tmp_p
     assert (await followed.audit(second)).ok
     for one in (store, other, forger_store):
         await one.close()
+
+
+class Stuck(Shelf):
+    """Nobody gives `never`."""
+
+    never = b""
+
+    async def fetch_folder(self, infohash: bytes, *args: object, **more: object) -> Path:  # type: ignore[override]
+        if infohash == self.never:
+            await asyncio.Event().wait()
+        return await super().fetch_folder(infohash)
+
+
+@running
+async def test_a_ledger_that_never_comes_holds_up_no_newer_one(tmp_path: Path) -> None:
+    shelf = Stuck(tmp_path / "shelf")
+    store, book = await opened(tmp_path / "project", shelf=shelf)
+    await book.add_project(manifest(), PROJECT, [APP])
+    await due(store, ANN, range(3))
+    shelf.never = await book.publish(KEY)
+    await due(store, ANN, range(3, 5))
+    second = await book.publish(KEY)
+    other, followed = await opened(tmp_path / "volunteer", me=ANN, shelf=shelf)
+    first = asyncio.get_running_loop().create_task(followed.follow(manifest(), shelf.never))
+    await asyncio.sleep(0)
+    assert (await followed.follow(manifest(), second)).results == 5
+    with pytest.raises(WorldError, match="newer one"):
+        await first
+    await other.close()
+    await store.close()
 
 
 @running

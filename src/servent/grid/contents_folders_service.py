@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,9 @@ class Folders:
         self._store, self._blobs, self._folder = store, blobs, folder
         self._may_have, self._let_in = may_have, let_in
         self._shared: dict[bytes, _Served] = {}
-        self._one_at_a_time = asyncio.Lock()
+        self._one_at_a_time: defaultdict[bytes, asyncio.Lock] = defaultdict(
+            asyncio.Lock
+        )  # by project: one that gives nothing holds up no other
 
     async def open(self, known: Sequence[Folder]) -> None:
         """Look at what there was, and serve it. What is gone or is not what it was is forgotten."""
@@ -76,7 +79,7 @@ class Folders:
         Raises:
             UsageError: more than `most_bytes`. WorldError: nobody gave it in time. DiskTrouble.
         """
-        async with self._one_at_a_time:
+        async with self._one_at_a_time[project or infohash]:
             known = self._shared.get(infohash)
             if known is not None and known.path.is_dir():
                 return known.path

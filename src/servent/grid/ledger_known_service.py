@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from servent.codec import canonical
-from servent.errors import BadMessage, NotFound
+from servent.errors import BadMessage, NotFound, WorldError
 from servent.grid import balance, ledger, ledger_files, ledger_rows, ledger_scores, standing
 from servent.grid.audit import Known as Before
 from servent.grid.credit import decayed
@@ -53,10 +53,10 @@ class KnownLedgers:
         self._projects: dict[bytes, tuple[Signed, Project]] = {}
         self._mine: dict[bytes, Score] = {}
         self._days: dict[bytes, tuple[int, int]] = {}
-        self._newest: dict[bytes, float] = {}
         self._left: dict[bytes, int] = {}
         self._paid: dict[bytes, int] = {}
         self._following = asyncio.Lock()
+        self._fetching: dict[bytes, asyncio.Timeout] = {}
 
     async def open(self) -> None:
         for kept in await self._store.read(ledger_rows.read_kept):
@@ -147,8 +147,7 @@ class KnownLedgers:
         known = self._known.get(project.key)
         if known is not None and known.mine:
             raise NotFound("that is the ledger of an own project")
-        # Outside of the lock: one that was replaced meanwhile may never come.
-        folder = await self._fetch(infohash, contacts, project.key)
+        folder = await self._newest(infohash, contacts, project.key)
         async with self._following:
             known = self._known.get(project.key)
             before = Before(known.entries, known.newest) if known is not None and known.entries else None
@@ -222,6 +221,21 @@ class KnownLedgers:
             for rank, score in enumerate(best, 1)
         )
         return dataclasses.replace(found.audited, standings=lines)
+
+    async def _newest(self, infohash: bytes, contacts: Sequence[bytes], project: bytes) -> Path:
+        """One that was replaced meanwhile may never come: it is given up for a newer one."""
+        older = self._fetching.pop(project, None)
+        if older is not None:
+            older.reschedule(0.0)
+        try:
+            async with asyncio.timeout(FETCH_WITHIN) as patience:
+                self._fetching[project] = patience
+                return await self._fetch(infohash, contacts, project)
+        except TimeoutError:
+            raise WorldError("nobody gave this ledger in time, or there is a newer one") from None
+        finally:
+            if self._fetching.get(project) is patience:
+                del self._fetching[project]
 
     async def _fetch(self, infohash: bytes, contacts: Sequence[bytes], project: bytes) -> Path:
         if self._shelf is None:
