@@ -102,6 +102,15 @@ def test_the_status_says_what_is_computed_for_whom_and_why_not(servent: Servent)
     assert "\u202e" not in out, "a project's name must not turn the line around"
 
 
+def test_one_glance_at_the_node_names_computing(
+    folder: Path, servent: Servent, capfd: pytest.CaptureFixture[str]
+) -> None:
+    good(servent("lend", "--preset", "when-idle"))
+    assert run(["--data-dir", str(folder), "status"]) == 0
+    out = capfd.readouterr().out
+    assert "computing  working: lending" in out and "1 project of yours" in out
+
+
 def test_the_log_says_for_whom_and_what_came_of_it(servent: Servent) -> None:
     out = good(servent("log", "-n", "600"))
     assert len(out.splitlines()) == 240 and "it wanted more than the 256 MB" in out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from servent.cli.base import Session, command, say
+from servent.cli.people import one_line
 from servent.cli.text import duration, many, rate, size
 
 
@@ -39,6 +40,12 @@ def status(session: Session) -> None:
             many(new.invitations, "invitation") if new.invitations else "",
         )
         say(f"talk       {'; '.join(filter(None, facts)) or 'nothing new'}")
+        lent, mine = client.lending(), [one for one in client.my_projects() if not one.closed]
+        facts = (
+            f"{lent.state}: {one_line(lent.why)}" if lent.on else "this machine is not lent",
+            f"{many(len(mine), 'project')} of yours" if mine else "",
+        )
+        say(f"computing  {'; '.join(filter(None, facts))}")
         say(f"networks   {', '.join(now.networks) or 'none'}")
         say(f"downloads  {now.download_dir}")
         say(f"data       {now.data_dir} ({size(now.memory_bytes)} of memory in use)")
