@@ -13,6 +13,7 @@ import pytest
 from servent.errors import BadMessage, NotFound, ServentError, WorldError
 from servent.grid import ledger, ledger_rows, teams
 from servent.grid.balance import CREDIT_LINE
+from servent.grid.boinc_xml import Machine
 from servent.grid.budgets import Purse, most_cost
 from servent.grid.credit import MFLOP_PER_COBBLESTONE, from_cobblestones
 from servent.grid.ledger_service import Ledger
@@ -502,7 +503,8 @@ async def test_statistics_as_boinc_exports_them(tmp_path: Path) -> None:
     await due(store, CARL, [1])
     await due(store, CARL, [1], mflop=-OPERATIONS)
     await book.settle(KEY)
-    files = {path.name: path for path in await book.export(KEY, tmp_path / "stats")}
+    machines = {bytes(ANN.peer): Machine(cores=8, mflops=3000.0, system="Linux & co")}
+    files = {path.name: path for path in await book.export(KEY, tmp_path / "stats", machines)}
     assert set(files) == {"tables.xml", "user.gz", "team.gz", "host.gz"}
     trees = {
         name: ElementTree.fromstring(
@@ -573,6 +575,11 @@ async def test_statistics_as_boinc_exports_them(tmp_path: Path) -> None:
         "avg_turnaround",
         "credit_per_cpu_sec",
         "host_cpid",
+    ]
+    assert [host.findtext(tag) for tag in ("ncpus", "p_fpops", "os_name")] == [
+        "8",
+        "3000000000.000000",
+        "Linux & co",
     ]
     assert host.findtext("userid") == first.findtext("id")
     await store.close()

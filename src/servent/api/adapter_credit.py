@@ -12,6 +12,7 @@ from servent.api.who import meant
 from servent.blobs.magnet import parse_magnet
 from servent.errors import NotFound, UsageError
 from servent.grid import credit_views, links
+from servent.grid.boinc_xml import Machine
 from servent.grid.credit import cobblestones
 from servent.identity import PeerId
 
@@ -99,7 +100,14 @@ class CreditPart(GridBase):
         return await self._grid.audit(key)
 
     async def export_statistics(self, project: str, request: credit.ExportRequest) -> credit.Exported:
-        files = await self._grid.ledger.export(self._any(project), Path(request.to))
+        key = self._any(project)
+        machines = {}
+        if self._grid.projects.manifest(key) is not None:
+            machines = {
+                host.identity: Machine(host.cores, mflops=host.mflops, seen=host.seen)
+                for host in self._grid.coordinator.hosts(key)
+            }
+        files = await self._grid.ledger.export(key, Path(request.to), machines)
         return credit.Exported(files=[str(path) for path in files])
 
     # -- teams
