@@ -89,7 +89,10 @@ def test_strangers_are_not_let_in_and_told_so(tmp_path: Path) -> None:
 
         until(lambda: state()[0] == "refused")
         assert state()[1], "it says why"
-        run(bob, "join", run(ann, "ticket").strip())
+        ticket = run(ann, "ticket").strip()
+        run(bob, "grid", "join", ticket, code=2)
+        run(bob, "join", link, code=2)
+        run(bob, "join", ticket)
         run(bob, "grid", "leave", "mine")
         run(bob, "grid", "join", link)
         until(lambda: state()[0] in ("waiting", "working"))

@@ -11,8 +11,10 @@ from servent.api import schema_grid as grid
 from servent.api import schema_wasm as wasm
 from servent.api import settings
 from servent.api.adapter_grid_base import GridBase, as_struct, ledger_link
+from servent.errors import UsageError
 from servent.grid import policy, views
 from servent.identity import PeerId
+from servent.net import ticket
 
 
 class LendPart(GridBase):
@@ -91,6 +93,11 @@ class LendPart(GridBase):
         return next((one.name for one in teams if str(PeerId(one.key)) == key), "")
 
     async def join_project(self, request: grid.JoinProject) -> grid.JoinedProject:
+        if request.link.strip().casefold().startswith(ticket.SCHEME):
+            raise UsageError(
+                "this is somebody's ticket, not a project's link",
+                advice="`servent join` takes it; `servent grid show` prints the link of a project at its owner.",
+            )
         team = self._grid.teams.find(request.team).key if request.team else None
         view = await self._grid.join(request.link.strip(), share=request.share, team=team)
         if request.lend and not self._node.config.grid.lend:

@@ -41,11 +41,8 @@ def status(session: Session) -> None:
         )
         say(f"talk       {'; '.join(filter(None, facts)) or 'nothing new'}")
         lent, mine = client.lending(), [one for one in client.my_projects() if not one.closed]
-        facts = (
-            f"{lent.state}: {one_line(lent.why)}" if lent.on else "this machine is not lent",
-            f"{many(len(mine), 'project')} of yours" if mine else "",
-        )
-        say(f"computing  {'; '.join(filter(None, facts))}")
+        words = f"{lent.state}: {one_line(lent.why)}" if lent.on else "this machine is not lent"
+        say(f"computing  {words}" + (f"; {many(len(mine), 'project')} of yours" if mine else ""))
         say(f"networks   {', '.join(now.networks) or 'none'}")
         say(f"downloads  {now.download_dir}")
         say(f"data       {now.data_dir} ({size(now.memory_bytes)} of memory in use)")

@@ -9,6 +9,7 @@ import click
 
 from servent.cli.base import Session, command, hint, say, secret
 from servent.cli.text import duration, parse_duration
+from servent.errors import UsageError
 
 if TYPE_CHECKING:
     from servent.api.client import Client
@@ -34,6 +35,13 @@ def ticket(session: Session, once: bool, lifetime: str | None, qr: bool) -> None
         hint(f"They run: servent join TICKET{until}")
 
 
+OTHERS = {  # lines that look alike, and who takes them
+    "servent-project:": ("the link of a project", "servent grid join LINK"),
+    "servent-team:": ("a ticket of a team", "servent grid team join TICKET"),
+    "magnet:": ("a link to content", "servent get LINK"),
+}
+
+
 @command(
     "join",
     "servent join servent:…",
@@ -48,6 +56,9 @@ def join(session: Session, ticket: str | None) -> None:
     you type as an argument.
     """
     text = secret(ticket, "SERVENT_TICKET", "Ticket", what="the ticket")
+    for scheme, other in OTHERS.items():
+        if text.casefold().startswith(scheme):
+            raise UsageError(f"this is {other[0]}, not a ticket", advice=f"`{other[1]}` takes it.")
     client = session.client()
     done = client.join(text)
 
