@@ -246,6 +246,8 @@ async def both(bench: Bench, rounds: int) -> dict[str, Any]:
     return {
         "two_to_one": ratio(times[1], times[2]),
         "all": [round(a / b, 2) for a, b in zip(times[1], times[2], strict=True)],
+        # Of the same work; 1.0: two do not hinder each other, and two free cores would be twice one.
+        "cpu_s_one_to_two": ratio(cpu[1], cpu[2]),
         "cores_had": round(statistics.median(c / t for c, t in zip(cpu[2], times[2], strict=True)), 2),
     }
 

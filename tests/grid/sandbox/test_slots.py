@@ -300,7 +300,9 @@ def test_an_idle_process_ends_and_is_back_for_the_next_unit(
     assert rig.slots.view().restarts == 0
 
 
-def test_closing_ends_what_runs_and_who_waits_hears_it(tmp_path: Path) -> None:
+def test_closing_ends_what_runs_and_who_waits_hears_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with Rig(tmp_path) as rig:
         running = rig.start(LOOP, budget=600.0)[1]
         until(lambda: rig.moving)
@@ -308,6 +310,7 @@ def test_closing_ends_what_runs_and_who_waits_hears_it(tmp_path: Path) -> None:
     with pytest.raises(ConnectionLost):
         running.result(5)
     assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert not caplog.records, "asyncio itself sees how its child ended"
 
 
 def test_compiled_code_is_kept_for_the_next_process_and_damage_is_noticed(tmp_path: Path) -> None:

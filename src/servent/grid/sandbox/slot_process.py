@@ -38,6 +38,7 @@ class Process:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self._kept = bytearray()
+        self._killed = False
         self._outgoing: list[bytes] = []
         self._said = b""
         self._errors: asyncio.Task[None] | None = None
@@ -152,8 +153,15 @@ class Process:
             self._process.stdin.close()
 
     def kill(self) -> None:
+        """Once; more does no harm."""
+        if self._killed or self._process.returncode is not None:
+            return
+        self._killed = True
         with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+            if os.name == "nt":
+                self._process.kill()
+            else:  # `Popen.kill` looks first whether it is gone, and would take its end away from asyncio's watcher
+                os.kill(self._process.pid, signal.SIGKILL)
 
     async def gone(self) -> None:
         """After `kill`."""
