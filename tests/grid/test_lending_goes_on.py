@@ -265,3 +265,27 @@ def test_the_speed_is_measured_once_a_month(tmp_path) -> None:
             assert len(count) == measured, days
 
     virtually(story())
+
+
+def test_a_slice_that_does_not_end_neither_holds_up_the_stop_nor_a_change_of_mind(tmp_path) -> None:
+    async def story() -> None:
+        office = Office()
+        office.add(office.slices(), 2)
+        loop = asyncio.get_running_loop()
+        async with Volunteer(tmp_path, office) as ann:
+            ann.bench.takes, ann.bench.slice = 400.0, 100.0
+            await ann.until(lambda: len(ann.bench.running) == 2)
+            ann.machine = replace(ann.machine, memory_free=0)
+            ann.lending.settings_changed()
+            await asyncio.sleep(10.0)
+            await ann.lending.pause()  # another verdict, while slices still end
+            await ann.lending.resume()
+            ann.machine = replace(ann.machine, memory_free=2**40)
+            ann.lending.settings_changed()
+            await ann.until(lambda: ann.bench.slices >= 6)
+            assert ann.bench.percent == 100 and ann.bench.cores == 2
+            began = loop.time()
+            await ann.lending.close()
+            assert loop.time() - began < 8.0
+
+    virtually(story())

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from servent.grid import contact_service, joined_service, work_service
+from servent.grid import contact_service, joined_service, publishing_service
 from servent.node import Node
 from servent.testing.nodes import quiet_config
 
@@ -22,7 +22,7 @@ CHECKPOINT_EVERY = 0.2  # s
 async def main(folder: Path, ticket: str, link: str) -> None:
     joined_service.RENEW_EVERY = contact_service.RENEW_EVERY = 1.0  # type: ignore[attr-defined]
     joined_service.RENEW_AT_LEAST = 0.3
-    work_service.SEND_RATE = 10**9
+    publishing_service.SEND_RATE = 10**9
     config = quiet_config(folder.name, folder)
     grid = config.grid
     grid.preset, grid.cores, grid.idle_minutes, grid.on_battery, grid.lend = "own", 1, 0.0, True, True

@@ -21,6 +21,7 @@ from servent.grid.lending_rows import Kept
 from servent.grid.lending_shelf import Shelf
 from servent.grid.line_service import Line, LocalLine, StreamLine, Visit
 from servent.grid.manifests import Project, open_project
+from servent.grid.publishing_service import Publishing
 from servent.grid.receiving_service import Receiving
 from servent.grid.views import JoinedState
 from servent.grid.wire import Answer, Membership, Question
@@ -51,6 +52,7 @@ class Around:
     fetching: Fetching
     work: Work
     log: Log
+    publishing: Publishing
     receiving: Receiving
     open_stream: Callable[[PeerId, str], Awaitable[Stream]]
     local: Callable[[bytes], Visit | None]

@@ -244,7 +244,7 @@ class Joined:
         for at in range(0, len(mine), wire.BATCH):
             batch = mine[at : at + wire.BATCH]
             for held in batch:
-                await self._a.work.checkpoint(held)
+                await self._a.publishing.checkpoint(held)
             batch = [held for held in batch if held.state not in ("done", "over")]
             if not batch:
                 continue
@@ -281,7 +281,7 @@ class Joined:
             batch = some[at : at + wire.BATCH]
             try:
                 for held in batch:
-                    await self._a.work.checkpoint(held)
+                    await self._a.publishing.checkpoint(held)
                 leases = [held.task.lease for held in batch]
                 checkpoints = [held.progress() for held in batch if held.sent is not None]
                 answer = await self.contact.ask(wire.Abort(leases, checkpoints))

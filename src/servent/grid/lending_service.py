@@ -29,6 +29,7 @@ from servent.grid.line_service import Visit
 from servent.grid.manifests import App, Signed, open_app
 from servent.grid.planning_service import Planning
 from servent.grid.policy import Conditions, Verdict
+from servent.grid.publishing_service import Publishing
 from servent.grid.receiving_service import Keep, Receiving
 from servent.grid.settings import Settings
 from servent.grid.wire import RENEW_EVERY, Membership
@@ -110,9 +111,10 @@ class Lending:
             local_time=local_time,
         )
         getting = Getting(contents, self._describe, self._allowing.room, self._transferred)
+        publishing = Publishing(contents, self._shelf, wall)
         self._work = Work(
             slots,
-            contents,
+            publishing,
             getting,
             self._shelf,
             self._fetching,
@@ -129,6 +131,7 @@ class Lending:
             fetching=self._fetching,
             work=self._work,
             log=self._log,
+            publishing=publishing,
             receiving=Receiving(identity, self._shelf, self._log, keep, wall),
             open_stream=open_stream,
             local=local,

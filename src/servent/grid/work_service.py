@@ -17,13 +17,14 @@ from typing import Protocol
 from servent.errors import BadMessage, ConnectionLost, ServentError
 from servent.grid import lending_rows as rows
 from servent.grid.fetching import Fetching, Stock, seconds_allowed
-from servent.grid.getting_service import Getting, Keeping, NoFit
+from servent.grid.getting_service import Getting, NoFit
 from servent.grid.held import Held, Store
 from servent.grid.lending_shelf import Shelf
 from servent.grid.manifests import INLINE_BYTES
 from servent.grid.policy import Verdict
+from servent.grid.publishing_service import Publishing
 from servent.grid.sandbox.jobs import Ended, Job, Moving, Saved
-from servent.grid.wire import RENEW_EVERY, STDERR_CHARACTERS, Checkpoint, Outcome, Result, Task
+from servent.grid.wire import RENEW_EVERY, STDERR_CHARACTERS, Outcome, Result, Task
 from servent.tasks import begin
 
 log = logging.getLogger("servent.grid")
@@ -31,9 +32,8 @@ log = logging.getLogger("servent.grid")
 TINY = 1.0  # s; of units below, more than one for each core go into the sandbox, so that no core idles between two
 AHEAD, AHEAD_MOST = 0.06, 64  # s of work for each core that waits there, in at most so many units
 SHARED = "outputs"  # the folder of those that take no snapshots
+STOP_WITHIN = 2.0  # s that slices have to end when the node stops
 TRIES = 3  # a process that died by no fault of the module's: so often a unit is begun again here
-SEND_RATE = 200_000  # bytes/s at which a checkpoint is thought to travel: a newer one is offered only once the last can be there
-SERVE_FOR = 86400.0  # s that an output stays with us after it was taken: who coordinates may fetch it again
 
 
 class Sandbox(Protocol):
@@ -70,7 +70,7 @@ class Work:
     def __init__(
         self,
         slots: Sandbox,
-        contents: Keeping,
+        publishing: Publishing,
         getting: Getting,
         shelf: Shelf,
         fetching: Fetching,
@@ -83,7 +83,7 @@ class Work:
         wall: Callable[[], float],
         checkpoint_every: float = RENEW_EVERY,
     ) -> None:
-        self._slots, self._contents, self._getting, self._shelf = slots, contents, getting, shelf
+        self._slots, self._publishing, self._getting, self._shelf = slots, publishing, getting, shelf
         self._fetching, self._folder, self._mflops, self._wall = fetching, folder, mflops, wall
         self._came, self._back, self._changed = came, back, changed
         self._checkpoint_every = checkpoint_every
@@ -114,14 +114,18 @@ class Work:
         """Save what runs where it can be; begin nothing any more."""
         self._ending = True
         self._slots.pace(100)
-        await self._slots.suspend_all()
+        with contextlib.suppress(
+            TimeoutError
+        ):  # a slice that takes longer is computed again from the snapshot before
+            async with asyncio.timeout(STOP_WITHIN):
+                await self._slots.suspend_all()
         pending = [task for task in self._tasks.values() if not task.done()]
         running = {held.key for held in self._running.values()}
         for key, task in self._tasks.items():
             if key not in running:
                 task.cancel()
         if pending:
-            await asyncio.wait(pending, timeout=10.0)
+            await asyncio.wait(pending, timeout=1.0)
 
     async def allow(self, verdict: Verdict) -> None:
         """What may be done from now on."""
@@ -131,6 +135,8 @@ class Work:
             if leave and not (before.crowded or not before.on):  # what can be saved leaves the memory
                 self._slots.pace(100)
                 await self._slots.suspend_all()
+                if self._verdict is not verdict:
+                    return  # meanwhile it is another
                 self._slots.resize(0)
             self._slots.pace(0)
             return
@@ -196,32 +202,6 @@ class Work:
     def running(self) -> list[Held]:
         """By the place they take."""
         return [self._running[place] for place in sorted(self._running)]
-
-    async def checkpoint(self, held: Held) -> None:
-        """Publish the newest snapshot, where there is one worth it: another machine could go on from it. Sets `held.sent`."""
-        app = held.app
-        if not held.snapshot or held.state == "over" or app is None or not app.limits.checkpoint_bytes:
-            return
-        if held.sent is not None and held.sent.slices >= held.slices:
-            return
-        if held.task.resume is not None and held.task.resume.slices >= held.slices:
-            return  # they have that one
-        now = self._clock()
-        if held.sent is not None and now - held.sent_at < held.sent.content.size / SEND_RATE:
-            return
-        slices, digest, fraction, path = held.slices, held.digest, held.fraction, Path(held.snapshot)
-        try:
-            content = await self._contents.publish(path, f"checkpoint-{slices}", project=held.project)
-        except ServentError as trouble:
-            log.info("a checkpoint cannot be offered: %s", trouble)
-            return
-        before, held.sent_at = held.sent, now
-        held.sent = Checkpoint(content, slices, digest, min(1.0, max(0.0, fraction)))
-        self._shelf.later(
-            partial(rows.add_published, project=held.project, content=content, until=self._wall() + SERVE_FOR)
-        )
-        if before is not None and before.content.infohash != content.infohash:
-            await self._contents.drop([before.content], project=held.project)
 
     # -- getting ready
 
@@ -425,20 +405,10 @@ class Work:
         content = None
         if ended.output_path:
             try:
-                content = await self._contents.publish(
-                    Path(ended.output_path), "result", project=held.project, move=True
-                )
+                content = await self._publishing.output(held, Path(ended.output_path))
             except ServentError as trouble:
                 await self._end(held, "lost", f"the result cannot be kept: {trouble}", seconds)
                 return
-            self._shelf.later(
-                partial(
-                    rows.add_published,
-                    project=held.project,
-                    content=content,
-                    until=self._wall() + 7 * SERVE_FOR,
-                )
-            )
         result = Result(
             lease=held.task.lease,
             outcome="done",
