@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from pathlib import Path
 
@@ -502,6 +503,32 @@ def test_the_number_of_sessions_is_bounded_and_friends_still_come_in() -> None:
             await befriend(hub, nodes[7])
             await nodes[7].peers.connect(hub.address)
             assert await nodes[7].asks(hub) == b"hello"
+            await hub.stop()
+
+    loop.run(story())
+
+
+def test_guests_leave_places_for_those_we_know() -> None:
+    settings = PeersSettings(sessions=4, keep=4, guests=2)
+
+    async def story() -> None:
+        net = SimNet(seed=20)
+        who = identity(500)
+        async with party(6, net) as nodes:
+            hub = await Node(who, net.endpoint(who), settings).start()
+            hub.trust.admit("a public project", None, [])
+            network = await hub.trust.create_network("club")
+            invitation = await hub.trust.invite(network.key, uses=None)
+            for node in nodes[:4]:
+                node.trust.admit("its coordinator", hub.peer, [])
+                with contextlib.suppress(ConnectionLost, Unreachable):
+                    await node.peers.connect(hub.address)
+            assert len(hub.peers.sessions()) == 2
+            for node in nodes[4:]:
+                await node.trust.accept_invitation(invitation)
+                await node.peers.connect(hub.address)
+                assert await node.asks(hub) == b"hello"
+            assert len(hub.peers.sessions()) == 4
             await hub.stop()
 
     loop.run(story())

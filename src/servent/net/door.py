@@ -87,6 +87,10 @@ class Door:
         me = self._house.introduce(peer, b"", None)
         try:
             greeting = await hello.welcome(connection, me, limit=self._settings.hello)
+            if greeting.verdict.guest and len(self._roster) >= self._settings.guests:
+                self._house.note("turned away at the door", "a guest: the other places are for those we know")
+                await connection.close(hello.CODE_BUSY, "")
+                return None
             session = self._roster.enter(connection, greeting)
         except PeerError as mistake:
             self._house.note("refused", str(mistake))

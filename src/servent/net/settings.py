@@ -18,7 +18,7 @@ class PeersSettings:
         dial: for one try to find a path; `open` and `connect` try again until their own time is up. Short, since
             a handshake that began while nothing got through is repeated ever more rarely (RFC 9002, 6.2.4).
         hello: for the hello alone.
-        sessions: open at once; beyond, only friends are let in.
+        sessions: open at once; beyond, only friends are let in. guests: beyond, nobody who comes by a pass alone.
         keep: peers we stay connected to by ourselves; friends and those the overlay holds count first and always.
         mesh: up to so many members of a network are all connected to each other. In a larger one we stay connected to
             friends and to those that the overlay holds.
@@ -42,6 +42,7 @@ class PeersSettings:
     dial: float = 4.0
     hello: float = 10.0
     sessions: int = 512
+    guests: int = 384
     keep: int = 128
     mesh: int = 32
     spare: float = 120.0
