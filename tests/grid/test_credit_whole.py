@@ -72,6 +72,12 @@ def test_a_budget_holds_and_the_ledger_is_checked_when_the_project_is_gone(tmp_p
             await grid.projects.change(key, budget=cobblestones(100 * OPERATIONS))
             await until(lambda: grid.batches.view(batch.id).state == "done", 60.0)
             await until(lambda: credited() == 24, 60.0)
+
+            def agreed() -> bool:
+                shown = grid.projects.view(key)
+                return shown.ledger_entries > 0 and shown.ledger_open == 0
+
+            await until(agreed, 20.0)  # the owner sees it as it happens
             with pytest.raises(UsageError):
                 await grid.projects.change(key, budget=cobblestones(10 * OPERATIONS))
 

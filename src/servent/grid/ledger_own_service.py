@@ -277,6 +277,8 @@ class OwnLedgers:
             project, worker, [number for (number, _), yes in zip(signatures, taken, strict=True) if yes]
         )
         self._wake.set()
+        if any(taken):
+            self._changed(project, ())
         return taken
 
     async def _introduce(self) -> None:
@@ -325,6 +327,7 @@ class OwnLedgers:
             await self._store.write(lambda c: ledger_rows.write_known(c, project, known))
             self._known[project] = known
         self._published_at[project] = self._wall()
+        self._changed(project, ())
         return infohash
 
     async def _files(self, project: bytes) -> Path:
