@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from servent.grid.credit import from_cobblestones
 from tests.grid.books import NETWORK
 from tests.grid.coordinating import KEY, ME, Hall, Volunteer, app, done, hall, pieces, project, story
+from tests.net.party import until
 
 OPERATIONS = 1000
 
@@ -76,6 +77,20 @@ async def test_a_budget_is_used_up_and_never_overdrawn() -> None:
         while len(found.finals) < 12:  # it looks each second
             await until_nothing_is_left(found, people)
         assert await paid(found) == 24 * OPERATIONS
+
+
+@story
+async def test_a_budget_that_is_set_later_counts_what_is_out() -> None:
+    receipts = Ledger(None)
+    async with hall(receipts=receipts, app_=app(operations=OPERATIONS)) as found:
+        await found.add(pieces(12))
+        people = [await found.volunteer(n) for n in range(2)]
+        out = await people[0].lease(3)
+        receipts.most = 7 * OPERATIONS
+        await until(lambda: found.coordinator.bound(found.key) == 6 * OPERATIONS)
+        assert len(await people[1].lease(64)) == 3
+        await people[0].give_right(out)
+        assert await people[0].lease(64) == []
 
 
 @story

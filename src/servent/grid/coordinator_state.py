@@ -217,21 +217,32 @@ class State:
 
         Else many units would be begun, and none could be ended, once what is left is in first copies that wait for a second.
         """
-        count, aside = 0, 0
-        credited = 0
+        count = aside = credited = 0
+        limited = room.purse.limit is not None
         for copy in live.copies:
             if copy.credited:
                 credited += 1
             elif copy.state in HELD:
                 count += 1
-                aside += room.most(live.operations, self._price(live, copy.id))
+                if limited:
+                    aside += room.most(live.operations, self._price(live, copy.id))
         lacks = live.unit.need - credited - count
         if lacks > 0 and live.unit.state == "open":
             count += lacks
-            aside += lacks * room.most(live.operations, room.price(live.batch))
+            if limited:
+                aside += lacks * room.most(live.operations, room.price(live.batch))
         room.purse.aside += aside - live.aside
         live.batch.aside += (count - live.promised) * live.operations
         live.aside, live.promised = aside, count
+
+    def limit(self, room: Room, most: int | None) -> None:
+        """What a project may pay in all is another now. Where there was no end, nothing was set aside."""
+        begins = room.purse.limit is None and most is not None
+        room.purse.limit = most
+        if begins:
+            for live in self.live.values():
+                if self.room(live) is room:
+                    self._promise(room, live)
 
     def more_promised(self, live: Live) -> int:
         """For how many more copies something has to be set aside when another one is leased: all that the unit needs, with the first."""
