@@ -68,6 +68,7 @@ def test_a_project_is_made_changed_closed_and_forgotten_and_outlives_the_node(tm
             second = await projects.add_app(key, "echo", tmp_path / "echo.wat", operations=2e9)
             assert second.version == 2 and projects.app_of(key, "echo") == second
             assert projects.app_of(key, "echo/1").operations == 1e9
+            await node.grid.batches.submit(key, "echo", items=[b"x" * 50_000])
             await projects.retire_app(key, "echo/2")
             assert projects.app_of(key, "echo").version == 1 and projects.app_of(key, second.id).retired
             return key, made.key
@@ -79,12 +80,17 @@ def test_a_project_is_made_changed_closed_and_forgotten_and_outlives_the_node(tm
             assert (view.key, view.paused, view.budget, len(view.apps)) == (letters, True, 100.0, 2)
             assert node.grid.contents.path(node.grid.coordinator.apps(key)[0][1].module) is not None
             with pytest.raises(UsageError, match="not closed"):
-                await projects.remove(key)
+                await node.grid.remove_project(key)
             await projects.change(key, closed=True)
             with pytest.raises(UsageError, match="stays closed"):
                 await projects.change(key, closed=False)
-            await projects.remove(key)
-            assert projects.all() == [] and node.grid.contents.used_bytes() == 0
+            assert len(node.grid.batches.all()) == 1
+            await node.grid.remove_project(key)
+            assert (
+                node.grid.batches.all() == []
+                and projects.all() == []
+                and node.grid.contents.used_bytes() == 0
+            )
             with pytest.raises(NotFound):
                 projects.view(key)
 

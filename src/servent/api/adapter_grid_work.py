@@ -71,7 +71,7 @@ class WorkPart(GridBase):
         return _project(made)
 
     async def remove_project(self, project: str) -> None:
-        await self._grid.projects.remove(self._own(project))
+        await self._grid.remove_project(self._own(project))
 
     async def invite_volunteer(self, project: str, uses: int) -> grid.GridInvite:
         return grid.GridInvite(link=await self._grid.projects.invite(self._own(project), uses))

@@ -317,6 +317,13 @@ class Grid:
         infohash = await newest_ledger(self._peers.open, project, contacts)
         return await self.ledger.audit(infohash, contacts, project)
 
+    async def remove_project(self, key: bytes) -> None:
+        """As `Projects.remove`, with its batches and their results. Raises NotFound, UsageError."""
+        manifest = self.projects.manifest(key)
+        if manifest is not None and manifest.closed:
+            await self.batches.forget_project(key)
+        await self.projects.remove(key)
+
     # -- for scripts inside
 
     async def map(
