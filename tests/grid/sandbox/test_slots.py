@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from servent.errors import ConnectionLost, UsageError
 from servent.grid.sandbox import measuring, slots_service
+from servent.grid.sandbox.control import Control
 from servent.grid.sandbox.handing import AHEAD, SECONDS, Handing
 from tests.grid.sandbox.rig import ECHO, LIMITS, Rig, counts, module
 
@@ -197,6 +198,50 @@ def test_held_still_it_computes_nothing_and_goes_on_where_it_was(rig: Rig) -> No
     assert busy() < 0.05 and rig.saved[-1].slices <= slices + 1 and not running.done()
     rig.call(rig.slots.pace, 100)
     assert running.result(15).outcome == "done"
+
+
+def test_held_still_nothing_begins_either_and_nobody_takes_that_for_death(tmp_path: Path) -> None:
+    with Rig(tmp_path, silence=0.05) as rig:
+        rig.run(module(ECHO))
+        pids = rig.slots.pids()
+        rig.call(rig.slots.pace, 0)
+        _, waiting = rig.start(module(ECHO), stdin=b"later")
+        _, other = rig.start(LOOP, budget=0.1)
+        time.sleep(1.5)  # three looks at silent processes, and thirty times the silence
+        assert not waiting.done() and not other.done()
+        rig.call(rig.slots.pace, 100)
+        assert waiting.result(10).output == b"later" and other.result(10).outcome == "time"
+        assert rig.slots.pids() == pids
+
+
+def test_orders_for_a_job_that_is_over_or_was_never_begun_mean_nothing() -> None:
+    """Else the pace would be forgotten: who is to end is not held back."""
+    control = Control()
+    control.queued(1)
+    control.queued(2)
+    control.begin(1)
+    control.over()
+    control.forget(2)
+    for number in (1, 2, 3):
+        control.stop(number)
+        control.suspend(number)
+    control.pace(50)
+    control.queued(4)
+    control.begin(4)
+    sum(range(300_000))
+    began = time.monotonic()
+    control.nap()
+    assert time.monotonic() - began > 0.0005
+
+
+def test_after_a_unit_a_slow_process_naps_long_and_serves_the_next(rig: Rig) -> None:
+    """At one percent the nap for a unit lasts seconds, in which the process would speak of a unit that is over."""
+    rig.run(module(ECHO))
+    rig.call(rig.slots.pace, 1)
+    assert rig.run(LOOP, budget=0.005).outcome == "time"
+    pids = rig.slots.pids()
+    assert rig.run(module(ECHO), stdin=b"next").output == b"next"
+    assert rig.slots.pids() == pids and rig.slots.view().restarts == 0
 
 
 def test_a_quarter_of_a_core_is_no_more(rig: Rig) -> None:

@@ -107,9 +107,9 @@ class Child:
             except IndexError:  # it was called back while it waited
                 continue
             self._busy.set()
-            ended: Ended = self._runner.run(job)
             if self._control.percent < 100:
-                self._control.nap()
+                self._control.nap()  # for the one before; and where all is held, before it begins
+            ended: Ended = self._runner.run(job)
             more = bool(self._jobs)
             self._mouth.say(ended, wait=more)
             if not more:
@@ -161,6 +161,7 @@ class Child:
                     self._jobs.remove(job)
                 except ValueError:
                     return False
+                self._control.forget(number)
                 return True
         return False
 

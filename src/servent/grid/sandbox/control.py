@@ -37,7 +37,15 @@ class Control:
     # -- from the thread that reads
 
     def queued(self, number: int) -> None:
-        self._known.add(number)
+        with self._changed:
+            self._known.add(number)
+
+    def forget(self, number: int) -> None:
+        """The job is over, or never begins: orders for it that come later mean nothing."""
+        with self._changed:
+            self._known.discard(number)
+            self._suspended.discard(number)
+            self._stopped.discard(number)
 
     def suspend(self, number: int) -> None:
         with self._changed:
@@ -77,9 +85,8 @@ class Control:
         return time.thread_time() - self._began
 
     def over(self) -> None:
-        self._known.discard(self._number)
-        self._suspended.discard(self._number)
-        self._stopped.discard(self._number)
+        self._say = lambda: None  # there is no instance to look at any more
+        self.forget(self._number)
 
     def wants_end(self) -> bool:
         """Whether a snapshot shall be taken, and the job end, after this slice."""

@@ -299,6 +299,7 @@ class Instance:
     def close(self) -> None:
         """Its memory goes back to the system. Twice does no harm."""
         store, self._store = self._store, None
+        self._place = (0, 0)
         if store is not None:
             ffi.wasmtime_store_delete(store)
 

@@ -475,6 +475,8 @@ class Slots:
             now = loop.time()
             for slot in self._slots:
                 if slot.process is not None and slot.jobs:
+                    if self._percent == 0:  # it is to be still
+                        slot.heard(now)
                     slot.look(slot.process, now, self._silence, self._compiling)
 
     def _begin(self, work: Coroutine[Any, Any, None], name: str) -> bool:
