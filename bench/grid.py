@@ -168,6 +168,7 @@ class Bench:
             "tasks_a_day": look.redundancy * units / seconds * 86400,
             "times_boinc_2005": look.redundancy * units / seconds * 86400 / BOINC_DAY,
             "coordinator_cpu_s": time.process_time() - self.cpu,
+            "units_per_cpu_s": units / (time.process_time() - self.cpu),
             "coordinator_peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             "database_bytes_per_unit": written / units,
             "credited_mflop": look.spent,
@@ -305,6 +306,7 @@ def _trivial(number: int) -> bytes:
 def main() -> int:
     options = arguments()
     logging.basicConfig(level=logging.WARNING)
+    logging.getLogger("distributed").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="servent-bench-", dir=options.folder) as name:
         folder = Path(name)
         bench = Bench(folder, keyfile.load_or_create(folder / "identity.key"), options)
