@@ -12,6 +12,7 @@ from pathlib import Path
 
 from servent.api.client import read_api_file
 from servent.demo import lab
+from servent.demo.computing import Computing
 from servent.demo.networks import CROWD, Networks
 from servent.demo.report import Failed, Report
 from servent.demo.stage import Actor, Stage, start
@@ -52,6 +53,7 @@ def run(*, exit_after: bool = False, web: bool = True) -> int:
                 _windows(end, labor, stage)
             report.step("five nodes start, each a process of its own", lambda: _start(actors))
             Story(report, *actors).tell(behind_nat=labor is not None)
+            Computing(report, *actors).tell()
             Networks(report, actors, crowd).tell()
         except Failed:
             report.note(f"The nodes' logs: {folder}/*/node.log (gone when this ends)")

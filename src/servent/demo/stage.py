@@ -31,6 +31,7 @@ class Actor:
         self._options = list(options)
         self._process: subprocess.Popen[bytes] | None = None
         self.host = ""  # where in the lab it lives
+        self.module = "servent"  # what is run as this node
         self.on_ready: Callable[[Actor], None] = lambda _: None
         self.files.mkdir(parents=True, exist_ok=True)
 
@@ -50,7 +51,15 @@ class Actor:
 
     def command(self, *arguments: str) -> list[str]:
         """The command line that speaks to this node."""
-        return [*self._prefix, sys.executable, "-m", "servent", "--data-dir", str(self.data_dir), *arguments]
+        return [
+            *self._prefix,
+            sys.executable,
+            "-m",
+            self.module,
+            "--data-dir",
+            str(self.data_dir),
+            *arguments,
+        ]
 
     def settings(self, text: str) -> None:
         """What its config.toml says, before it starts."""
