@@ -10,7 +10,7 @@ from pathlib import Path
 from servent.errors import WorldError
 from servent.grid import wire
 from servent.grid.manifests import App, Content, Limits
-from tests.grid.coordinating import MODULE, Volunteer, app, hall, pieces, right, story
+from tests.grid.coordinating import ME, MODULE, Volunteer, app, hall, pieces, right, story
 from tests.net.party import until
 
 
@@ -229,3 +229,45 @@ async def test_checkpoints_that_are_none_are_not_fetched(tmp_path: Path) -> None
         await eve.visit.answer(wire.Renew([wire.Progress(task.lease + 1, 0.1, fine)]))  # nobody's
         await asyncio.sleep(0.05)
         assert not shelf.asked
+
+
+@story
+async def test_an_output_that_goes_away_before_it_is_read_ends_nothing_but_its_result(
+    tmp_path: Path, monkeypatch
+) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr("servent.grid.coordinator_files_service.AGAIN", 0.01)
+    monkeypatch.setattr("servent.grid.coordinator_files_service.TRIES", 2)
+
+    class Leaky(Shelf):
+        async def fetch(self, content: Content, contacts: Sequence[bytes] = (), **how: object) -> Path:
+            place = await super().fetch(content, contacts, **how)  # type: ignore[arg-type]
+            place.unlink()
+            return place
+
+    shelf, data = Leaky(tmp_path), b"q" * 30_000
+    async with hall(tmp_path / "grid.db", app_=app(quorum=1), outputs=shelf) as here:
+        await here.add(pieces(1))
+        eve, ann = await here.volunteer(1), await here.volunteer(2)
+        (task,) = await eve.lease()
+        await eve.give(big(task.lease, shelf.publish(data), data))
+        await until(lambda: here.coordinator.view(here.key).errors == 1)
+        await ann.give_right(await ann.lease())
+        await until(lambda: len(here.finals) == 1)
+
+
+@story
+async def test_who_takes_and_gives_back_for_ever_makes_a_unit_no_larger(tmp_path: Path) -> None:
+    async with hall(tmp_path / "grid.db", app_=app(quorum=1)) as here:
+        (added,) = await here.add(pieces(1))
+        local = Volunteer(here.coordinator.visit(here.key, ME.peer, local=True), ME.peer)
+        await local.join()
+        leases = set()
+        for _ in range(150):
+            (task,) = await local.lease()
+            leases.add(task.lease)
+            await local.visit.answer(wire.Abort([task.lease]))
+        assert len(leases) == 150
+        assert len(here.coordinator._state.live[added.unit].copies) <= 60
+        (task,) = await local.lease()
+        assert await local.give_right([task]) == ["taken"]
+        await until(lambda: len(here.finals) == 1)

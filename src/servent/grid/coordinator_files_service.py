@@ -124,7 +124,7 @@ class Files:
             group = (
                 digest if app.manifest.compare == "bits" else await self._group_of(live, app, digest, data)
             )
-        except ServentError as wrong:
+        except (ServentError, OSError) as wrong:
             tries = self._tries[lease] = self._tries.get(lease, 0) + 1
             if tries < TRIES:
                 return False

@@ -104,8 +104,6 @@ class Live:
 
     def shorten(self) -> None:
         """Forget copies that were given back: they say nothing any more."""
-        if len(self.copies) <= REMEMBERED:
-            return
         old = self.copies[:-8]
         gone = {copy.id for copy in old if copy.state == "aborted"}
         self.copies = [copy for copy in self.copies if copy.id not in gone]

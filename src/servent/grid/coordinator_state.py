@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from servent.grid import credit, quota, replication, tail
 from servent.grid.coordinator_changes import Changes
-from servent.grid.coordinator_live import ENDED, QUEUED, Live, Wakes
+from servent.grid.coordinator_live import ENDED, QUEUED, REMEMBERED, Live, Wakes
 from servent.grid.coordinator_rooms import AppRoom, Room
 from servent.grid.coordinator_rows import WITHIN_BYTES, Batch, Host, Output, Spec
 from servent.grid.coordinator_views import Final, checkpoint_name, output_name
@@ -145,7 +145,8 @@ class State:
             self._copies(room, live, decision, now)
         for _ in range(decision.create):
             live.copies.append(Copy(id=live.next_lease()))
-        live.shorten()
+        if len(live.copies) > REMEMBERED:
+            live.shorten()
         if decision.credit or decision.withdraw:
             self._credit(room, live, decision, now)
         if room.purse.limit is not None or live.batch.budget is not None or live.promised:
