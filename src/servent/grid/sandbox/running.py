@@ -20,6 +20,7 @@ from servent.grid.sandbox.control import Control, Suspended
 from servent.grid.sandbox.engine import Compiled, Engine, Halted, Instance
 from servent.grid.sandbox.jobs import Check, Ended, Heard, Job, Moving, Saved
 from servent.grid.sandbox.modules import printable
+from servent.grid.sandbox.saving import Saving
 from servent.grid.sandbox.wasi import Exit, Outside, TooMuch, World
 from servent.grid.wire import Outcome
 
@@ -212,7 +213,7 @@ class Runner:
             _pour(run.source, instance, at, size, control.tick)
             if code := instance.call("begin", (at, size), "i32"):
                 raise Exit(code)
-        saved = time.monotonic()
+        saving = Saving(job.checkpoint_every, instance.size, time.monotonic())
         while (more := instance.call("slice", (), "i32")) > 0:
             run.slices += 1
             if run.slices >= job.most_slices:
@@ -222,9 +223,9 @@ class Runner:
                 run.suspended = True
                 self._save(job, run)
                 return
-            if job.checkpoint_every and time.monotonic() - saved >= job.checkpoint_every:
-                self._save(job, run)
-                saved = time.monotonic()
+            if saving.due(began := time.monotonic()):
+                size = self._save(job, run)
+                saving.saved(began, time.monotonic(), size)
         run.slices += 1
         if more < 0:
             raise Exit(more)
@@ -269,12 +270,12 @@ class Runner:
         world.clock, world.rolls = head.clock, head.rolls
         run.slices, run.fraction = head.slices, head.fraction
 
-    def _save(self, job: Job, run: _Run) -> None:
-        """A snapshot in the job's folder; none where it would be too large for its app, and the job goes on."""
+    def _save(self, job: Job, run: _Run) -> int:
+        """A snapshot in the job's folder, of so many bytes; none, and 0, where it would be too large for its app, and the job goes on."""
         instance, world = run.instance, run.world
         assert instance is not None and world is not None
         if not job.limits.checkpoint_bytes:
-            return
+            return 0
         memory = instance.view(0, instance.size)
         try:
             packed, digest = snapshots.pack(
@@ -291,7 +292,7 @@ class Runner:
             )
         except snapshots.TooLarge as why:
             run.note = str(why)
-            return
+            return 0
         finally:
             memory.release()
         path = Path(job.folder) / f"{job.number}-{run.slices}.snapshot"
@@ -312,6 +313,7 @@ class Runner:
                 suspended=run.suspended,
             )
         )
+        return len(packed)
 
     def _say(self, run: _Run) -> None:
         self._tell(
