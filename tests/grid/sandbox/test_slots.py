@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -444,7 +446,7 @@ try:
 except MemoryError:
     print("memory refused 12")
 tries("long file", lambda: open(sys.argv[3] + "/long", "wb", 0).write(bytes(2 << 20)) == 2 << 20 or open(sys.argv[3] + "/long", "ab", 0).write(bytes(1)))
-print("core", resource.getrlimit(resource.RLIMIT_CORE)[1], "nice", os.nice(0))
+print("core", resource.getrlimit(resource.RLIMIT_CORE)[1], "nice", os.getpriority(os.PRIO_PROCESS, 0))
 """
 
 
@@ -474,6 +476,63 @@ def test_the_process_itself_can_reach_nothing(tmp_path: Path) -> None:
     if "no files but its own" in held:  # Landlock: not in every kernel
         for name in ("read passwd", "list home", "write given"):
             assert answers.get(name) == "13", (name, said)
+
+
+ATTACK = """
+import ctypes, errno, os, platform, resource, signal, sys, threading
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from servent.grid.sandbox import belts
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+column = 0 if platform.machine() == "x86_64" else 1
+parent, victim = os.getppid(), sys.argv[3].encode()
+belts.put_on([], [Path(sys.argv[2])])
+def tries(name, numbers, *arguments):
+    ctypes.set_errno(0)
+    answer = libc.syscall(numbers[column], *arguments)
+    print(name, "works" if answer >= 0 else ctypes.get_errno())
+none = (ctypes.c_ulong * 2)(0, 0)
+tries("tgkill", (234, 131), parent, parent, 0)
+tries("sigqueue", (129, 138), parent, 0, ctypes.create_string_buffer(128))
+tries("limits of the node", (302, 261), parent, resource.RLIMIT_CORE, ctypes.byref(none), None)
+tries("priority of the node", (141, 140), 0, parent, os.getpriority(os.PRIO_PROCESS, parent))
+tries("scheduler of the node", (144, 119), parent, 0, ctypes.byref(ctypes.c_int(0)))
+tries("own scheduler", (144, 119), 0, 0, ctypes.byref(ctypes.c_int(0)))
+tries("outlive the node", (157, 167), 1, 0, 0, 0, 0)
+tries("shared memory", (29, 194), 0, 4096, 0o1600)
+tries("queue", (68, 186), 0, 0o1600)
+tries("watch", (294, 26), 0)
+tries("truncate", (76, 45), victim, 0)
+tries("chmod", (452, 452), -100, victim, 0o777, 0)
+tries("attribute", (188, 5), victim, b"user.x", b"y", 1, 0)
+tries("own thread", (234, 131), os.getpid(), threading.get_native_id(), 0)
+tries("own limit", (302, 261), 0, resource.RLIMIT_CORE, ctypes.byref(none), None)
+os.abort()
+"""
+
+
+@LINUX
+def test_a_process_that_was_taken_over_reaches_neither_its_node_nor_what_others_share(tmp_path: Path) -> None:
+    """The ways around files, sockets and `kill`, by the numbers of the system calls: signals, limits and priorities of others, memory that programs share."""
+    if platform.machine() not in ("x86_64", "aarch64"):
+        pytest.skip("no filter for this processor")
+    writes, victim = tmp_path / "writes", tmp_path / "victim"
+    writes.mkdir()
+    victim.write_text("mine")
+    source = Path(measuring.__file__).parents[3]
+    done = subprocess.run(
+        [sys.executable, "-I", "-u", "-c", ATTACK, str(source), str(writes), str(victim)],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    answers = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines())
+    assert answers.pop("own thread") == "works" and answers.pop("own limit") == "works"
+    assert set(answers.values()) == {str(errno.EPERM)} and len(answers) == 13, done.stdout + done.stderr
+    assert done.returncode == -signal.SIGABRT, "a failed assertion of the engine ends it as always"
+    assert victim.read_text() == "mine"
 
 
 @LINUX

@@ -86,7 +86,72 @@ _REFUSED: tuple[tuple[int | None, int | None], ...] = (
     (92, None),  # chown
     (93, 55),  # fchown
     (260, 54),  # fchownat
+    (94, None),  # lchown
+    (452, 452),  # fchmodat2
+    (188, 5),  # setxattr
+    (189, 6),  # lsetxattr
+    (190, 7),  # fsetxattr
+    (463, 463),  # setxattrat
+    (197, 14),  # removexattr
+    (198, 15),  # lremovexattr
+    (199, 16),  # fremovexattr
+    (466, 466),  # removexattrat
+    (76, 45),  # truncate: older versions of Landlock let it through
+    (129, 138),  # rt_sigqueueinfo
+    (297, 240),  # rt_tgsigqueueinfo
+    (424, 424),  # pidfd_send_signal
+    (440, 440),  # process_madvise
+    (448, 448),  # process_mrelease
+    (312, 272),  # kcmp
+    (279, 239),  # move_pages
+    (256, 238),  # migrate_pages
+    (141, 140),  # setpriority
+    (142, 118),  # sched_setparam
+    (144, 119),  # sched_setscheduler
+    (314, 274),  # sched_setattr
+    (203, 122),  # sched_setaffinity
+    (251, 30),  # ioprio_set
+    (29, 194),  # shmget: memory that programs share has no folder that Landlock could close
+    (30, 196),  # shmat
+    (31, 195),  # shmctl
+    (64, 190),  # semget
+    (65, 193),  # semop
+    (220, 192),  # semtimedop
+    (66, 191),  # semctl
+    (68, 186),  # msgget
+    (69, 189),  # msgsnd
+    (70, 188),  # msgrcv
+    (71, 187),  # msgctl
+    (240, 180),  # mq_open
+    (241, 181),  # mq_unlink
+    (253, None),  # inotify_init: who opens which file when
+    (294, 26),  # inotify_init1
+    (254, 27),  # inotify_add_watch
+    (300, 262),  # fanotify_init
+    (303, 264),  # name_to_handle_at
+    (428, 428),  # open_tree
+    (429, 429),  # move_mount
+    (430, 430),  # fsopen
+    (432, 432),  # fsmount
+    (433, 433),  # fspick
+    (442, 442),  # mount_setattr
+    (176, 106),  # delete_module; from here on for nodes that run as root
+    (320, 294),  # kexec_file_load
+    (164, 170),  # settimeofday
+    (227, 112),  # clock_settime
+    (305, 266),  # clock_adjtime
+    (159, 171),  # adjtimex
+    (169, 142),  # reboot
+    (167, 224),  # swapon
+    (168, 225),  # swapoff
+    (163, 89),  # acct
+    (170, 161),  # sethostname
+    (171, 162),  # setdomainname
+    (172, None),  # iopl
+    (173, None),  # ioperm
+    (103, 116),  # syslog
 )
+_TGKILL, _PRLIMIT, _PRCTL = (234, 131), (302, 261), (157, 167)
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column above, AUDIT_ARCH
 _CLONE, _CLONE3, _CLONE_THREAD = (56, 220), 435, 0x10000
 
@@ -259,6 +324,19 @@ def _seccomp(libc: ctypes.CDLL) -> bool:
         (give, 0, 0, allow),
         (give, 0, 0, refuse),
     ]
+    # Its own threads may be signalled (that is how `abort` works), its own limits lowered; the end with the parent stays.
+    for numbers, value, equal, other in (
+        (_TGKILL, os.getpid(), allow, refuse),
+        (_PRLIMIT, 0, allow, refuse),
+        (_PRCTL, _PR_SET_PDEATHSIG, refuse, allow),
+    ):
+        code += [
+            (jump_equal, 0, 4, numbers[column]),
+            (load, 0, 0, 16),
+            (jump_equal, 0, 1, value),
+            (give, 0, 0, equal),
+            (give, 0, 0, other),
+        ]
     for number in refused:
         code += [(jump_equal, 0, 1, number), (give, 0, 0, refuse)]
     code.append((give, 0, 0, allow))
