@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from xml.sax.saxutils import escape
+from html import escape  # as light as it gets: that of xml.sax brings a client for HTTP and one for mail
 
 from servent.errors import DiskTrouble
 from servent.grid.credit import cobblestones

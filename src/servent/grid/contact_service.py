@@ -79,12 +79,17 @@ class Contact:
 
     Args:
         talk: what is said while the contact is up, each in a task of its own; they end with it.
+        held: leases that are known here, as `wire.Join` says them.
     """
 
     def __init__(
-        self, kept: Kept, around: Around, talk: Callable[[], list[Coroutine[Any, Any, None]]]
+        self,
+        kept: Kept,
+        around: Around,
+        talk: Callable[[], list[Coroutine[Any, Any, None]]],
+        held: Callable[[], list[int] | None],
     ) -> None:
-        self.kept, self._a, self._talk = kept, around, talk
+        self.kept, self._a, self._talk, self._held = kept, around, talk, held
         self.manifest: Project | None = None
         if kept.manifest is not None:
             with contextlib.suppress(BadMessage):  # of a version that said it otherwise: they show it again
@@ -239,6 +244,7 @@ class Contact:
                 memory_bytes=memory,
                 mflops=mflops,
                 system=f"{platform.system()} {platform.machine()}"[:64],
+                held=self._held(),
             )
         )
         if isinstance(answer, wire.Sorry):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from servent.grid import quota, steps, tail
 from servent.grid.coordinator_live import Live, unit_of
@@ -150,6 +151,29 @@ class Taking:
             live.hold = now + CHECKPOINT_WAIT
         self._state.apply(live, steps.aborted(live.unit, live.copies, copy, now), now)
         return newer
+
+    def lost(self, room: Room, identity: bytes, held: Sequence[int], now: float) -> int:
+        """Leases of a volunteer that it does not know of go back: our word on them never came. How many there were.
+
+        What is under way is looked through only where there is one: the volunteer pays for it with its allowance.
+        """
+        known = set(held)
+        there = 0
+        for lease in known:
+            copy = self._find(room, identity, lease)[1]
+            there += copy is not None and copy.state == "leased"
+        if room.out[identity] <= there:
+            return 0
+        lost = [
+            copy.id
+            for live in self._state.live.values()
+            if self._state.room(live) is room
+            for copy in live.copies
+            if copy.identity == identity and copy.state == "leased" and copy.id not in known
+        ]
+        for lease in lost:
+            self.abort(room, identity, lease, None, now)
+        return len(lost)
 
     def saved(self, unit: int, lease: int, checkpoint: Checkpoint) -> Checkpoint | None:
         """A checkpoint is here: it is what the next goes on from. The one that it replaces, or itself where it is of no use."""

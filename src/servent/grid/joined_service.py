@@ -42,11 +42,13 @@ class Joined:
             kept,
             around,
             lambda: [*(self._returning() for _ in range(LINES)), self._renewing(), self._looking()],
+            self._known_leases,
         )
         self.apps: dict[bytes, App] = {}
         self.contacts: dict[bytes, Sequence[bytes]] = {}
         self.outbox: deque[Held] = deque()
         self._some, self._leased = asyncio.Event(), asyncio.Event()
+        self._leasing = 0  # questions for work that are not answered, or whose answers are being written down
         self._clock = asyncio.get_running_loop().time
 
     @property
@@ -57,11 +59,19 @@ class Joined:
         """Everything of it that is here."""
         return self._a.work.store.of(self.key)
 
+    def _known_leases(self) -> list[int] | None:
+        """None while some may be on their way to the disk, or where there are too many to name."""
+        held = self.held()
+        if self._leasing or len(held) > wire.MOST_HELD:
+            return None
+        return [one.task.lease for one in held]
+
     # -- work
 
     async def lease(self, ask: Ask) -> None:
         """Ask for work; what comes is on the disk before it is begun. Never raises ServentError."""
         units, wait = 0, 10.0
+        self._leasing += 1
         try:
             cores, memory, _ = self._a.machine()
             answer = await self.contact.ask(
@@ -88,6 +98,7 @@ class Joined:
         except ServentError as trouble:
             log.info("no work of %s: %s", self.kept.name, trouble)
         finally:
+            self._leasing -= 1
             self._a.fetching.answered(self.key, units, wait, self._clock())
             self._a.changed()
             self._a.plan()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from servent.grid import views
+from servent.grid import links, views
 from servent.grid.credit import cobblestones, decayed
 from servent.grid.held import Held
 from servent.grid.joined_service import Joined
@@ -163,7 +163,7 @@ def joined(
         name=kept.name,
         about=manifest.about if manifest is not None else "",
         url=manifest.url if manifest is not None else "",
-        link=kept.link,
+        link=links.without_invitation(kept.link),
         owner=letters(manifest.owner) if manifest is not None else "",
         state=state,
         why=why,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -117,6 +117,17 @@ def decode(text: str) -> ProjectLink:
             advice="It was not made by servent, or by a newer one.",
         ) from wrong
     return ProjectLink(packed.key, clean_name(packed.name) or "a project", coordinators, packed.invitation)
+
+
+def without_invitation(text: str) -> str:
+    """The link for whoever may look but not join: what let us in is like a password. What is no link stays as it is."""
+    if not is_link(text):
+        return text
+    try:
+        link = decode(text)
+        return encode(replace(link, invitation=b"")) if link.invitation else text
+    except UsageError:
+        return ""
 
 
 def is_link(text: str) -> bool:

@@ -21,6 +21,7 @@ QUESTION_BYTES = BATCH * (INLINE_BYTES + 2048) + 64 * 1024
 ANSWER_BYTES = QUESTION_BYTES
 STDERR_CHARACTERS = 1000
 ARGUMENTS = 32
+MOST_HELD = 4096  # leases that a volunteer names when it comes
 
 LeaseNumber = Annotated[int, Meta(ge=1, le=2**62)]
 LeaseList = Annotated[list[LeaseNumber], Meta(min_length=1, max_length=BATCH)]
@@ -60,7 +61,9 @@ class Membership(Struct, frozen=True, array_like=True):
 
 
 class Join(Struct, frozen=True, tag="join"):
-    """First on every stream. `serial`: of the project's manifest that the volunteer knows, 0 for none. `invitation`: for a project of the invited."""
+    """First on every stream. `serial`: of the project's manifest that the volunteer knows, 0 for none. `invitation`: for a project of the invited.
+
+    `held`: all leases of the project that the volunteer knows of, so that what it does not (our word on it was lost, or its disk) goes to somebody else; None says nothing."""
 
     project: Key
     serial: Annotated[int, Meta(ge=0, le=2**53)] = 0
@@ -73,6 +76,7 @@ class Join(Struct, frozen=True, tag="join"):
         0.0  # of one core in the sandbox, as measured; a hint for who is fast
     )
     system: Annotated[str, Meta(max_length=64)] = ""
+    held: Annotated[list[LeaseNumber], Meta(max_length=MOST_HELD)] | None = None
 
 
 class Welcome(Struct, frozen=True, tag="welcome"):
