@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from servent.api import schema_credit as credit
 from servent.api import schema_grid as grid
+from servent.api import schema_wasm as wasm
 from servent.api.client import ApiError, Client
 from tests.api.fake_grid import SKY
 from tests.api.fake_grid_work import FOLDING, HOSTS, PRIMES
@@ -150,6 +152,34 @@ def test_inputs_that_would_give_the_node_away_are_refused(node: Client, folder: 
         wish = grid.NewApp(name="x", module=str(tmp_path / "no.wasm"), compare="comparer")
         node.add_app("primes", wish)
     assert "comparer" in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["identity.key", "grid.db", "grid.db-wal", "talk.db", "node.db", "api.token"]
+)
+def test_nothing_that_holds_keys_of_this_node_becomes_an_input(
+    node: Client, folder: Path, tmp_path: Path, name: str
+) -> None:
+    """The databases hold keys of projects and teams, invitations and what was said; a module that reads something can say it again."""
+    mine = folder / name
+    if not mine.exists():
+        mine.write_bytes(b"secret")
+    other = tmp_path / "a harmless name"
+    os.link(mine, other)
+    (tmp_path / "m.wasm").write_bytes(b"\0asm\1\0\0\0")
+    for path in (mine, other):
+        for ask in (
+            lambda path=path: node.submit("primes", grid.NewBatch(app="trial", paths=[str(path)])),
+            lambda path=path: node.submit("primes", grid.NewBatch(app="trial", lines=str(path))),
+            lambda path=path: node.try_module(
+                wasm.BuildRequest(module=str(tmp_path / "m.wasm"), input=str(path))
+            ),
+            lambda path=path: node.try_module(wasm.BuildRequest(module=str(path))),
+            lambda path=path: node.add_app("primes", grid.NewApp(name="x", module=str(path))),
+        ):
+            with pytest.raises(ApiError) as wrong:
+                ask()
+            assert refused(wrong) == (400, "usage") and "own key" in str(wrong.value)
 
 
 def test_credit_is_ranked_audited_and_exported(node: Client, tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ import asyncio
 import msgspec
 import pytest
 
-from servent.grid import ledger, wire
+from servent.grid import ledger, links, wire
 from servent.grid.ledger import Entry, Group
 from servent.grid.manifests import INLINE_BYTES, App, Limits, Signed, app_id, sign_app
 from servent.grid.sandbox.jobs import Ended
 from servent.identity import Identity
-from tests.grid.lender import GIB, ME, OWNER, Office, Volunteer, content_of, virtually
+from servent.net.links import PeerAddress
+from tests.grid.lender import GIB, HOME, ME, OWNER, Office, Volunteer, content_of, virtually
 
 OTHER = Identity(b"key of another project, in tests")
 
@@ -62,6 +63,23 @@ def test_a_coordinator_that_cannot_show_the_projects_manifest_gets_no_help(tmp_p
             await asyncio.sleep(3600.0)
             assert len(office.asked(wire.Join)) < 12, "it is left alone for longer and longer"
             assert len(await errors(ann)) <= 2, "the same trouble is not written down again and again"
+
+    virtually(story())
+
+
+def test_the_invitation_that_let_us_in_is_told_to_the_coordinator_and_shown_to_nobody(tmp_path) -> None:
+    """Whoever may look at the projects joined, by a token for reading, could else join in our stead."""
+
+    async def story() -> None:
+        office = Office()
+        async with Volunteer(tmp_path, office) as ann:
+            key, home = bytes(OWNER.peer), PeerAddress(HOME.peer, None, ())
+            link = links.encode(links.ProjectLink(key, "x", (home,), b"let us in"))
+            shown = await ann.lending.join(key, [bytes(HOME.peer)], link=link, invitation=b"let us in")
+            for text in (shown.link, ann.project.link):
+                assert links.decode(text) == links.ProjectLink(key, "x", (home,))
+            ann.lending.known()[0].again()
+            await ann.until(lambda: any(one.invitation == b"let us in" for one in office.asked(wire.Join)))
 
     virtually(story())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -73,6 +75,15 @@ def test_a_key_is_known_by_its_letters() -> None:
 def test_links_show_no_invitation_when_they_are_logged() -> None:
     link = links.ProjectLink(b"k" * 32, "x", (PeerAddress(ANN, None, ()),), b"secret words")
     assert "secret" not in repr(link)
+
+
+def test_what_is_shown_of_a_project_lets_nobody_in() -> None:
+    """A token for reading shows the projects that were joined; the invitation that came with one is like a password."""
+    link = links.ProjectLink(b"k" * 32, "x", (PeerAddress(ANN, None, ("10.0.0.1:9",)),), b"secret words")
+    shown = links.without_invitation(links.encode(link))
+    assert links.decode(shown) == replace(link, invitation=b"")
+    assert links.without_invitation(shown) == shown and links.without_invitation("") == ""
+    assert links.without_invitation(links.encode(link)[:-9]) == ""
 
 
 def test_a_link_needs_somebody_to_ask() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from servent.errors import NotFound, UsageError, WorldError
 
-PRIVATE = ("identity.key", "api.", "node.")  # what a data directory holds for its owner alone
+PRIVATE = re.compile(
+    r"identity\.key|api\.|node\.|.*\.db"
+)  # how names begin of what a data directory holds for its owner alone
 
 
 def existing(text: str) -> str:
@@ -60,11 +63,26 @@ def made(text: str) -> None:
 def not_our_own(path: str, data_dir: Path) -> None:
     """Raises UsageError: whoever fetched `path` would have this node's key."""
     ours, wanted = data_dir.resolve(), Path(path).resolve()
-    if ours.is_relative_to(wanted) or (wanted.parent == ours and wanted.name.startswith(PRIVATE)):
+    if ours.is_relative_to(wanted) or _is_private(wanted, ours):
         raise UsageError(
             f"{_short(path)} holds this node's own key and database",
             advice="Share the folders inside it, or keep the node's data elsewhere with `--data-dir`.",
         )
+
+
+def _is_private(wanted: Path, ours: Path) -> bool:
+    """By what the file is, too: there may be other names for it, and disks that do not tell "A" from "a"."""
+    if wanted.parent == ours and PRIVATE.match(wanted.name):
+        return True
+    try:
+        seen = wanted.stat()
+        return any(
+            PRIVATE.match(one.name) and os.path.samestat(one.stat(), seen)
+            for one in os.scandir(ours)
+            if one.is_file()
+        )
+    except OSError:
+        return False
 
 
 def not_inside_our_own(path: str, data_dir: Path) -> None:

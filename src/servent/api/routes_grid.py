@@ -76,7 +76,8 @@ async def leave_project(ctx: Context, project: str) -> schema.Done:
 @routes.add("POST", "/grid/try", problems=TROUBLE)
 async def try_module(ctx: Context, body: wasm.BuildRequest) -> wasm.TryOut:
     """Check a module as a volunteer would, and run it once in the sandbox of this machine."""
-    await asyncio.to_thread(paths.existing, body.module)
-    if body.input:
-        await asyncio.to_thread(paths.existing, body.input)
+    for path in (body.module, body.input):
+        if path:  # what a module reads it can say again
+            await asyncio.to_thread(paths.existing, path)
+            await asyncio.to_thread(paths.not_our_own, path, ctx.node.data_dir)
     return await ctx.node.try_module(body)
