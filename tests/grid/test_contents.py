@@ -151,6 +151,31 @@ async def test_what_was_used_longest_ago_goes_when_room_is_needed_but_not_what_i
 
 
 @story
+async def test_what_is_pinned_before_it_is_fetched_stays_until_it_is_unpinned(tmp_path: Path) -> None:
+    """As lending does it: else large inputs of one project push those of another out before they are computed."""
+    async with nodes(2, tmp_path, SimNet(seed=6), bulk=False) as (ann, bob):
+        await befriend(ann, bob)
+        async with contents(ann) as ours, contents(bob, most=50_000) as theirs:
+            small, large, other = await ours.publish_many(
+                [(bytes([n]) * 30_000, str(n)) for n in range(1, 4)], project=PROJECT
+            )
+            theirs.pin(small)
+            for content in (small, large):
+                await theirs.fetch(content, [ann.peer], project=PROJECT)
+            assert theirs.path(small) is not None
+            await theirs.forget_project(PROJECT, at_once=True)
+            assert theirs.path(small) is not None and theirs.path(large) is None
+            theirs.unpin(small)
+            await theirs._sweep()
+            assert theirs.path(small) is None and theirs.used_bytes() == 0
+            theirs.pin(other)
+            theirs.unpin(other)
+            for content in (other, large):
+                await theirs.fetch(content, [ann.peer], project=PROJECT)
+            assert theirs.path(other) is None and theirs.path(large) is not None
+
+
+@story
 async def test_it_is_there_after_a_restart_and_served_on(tmp_path: Path) -> None:
     async with nodes(2, tmp_path, SimNet(seed=7), bulk=False) as (ann, bob):
         await befriend(ann, bob)

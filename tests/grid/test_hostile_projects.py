@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from servent.grid import ledger, links, wire
 from servent.grid.ledger import Entry, Group
-from servent.grid.manifests import INLINE_BYTES, App, Limits, Signed, app_id, sign_app
-from servent.grid.sandbox.jobs import Ended
+from servent.grid.manifests import INLINE_BYTES, App, Content, Limits, Signed, app_id, sign_app
+from servent.grid.sandbox.jobs import Ended, Job
 from servent.identity import Identity
 from servent.net.links import PeerAddress
 from tests.grid.lender import GIB, HOME, ME, OWNER, Office, Volunteer, content_of, virtually
@@ -230,6 +232,68 @@ def test_a_unit_that_wants_more_than_is_lent_goes_back(tmp_path, app, task, why)
             asked = len(office.asked(wire.Lease))
             await asyncio.sleep(200.0)
             assert len(office.asked(wire.Lease)) == asked, "it is left alone for a while"
+
+    virtually(story())
+
+
+def test_inputs_of_many_units_together_take_no_more_disk_than_is_lent(tmp_path) -> None:
+    """Each of them fits; what does not fit beside the others goes back."""
+
+    async def story() -> None:
+        office, disk = Office(), 1_000_000
+        app = office.app(limits=Limits(output_bytes=1000))
+        for number in range(30):
+            data = bytes([number]) * 200_000
+            office.everybody[content_of(data).infohash] = data
+            office.add(app, content=content_of(data))
+        office.greedy, office.lasts = True, 1e6
+        async with Volunteer(tmp_path, office, disk_bytes=disk, cores=4) as ann:
+            pin, most = ann.contents.pin, 0
+
+            def pinned(content: Content) -> None:
+                nonlocal most
+                pin(content)
+                here = [len(office.everybody[one]) for one, count in ann.contents.pins.items() if count]
+                most = max(most, sum(here))
+
+            ann.contents.pin = pinned
+            await ann.until(lambda: len(office.returned) >= 4)
+            assert 400_000 <= most <= disk, most
+            assert any("than is left of" in line for line in await errors(ann))
+            assert {one.outcome for one in office.returned.values()} == {"done"}
+
+    virtually(story())
+
+
+def test_results_that_nobody_fetches_take_no_more_disk_than_is_lent(tmp_path) -> None:
+    async def story() -> None:
+        office, disk = Office(), 1_000_000
+        office.add(office.app(limits=Limits(output_bytes=300_000)), 40)
+        office.greedy, office.lasts, taking = True, 1e6, False
+
+        takes = office._answer
+        office._answer = lambda asked: (
+            takes(asked) if taking or not isinstance(asked, wire.Return) else wire.Sorry("later", 60.0)
+        )
+        async with Volunteer(tmp_path, office, disk_bytes=disk, cores=2) as ann:
+
+            def program(job: Job) -> Ended:
+                data = job.seed * 9000
+                path = Path(job.folder) / f"{job.number}.output"
+                path.write_bytes(data)
+                digest = hashlib.sha256(data).digest()
+                return Ended(job.number, "done", digest, output_path=str(path), size=len(data))
+
+            ann.bench.program = program
+            await ann.until(lambda: len(ann.bench.began) >= 3)
+            await asyncio.sleep(900.0)
+            assert len(ann.bench.began) == 3, "a fourth would not fit"
+            assert ann.lending.offered_bytes() == 3 * 288_000 and not ann.contents.dropped
+            taking = True
+            await ann.until(lambda: len(office.returned) >= 3)
+            await ann.until(lambda: len(office.returned) >= 12)
+            assert ann.lending.offered_bytes() <= disk, "what was taken makes room for what comes"
+            assert ann.contents.dropped
 
     virtually(story())
 

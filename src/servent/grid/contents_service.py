@@ -47,7 +47,6 @@ class _Kept:
     row: Row
     uses: set[Use] = field(default_factory=set)
     used: float = 0.0
-    pins: int = 0
     holders: list[PeerId] = field(default_factory=list)
 
 
@@ -79,6 +78,7 @@ class Contents:
         self._folder, self._most_bytes, self._allows, self._wall = folder, most_bytes, allows, wall
         self._kept: dict[bytes, _Kept] = {}
         self._by_keep: dict[str, set[bytes]] = {}
+        self._pins: dict[bytes, int] = {}
         self._coming: dict[bytes, asyncio.Event] = {}  # what is being fetched now
         self._passes: dict[PeerId, int] = {}
         self._room = asyncio.Semaphore(FETCHES_MOST)
@@ -324,13 +324,15 @@ class Contents:
         return self._place(content.infohash)
 
     def pin(self, content: Content) -> None:
-        """Keep it although room is needed, until as many `unpin`; in memory only."""
-        if (kept := self._kept.get(content.infohash)) is not None:
-            kept.pins += 1
+        """Keep it although room is needed, until as many `unpin`, also where it is yet to be fetched; in memory only."""
+        self._pins[content.infohash] = self._pins.get(content.infohash, 0) + 1
 
     def unpin(self, content: Content) -> None:
-        if (kept := self._kept.get(content.infohash)) is not None:
-            kept.pins = max(0, kept.pins - 1)
+        left = self._pins.pop(content.infohash, 0) - 1
+        if left > 0:
+            self._pins[content.infohash] = left
+        elif (kept := self._kept.get(content.infohash)) is not None and not kept.uses:
+            self._released.append((content.infohash, Use(b"", "fetched")))  # only the pin kept it
 
     def have(self, project: bytes, most: int = 64) -> list[bytes]:
         """Infohashes of what is here for a project, the newest used first."""
@@ -385,7 +387,7 @@ class Contents:
                 named.discard(infohash)
                 if not named:
                     del self._by_keep[use.keep]
-            if not kept.uses and not kept.pins:
+            if not kept.uses and infohash not in self._pins:
                 gone.append(infohash)
         await self._store.write(rows.remove(ended, gone))
         await self._delete(gone)
@@ -400,7 +402,7 @@ class Contents:
         for kept in sorted(fetched, key=lambda one: one.used):
             if size <= most:
                 break
-            if not kept.pins and kept.row.infohash != spare:
+            if kept.row.infohash not in self._pins and kept.row.infohash != spare:
                 size -= kept.row.size
                 gone.append(kept.row.infohash)
         if gone:

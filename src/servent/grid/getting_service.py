@@ -7,45 +7,16 @@ import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from servent.errors import BadMessage, DiskTrouble, Refused, WorldError
 from servent.grid.held import Held
 from servent.grid.manifests import App, Content
+from servent.grid.publishing_service import Keeping, Publishing
+from servent.grid.reserved import Reserved
 
 AT_ONCE = 4  # fetches; a guess
 WITHIN = 600.0  # s for one
 AGAIN = (5.0, 30.0, 120.0)  # s until it is tried again, while whoever has it is away
-
-
-class Keeping(Protocol):
-    """What is asked of `contents_service.Contents`."""
-
-    async def publish(
-        self, what: bytes | Path, name: str = "", *, project: bytes = b"", move: bool = False
-    ) -> Content: ...
-
-    async def fetch(
-        self,
-        content: Content,
-        contacts: Sequence[bytes] = (),
-        *,
-        project: bytes = b"",
-        most_bytes: int = 2**53,
-        timeout: float = 600.0,
-    ) -> Path: ...
-
-    def pin(self, content: Content) -> None: ...
-
-    def unpin(self, content: Content) -> None: ...
-
-    def have(self, project: bytes, most: int = 64) -> list[bytes]: ...
-
-    async def drop(self, contents: Sequence[Content], *, project: bytes = b"") -> None: ...
-
-    async def forget_project(self, project: bytes) -> None: ...
-
-    def used_bytes(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +38,7 @@ class Getting:
     Args:
         describe: an app's manifest, and peers who have its module; asks the coordinator where it is not known.
         room: (bytes of memory, bytes of disk) that are lent.
+        publishing: whose bytes take room, too.
         fetched: called with the bytes of what came over the network.
     """
 
@@ -75,9 +47,11 @@ class Getting:
         contents: Keeping,
         describe: Callable[[bytes, bytes], Awaitable[tuple[App, Sequence[bytes]]]],
         room: Callable[[], tuple[int, int]],
+        publishing: Publishing,
         fetched: Callable[[bytes, int], None],
     ) -> None:
         self._contents, self._describe, self._room, self._fetched = contents, describe, room, fetched
+        self._publishing, self._reserved = publishing, Reserved()
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._modules: dict[bytes, _Module] = {}
         self._asking: dict[bytes, asyncio.Lock] = {}
@@ -107,6 +81,9 @@ class Getting:
             app, contacts = await self._describe(held.project, held.task.app)
         held.app = app
         self._fits(held, app)
+        self._reserved.take(held.key, _needs(held))
+        self._reserved.take((held.task.app,), [app.module])
+        await self._publishing.shrink(self.room_offered())
         held.module, held.module_digest = await self._module(held, app, contacts)
         helpers = [*held.task.contacts, *contacts]
         if held.task.content is not None:
@@ -129,24 +106,39 @@ class Getting:
             raise NoFit(
                 f"a unit of {app.name} wants {_size(app.limits.memory_bytes)} of memory, {_size(memory)} are lent"
             )
-        wanted = [one for one in (app.module, held.task.content, _snapshot(held)) if one is not None]
-        if sum(one.size for one in wanted) + app.limits.output_bytes + app.limits.checkpoint_bytes > disk:
+        wanted, rest = [app.module, *_needs(held)], room_of(app)
+        if sum(one.size for one in wanted) + rest > disk:
             raise NoFit(
                 f"a unit of {app.name} wants more room on the disk than the {_size(disk)} that are lent"
             )
+        fetched = self._reserved.size + self._reserved.more(wanted)
+        if fetched + rest + (self._publishing.owed.size if len(wanted) > 1 else 0) > disk:
+            raise NoFit(
+                f"a unit of {app.name} wants more room on the disk than is left of the {_size(disk)} that are lent"
+            )
+
+    def room_offered(self) -> int:
+        """Bytes that results and checkpoints of units that are over may take, beside what is needed now."""
+        return self._room()[1] - self._reserved.size
+
+    def room_left(self) -> int:
+        """Bytes of disk for what units write while they run; everything that is held now is fetched."""
+        return self._room()[1] - self._reserved.size - self._publishing.owed.size
 
     def done(self, held: Held) -> None:
         """Nothing of it is needed any more; what was fetched may go when room is needed."""
+        self._reserved.give(held.key)
         while held.pins:
             self._contents.unpin(held.pins.pop())
 
     def keep(self, apps: set[bytes]) -> None:
         """Forget all others."""
-        for app in set(self._modules) - apps:
+        for app in {*self._modules, *self._asking} - apps:
             self.forget(app)
 
     def forget(self, app: bytes) -> None:
         """The module's file is needed no more."""
+        self._reserved.give((app,))
         self._asking.pop(app, None)
         self._bringing.pop(app, None)
         known = self._modules.pop(app, None)
@@ -189,6 +181,15 @@ class Getting:
         except BaseException:
             self._contents.unpin(content)
             raise
+
+
+def room_of(app: App) -> int:
+    """Bytes that a unit may write: its result, and a snapshot with the one that takes its place."""
+    return app.limits.output_bytes + 2 * app.limits.checkpoint_bytes
+
+
+def _needs(held: Held) -> list[Content]:
+    return [one for one in (held.task.content, _snapshot(held)) if one is not None]
 
 
 def _snapshot(held: Held) -> Content | None:

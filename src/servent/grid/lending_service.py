@@ -20,7 +20,7 @@ from servent.grid.allowing_service import Allowing
 from servent.grid.conditions_service import Machine
 from servent.grid.contact_service import Around, Contact
 from servent.grid.fetching import Fetching
-from servent.grid.getting_service import Getting, Keeping
+from servent.grid.getting_service import Getting
 from servent.grid.held import Held
 from servent.grid.joined_service import Joined
 from servent.grid.lending_log import Log
@@ -29,7 +29,7 @@ from servent.grid.line_service import Visit
 from servent.grid.manifests import App, Signed, open_app
 from servent.grid.planning_service import Planning
 from servent.grid.policy import Conditions, Verdict
-from servent.grid.publishing_service import Publishing
+from servent.grid.publishing_service import Keeping, Publishing
 from servent.grid.receiving_service import Keep, Receiving
 from servent.grid.settings import Settings
 from servent.grid.wire import RENEW_EVERY, Membership
@@ -110,8 +110,10 @@ class Lending:
             wall=wall,
             local_time=local_time,
         )
-        getting = Getting(contents, self._describe, self._allowing.room, self._transferred)
-        publishing = Publishing(contents, self._shelf, wall)
+        self._publishing = publishing = Publishing(
+            contents, self._shelf, wall, lambda: getting.room_offered()
+        )
+        getting = Getting(contents, self._describe, self._allowing.room, publishing, self._transferred)
         self._work = Work(
             slots,
             publishing,
@@ -168,10 +170,13 @@ class Lending:
                     joined.apps[app] = open_app(signed, project)
         self._allowing.load(await read(rows.facts))
         self._log.load(await read(partial(rows.days, day=self._log.day())))
+        self._publishing.load(await read(partial(rows.published, before=float("inf"))))
         for row in await read(rows.held):
             joined = self._joined.get(row.project)
             if joined is not None:
                 held = self._work.restore(row)
+                if row.result is not None and row.result.content is not None:
+                    self._publishing.owes(held, "result", row.result.content)
                 if held.state == "done":
                     joined.came(held)
         await asyncio.to_thread(self._work.tidy)
@@ -231,6 +236,10 @@ class Lending:
             now=self._clock(),
             wall=self._wall(),
         )
+
+    def offered_bytes(self) -> int:
+        """Of results and checkpoints that lie here for coordinators."""
+        return self._publishing.size
 
     def known(self) -> list[Contact]:
         """Of each project: `project`, `coordinators`, `manifest` (None before its coordinator was met)."""
@@ -376,6 +385,7 @@ class Lending:
         self._fetching.leave(project)
         self._log.add("leave", "left", joined.kept)
         await self._shelf.keep(partial(rows.forget_project, project=project))
+        self._publishing.forget(project)
         await self._contents.forget_project(project)
         self._changed()
 
@@ -460,6 +470,7 @@ class Lending:
             self._shelf.later(partial(rows.prune, now=now, day=day))
             old = await self._shelf.store.read(partial(rows.published, before=now))
             for project, content in old:
+                self._publishing.gone(project, content)
                 await self._contents.drop([content], project=project)
                 self._shelf.later(partial(rows.drop_published, project=project, content=content))
             await asyncio.sleep(PRUNE_EVERY)

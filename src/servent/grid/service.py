@@ -98,7 +98,7 @@ class Grid:
             peers,
             trust,
             folder / "contents",
-            most_bytes=lambda: settings().disk_bytes,
+            most_bytes=lambda: max(0, settings().disk_bytes - self.lending.offered_bytes()),
             allows=self._gates.allows,
             wall=wall,
         )

@@ -17,7 +17,7 @@ from typing import Protocol
 from servent.errors import BadMessage, ConnectionLost, ServentError
 from servent.grid import lending_rows as rows
 from servent.grid.fetching import Fetching, Stock, seconds_allowed
-from servent.grid.getting_service import Getting, NoFit
+from servent.grid.getting_service import Getting, NoFit, room_of
 from servent.grid.held import Held, Store
 from servent.grid.lending_shelf import Shelf
 from servent.grid.manifests import INLINE_BYTES
@@ -94,6 +94,8 @@ class Work:
         self._verdict = Verdict(why="it has just begun")
         self._ending = False
         self._estimated = 0, 0.0
+        self._writing = 0  # bytes that what runs may write
+        self._short = False  # something waits for room on the disk
         self._largest = 0  # bytes of memory that any unit wanted
         self._shared = False  # whether the folder of outputs is there
         self.store = Store()
@@ -181,6 +183,10 @@ class Work:
         if task is not None and task is not asyncio.current_task():
             task.cancel()
         self._getting.done(held)
+        self._publishing.settled(held)
+        if self._short:
+            self._short = False
+            asyncio.get_running_loop().call_soon(self.dispatch)
         if held.folder:
             begin(self._group, asyncio.to_thread(self._remove_folder, held), f"tidy after {held.task.lease}")
 
@@ -261,8 +267,9 @@ class Work:
             place = next(n for n in itertools.count() if n not in self._running)
             self.store.begin(held)
             held.slot, self._running[place] = place, held
+            self._writing += (writes := _writes(held))
             self._largest = max(self._largest, held.memory_bytes)
-            task = begin(self._group, self._compute(held, place), f"unit {held.task.unit.hex()[:8]}")
+            task = begin(self._group, self._compute(held, place, writes), f"unit {held.task.unit.hex()[:8]}")
             if task is None:
                 return
             self._track(held, task)
@@ -273,15 +280,22 @@ class Work:
             # Those that wait in the sandbox take no memory yet: only as many run as there are cores.
             used = heapq.nlargest(verdict.cores - 1, (one.memory_bytes for one in self._running.values()))
             room -= sum(used)
+        disk = self._getting.room_left()
         for project in self._fetching.order(self.store.with_ready()):
             held = self.store.first(project)
-            if held.memory_bytes <= room:
+            fits = held.memory_bytes <= room
+            if fits and self._writing + _writes(held) <= disk:
                 return held
+            if fits:
+                self._short = True  # until a result is taken, and need not lie here any more
+                if self._publishing.owed.size:
+                    continue
             if not self._running:  # nothing will ever make room for it
-                self._back(project, [held], "there is not memory enough for it now")
+                what = "room on the disk" if fits else "memory"
+                self._back(project, [held], f"there is not {what} enough for it now")
         return None
 
-    async def _compute(self, held: Held, place: int) -> None:
+    async def _compute(self, held: Held, place: int, writes: int) -> None:
         held.moving, held.charged, held.job = None, 0.0, self._slots.number()
         try:
             job = self._job(held)
@@ -294,6 +308,7 @@ class Work:
             held.tries = TRIES
         finally:
             del self._running[place]
+            self._writing -= writes
             asyncio.get_running_loop().call_soon(self.dispatch)
         self._charge(held, ended.seconds)
         if held.state == "over":
@@ -459,3 +474,7 @@ class Work:
             for child in self._folder.iterdir():
                 if child.name not in known:
                     shutil.rmtree(child, ignore_errors=True)
+
+
+def _writes(held: Held) -> int:
+    return room_of(held.app) if held.app is not None else 0
