@@ -56,8 +56,8 @@ class Desk:
     def compare(self, groups: dict[int, bytes]) -> Decision:
         return self.apply(steps.grouped(self.unit, self.all, groups, self.now))
 
-    def fail(self, number: int) -> Decision:
-        return self.apply(steps.failed(self.unit, self.all, self.copies[number], self.now))
+    def fail(self, number: int, ending: str = "") -> Decision:
+        return self.apply(steps.failed(self.unit, self.all, self.copies[number], self.now, ending))
 
     def abort(self, number: int) -> Decision:
         return self.apply(steps.aborted(self.unit, self.all, self.copies[number], self.now))

@@ -141,15 +141,30 @@ async def test_a_failure_is_told_in_words_and_too_many_end_the_unit(tmp_path: Pa
         for number in range(5):
             one = await here.volunteer(number)
             (task,) = await eventually(one)
-            words = "unreachable\x1b[31m executed\nat 0x17"
-            await one.give(wire.Result(lease=task.lease, outcome="trap", words=words))
+            words = "slow\x1b[31m as\nit is"
+            await one.give(wire.Result(lease=task.lease, outcome="time", words=words))
         await until(lambda: len(here.finals) == 1)
         assert here.finals[0].state == "error" and "5 of its copies failed" in here.finals[0].why
         (problem,) = here.coordinator.problems(here.key)
-        assert (problem.outcome, problem.count, problem.hosts) == ("trap", 5, 5)
-        assert problem.words == "unreachable [31m executed at 0x17"
+        assert (problem.outcome, problem.count, problem.hosts) == ("time", 5, 5)
+        assert problem.words == "slow [31m as it is"
         (unit,) = await here.coordinator.units(here.key)
-        assert unit.shown == "error" and [copy.outcome for copy in unit.copies] == ["trap"] * 5
+        assert unit.shown == "error" and [copy.outcome for copy in unit.copies] == ["time"] * 5
+
+
+@story
+async def test_two_volunteers_are_enough_to_find_out_that_a_unit_cannot_be_computed(tmp_path: Path) -> None:
+    async with hall(tmp_path / "grid.db") as here:
+        await here.add(pieces(2))
+        ann, bob, cat = [await here.volunteer(number) for number in (1, 2, 3)]
+        for one in (ann, bob):
+            for task in await one.lease(2):
+                ending: wire.Outcome = "exit" if task.stdin == b"0" else "input"
+                await one.give(wire.Result(lease=task.lease, outcome=ending, words="no"))
+        await until(lambda: len(here.finals) == 1)
+        assert here.finals[0].state == "error" and "in the same way at 2 of 2" in here.finals[0].why
+        (left,) = await cat.lease(2)
+        assert left.stdin == b"1", "what is no fault of the unit's is tried elsewhere"
 
 
 @story

@@ -119,6 +119,35 @@ def test_a_unit_with_a_known_answer_needs_one_that_is_right() -> None:
     assert desk.unit.verified and desk.credit == {ann: 1} and desk.verdicts[ann] == ["valid"]
 
 
+def test_what_ends_alike_at_as_many_as_must_agree_is_an_error_at_once() -> None:
+    desk = Desk()
+    ann, ben = desk.lease("ann"), desk.lease("ben")
+    desk.fail(ann, "exit")
+    assert desk.unit.state == "open", "one host alone may be broken"
+    desk.fail(ben, "exit")
+    assert desk.unit.state == "error" and desk.states() == "failed failed" and not desk.credit
+    assert desk.unit.why == "it ended without a result, in the same way at 2 of 2"
+    single = Desk(quorum=1)
+    single.fail(single.lease("ann"), "trap")
+    assert single.unit.state == "error"
+
+
+def test_failures_that_differ_or_stand_against_a_result_decide_nothing() -> None:
+    desk = Desk()
+    desk.fail(desk.lease("ann"), "exit")
+    desk.fail(desk.lease("ben"), "trap")
+    assert desk.unit.state == "open"
+    desk.give(desk.lease("cat"), RIGHT)
+    desk.fail(desk.lease("dan"), "exit")
+    assert desk.unit.state == "open"
+    desk.give(desk.lease("eve"), RIGHT)
+    assert desk.result == RIGHT
+    known = Desk(answer=RIGHT)
+    known.fail(known.lease("ann"), "exit")
+    known.fail(known.lease("ben"), "exit")
+    assert known.unit.state == "open", "it can be computed: its answer is known"
+
+
 def test_a_late_result_counts_as_long_as_the_unit_is_open() -> None:
     desk = Desk()
     ann, ben = desk.lease("ann"), desk.lease("ben", lasts=1000.0)
@@ -473,6 +502,12 @@ class AnythingHappens(RuleBasedStateMachine):
         number = self._pick(data, "leased", *(("expired",) if what == "renew" else ()))
         if number is not None:
             {"fail": self.desk.fail, "abort": self.desk.abort, "renew": self.desk.renew}[what](number)
+
+    @rule(data=st.data(), ending=st.sampled_from(["exit", "trap"]))
+    def fail_alike(self, data: st.DataObject, ending: str) -> None:
+        number = self._pick(data, "leased")
+        if number is not None:
+            self.desk.fail(number, ending)
 
     @rule(seconds=st.sampled_from([1.0, 60.0, 600.0]))
     def later(self, seconds: float) -> None:

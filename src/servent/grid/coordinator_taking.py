@@ -17,6 +17,8 @@ from servent.grid.wire import Checkpoint, Progress, Result, Taken
 
 WORDS = 200  # characters of what went wrong that are kept
 PATIENCE = 24.0  # times the time a unit may take, after which its lease is not renewed: a machine that lends an hour a day; a guess
+# What the sandbox does alike everywhere: the unit's own fault, where several hosts say it. How long it takes depends on the machine, too.
+ALIKE = frozenset(("exit", "trap", "stack", "output", "memory"))
 BACK = frozenset(("returned", "valid", "invalid", "failed", "unneeded"))
 CHECKPOINT_WAIT = 60.0  # s that a unit is kept back for, while the checkpoint of a copy given back is fetched
 
@@ -47,7 +49,8 @@ class Taking:
         side.outcome, side.digest, side.fraction = result.outcome, result.digest, None
         host = room.host(identity)
         if result.outcome != "done":
-            self._failed(room, live, copy, side, result.words, now)
+            ending = result.outcome if result.outcome in ALIKE else ""
+            self._failed(room, live, copy, side, result.words, now, ending)
             return "taken"
         if wrong := self._wrong(app, result):
             side.outcome = "output"
@@ -90,7 +93,9 @@ class Taking:
                 return "an output that fits into the message does not come in it"
         return "the output is larger than the app's" if size > app.limits.output_bytes else ""
 
-    def _failed(self, room: Room, live: Live, copy: Copy, side: Side, words: str, now: float) -> None:
+    def _failed(
+        self, room: Room, live: Live, copy: Copy, side: Side, words: str, now: float, ending: str = ""
+    ) -> None:
         assert copy.identity is not None and side.outcome is not None
         side.words = plain(words)
         told, trouble = room.trouble(live.app, side.outcome, side.words, copy.identity, now)
@@ -116,7 +121,7 @@ class Taking:
             self._state.changes.live(live)
             self._state.changes.project(room.number, room.state)
             return
-        self._state.apply(live, steps.failed(live.unit, live.copies, copy, now), now)
+        self._state.apply(live, steps.failed(live.unit, live.copies, copy, now, ending), now)
         self._state.changes.live(live)
 
     def renew(

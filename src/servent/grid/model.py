@@ -47,6 +47,7 @@ class Copy(Struct, frozen=True, kw_only=True, array_like=True):
     """`identity`: who leased it, 32 bytes, None before; `since`, `until`: begin and end of the lease, wall time. `unchecked`: its host was trusted to be right alone.
 
     `lineage`: other identities whose checkpoints it went on from: of a unit no copy goes to anybody in the lineage of another. `credited`: it was, once and for all.
+    `ending`: of a failed copy, how it ended, where the sandbox ends alike on every machine; else "".
     """
 
     id: int
@@ -58,6 +59,7 @@ class Copy(Struct, frozen=True, kw_only=True, array_like=True):
     unchecked: bool = False
     lineage: tuple[bytes, ...] = ()
     credited: bool = False
+    ending: str = ""
 
 
 class Decision(Struct, frozen=True, kw_only=True):

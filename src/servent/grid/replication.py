@@ -83,6 +83,9 @@ def words(copies: Sequence[Copy]) -> tuple[list[bytes], bool]:
             credited = credited or copy.credited
             if copy.group is not None:
                 groups.add(copy.group)
+        elif copy.ending and copy.identity is not None:
+            whose.append(copy.identity)
+            groups.add(copy.ending.encode())
     return whose, credited or len(groups) > 1
 
 

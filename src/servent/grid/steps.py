@@ -83,11 +83,11 @@ def grouped(unit: Unit, copies: Sequence[Copy], groups: Mapping[int, bytes], now
     return after(unit, copies, found, now)
 
 
-def failed(unit: Unit, copies: Sequence[Copy], copy: Copy, now: float) -> Decision:
-    """An error in place of a result. Of a unit that has ended, it tells nothing."""
+def failed(unit: Unit, copies: Sequence[Copy], copy: Copy, now: float, ending: str = "") -> Decision:
+    """An error in place of a result. Of a unit that has ended, it tells nothing. `ending`: as in `Copy`."""
     if unit.state != "open":
         return after(unit, copies, {copy.id: replace(copy, state="unneeded", until=now)}, now)
-    decision = after(unit, copies, {copy.id: replace(copy, state="failed")}, now)
+    decision = after(unit, copies, {copy.id: replace(copy, state="failed", ending=ending)}, now)
     return replace(decision, failed=(copy.id,))
 
 

@@ -102,6 +102,7 @@ def _open(unit: Unit, copies: Sequence[Copy], changed: dict[int, Copy], now: flo
     groups: dict[bytes, list[Copy]] = {}
     unsent: list[int] = []
     waiting = leased = failed = made = 0
+    endings: list[str] = []
     alone = False  # a trusted host's unchecked copy is out, or back
     answer, wake = unit.answer, unit.expires
     for copy in copies:
@@ -139,6 +140,8 @@ def _open(unit: Unit, copies: Sequence[Copy], changed: dict[int, Copy], now: flo
             made += 1
             if state == "failed":
                 failed += 1
+                if copy.ending:
+                    endings.append(copy.ending)
     quorum, need, heard = unit.quorum, unit.need, 0
     best: list[Copy] = []
     for said in groups.values():
@@ -167,6 +170,8 @@ def _open(unit: Unit, copies: Sequence[Copy], changed: dict[int, Copy], now: flo
     why = ""
     if unit.expires is not None and unit.expires <= now:
         why = "its time was over"
+    elif endings and answer is None and not (groups or waiting) and _alike(endings) >= quorum:
+        why = f"it ended without a result, in the same way at {_alike(endings)} of {failed}"
     elif failed > unit.most_failed:
         why = f"{failed} of its copies failed"
     elif leased + waiting + ready < enough and leased + waiting + ready + max(0, room) < enough:
@@ -192,6 +197,11 @@ def _open(unit: Unit, copies: Sequence[Copy], changed: dict[int, Copy], now: flo
         expired=tuple(expired),
         wake=wake,
     )
+
+
+def _alike(endings: Sequence[str]) -> int:
+    """How many say the same, most of all. Nobody fails a unit twice, nor one that somebody else began: each is a word of its own."""
+    return max(endings.count(one) for one in set(endings))
 
 
 def _finish(
