@@ -7,8 +7,11 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from servent.errors import WorldError
 from servent.grid import wire
+from servent.grid.coordinator_views import ComparerFailed
 from servent.grid.manifests import App, Content, Limits
 from tests.grid.coordinating import ME, MODULE, Volunteer, app, hall, pieces, right, story
 from tests.net.party import until
@@ -157,6 +160,40 @@ async def test_a_comparer_finds_what_is_alike(tmp_path: Path) -> None:
         paid = {identity for identity, _, _ in await here.due()}
         assert paid == {bytes(people[0].identity), bytes(people[2].identity)}
         assert (b"1.000", b"2.000") in asked
+
+
+@pytest.mark.parametrize("words", [(b"boom", b"1.000", b"1.001"), (b"1.000", b"boom", b"1.001")])
+@story
+async def test_a_result_that_breaks_the_comparer_harms_nobody_but_who_sent_it(
+    tmp_path: Path, words: tuple[bytes, ...]
+) -> None:
+    """Whoever comes first stands unopposed, and whoever is compared with it would else be to blame."""
+
+    async def compare(manifest: App, a: bytes | Path, b: bytes | Path) -> bool:
+        if b"boom" in (a, b):
+            raise ComparerFailed("it gave up")
+        assert isinstance(a, bytes) and isinstance(b, bytes)
+        return abs(float(a) - float(b)) < 0.01
+
+    signed = app(compare="comparer", comparer=MODULE)
+    async with hall(tmp_path / "grid.db", app_=signed, compare=compare) as here:
+        await here.add(pieces(1))
+        liar, honest = set[bytes](), set[bytes]()
+        for number, output in enumerate(words):
+            one = await here.volunteer(number)
+            (liar if output == b"boom" else honest).add(bytes(one.identity))
+            while not (tasks := await one.lease()):
+                await asyncio.sleep(0.02)
+            result = wire.Result(
+                lease=tasks[0].lease, outcome="done", digest=hashlib.sha256(output).digest(), output=output
+            )
+            assert await one.give(result) == ["taken"]
+        await until(lambda: len(here.finals) == 1)
+        assert here.finals[0].output in (b"1.000", b"1.001") and here.finals[0].verified
+        assert {identity for identity, _, _ in await here.due()} == honest
+        hosts = {bytes(host.identity): host for host in here.coordinator.hosts(here.key)}
+        assert all(hosts[one].errors == 0 and hosts[one].invalid == 0 for one in honest)
+        assert all(hosts[one].errors + hosts[one].invalid == 1 for one in liar)
 
 
 def slices() -> dict[str, object]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
-from servent.errors import NotFound, UsageError, WorldError
+from servent.errors import NotFound, UsageError
 from servent.grid import manifests
+from servent.grid.coordinator_views import ComparerFailed
 from servent.net.session import first
 from servent.store import Damaged
 from servent.testing.nodes import nodes
@@ -151,8 +153,19 @@ def test_a_comparer_says_which_results_are_alike(tmp_path: Path) -> None:
             _, app = projects.app_manifest(key, "echo")
             assert await trying.agree(app, b"1.000", b"1.001")
             assert not await trying.agree(app, b"1.000", text(tmp_path, "2.000", "other"))
-            with pytest.raises(WorldError, match="failed"):
+            with pytest.raises(ComparerFailed, match="failed"):
                 await trying.agree(app, b"", b"1")
+            # Long results of strangers are copied in parts, one pair at a time.
+            long = tmp_path / "long"
+            with long.open("wb") as file:
+                file.truncate((64 << 20) + 1)
+            tracemalloc.start()
+            try:
+                alike = await asyncio.gather(*(trying.agree(app, long, long) for _ in range(2)))
+                assert alike == [True, True] and tracemalloc.get_traced_memory()[1] < 32 << 20
+            finally:
+                tracemalloc.stop()
+            assert not any((node.data_dir / "grid" / "tries").iterdir())
 
     asyncio.run(story())
 

@@ -17,7 +17,7 @@ from servent.grid.coordinator_rooms import AppRoom
 from servent.grid.coordinator_rows import Output
 from servent.grid.coordinator_state import State
 from servent.grid.coordinator_taking import Taking
-from servent.grid.coordinator_views import Compare, Outputs, checkpoint_name, output_name
+from servent.grid.coordinator_views import Compare, ComparerFailed, Outputs, checkpoint_name, output_name
 from servent.grid.model import Copy
 from servent.grid.wire import Checkpoint
 from servent.store import Store
@@ -124,6 +124,9 @@ class Files:
             group = (
                 digest if app.manifest.compare == "bits" else await self._group_of(live, app, digest, data)
             )
+        except ComparerFailed as wrong:
+            self._fails(live, lease, f"its output cannot be compared: {wrong}")
+            return True
         except (ServentError, OSError) as wrong:
             tries = self._tries[lease] = self._tries.get(lease, 0) + 1
             if tries < TRIES:
@@ -161,6 +164,7 @@ class Files:
             self._state.drop_output(live, digest)
 
     async def _group_of(self, live: Live, app: AppRoom, digest: bytes, data: bytes | Path) -> bytes:
+        """Raises ComparerFailed: the comparer cannot read this one."""
         if self._compare is None:
             raise ServentError("comparers are not run here")
         groups = list(dict.fromkeys(copy.group for copy in live.copies if copy.group is not None))
@@ -168,7 +172,16 @@ class Files:
             return digest
         for group in groups:
             other = await self._output(live, group, app, ())
-            if other is not None and await self._compare(app.manifest, other, data):
+            if other is None:
+                continue
+            try:
+                alike = await self._compare(app.manifest, other, data)
+            except (
+                ComparerFailed
+            ):  # one of the two was made so: the new one, where it is not even like itself
+                await self._compare(app.manifest, data, data)
+                alike = False
+            if alike:
                 return group
         return digest
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from servent.errors import WorldError
 from servent.grid.manifests import App, Content
 from servent.grid.model import CopyState, UnitState
 from servent.grid.wire import Membership, Outcome, Receipt
@@ -263,5 +264,11 @@ class Asking(Protocol):
     def member(self, network: bytes, peer: PeerId) -> bool: ...
 
 
-# Whether two results (each inline bytes or a path) of an app agree, by its comparer in the sandbox. Raises ServentError where it cannot be told.
+class ComparerFailed(WorldError):
+    """A comparer ended with neither yes nor no: it cannot read one of the two."""
+
+    advice = "Let it exit with 1 for whatever it does not understand: `servent grid try` runs it."
+
+
+# Whether two results (each inline bytes or a path) of an app agree, by its comparer in the sandbox. Raises ComparerFailed; ServentError where it cannot be told now.
 Compare = Callable[[App, bytes | Path, bytes | Path], Awaitable[bool]]

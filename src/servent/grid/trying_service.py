@@ -16,6 +16,7 @@ from pathlib import Path
 from servent.errors import DiskTrouble, NotFound, UsageError, WorldError
 from servent.grid import project_views as views
 from servent.grid.contents_service import Contents
+from servent.grid.coordinator_views import ComparerFailed
 from servent.grid.manifests import MODULE_BYTES, Abi, App, Limits
 from servent.grid.sandbox.jobs import Ended, Job
 from servent.grid.sandbox.slots_service import Slots
@@ -23,6 +24,7 @@ from servent.grid.sandbox.slots_service import Slots
 SHOWN_BYTES = 64 * 1024  # of a result that is shown
 COMPARE_SECONDS = 60.0  # of a core, for a comparer
 INPUT_BYTES = 1 << 30
+ELSEWHERE = ("lost", "module", "input")  # how a comparer ends by no fault of what it compares
 COMPARE_MEMORY = 1 << 30  # bytes that a comparer may have
 
 
@@ -31,6 +33,7 @@ class Trying:
 
     def __init__(self, slots: Slots, contents: Contents, folder: Path) -> None:
         self._slots, self._contents, self._folder = slots, contents, folder
+        self._comparing = asyncio.Lock()
 
     async def module_of(self, path: Path) -> bytes:
         """The bytes of a module, put together where it is text. Raises NotFound, UsageError, DiskTrouble."""
@@ -68,11 +71,11 @@ class Trying:
         limits: Limits,
         *,
         args: Sequence[str] = (),
-        stdin: bytes = b"",
+        stdin: Sequence[bytes | Path] = (),
         canonical_nans: bool = False,
     ) -> tuple[Ended, bytes]:
-        """Once, as a volunteer would; what came of it, and its whole output."""
-        async with self._staged(module) as path, self._staged(stdin) as given:
+        """Once, as a volunteer would; what came of it, and its whole output. `stdin`: bytes and files, one after the other."""
+        async with self._staged(module) as path, self._staged(*stdin) as given:
             folder = path.parent / f"{path.name}-out"
             await asyncio.to_thread(folder.mkdir)
             try:
@@ -116,8 +119,7 @@ class Trying:
             wrong = await self._slots.check(path, sha256(data).digest(), abi, limits)
         if wrong:
             return views.TryOut(outcome="module", words=wrong)
-        stdin = b"" if input is None else await asyncio.to_thread(read_file, input, INPUT_BYTES)
-        ended, output = await self.run(data, abi, limits, args=args, stdin=stdin)
+        ended, output = await self.run(data, abi, limits, args=args, stdin=[] if input is None else [input])
         try:
             text, is_base64 = output[:SHOWN_BYTES].decode(), False
         except UnicodeDecodeError:
@@ -140,7 +142,7 @@ class Trying:
         Raises:
             UsageError: it does not end well with this input.
         """
-        ended, _ = await self.run(module, abi, limits, stdin=stdin)
+        ended, _ = await self.run(module, abi, limits, stdin=[stdin] if stdin else [])
         if ended.outcome != "done":
             raise UsageError(
                 f"the sample ended badly ({ended.outcome}): {ended.words}",
@@ -156,42 +158,64 @@ class Trying:
         if path is None:
             raise NotFound(f"the comparer of {app.name} is gone")
         module = await asyncio.to_thread(read_file, path, MODULE_BYTES)
-        both = b""
+        both: list[bytes | Path] = []
         for result in (one, other):
-            data = (
-                result
-                if isinstance(result, bytes)
-                else await asyncio.to_thread(read_file, result, INPUT_BYTES)
-            )
-            both += len(data).to_bytes(8, "big") + data
+            size = len(result) if isinstance(result, bytes) else await asyncio.to_thread(_size_of, result)
+            both += [size.to_bytes(8, "big"), result]
         limits = Limits(seconds=COMPARE_SECONDS, memory_bytes=COMPARE_MEMORY, output_bytes=1024)
-        ended, _ = await self.run(module, "command", limits, stdin=both)
+        async with self._comparing:  # results may be long, and lie here once more meanwhile
+            ended, _ = await self.run(module, "command", limits, stdin=both)
         if ended.outcome == "done":
             return True
         if ended.outcome == "exit" and re.search(r"\bcode 1\b", ended.words):
             return False
-        raise WorldError(f"the comparer of {app.name} failed: {ended.words or ended.outcome}")
+        words = f"the comparer of {app.name} failed: {ended.words or ended.outcome}"
+        raise WorldError(words) if ended.outcome in ELSEWHERE else ComparerFailed(words)
 
     @asynccontextmanager
-    async def _staged(self, data: bytes) -> AsyncIterator[Path]:
+    async def _staged(self, *parts: bytes | Path) -> AsyncIterator[Path]:
         path = self._folder / secrets.token_hex(8)
         try:
-            await asyncio.to_thread(path.write_bytes, data)
-        except OSError as wrong:
-            raise DiskTrouble(f"cannot write to {self._folder}: {wrong.strerror}") from wrong
-        try:
+            await asyncio.to_thread(_join, path, parts)
             yield path
         finally:
             await asyncio.to_thread(path.unlink, True)
+
+
+def _join(path: Path, parts: Sequence[bytes | Path]) -> None:
+    """One file of all parts, which never lie in the memory whole. Blocks. Raises NotFound, UsageError, DiskTrouble."""
+    try:
+        with open(path, "wb") as file:
+            for part in parts:
+                if isinstance(part, bytes):
+                    file.write(part)
+                elif _size_of(part) > INPUT_BYTES:
+                    raise UsageError(f"{part} has more than {INPUT_BYTES} bytes")
+                else:
+                    with open(part, "rb") as source:
+                        shutil.copyfileobj(source, file, 1 << 20)
+    except OSError as wrong:
+        raise DiskTrouble(f"cannot write to {path.parent}: {wrong.strerror}") from wrong
+
+
+def _size_of(path: Path) -> int:
+    """Blocks. Raises NotFound, DiskTrouble."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError as wrong:
+        raise NotFound(f"there is no file {path}") from wrong
+    except OSError as wrong:
+        raise DiskTrouble(f"cannot read {path}: {wrong.strerror}") from wrong
 
 
 def read_file(path: Path, most: int) -> bytes:
     """Blocks. Raises NotFound, UsageError, DiskTrouble."""
     try:
         with open(path, "rb") as file:
-            if os.fstat(file.fileno()).st_size > most:
+            size = os.fstat(file.fileno()).st_size
+            if size > most:
                 raise UsageError(f"{path} has more than {most} bytes")
-            return file.read(most)
+            return file.read(size)  # no more: so much is set aside for it at once
     except FileNotFoundError as wrong:
         raise NotFound(f"there is no file {path}") from wrong
     except OSError as wrong:
