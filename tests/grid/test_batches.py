@@ -170,6 +170,8 @@ async def test_the_same_item_twice_in_a_batch_is_computed_once_and_answered_twic
         await until(lambda: here.batches.view(batch.id).state == "done")
         found = {one.number: one.output for one in (await here.batches.results(batch.id)).results}
         assert found == {0: "A", 1: "B", 2: "A"}
+        again = await here.batches.submit(here.key, "app", items=[b"a", b"b", b"a"])
+        assert (again.state, again.done) == ("done", 3), "also where it is known already"
 
 
 @story

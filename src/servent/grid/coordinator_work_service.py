@@ -233,13 +233,13 @@ class Work:
         """Note what is new; returns what became of each piece."""
         state, changes = self._state, self._state.changes
         added: list[Added] = []
-        mine: dict[bytes, int] = {}
+        mine: dict[bytes, Added] = {}
         units: list[tuple[int, int, int, bytes]] = []
         keys: list[tuple[bytes, int, int]] = []
         queue: list[tuple[int, int, int, int, float, int]] = []
         for spec in specs:
-            if (unit := mine.get(spec.key)) is not None:
-                added.append(Added(unit, False))
+            if (same := mine.get(spec.key)) is not None:
+                added.append(Added(same.unit, False, same.known))
                 continue
             found = known.get(spec.key)
             final = None if found is None else finals.get(found[0])
@@ -263,7 +263,7 @@ class Work:
                 queue.append((unit, int(batch.paused), room.number, -batch.priority, expires, batch.batch))
                 batch.operations += spec.operations
                 added.append(Added(unit, True))
-            mine[spec.key] = unit
+            mine[spec.key] = added[-1]
         batch.units += len(units)
         room.state.units += len(units)
         changes.batch(batch)
