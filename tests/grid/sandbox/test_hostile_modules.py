@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from servent.grid.manifests import Limits
+from servent.grid.sandbox.engine import Engine, Halted, Instance
 from tests.grid.sandbox.rig import ECHO, LIMITS, Rig, counts, module
 
 
@@ -386,3 +388,32 @@ def test_nothing_of_a_hostile_module_is_seen_by_the_next_run_of_it(rig: Rig) -> 
     """Memory and globals are new for each unit."""
     assert rig.run(counts(), "slice", stdin=b"\3").output == rig.run(counts(), "slice", stdin=b"\3").output
     assert LIMITS.memory_bytes == 4 * 1024**2
+
+
+def test_a_signature_that_we_read_wrongly_is_noticed_before_anything_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Functions are called with bare numbers, which the engine does not check: one that takes more of them would read and write beside ours."""
+    wrong = module(
+        """(module (memory (export "memory") 1)
+        (func (export "alloc") (param i32 i64 i64 i64 i64 i64 i64 i64) (result i32 i64 i64 i64 i64 i64 i64) unreachable)
+        (func (export "begin") (param i32 i64) (result i32) unreachable)
+        (global (export "slice") i32 (i32.const 0))
+        (func (export "result") (result i64) (i64.const 0)))"""
+    )
+    monkeypatch.setattr("servent.grid.sandbox.modules.fit", lambda *_: None)
+    engine = Engine(tmp_path, lambda: None, lambda name, arguments: 0)
+    compiled = engine.load(hashlib.sha256(wrong).digest(), "slice", LIMITS, lambda: wrong)
+    instance = Instance(engine, compiled, LIMITS)
+    try:
+        for name, arguments, gives in (
+            ("alloc", (1,), "i32"),
+            ("begin", (1, 2), "i32"),
+            ("slice", (), "i32"),
+        ):
+            with pytest.raises(Halted, match=f"exports as {name} is") as why:
+                instance.call(name, arguments, gives)
+            assert why.value.outcome == "module"
+        assert instance.call("result", (), "i64") == 0
+    finally:
+        instance.close()

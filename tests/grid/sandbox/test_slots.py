@@ -308,7 +308,16 @@ def test_jobs_that_cannot_be_are_refused_at_once(rig: Rig) -> None:
         ('Saved(number=job.number, path="/etc/passwd", slices=1, digest=bytes(32), size=1)', "lost"),
         ('Ended(number=job.number, outcome="done", output_path=job.folder + "/../secret")', "lost"),
         ('Ended(number=job.number + 1, outcome="done")', "lost"),
-        ('Ended(number=job.number, outcome="done", output=b"fine")', "done"),
+        ('Ended(number=job.number, outcome="done", digest=bytes(32), output=bytes(16385))', "lost"),
+        ('Ended(number=job.number, outcome="done", output=b"no digest")', "lost"),
+        ('Ended(number=job.number, outcome="done", digest=bytes(32), seconds=float("nan"))', "lost"),
+        ('Ended(number=job.number, outcome="trap", seconds=-1.0)', "lost"),
+        ("Moving(number=job.number, slices=0, seconds=1e300)", "lost"),
+        (
+            'Saved(number=job.number, path=f"{job.folder}/{job.number}-{2**60}.snapshot", slices=2**60, digest=bytes(32), size=1)',
+            "lost",
+        ),
+        ('Ended(number=job.number, outcome="done", digest=bytes(32), output=b"fine")', "done"),
     ],
 )
 def test_a_process_that_was_taken_over_is_believed_nothing_that_could_harm(

@@ -86,6 +86,7 @@ class Compiled:
         self.pre = pre
         self.globals = globals
         self.kinds = [shape.globals[int(name.removeprefix(modules.OURS))][0] for name in globals]
+        self.trusted: set[str] = set()  # functions whose signature wasmtime has confirmed
         self.functions = {name for name, (kind, _) in shape.exports.items() if kind == FUNCTION}
 
 
@@ -318,7 +319,7 @@ class Instance:
         """
         function = self._functions.get(name)
         if function is None:
-            function = self._functions[name] = self._export(name).of.func
+            function = self._functions[name] = self._function(name)
         values = (ffi.wasmtime_val_raw_t * 4)()
         count = 0
         for value in arguments:
@@ -410,6 +411,22 @@ class Instance:
                 raise Halted("checkpoint", _line(wasmtime.WasmtimeError._from_ptr(error)))
 
     # -- what went wrong
+
+    def _function(self, name: str) -> Any:
+        """It is called with bare numbers, which wasmtime does not check: once for each module, its own word on the signature has to be ours."""
+        item = self._export(name)
+        if name not in self._compiled.trusted:
+            if item.kind != ffi.WASMTIME_EXTERN_FUNC.value:
+                raise Halted("module", f"what it exports as {name} is no function")
+            kind = wasmtime.FuncType._from_ptr(
+                ffi.wasmtime_func_type(self._context, ctypes.byref(item.of.func)), None
+            )
+            found = tuple(map(str, kind.params)), tuple(map(str, kind.results))
+            wanted = modules.ALL[name]
+            if found != wanted:
+                raise Halted("module", f"what it exports as {name} is not {modules.written(name, wanted)}")
+            self._compiled.trusted.add(name)
+        return item.of.func
 
     def _export(self, name: str) -> Any:
         item = ffi.wasmtime_extern_t()

@@ -32,6 +32,7 @@ SLICE: dict[str, Signature] = {
     "result": ((), ("i64",)),
 }
 OPTIONAL: dict[str, Signature] = {"fraction": ((), ("f64",)), "_initialize": ((), ())}
+ALL: dict[str, Signature] = {**COMMAND, **SLICE, **OPTIONAL}
 
 
 class Unfit(ValueError):

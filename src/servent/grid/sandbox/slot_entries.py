@@ -13,6 +13,8 @@ from msgspec import Struct
 from servent.grid.sandbox.jobs import Check, Ended, Job, Moving, Saved
 from servent.grid.sandbox.slot_process import START, Process
 
+MOST_SECONDS, MOST_SLICES = 1e9, 2**40  # what `wire` can say of a unit
+
 
 class SlotsView(Struct, frozen=True):
     """`cores`: processes that may run; `running`: jobs under way; `waiting`: for a free one. `percent`: of each core, 0 while all hold still.
@@ -93,12 +95,29 @@ class Slot:
 
 
 def believable(job: Job | Check, heard: Moving | Saved | Ended) -> bool:
-    """Whether what a process says may be true. A file that it names is sent to others: it must be the one it was to write, and no link."""
+    """Whether what a process says may be true. A file that it names is sent to others: it must be the one it was to write, and no link.
+
+    A result that no message can carry would hold up all that is returned with it.
+    """
     path, wanted = "", ""
     if isinstance(heard, Saved):
         path, wanted = heard.path, f"{heard.number}-{heard.slices}.snapshot"
+        if not 0 <= heard.slices <= MOST_SLICES:
+            return False
     elif isinstance(heard, Ended):
         path, wanted = heard.output_path, f"{heard.number}.output"
+        most = job.inline_bytes if isinstance(job, Job) else 0
+        if len(heard.output) > most or not 0 <= heard.seconds <= MOST_SECONDS:
+            return False
+        if (
+            isinstance(job, Job)
+            and heard.outcome == "done"
+            and not heard.suspended
+            and len(heard.digest) != 32
+        ):
+            return False
+    elif not 0 <= heard.seconds <= MOST_SECONDS:
+        return False
     if not path:
         return not isinstance(heard, Saved)
     return isinstance(job, Job) and Path(path) == Path(job.folder) / wanted and not os.path.islink(path)
