@@ -93,6 +93,7 @@ class _Run:
             digest="" if failed else hashlib.sha256(text.encode()).hexdigest(),
             verified=not failed,
             why="4 volunteers tried, and each took longer than the 1 h it may" if failed else "",
+            generation=number * self.batch.generations // self.batch.units,
         )
 
 
@@ -272,7 +273,7 @@ class FakeGridWork:
             inputs += [path.name] if path.is_file() else sorted(one.name for one in path.iterdir())
         if batch.lines:
             inputs += await asyncio.to_thread(lambda: Path(batch.lines).read_text().splitlines())
-        inputs = (inputs or [""]) * min(batch.repeat, 100_000)
+        inputs = (inputs or [""]) * min(batch.repeat, 100_000) * min(batch.generations, 100_000)
         number = 1 + max(self._runs, default=0)
         made = msgspec.structs.replace(
             _batch(number, f"{app.name}/{app.version}", batch.title, len(inputs), found),
@@ -280,6 +281,7 @@ class FakeGridWork:
             deadline=batch.deadline,
             budget=batch.budget,
             to=batch.to,
+            generations=batch.generations,
         )
         self._runs[number] = _Run(made, inputs, A_RESULT_TAKES * self._grid_pace)
         return self._runs[number].view()

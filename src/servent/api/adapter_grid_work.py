@@ -122,6 +122,7 @@ class WorkPart(GridBase):
                 for given, answer in batch.checks
             ],
             to=Path(batch.to) if batch.to else None,
+            generations=batch.generations,
         )
         return _batch(made)
 

@@ -139,7 +139,7 @@ async def grid_problems(ctx: Context, project: str) -> list[grid.ProblemCount]:
 @routes.add("POST", "/grid/projects/{project}/batches", problems=TROUBLE)
 async def submit(ctx: Context, project: str, body: grid.NewBatch) -> grid.Batch:
     """Work for an app. Everything is stored durably when this returns."""
-    if not (body.paths or body.items or body.lines or body.checks or body.repeat > 1):
+    if not (body.paths or body.items or body.lines or body.checks or body.repeat > 1 or body.generations > 1):
         raise UsageError(
             "there is no work in this batch", advice="Give files, items, or how often to repeat."
         )

@@ -303,7 +303,8 @@ class NewBatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `args` for all of them; "{name}" and "{number}" stand for the input's name and number. `budget`: cobblestones this batch may cost at most. `priority`: higher first; a bid,
     where projects of one network compete. `deadline`: seconds a volunteer has. `expires`: seconds after which what is not done is given up.
     `repeat`: the same work `repeat` times with different seeds. `again`: compute also what is known already. `checks`: items whose answer is known, to catch cheaters.
-    `lines`: a file of text, each line of it an item; "" for none.
+    `lines`: a file of text, each line of it an item; "" for none. `generations`: so many units in a row for each input, the result of one is the input of the next; "{generation}" in `args` counts
+    them from 0; unit n of a batch of c inputs is generation n // c of input n % c.
     """
 
     app: AppName
@@ -322,10 +323,11 @@ class NewBatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     budget: Annotated[float, Meta(gt=0, le=1e15)] | None = None
     checks: Annotated[list[tuple[Annotated[str, Meta(max_length=16384)], str]], Meta(max_length=1000)] = []
     to: Annotated[str, Meta(max_length=4096)] = ""
+    generations: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
 
 
 class Batch(Struct, frozen=True, kw_only=True):
-    """`id`: its number. `to`: the folder results are written to as they come; "" keeps them in the node."""
+    """`id`: its number. `to`: the folder results are written to as they come; "" keeps them in the node. `units`: of all `generations`; those that cannot begin count as cancelled."""
 
     id: str
     project: str
@@ -346,6 +348,7 @@ class Batch(Struct, frozen=True, kw_only=True):
     budget: float | None = None
     to: str = ""
     why: str = ""
+    generations: int = 1
 
 
 class BatchChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -411,6 +414,7 @@ class UnitResult(Struct, frozen=True, kw_only=True):
     verified: bool = False
     revised: bool = False
     why: str = ""
+    generation: int = 0
 
 
 class ResultsQuery(Struct, frozen=True, kw_only=True):

@@ -51,6 +51,7 @@ class UnitsFailed(WorldError):
     "servent grid submit sieve a.txt b.txt --arg --verbose --watch",
     "seq 1000 | servent grid submit sieve --lines -",
     "servent grid submit pi --repeat 10000 --priority 5 --deadline 2h",
+    "servent grid submit molecules start.txt --generations 50 --to states/",
     group=grid,
 )
 @click.argument("app", shell_complete=complete_apps)
@@ -62,10 +63,16 @@ class UnitsFailed(WorldError):
     "--arg",
     "args",
     multiple=True,
-    help="An argument of the module; {name} and {number} stand for the input's; may be repeated.",
+    help="An argument of the module; {name} and {number} stand for the input's, {generation} counts from 0; may be repeated.",
 )
 @click.option(
     "--repeat", type=click.IntRange(1, 10_000_000), default=1, help="The same so often, with other seeds."
+)
+@click.option(
+    "--generations",
+    type=click.IntRange(1, 1_000_000),
+    default=1,
+    help="So many units in a row: the result of one is the input of the next.",
 )
 @click.option("--title", default="", help="What this work is, for you.")
 @click.option(
@@ -107,6 +114,7 @@ def submit(
     items: tuple[str, ...],
     args: tuple[str, ...],
     repeat: int,
+    generations: int,
     title: str,
     to: Path | None,
     priority: int,
@@ -139,6 +147,7 @@ def submit(
         budget=budget,
         checks=[_check(text) for text in checks],
         to="" if to is None else on_this_machine(to),
+        generations=generations,
     )
     if lines is None:
         made = client.submit(whose.id, wish)
@@ -245,6 +254,8 @@ def batch(
 def _lines(now: schema.Batch) -> None:
     say(f"batch     {now.id}" + (f"  {one_line(now.title)}" if now.title else ""))
     say(f"app       {one_line(now.app)} of {one_line(now.project_name)}")
+    if now.generations > 1:
+        say(f"chains    {count(now.units // now.generations)}, of {count(now.generations)} generations each")
     part, words = how_far(now)
     say(f"now       {now.state}, {share_of(part, 1.0)}: {words}")
     say(f"submitted {moment(now.created)}, priority {now.priority}, a volunteer has {duration(now.deadline)}")
@@ -371,13 +382,15 @@ def results(
         if session.json:
             print_json(one)
         else:
-            _say_result(one)
+            _say_result(one, now.generations)
     if not some and not session.json:
         hint(f"No results yet: {how_far(now)[1]}.")
 
 
-def _say_result(one: schema.UnitResult) -> None:
+def _say_result(one: schema.UnitResult, generations: int) -> None:
     name = one_line(one.input) or str(one.number)
+    if generations > 1:
+        name += f" ({one.generation + 1} of {generations})"
     if one.state != "done":
         say(f"{name}\t{one.state}: {one_line(one.why)}", err=True)
     elif one.output is None or one.base64:

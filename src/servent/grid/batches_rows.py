@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from servent.grid import generations_rows as chains
 from servent.grid.manifests import Content
 
 if TYPE_CHECKING:
@@ -37,15 +38,18 @@ STEPS = (
     CREATE TABLE grid_batches_mark (one INTEGER PRIMARY KEY CHECK (one = 1), ord INTEGER NOT NULL);
     INSERT INTO grid_batches_mark VALUES (1, 0);
     """,
+    chains.STEP,
 )
 
 Ended = Literal["done", "error", "cancelled"]
+Shown = Literal["done", "error", "cancelled", "waiting"]  # waiting: it had a result, which does not hold
 
 
 class Batch(Struct):
     """All of a batch but its units. `to`: folder for results, "" for none; `written`: the newest result that is there, `line_bytes`: length of its file of lines then.
 
     `files`: numbers below it were submitted as files, the rest as items; `whole`: everything of it is stored.
+    `generations`: of each of its `chains` (see `generations_rows`); what later ones need: `repeat` and `args` as submitted, `operations` in MFLOP, `again` (see `Piece.generation`).
     """
 
     app: bytes
@@ -63,18 +67,25 @@ class Batch(Struct):
     written: int = 0
     line_bytes: int = 0
     why: str = ""
+    generations: int = 1
+    chains: int = 0
+    repeat: int = 1
+    args: list[str] = []
+    operations: int | None = None
+    again: int = 0
 
 
 class Line(NamedTuple):
-    """That a result came."""
+    """That a result came, or (`waiting`) that it does not hold any more."""
 
     order: int
     batch: int
     number: int
     unit: int
-    state: Ended
+    state: Shown
     revised: bool
     name: str
+    generation: int = 0
 
 
 class Counts(Struct):
@@ -87,12 +98,18 @@ class Counts(Struct):
     def open(self) -> int:
         return self.units - self.done - self.errors - self.cancelled
 
-    def count(self, state: Ended, by: int) -> None:
+    def tell(self, batch: Batch, number: int, state: Shown, by: int) -> None:
+        """A unit ended so (or, with -1, it does not stand). Where it has no result, those that would follow come to nothing, too."""
+        self.count(state, by)
+        if batch.generations > 1 and state in ("error", "cancelled"):
+            self.cancelled += by * (batch.generations - 1 - number // batch.chains)
+
+    def count(self, state: Shown, by: int) -> None:
         if state == "done":
             self.done += by
         elif state == "error":
             self.errors += by
-        else:
+        elif state == "cancelled":
             self.cancelled += by
 
 
@@ -115,9 +132,15 @@ def load(db: sqlite3.Connection) -> tuple[dict[int, tuple[bytes, Batch, Counts]]
         id: (project, _read.decode(body), Counts())
         for id, project, body in db.execute("SELECT id, project, body FROM grid_my_batches ORDER BY id")
     }
-    for batch, units in db.execute("SELECT batch, count(*) FROM grid_batch_units GROUP BY batch"):
+    for batch, units in db.execute(
+        "SELECT u.batch, coalesce(sum(u.number < c.chains) * c.generations, count(*)) FROM grid_batch_units u "
+        "LEFT JOIN grid_batch_chains c ON c.batch = u.batch GROUP BY u.batch"
+    ):
         if batch in found:
             found[batch][2].units = units
+    for batch, count in chains.never_begun(db):
+        if batch in found:
+            found[batch][2].cancelled = count
     for batch, state, count in db.execute(
         "SELECT batch, state, count(*) FROM grid_batch_results r WHERE ord = (SELECT max(ord) FROM grid_batch_results "
         "WHERE batch = r.batch AND number = r.number) GROUP BY batch, state"
@@ -135,6 +158,8 @@ def begin(project: bytes, batch: Batch) -> Callable[[sqlite3.Connection], int]:
             "INSERT INTO grid_my_batches (project, body) VALUES (?, ?)", (project, _packed(batch))
         )
         assert said.lastrowid is not None
+        if batch.generations > 1:
+            chains.begin(db, said.lastrowid, batch.chains, batch.generations)
         return said.lastrowid
 
     return write
@@ -170,13 +195,30 @@ def put_units(
         "INSERT INTO grid_batch_results (batch, number, unit, state, revised) VALUES (?, ?, ?, ?, 0)",
         [(id, *one) for one in known],
     )
+    for number, _, state in known:
+        chains.ended(db, id, number, state == "done", False)
 
 
-def take(came: Sequence[Came], mark: int) -> Callable[[sqlite3.Connection], list[tuple[Line, Ended | None]]]:
-    """Units ended: a line for each batch that wants them, and what was said of it before (None: nothing). All up to `mark` is dealt with."""
+def take(came: Sequence[Came], mark: int) -> Callable[[sqlite3.Connection], list[tuple[Line, Shown | None]]]:
+    """Units ended: a line for each batch that wants them, and what was said of it before (None: nothing). All up to `mark` is dealt with.
 
-    def write(db: sqlite3.Connection) -> list[tuple[Line, Ended | None]]:
-        made: list[tuple[Line, Ended | None]] = []
+    After a result that is another than before, a line for each that followed from it, and was told: it waits again.
+    """
+
+    def write(db: sqlite3.Connection) -> list[tuple[Line, Shown | None]]:
+        made: list[tuple[Line, Shown | None]] = []
+
+        def tell(batch: int, number: int, unit: int, state: Shown, name: str, before: Shown | None) -> None:
+            said = db.execute(
+                "INSERT INTO grid_batch_results (batch, number, unit, state, revised) VALUES (?, ?, ?, ?, ?)",
+                (batch, number, unit, state, int(before is not None)),
+            )
+            assert said.lastrowid is not None
+            found = chains.chains_of(db, batch)
+            generation = 0 if found is None else number // found[0]
+            line = Line(said.lastrowid, batch, number, unit, state, before is not None, name, generation)
+            made.append((line, before))
+
         for unit, state, revised in came:
             for batch, number, name in db.execute(
                 "SELECT batch, number, name FROM grid_batch_units WHERE unit = ?", (unit,)
@@ -187,13 +229,10 @@ def take(came: Sequence[Came], mark: int) -> Callable[[sqlite3.Connection], list
                 ).fetchone()
                 if before is not None and not revised and before[0] == state:
                     continue  # it was known when it was submitted
-                said = db.execute(
-                    "INSERT INTO grid_batch_results (batch, number, unit, state, revised) VALUES (?, ?, ?, ?, ?)",
-                    (batch, number, unit, state, int(before is not None)),
-                )
-                assert said.lastrowid is not None
-                line = Line(said.lastrowid, batch, number, unit, state, before is not None, name)
-                made.append((line, before[0] if before is not None else None))
+                tell(batch, number, unit, state, name, None if before is None else before[0])
+                for one in chains.ended(db, batch, number, state == "done", before is not None):
+                    if one.state is not None:
+                        tell(batch, one.number, one.unit, "waiting", name, one.state)  # type: ignore[arg-type]
         db.execute("UPDATE grid_batches_mark SET ord = ?", (mark,))
         return made
 
@@ -201,14 +240,14 @@ def take(came: Sequence[Came], mark: int) -> Callable[[sqlite3.Connection], list
 
 
 _LINE = (
-    "SELECT r.ord, r.batch, r.number, r.unit, r.state, r.revised, u.name FROM grid_batch_results r "
-    "JOIN grid_batch_units u ON u.batch = r.batch AND u.number = r.number "
+    "SELECT r.ord, r.batch, r.number, r.unit, r.state, r.revised, u.name, coalesce(r.number / c.chains, 0) FROM grid_batch_results r "
+    "JOIN grid_batch_units u ON u.batch = r.batch AND u.number = r.number LEFT JOIN grid_batch_chains c ON c.batch = r.batch "
 )
 
 
 def _line(row: tuple[Any, ...]) -> Line:
-    order, batch, number, unit, state, revised, name = row
-    return Line(order, batch, number, unit, state, bool(revised), name)
+    order, batch, number, unit, state, revised, name, generation = row
+    return Line(order, batch, number, unit, state, bool(revised), name, generation)
 
 
 def after(id: int, order: int, limit: int) -> Callable[[sqlite3.Connection], list[Line]]:
@@ -256,8 +295,8 @@ def alone(id: int) -> Callable[[sqlite3.Connection], list[int]]:
 
     def read(db: sqlite3.Connection) -> list[int]:
         rows = db.execute(
-            "SELECT DISTINCT unit FROM grid_batch_results r WHERE batch = ? AND NOT EXISTS "
-            "(SELECT 1 FROM grid_batch_units WHERE unit = r.unit AND batch != r.batch)",
+            "SELECT unit FROM (SELECT unit, batch FROM grid_batch_results UNION SELECT unit, batch FROM grid_batch_former) r "
+            "WHERE batch = ? AND NOT EXISTS (SELECT 1 FROM grid_batch_units WHERE unit = r.unit AND batch != r.batch)",
             (id,),
         )
         return [row[0] for row in rows]
@@ -274,6 +313,7 @@ def forget(id: int) -> Callable[[sqlite3.Connection], list[Content]]:
         ]
         for table in ("grid_batch_units", "grid_batch_results", "grid_batch_inputs"):
             db.execute(f"DELETE FROM {table} WHERE batch = ?", (id,))
+        chains.forget(db, id)
         db.execute("DELETE FROM grid_my_batches WHERE id = ?", (id,))
         others = {row[0] for row in db.execute("SELECT content FROM grid_batch_inputs")}
         return [_contents.decode(one) for one in packed if one not in others]

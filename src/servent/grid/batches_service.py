@@ -19,6 +19,7 @@ from servent.grid.batches_rows import Batch, Came, Counts, Line
 from servent.grid.batches_seams import Apps, Coordinating, Keeping
 from servent.grid.coordinator_views import Added, BatchLook, Piece, output_name
 from servent.grid.credit import cobblestones, from_cobblestones
+from servent.grid.generations_service import Generations
 from servent.grid.outcomes import Outcomes, lines_before, writable
 from servent.grid.submitting import Input
 from servent.store import Store
@@ -32,6 +33,7 @@ AT_ONCE = 5_000  # units in one transaction; the coordinator takes up to 10,000
 FINALS_AT_ONCE = 1_000
 EVERYTHING = 2**53  # more than any unit's number
 WORK_AT_ONCE = 1_000  # results that are written to a folder between two marks
+DOUBTED = 5.0  # s between two looks at results that were doubted when somebody's input was to be made of them
 
 
 class Batches:
@@ -65,14 +67,17 @@ class Batches:
         self._outcomes = Outcomes(contents.path)
         self._news = asyncio.Event()
         self._came = asyncio.Event()  # replaced with each that comes: who waits on an older one is woken
-        self._collecting = asyncio.Lock()
+        self._generations = Generations(
+            store, coordinator, self._batches.get, give_up=self._give_up, came=self._something_came
+        )
         store.migrate(rows.ROOM, rows.STEPS)
 
     # -- life
 
     async def open(self) -> None:
         """What is remembered. The coordinator is open already."""
-        self._batches, self._mark = await self._store.read(rows.load)
+        found, self._mark = await self._store.read(rows.load)
+        self._batches.update(found)
         self._coordinator.on_final(lambda finals: self._news.set())
         for id, (_, batch, _) in self._batches.items():
             if not batch.whole and not batch.cancelled:  # the node ended while it was submitted
@@ -86,10 +91,14 @@ class Batches:
                 with contextlib.suppress(ServentError):
                     await self._coordinator.cancel(batch=id)
         self._news.set()
+        doubted = False
         while True:
-            await self._news.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DOUBTED if doubted else None):
+                    await self._news.wait()
             self._news.clear()
             await self._take()
+            doubted = await self._generations.go_on()
             await self._write_folders()
 
     async def _take(self) -> None:
@@ -105,8 +114,8 @@ class Batches:
                 if (found := self._batches.get(line.batch)) is None:
                     continue
                 if before is not None:
-                    found[2].count(before, -1)
-                found[2].count(line.state, 1)
+                    found[2].tell(found[1], line.number, before, -1)
+                found[2].tell(found[1], line.number, line.state, 1)
             if made:
                 self._something_came()
                 self._told()
@@ -136,6 +145,7 @@ class Batches:
         budget: float | None = None,
         checks: Sequence[tuple[bytes, bytes]] = (),
         to: Path | None = None,
+        generations: int = 1,
     ) -> views.Batch:
         """Returns once everything is stored, and inputs are hashed. See `api.schema_grid.NewBatch`; `operations` in FLOP, `budget` in cobblestones.
 
@@ -145,7 +155,7 @@ class Batches:
         app_id, manifest = self._projects.app_manifest(project, app)
         files = await asyncio.to_thread(submitting.files_of, paths)
         texts = [*items, *(await asyncio.to_thread(submitting.lines_of, lines) if lines is not None else ())]
-        count = submitting.check(len(files), len(texts), repeat, args)
+        count = submitting.check(len(files), len(texts), repeat, args, generations)
         line_bytes = await asyncio.to_thread(lines_before, to) if to is not None else 0
         now = self._wall()
         batch = Batch(
@@ -158,19 +168,24 @@ class Batches:
             None if expires is None else now + expires,
             budget,
             str(to) if to is not None else "",
-            len(files) * repeat,
+            EVERYTHING if files and generations > 1 else len(files) * repeat,
             line_bytes=line_bytes,
+            generations=generations,
+            chains=count,
+            repeat=repeat,
+            args=list(args),
+            operations=None if operations is None else max(1, round(operations / 1e6)),
+            again=int(now * 1000) if again else 0,
         )
         id = await self._store.write(rows.begin(project, batch))
         self._batches[id] = (project, batch, Counts())
         self._told()
-        generation = int(now * 1000) if again else 0
         work = submitting.work(files, texts, args, repeat)
         known_answers = submitting.answers(checks, args, self._dice)
         try:
             while chunk := await asyncio.to_thread(lambda: list(islice(work, AT_ONCE))):
                 some = known_answers.among(len(chunk), count)
-                await self._add(id, chunk, some, operations, generation)
+                await self._add(id, chunk, some)
         except BaseException as wrong:
             batch.why = str(wrong) if isinstance(wrong, ServentError) else "it was not submitted whole"
             with contextlib.suppress(ServentError):
@@ -183,17 +198,9 @@ class Batches:
         self._told()
         return self.view(id)
 
-    async def _add(
-        self,
-        id: int,
-        chunk: Sequence[Input],
-        checks: Sequence[tuple[int, Piece]],
-        operations: float | None,
-        generation: int,
-    ) -> None:
+    async def _add(self, id: int, chunk: Sequence[Input], checks: Sequence[tuple[int, Piece]]) -> None:
         """Some units in one transaction, with those whose answer is known (`checks`: place, unit) between them."""
         project, batch, counts = self._batches[id]
-        mflop = None if operations is None else max(1, round(operations / 1e6))
         large = [one for one in chunk if one.large]
         contents = await self._contents.publish_many(
             [(one.source, one.name) for one in large], project=project
@@ -201,7 +208,7 @@ class Batches:
         if contents:
             await self._store.write(rows.keep_inputs(id, contents))
         by_number = {one.number: content for one, content in zip(large, contents, strict=True)}
-        pieces = [one.piece(by_number.get(one.number), mflop, generation) for one in chunk]
+        pieces = [one.piece(by_number.get(one.number), batch.operations, batch.again) for one in chunk]
         numbers: list[int | None] = [one.number for one in chunk]
         for place, piece in checks:
             pieces.insert(place, piece)
@@ -228,9 +235,9 @@ class Batches:
             budget=None if batch.budget is None else from_cobblestones(batch.budget),
             along=along,
         )
-        counts.units += len(chunk)
-        for _, _, state in known:
-            counts.count(state, 1)
+        counts.units += len(chunk) * batch.generations
+        for number, _, state in known:
+            counts.tell(batch, number, state, 1)
         if known:
             self._something_came()
             self._news.set()
@@ -272,15 +279,20 @@ class Batches:
             units=counts.units,
             done=counts.done,
             errors=counts.errors,
-            cancelled=counts.cancelled,
+            cancelled=counts.units - counts.done - counts.errors
+            if row.cancelled and row.generations > 1
+            else counts.cancelled,
             priority=row.priority,
             deadline=row.deadline,
             expires=row.expires,
-            eta=look.eta if state == "running" else None,
+            eta=None
+            if state != "running" or look.eta is None
+            else look.eta * (max(1.0, counts.open / max(1, look.open)) if row.generations > 1 else 1.0),
             cost=cobblestones(look.cost),
             budget=row.budget,
             to=row.to,
             why=row.why or ("you paused it" if state == "paused" else ""),
+            generations=row.generations,
         )
 
     def _row(self, batch: int) -> tuple[bytes, Batch, Counts]:
@@ -318,24 +330,31 @@ class Batches:
             return self.view(batch)
         row.cancelled = True
         await self._save(batch)
-        with contextlib.suppress(NotFound):  # nothing of it is the coordinator's
-            await self._coordinator.cancel(batch=batch)
+        async with self._generations.still:
+            with contextlib.suppress(NotFound):  # nothing of it is the coordinator's
+                await self._coordinator.cancel(batch=batch)
         self._something_came()
         self._told()
         return self.view(batch)
+
+    async def _give_up(self, batch: int, why: str) -> None:
+        if batch in self._batches:
+            self._batches[batch][1].why = why
+            await self.cancel(batch)
 
     async def forget(self, batch: int) -> None:
         """A batch that is over, with its results that lie in the node. Raises NotFound; UsageError: it is not over."""
         project, row, counts = self._row(batch)
         if counts.open and not row.cancelled:
             raise UsageError("this batch is not over", advice="Cancel it first.")
-        units = await self._store.read(rows.alone(batch))
-        for at in range(0, len(units), WORK_AT_ONCE):
-            for final in (await self._coordinator.results(units[at : at + WORK_AT_ONCE])).values():
-                if final.content is not None:
-                    self._contents.release(output_name(final.unit, final.digest))
-        inputs = await self._store.write(rows.forget(batch))
-        del self._batches[batch]
+        async with self._generations.still:
+            units = await self._store.read(rows.alone(batch))
+            for at in range(0, len(units), WORK_AT_ONCE):
+                for final in (await self._coordinator.results(units[at : at + WORK_AT_ONCE])).values():
+                    if final.content is not None:
+                        self._contents.release(output_name(final.unit, final.digest))
+            inputs = await self._store.write(rows.forget(batch))
+            del self._batches[batch]
         await self._coordinator.forget(units)
         await self._contents.drop(inputs, project=project)
         self._told()
@@ -379,7 +398,8 @@ class Batches:
         """The result of a unit. Raises NotFound: there is none (yet)."""
         self._row(batch)
         line = await self._store.read(rows.newest(batch, number))
-        final = None if line is None else (await self._coordinator.results([line.unit])).get(line.unit)
+        told = line is not None and line.state == "done"
+        final = (await self._coordinator.results([line.unit])).get(line.unit) if told and line else None
         if final is None or final.state != "done":
             raise NotFound(f"unit {number} of batch {batch} has no result yet")
         return await asyncio.to_thread(self._outcomes.output, final)

@@ -18,6 +18,7 @@ from servent.grid.manifests import Content
 from servent.grid.submitting import safe_name
 
 LINES = "results.jsonl"
+UNDONE = "the generation before it has another result than was thought"
 
 
 class Outcomes:
@@ -51,7 +52,8 @@ class Outcomes:
             digest=digest,
             verified=verified,
             revised=line.revised,
-            why=final.why if final is not None else "",
+            why=UNDONE if line.state == "waiting" else final.why if final is not None else "",
+            generation=line.generation,
         )
 
     def output(self, final: Final) -> bytes:

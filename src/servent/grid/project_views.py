@@ -105,6 +105,7 @@ class Batch:
     budget: float | None = None
     to: str = ""
     why: str = ""
+    generations: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +147,7 @@ class UnitPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitResult:
-    """What came of a unit of a batch. `order` counts up as results come, over all batches.
+    """What came of a unit of a batch. `order` counts up as results come, over all batches. `state` "waiting": what was said of it does not hold, another result will come.
 
     `output`: text, or base64 where it is none, or None where it is too long for a line: then `file` says where it lies.
     """
@@ -164,6 +165,7 @@ class UnitResult:
     verified: bool = False
     revised: bool = False
     why: str = ""
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

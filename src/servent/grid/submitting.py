@@ -50,15 +50,16 @@ class Input:
         )
 
 
-def seed_of(turn: int) -> bytes:
-    """The same work has the same seed, so that it is the same unit; each repetition has another."""
-    return sha256(SEED_PURPOSE + turn.to_bytes(8, "big")).digest()
+def seed_of(turn: int, generation: int = 0) -> bytes:
+    """The same work has the same seed, so that it is the same unit; each repetition has another, and each generation."""
+    later = generation.to_bytes(8, "big") if generation else b""
+    return sha256(SEED_PURPOSE + turn.to_bytes(8, "big") + later).digest()
 
 
-def check(files: int, items: int, repeat: int, args: Sequence[str]) -> int:
-    """How many units that is. Raises UsageError."""
+def check(files: int, items: int, repeat: int, args: Sequence[str], generations: int = 1) -> int:
+    """How many units that is, of the first generation. Raises UsageError."""
     count = (files + items or 1) * repeat
-    if repeat < 1 or count > UNITS_MOST:
+    if repeat < 1 or generations < 1 or count * generations > UNITS_MOST:
         raise UsageError(f"a batch has 1 to {UNITS_MOST} units", advice="Submit several batches.")
     if len(args) > ARGUMENTS or any(len(one) > ARGUMENT_CHARACTERS for one in args):
         raise UsageError(f"a unit has at most {ARGUMENTS} arguments of {ARGUMENT_CHARACTERS} characters")
@@ -119,7 +120,7 @@ def work(
     sources += [(_name_of(item), item, len(item)) for item in items]
     for name, source, size in sources or [("", b"", 0)]:
         for turn in range(repeat):
-            said = tuple(_filled(one, name, number) for one in args)
+            said = tuple(filled(one, name[:NAME_CHARACTERS], number) for one in args)
             yield Input(number, name[:NAME_CHARACTERS], source, size, said, turn)
             number += 1
 
@@ -147,7 +148,7 @@ def answers(checks: Sequence[tuple[bytes, bytes]], args: Sequence[str], dice: Ra
     pieces = [
         Piece(
             seed=seed_of(0),
-            args=[_filled(one, _name_of(given), 0) for one in args],
+            args=[filled(one, _name_of(given), 0) for one in args],
             stdin=given,
             answer=sha256(right).digest(),
         )
@@ -156,8 +157,10 @@ def answers(checks: Sequence[tuple[bytes, bytes]], args: Sequence[str], dice: Ra
     return Answers(pieces, dice)
 
 
-def _filled(text: str, name: str, number: int) -> str:
-    return text.replace("{name}", name).replace("{number}", str(number))[:ARGUMENT_CHARACTERS]
+def filled(text: str, name: str, number: int, generation: int = 0) -> str:
+    """An argument of a unit. `number`: of its input."""
+    said = text.replace("{name}", name).replace("{number}", str(number))
+    return said.replace("{generation}", str(generation))[:ARGUMENT_CHARACTERS]
 
 
 def _name_of(item: bytes) -> str:
