@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -354,3 +355,16 @@ def test_the_abi_is_guessed_by_what_is_exported(tmp_path: Path) -> None:
     (tmp_path / "a.wasm").write_bytes(MODULE + b"\x07\x09\x01\x05slice\x00\x01")
     (tmp_path / "b.wasm").write_bytes(MODULE + b"\x07\x0a\x01\x06_start\x00\x01")
     assert (guess_abi(tmp_path / "a.wasm"), guess_abi(tmp_path / "b.wasm")) == ("slice", "command")
+
+
+def test_what_a_stranger_computed_tells_a_terminal_nothing(
+    servent: Servent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipe or a file gets every byte."""
+    said = b"\x1b]0;owned\x07\x1b[2J7919\n\xff"
+    monkeypatch.setattr("servent.api.client_grid.GridClient.result_file", lambda self, batch, unit: said)
+    raw = servent("results", "2", "--unit", "1")[1]
+    assert raw.encode(errors="surrogateescape").startswith(said[:-1])
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    shown = good(servent("results", "2", "--unit", "1"))
+    assert "7919" in shown and not {"\x1b", "\x07"} & set(shown)

@@ -351,7 +351,10 @@ def _word(name: str) -> str:
 )
 @click.option("--follow", is_flag=True, help="Go on as more come, until the batch is over.")
 @click.option(
-    "--unit", type=click.IntRange(min=0), metavar="N", help="The whole output of unit N alone, as it is."
+    "--unit",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="The whole output of unit N alone; into a file or a pipe as it is.",
 )
 @click.option(
     "--after",
@@ -367,8 +370,12 @@ def results(
     client = session.client()
     now = my_batch(client, batch)
     if unit is not None:
-        sys.stdout.buffer.write(client.result_file(now.id, unit))
-        sys.stdout.buffer.flush()
+        data = client.result_file(now.id, unit)
+        if sys.stdout.isatty():  # a stranger wrote it, and a terminal would obey
+            say(plain(data.decode(errors="replace")))
+        else:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
         return
     if to is not None:
         if follow and _watch(session, client, now) and not session.json:
