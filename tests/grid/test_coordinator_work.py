@@ -135,6 +135,24 @@ async def test_a_batch_costs_no_more_than_its_budget(tmp_path: Path) -> None:
 
 
 @story
+async def test_whoever_comes_first_leaves_work_for_the_others(tmp_path: Path) -> None:
+    long = 10_000_000  # MFLOP: a quarter of an hour and more
+    async with hall(tmp_path / "grid.db", app_=app(quorum=1, operations=long)) as here:
+        await here.add(pieces(40))
+        ann, bob = [await here.volunteer(number) for number in (1, 2)]
+        first = await ann.lease(64, seconds=86400.0, cores=2)
+        assert len(first) == 10, "half of an equal part"
+        answer = await ann.ask_lease(64, seconds=86400.0, cores=2)
+        assert not answer.tasks and "for others" in answer.why and answer.wait <= 5
+        second = await bob.lease(64, seconds=86400.0, cores=2)
+        assert len(second) == 10
+        await bob.give_right(second)
+        again = await bob.lease(64, seconds=86400.0, cores=2)
+        assert 5 <= len(again) <= 10, "who is quick takes more of what is left"
+        await ann.visit.answer(wire.Abort([task.lease for task in first]))
+
+
+@story
 async def test_a_failure_is_told_in_words_and_too_many_end_the_unit(tmp_path: Path) -> None:
     async with hall(tmp_path / "grid.db") as here:
         await here.add(pieces(1))

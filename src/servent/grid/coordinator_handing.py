@@ -23,6 +23,9 @@ NOTHING = 4.0  # s; there is no work; more where many volunteers wait
 LATELY = 1.5  # s; there is none, but there was some in the last minutes: more may follow what came of it
 PAUSED = 60.0  # s
 OFTEN = 100.0  # volunteers that ask in vain, in a second, at most
+AHEAD = (
+    20.0  # s of work for each core that anybody may hold, also where little is left for the others; a guess
+)
 MOST_OUT = 10_000  # leases of one identity at once
 
 
@@ -69,6 +72,9 @@ class Handing:
         tasks: list[Task] = []
         for live in picked:
             if round_.busy >= asked.seconds * asked.cores and tasks:
+                break
+            if round_.has_its_share(live):
+                round_.enough = True
                 break
             if (task := self._lease(round_, live)) is not None:
                 tasks.append(task)
@@ -162,6 +168,8 @@ class Handing:
             return PAUSED, "its units need more memory than you lend"
         if active >= self._limits.active:
             return OTHERS, "as many units are out as can be"
+        if round_.enough:
+            return OTHERS, "what is not handed out yet is for others, too"
         if not room.drained or self._state.bare:
             return SOON, "work is being made ready"
         return OTHERS, "all that is open is with others"
@@ -181,7 +189,7 @@ class _Round:
         self.state, self.room, self.identity, self.host = state, room, identity, host
         self.asked, self.now, self.local = asked, now, local
         self.busy = 0.0  # seconds of a core that are handed out
-        self.used_up = self.too_large = False
+        self.used_up = self.too_large = self.enough = False
         self.too_dear = ""
         self._fast: dict[int, bool] = {}
 
@@ -194,6 +202,15 @@ class _Round:
             self.used_up = True
             return False
         return True
+
+    def has_its_share(self, live: Live) -> bool:
+        """Whether what it holds is enough for now: half of an equal part of what is open, so that no machine has weeks in store while others have nothing to do."""
+        here = len(self.room.here)
+        held = self.room.out[self.identity]
+        if here < 2 or held * 2 * here < self.room.open:
+            return False
+        cores = max(1, self.asked.cores, self.host.cores)
+        return held >= 2 * cores and held * self.seconds(live) >= AHEAD * cores
 
     def may(self, live: Live) -> bool:
         if live.spec is None or live.hold > self.now or live.next_lease() >= live.end:
