@@ -1,0 +1,115 @@
+"""What was found in a unit: the kernel's result, read strictly; ranked; what belongs together. Pure."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Literal, get_args
+
+from msgspec import Struct
+
+from servent.errors import BadMessage
+
+Kind = Literal["spike", "gaussian", "pulse", "triplet"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+MAGIC = b"listen found 1  "
+KEPT = 32  # of a kind; as in listen.c
+_HEAD = struct.Struct("<16sdd4I4I")
+_SIGNAL = struct.Struct("<IIffdddfffIiI")
+
+
+class Found(Struct, frozen=True):
+    """A signal, or what comes closest to one where `score` is not above 1.
+
+    `length`: of its spectrum, samples. `power`: times the mean; of a pulse, where it is strongest. `score`: over the threshold. `frequency`: Hz from the
+    centre, when the unit began; `drift`: Hz/s; `time`: s from the beginning: the middle of the spectrum, of the beam, of the first pulse. `period`: s between pulses.
+    `chi`: of the fit of a Gaussian, 1.0 where it is perfect. `bin`, `step`, `spectrum`: the same as whole numbers of its length and of the search.
+    """
+
+    kind: Kind
+    length: int
+    power: float
+    score: float
+    frequency: float
+    drift: float
+    time: float
+    period: float
+    chi: float
+    bin: int
+    step: int
+    spectrum: int
+
+    def at(self, time: float) -> float:
+        """Hz from the centre, at that time."""
+        return self.frequency + self.drift * time
+
+
+class Result(Struct, frozen=True):
+    """Of a unit or a part of one. `best`: of each kind that was looked at at all. `crowded`: signals that were weaker than the 32 kept, by kind."""
+
+    samples: int
+    operations: int
+    best: tuple[Found, ...]
+    found: tuple[Found, ...]
+    crowded: tuple[int, ...]
+
+
+def read_result(data: bytes) -> Result:
+    """Raises BadMessage for all that the kernel would not have written."""
+    if len(data) < _HEAD.size + 4 * _SIGNAL.size:
+        raise BadMessage("a result that is cut off")
+    magic, operations, samples, *counts = _HEAD.unpack_from(data)
+    kept, crowded = counts[:4], counts[4:]
+    if magic != MAGIC or not 0 <= operations < 2**53 or operations % 1 or samples not in _SAMPLES:
+        raise BadMessage("no result of listen")
+    if max(kept) > KEPT or len(data) != _HEAD.size + (4 + sum(kept)) * _SIGNAL.size:
+        raise BadMessage("a result of another size than it says")
+    signals = [_signal(data, _HEAD.size + at * _SIGNAL.size) for at in range(4 + sum(kept))]
+    wanted = [*KINDS, *(kind for kind, count in zip(KINDS, kept, strict=True) for _ in range(count))]
+    if [signal.kind for signal in signals] != wanted:
+        raise BadMessage("signals of another kind than their place says")
+    return Result(
+        samples=int(samples),
+        operations=int(operations),
+        best=tuple(signal for signal in signals[:4] if signal.score > 0),
+        found=tuple(signals[4:]),
+        crowded=tuple(crowded),
+    )
+
+
+_SAMPLES = {float(1 << bits) for bits in range(14, 21)}
+
+
+def _signal(data: bytes, at: int) -> Found:
+    kind, bits, power, score, frequency, drift, time, period, chi, _, bin_, step, spectrum = (
+        _SIGNAL.unpack_from(data, at)
+    )
+    numbers = (power, score, frequency, drift, time, period, chi)
+    if kind >= len(KINDS) or bits > 17 or not all(map(math.isfinite, numbers)) or bin_ >= 1 << bits:
+        raise BadMessage("a signal that cannot be")
+    return Found(KINDS[kind], 1 << bits, *numbers, bin_, step, spectrum)
+
+
+def alike(one: Found, other: Found, rate: float) -> bool:
+    """Whether both may be of one tone: on the line of the one, the other lies within two bins and what their drift rates differ by."""
+    wide = rate / min(one.length or 1, other.length or 1)
+    off = abs(one.at(other.time) - other.at(other.time))
+    return off <= 2 * wide + abs((one.drift - other.drift) * (other.time - one.time))
+
+
+def ranked(results: Iterable[Result], rate: float) -> list[list[Found]]:
+    """The signals of all parts of a unit, strongest first; each with all those that may be the same tone."""
+    groups: list[list[Found]] = []
+    every: Sequence[Found] = sorted(
+        (signal for result in results for signal in result.found),
+        key=lambda signal: (-signal.score, signal.step, signal.length, signal.bin, signal.spectrum),
+    )
+    for signal in every:
+        for group in groups:
+            if alike(group[0], signal, rate):
+                group.append(signal)
+                break
+        else:
+            groups.append([signal])
+    return groups
