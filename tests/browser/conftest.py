@@ -34,6 +34,7 @@ def browser() -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        started.new_context()  # the one that visits share
         yield started
         started.close()
 
@@ -51,17 +52,30 @@ def page(api: FakeApi) -> Iterator[WebPage]:
 
 
 class Visit:
-    """One tab, which remembers every complaint of the console and every request."""
+    """One tab, which remembers every complaint of the console and every request.
 
-    def __init__(self, browser: Any, page: WebPage, *, width: int = 1280, theme: str = "dark") -> None:
-        height = 844 if width < 500 else 860
-        self.page = page
-        self.context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
+    Visits of one browser share what it has fetched and compiled, which is most of the time that a page takes to open;
+    what a page stores is cleared before each. `cold`: nothing at all is there.
+    """
+
+    def __init__(
+        self, browser: Any, page: WebPage, *, width: int = 1280, theme: str = "dark", cold: bool = False
+    ) -> None:
+        self.page, self._cold = page, cold
+        self.context = browser.new_context() if cold or not browser.contexts else browser.contexts[0]
         name, value = page.cookie
         self.context.add_cookies(
             [{"name": name, "value": value, "domain": "127.0.0.1", "path": "/", "httpOnly": True, "sameSite": "Strict"}]
         )  # fmt: skip
         self.tab = self.context.new_page()
+        self.tab.set_viewport_size({"width": width, "height": 844 if width < 500 else 860})
+        self.tab.emulate_media(color_scheme=theme)
+        if not cold:
+            cleared = {
+                "origin": page.url,
+                "storageTypes": "local_storage,indexeddb,cache_storage,service_workers",
+            }
+            self.context.new_cdp_session(self.tab).send("Storage.clearDataForOrigin", cleared)
         self.complaints: list[str] = []
         self.requests: list[str] = []
         self.tab.on(
@@ -93,7 +107,11 @@ class Visit:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.context.close()
+        if self._cold:
+            self.context.close()
+        else:
+            self.tab.close()
+            self.context.clear_permissions()
 
 
 @pytest.fixture

@@ -435,7 +435,7 @@ def test_the_first_paint_comes_within_a_second_and_a_half_cold(
 ) -> None:
     paints = []
     for _ in range(3):
-        with Visit(browser, page) as visit:  # a context of its own: nothing cached
+        with Visit(browser, page, cold=True) as visit:
             tab = visit.open("/search")
             paints.append(tab.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
     paints.sort()
