@@ -1,7 +1,8 @@
 """A coordinator in a process of its own that may be killed at any moment, and begins anew in milliseconds: for `test_coordinator_killed`.
 
-    python -m tests.grid.mortal FOLDER    (with everything imported, it forks a coordinator for each line it reads, says its pid, and says when it is dead)
+    python -m tests.grid.mortal FOLDER [batches]    (with everything imported, it forks a coordinator for each line it reads, says its pid, and says when it is dead)
 
+With `batches` it has the room of batches, too, for `test_generations_killed`.
 The coordinator listens on FOLDER/socket. A visitor says its number on one byte, then asks; number 255 is the owner, who may add units and read what ended.
 """
 
@@ -12,6 +13,7 @@ import contextlib
 import os
 import random
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import msgspec
 
 from servent.codec import HEADER_BYTES, encode
 from servent.grid import wire
+from servent.grid.coordinator_service import Coordinator
 from tests.grid.coordinating import hall, pieces, who
 
 OWNER = 255
@@ -39,34 +42,64 @@ async def serve(folder: Path, born: int) -> None:
                     return here.coordinator.view(here.key).by_state
             raise ValueError(asked)
 
-        async def visitor(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            number = (await reader.readexactly(1))[0]
-            visit = None if number == OWNER else here.coordinator.visit(here.key, who(number))
-            while True:
-                try:
-                    size = int.from_bytes(await reader.readexactly(HEADER_BYTES), "big")
-                    body = await reader.readexactly(size)
-                except (asyncio.IncompleteReadError, ConnectionError):
-                    return
-                if visit is None:
-                    said = msgspec.msgpack.encode(await owner(msgspec.msgpack.decode(body)))
-                else:
-                    said = encode(await visit.answer(wire.read_question.decode(body)))
-                writer.write(len(said).to_bytes(HEADER_BYTES, "big") + said)
-                with contextlib.suppress(ConnectionError):
-                    await writer.drain()
+        await listen(folder, here.coordinator, here.key, owner)
 
-        server = await asyncio.start_unix_server(visitor, folder / "new")
-        os.replace(folder / "new", folder / "socket")
-        await server.serve_forever()
+
+async def serve_batches(folder: Path, born: int) -> None:
+    from tests.grid.test_batches import desk  # `main` imported it before it forked
+
+    async with desk(folder) as here:
+
+        async def owner(asked: Any) -> Any:
+            match asked:
+                case ["submit", items, generations, deadline]:
+                    made = await here.batches.submit(
+                        here.key, "app", items=items, generations=generations, deadline=deadline
+                    )
+                    return made.id
+                case ["view", batch]:
+                    view = here.batches.view(batch)
+                    return [view.state, view.done, view.errors, view.cancelled]
+            raise ValueError(asked)
+
+        await listen(folder, here.coordinator, here.key, owner)
+
+
+async def listen(
+    folder: Path, coordinator: Coordinator, key: bytes, owner: Callable[[Any], Awaitable[Any]]
+) -> None:
+    async def visitor(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number = (await reader.readexactly(1))[0]
+        visit = None if number == OWNER else coordinator.visit(key, who(number))
+        while True:
+            try:
+                size = int.from_bytes(await reader.readexactly(HEADER_BYTES), "big")
+                body = await reader.readexactly(size)
+            except (asyncio.IncompleteReadError, ConnectionError):
+                return
+            if visit is None:
+                said = msgspec.msgpack.encode(await owner(msgspec.msgpack.decode(body)))
+            else:
+                said = encode(await visit.answer(wire.read_question.decode(body)))
+            writer.write(len(said).to_bytes(HEADER_BYTES, "big") + said)
+            with contextlib.suppress(ConnectionError):
+                await writer.drain()
+
+    server = await asyncio.start_unix_server(visitor, folder / "new")
+    os.replace(folder / "new", folder / "socket")
+    await server.serve_forever()
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
+    folder, live = Path(sys.argv[1]), serve
+    if sys.argv[2:] == ["batches"]:
+        import tests.grid.test_batches  # noqa: F401
+
+        live = serve_batches
     for born, _ in enumerate(sys.stdin):
         pid = os.fork()
         if not pid:
-            asyncio.run(serve(folder, born))
+            asyncio.run(live(folder, born))
             os._exit(0)
         print(pid, flush=True)
         os.waitpid(pid, 0)

@@ -131,10 +131,10 @@ class Owner:
 class Life:
     """The process that forks coordinators."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *kind: str) -> None:
         self.folder, self.pid = folder, 0
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.grid.mortal", str(folder)],
+            [sys.executable, "-m", "tests.grid.mortal", str(folder), *kind],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
         )  # fmt: skip
 
