@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from servent.grid import ledger, links, wire
+from servent.grid import lending_rows as rows
 from servent.grid.ledger import Entry, Group
 from servent.grid.manifests import INLINE_BYTES, App, Content, Limits, Signed, app_id, sign_app
 from servent.grid.sandbox.jobs import Ended, Job
@@ -294,6 +295,34 @@ def test_results_that_nobody_fetches_take_no_more_disk_than_is_lent(tmp_path) ->
             await ann.until(lambda: len(office.returned) >= 12)
             assert ann.lending.offered_bytes() <= disk, "what was taken makes room for what comes"
             assert ann.contents.dropped
+
+    virtually(story())
+
+
+def test_a_project_with_another_app_for_each_unit_does_not_fill_the_memory(tmp_path, monkeypatch) -> None:
+    """A manifest is 16 KiB, of which a hostile project can sign as many as it likes."""
+    monkeypatch.setattr("servent.grid.joined_service.MOST_APPS", 10)
+    monkeypatch.setattr("servent.grid.work_service.MOST_APPS", 10)
+    monkeypatch.setattr("servent.grid.fetching.MOST_APPS", 10)
+
+    async def story() -> None:
+        office = Office()
+        for version in range(1, 101):
+            office.add(office.app(version=version, operations=10), operations=10)
+        office.greedy, office.lasts = False, 1e6
+        async with Volunteer(tmp_path, office) as ann:
+            ann.bench.takes = ann.bench.slice = 0.01
+            await ann.until(lambda: len(office.returned) == 100)
+            lending = ann.lending
+            (joined,) = lending._joined.values()
+            assert len(joined.apps) <= 10 and len(joined.contacts) <= 10
+            assert len(lending._fetching._apps) <= 10
+            lending._work.forget_unused()
+            assert lending._work._getting.apps == 0
+            office.add(next(iter(office.apps)))
+            await ann.until(lambda: len(office.returned) == 101)
+            await lending._shelf.drain()
+            assert len(await ann.store.read(rows.apps)) <= 10
 
     virtually(story())
 

@@ -161,8 +161,11 @@ class Visit:
         if not self._joined:
             self._joined = True
             room.here[identity] += 1
-        if join.held is not None and (lost := parts.taking.lost(room, identity, join.held, now)):
-            log.info("%s knows nothing of %d units that it leased; they go to others", self._peer.short, lost)
+            # Once on each line: all that is under way may have to be looked through.
+            if join.held is not None and (lost := parts.taking.lost(room, identity, join.held, now)):
+                log.info(
+                    "%s knows nothing of %d units that it leased; they go to others", self._peer.short, lost
+                )
         await parts.committer.durable()
         return self._welcome(join.serial, now)
 

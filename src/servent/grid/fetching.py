@@ -17,6 +17,7 @@ LEARN = 0.2  # weight of the newest unit in what is known of an app
 MOST_CLAIM = 3600.0  # s of a core that a project may be behind the others
 MOST_HELD = 256  # units per core that are held, however small they are: a second of the tiniest
 REFILL = 0.5  # new work is fetched when less than this part of the wanted store is left
+MOST_APPS = 1000  # of which it is known how long their units take here
 LINES = 2  # questions for work under way with one project: while one is answered the other is on its way
 TOO_MUCH = 4.0  # times what was wanted: what a project hands out beyond goes back at once
 SLOW_FIRST, SLOW_MOST = 10.0, 3600.0  # s to stay away after a failed contact, doubled each time
@@ -137,7 +138,10 @@ class Fetching:
     ) -> str:
         """A unit ended after `seconds` of a core. Returns why its project is left alone for a while now, or ""."""
         if well:
-            known = self._apps.setdefault(app, _App())
+            known = self._apps.pop(app, None) or _App()
+            self._apps[app] = known
+            if len(self._apps) > MOST_APPS:
+                del self._apps[next(iter(self._apps))]
             factor = max(seconds, 1e-6) * max(mflops, 1.0) / operations
             known.factor = factor if not known.seen else known.factor + LEARN * (factor - known.factor)
             known.seen += 1

@@ -131,6 +131,11 @@ class Getting:
         while held.pins:
             self._contents.unpin(held.pins.pop())
 
+    @property
+    def apps(self) -> int:
+        """That are at hand."""
+        return len(self._asking)
+
     def keep(self, apps: set[bytes]) -> None:
         """Forget all others."""
         for app in {*self._modules, *self._asking} - apps:

@@ -24,6 +24,7 @@ log = logging.getLogger("servent.grid")
 LOOK_EVERY = 600.0  # s between two looks at how the project is doing
 LOOK_SOON = 15.0  # s after the last result was taken
 GATHER = 0.02  # s in which results that end together are put into one message
+MOST_APPS = 256  # versions of apps of one project that are remembered; a hostile one could name another with each unit
 LINES = 2  # returns under way at once: while one is committed there, the next is on its way
 RENEW_AT_LEAST = 2.0  # s between two renewals, however short the leases are
 
@@ -140,7 +141,16 @@ class Joined:
             known = self.apps[app] = open_app(signed, self.key)
             self.contacts[app] = answer.contacts[0] if answer.contacts else []
             self._a.shelf.later(partial(rows.save_app, app=app, project=self.key, signed=signed))
+            while (
+                len(self.apps) > MOST_APPS
+            ):  # the one that was met first: it is asked for again where it is wanted
+                self.forget_app(next(iter(self.apps)))
         return known, self.contacts.get(app) or self.kept.coordinators
+
+    def forget_app(self, app: bytes) -> None:
+        self.apps.pop(app, None)
+        self.contacts.pop(app, None)
+        self._a.shelf.later(partial(rows.forget_app, app=app))
 
     # -- results
 

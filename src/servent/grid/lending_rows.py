@@ -170,6 +170,10 @@ def save_app(db: sqlite3.Connection, app: bytes, project: bytes, signed: Signed)
     )
 
 
+def forget_app(db: sqlite3.Connection, app: bytes) -> None:
+    db.execute("DELETE FROM lending_apps WHERE app = ?", (app,))
+
+
 def apps(db: sqlite3.Connection) -> list[tuple[bytes, bytes, Signed]]:
     """(app id, project, manifest)."""
     rows = db.execute("SELECT app, project, body, signature FROM lending_apps")

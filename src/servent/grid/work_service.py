@@ -33,6 +33,7 @@ TINY = 1.0  # s; of units below, more than one for each core go into the sandbox
 AHEAD, AHEAD_MOST = 0.06, 64  # s of work for each core that waits there, in at most so many units
 SHARED = "outputs"  # the folder of those that take no snapshots
 STOP_WITHIN = 2.0  # s that slices have to end when the node stops
+MOST_APPS = 256  # whose modules are at hand though nothing of them is held
 TRIES = 3  # a process that died by no fault of the module's: so often a unit is begun again here
 
 
@@ -212,6 +213,10 @@ class Work:
     # -- getting ready
 
     def _prepare(self, held: Held) -> None:
+        if self._getting.apps > MOST_APPS + 2 * len(
+            self.store
+        ):  # a hostile project may have another with each unit
+            self.forget_unused()
         try:
             if self._getting.at_once(held):
                 self.store.ready(held)
