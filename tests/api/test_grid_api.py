@@ -227,3 +227,14 @@ def test_a_program_that_only_looks_gets_no_results(node: Client) -> None:
         with pytest.raises(ApiError) as wrong:
             ask()
         assert refused(wrong) == (403, "refused")
+
+
+def test_generations_are_counted_and_come_with_their_number(node: Client) -> None:
+    made = node.submit("primes", grid.NewBatch(app="trial", items=["a", "b"], generations=3))
+    assert (made.units, made.generations) == (6, 3)
+    found = list(node.all_results(made.id, wait=10.0))
+    assert [one.generation for one in found] == [0, 0, 1, 1, 2, 2]
+    alone = node.submit("primes", grid.NewBatch(app="trial", generations=2))
+    assert alone.units == 2, "an app may begin with nothing"
+    with pytest.raises(ApiError):
+        node.submit("primes", grid.NewBatch(app="trial", items=["a"], generations=0))

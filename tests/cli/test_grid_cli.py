@@ -197,6 +197,18 @@ def test_lines_of_stdin_are_inputs(servent: Servent, tmp_path: Path, monkeypatch
     )
 
 
+def test_generations_are_shown_with_their_results(servent: Servent) -> None:
+    words = ("submit", "trial", "--item", "one", "--item", "two", "--generations", "3", "--watch", "--json")
+    made = json.loads(good(servent(*words)))
+    assert (made["units"], made["generations"]) == (6, 3)
+    out = good(servent("results", made["id"]))
+    assert [line.split("\t")[0] for line in out.splitlines()][::2] == [
+        f"one ({generation} of 3)" for generation in (1, 2, 3)
+    ]
+    assert "2, of 3 generations each" in good(servent("batch", made["id"]))
+    assert servent("submit", "trial", "--item", "1", "--generations", "0")[0] == 2
+
+
 def test_watching_ends_with_1_where_units_failed(servent: Servent) -> None:
     code, out, err = servent("submit", "trial", "--repeat", "20", "--watch")
     assert code == 1 and "19 of 20 units done, 1 error" in out and "servent grid errors primes" in err
