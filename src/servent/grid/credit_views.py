@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 Span = Literal["day", "week", "all"]
 Board = Literal["people", "teams"]
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """A line of a leaderboard. `credit`: MFLOP within the span; `recent`: MFLOP per day, half-life seven days. `team`: name of the member's team."""
 
     rank: int
@@ -22,8 +22,7 @@ class Standing:
     results: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Leaderboard:
+class Leaderboard(Struct, frozen=True):
     """`rows`: how many lines there are in all. `as_of`: time of the newest entry counted, 0 for none."""
 
     project: bytes
@@ -35,8 +34,7 @@ class Leaderboard:
     as_of: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """One thing that an audit looks at, and what it found."""
 
     what: str
@@ -44,8 +42,7 @@ class Check:
     words: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Audited:
+class Audited(Struct, frozen=True):
     """What an audit found. `whole`: nothing is wrong but, maybe, that more was paid than there was. `open`: entries to credit that their workers have not agreed to (yet).
 
     `head`: hash of the newest entry. `proven`: MFLOP that the owner shows it earned elsewhere.
@@ -71,8 +68,7 @@ class Audited:
     proven: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Team:
+class Team(Struct, frozen=True):
     """`mine`: its key is here. `member`: we are in it, until `expires` (wall clock). `members`: as far as this node knows."""
 
     key: bytes
@@ -83,8 +79,7 @@ class Team:
     expires: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(Struct, frozen=True):
     """Inside a network: what `peer` has earned by lending and spent on its projects, MFLOP, as the ledgers known here say. `line`: how far it may go below 0."""
 
     peer: bytes
@@ -103,8 +98,7 @@ class Balance:
         return max(0, self.balance + self.line)
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(Struct, frozen=True):
     """What one worker has with one project, MFLOP. `today`: since midnight UTC; `recent`: per day, as of now."""
 
     credit: int = 0
@@ -113,8 +107,7 @@ class Totals:
     results: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerLook:
+class LedgerLook(Struct, frozen=True):
     """How far a ledger is. `open`: entries that wait for their workers. `infohash`: of the newest published one, b"" for none. `why`: what was wrong, where it is not `sound`."""
 
     project: bytes

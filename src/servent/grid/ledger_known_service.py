@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -220,7 +219,7 @@ class KnownLedgers:
             _line(rank, score, score.credit, score.results, names.get(score.team, ""), now)
             for rank, score in enumerate(best, 1)
         )
-        return dataclasses.replace(found.audited, standings=lines)
+        return msgspec.structs.replace(found.audited, standings=lines)
 
     async def _newest(self, infohash: bytes, contacts: Sequence[bytes], project: bytes) -> Path:
         """One that was replaced meanwhile may never come: it is given up for a newer one."""
@@ -282,7 +281,7 @@ class KnownLedgers:
                 if manifest.network == network:
                     owner = people.get(manifest.owner) or Balance(manifest.owner, line=balance.CREDIT_LINE)
                     earned = max(owner.earned, self._shown(manifest))
-                    self._left[key] = dataclasses.replace(owner, earned=earned).left
+                    self._left[key] = msgspec.structs.replace(owner, earned=earned).left
                     self._paid[key] = paid[key]
 
     def _shown(self, project: Project) -> int:

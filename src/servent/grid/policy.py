@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import msgspec
+
 from servent.blobs import schedule
 from servent.blobs.queueing import DAYS, SETS
 from servent.errors import UsageError
@@ -92,7 +94,7 @@ def policy_of(settings: Settings, cores: int) -> Policy:
     """What holds on a machine with `cores`: of a preset, or what is set."""
     chosen = PRESETS.get(settings.preset)
     if chosen is not None:
-        return replace(chosen, cores=_cores(chosen.cores, cores))
+        return msgspec.structs.replace(chosen, cores=_cores(chosen.cores, cores))
     return Policy(
         cores=_cores(settings.cores, cores),
         cpu_percent=settings.cpu_percent,

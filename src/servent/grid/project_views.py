@@ -6,8 +6,9 @@ Times are wall clock, durations seconds, credit cobblestones (200 are one GFLOPS
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from servent.grid.manifests import Abi, Audience, Compare
 from servent.identity import PeerId
@@ -21,8 +22,7 @@ def letters(key: bytes) -> str:
     return str(PeerId(key))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GridApp:
+class GridApp(Struct, frozen=True, kw_only=True):
     """A version of an app of an own project. `id`: hexadecimal; `module`: infohash of its module, hexadecimal."""
 
     id: str
@@ -43,8 +43,7 @@ class GridApp:
     created: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MyProject:
+class MyProject(Struct, frozen=True, kw_only=True):
     """An own project. `by_state`: units by `UnitState`; `throughput`: units a minute, over the last five; `eta` None where nothing moves.
 
     `spent`: cobblestones granted, `promised`: that open units would cost. `redundancy`: copies computed for each unit done.
@@ -82,8 +81,7 @@ class MyProject:
     local: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class Batch(Struct, frozen=True, kw_only=True):
     """Work that was submitted at once. `to`: the folder results are written to as they come; "" keeps them in the node."""
 
     id: int
@@ -108,8 +106,7 @@ class Batch:
     generations: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CopyView:
+class CopyView(Struct, frozen=True, kw_only=True):
     """One copy of a unit. `peer` in letters; `peer_name` is for the face to add."""
 
     peer: str = ""
@@ -123,8 +120,7 @@ class CopyView:
     credit: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitView:
+class UnitView(Struct, frozen=True, kw_only=True):
     """A unit with its copies. `batch`, `number`: where it stands in its batch."""
 
     id: int
@@ -139,14 +135,12 @@ class UnitView:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitPage:
+class UnitPage(Struct, frozen=True, kw_only=True):
     units: tuple[UnitView, ...] = ()
     more: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitResult:
+class UnitResult(Struct, frozen=True, kw_only=True):
     """What came of a unit of a batch. `order` counts up as results come, over all batches. `state` "waiting": what was said of it does not hold, another result will come.
 
     `output`: text, or base64 where it is none, or None where it is too long for a line: then `file` says where it lies.
@@ -168,16 +162,14 @@ class UnitResult:
     generation: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Results:
+class Results(Struct, frozen=True, kw_only=True):
     """`ended`: the batch is over, and these were the last."""
 
     results: tuple[UnitResult, ...] = ()
     ended: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Volunteer:
+class Volunteer(Struct, frozen=True, kw_only=True):
     """A host of an own project. `trusted`: names of the apps with which its word alone is enough; `left`: copies it may still lease today."""
 
     peer: str
@@ -198,8 +190,7 @@ class Volunteer:
     recent: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Throughput:
+class Throughput(Struct, frozen=True, kw_only=True):
     """Units that ended in each of the last `len(done)` steps of `step` seconds, the oldest first."""
 
     step: float
@@ -207,8 +198,7 @@ class Throughput:
     errors: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProblemCount:
+class ProblemCount(Struct, frozen=True, kw_only=True):
     """Errors of a project that are alike: how often, when last, at how many hosts."""
 
     outcome: str
@@ -219,8 +209,7 @@ class ProblemCount:
     hosts: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TryOut:
+class TryOut(Struct, frozen=True, kw_only=True):
     """What the sandbox made of a module. `outcome`: "done", or what went wrong; `words`: in words."""
 
     outcome: str

@@ -5,8 +5,9 @@ Times are wall clock, durations seconds, credit cobblestones (200 are one GFLOPS
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+from msgspec import Struct, field
 
 from servent.grid.settings import Preset
 
@@ -16,8 +17,7 @@ JoinedState = Literal["working", "waiting", "unreachable", "refused", "paused", 
 LogKind = Literal["unit", "credit", "pause", "resume", "join", "leave", "error"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(Struct, frozen=True, kw_only=True):
     """What holds now, by the preset or by the own settings."""
 
     cores: int = 1
@@ -32,8 +32,7 @@ class Policy:
     fetch_ahead_minutes: float = 10.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
+class Slot(Struct, frozen=True, kw_only=True):
     """One lent core and what it does. `fraction` None where the app cannot tell. `eta`: seconds to the end, as it goes now."""
 
     number: int
@@ -50,8 +49,7 @@ class Slot:
     checkpoint_age: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lending:
+class Lending(Struct, frozen=True, kw_only=True):
     """`why`: in one line, why nothing is computed, or what is. `paused_until`: of a pause by the person, None for "until resumed"."""
 
     on: bool = False
@@ -76,8 +74,7 @@ class Lending:
     units_today: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GridLogEntry:
+class GridLogEntry(Struct, frozen=True, kw_only=True):
     """What this machine did, for whom. `seq` counts up."""
 
     seq: int
@@ -93,8 +90,7 @@ class GridLogEntry:
     words: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JoinedProject:
+class JoinedProject(Struct, frozen=True, kw_only=True):
     """A project this machine computes for. `units`, `done`, `eta`: of the whole project, as its coordinator says.
 
     `owner_name` and `ledger` as a link are for the face to add: here `owner` is a key, `ledger` the infohash in hexadecimal letters.

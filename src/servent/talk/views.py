@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from servent.identity import PeerId
 
@@ -18,8 +19,7 @@ NoticeKind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(Struct, frozen=True):
     """Somebody as they are to be shown.
 
     Attributes:
@@ -40,8 +40,7 @@ class Person:
     me: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Friend:
+class Friend(Struct, frozen=True):
     """A friend, or somebody who shall be one.
 
     Attributes:
@@ -66,8 +65,7 @@ class Friend:
     shares: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MyPresence:
+class MyPresence(Struct, frozen=True):
     """What friends see of this node's person; `presence` is what was chosen, `shown` what idling makes of it."""
 
     presence: Presence = "available"
@@ -77,8 +75,7 @@ class MyPresence:
     doing: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(Struct, frozen=True):
     """A link beside the text. `name` and `size_bytes` as the link says, not verified."""
 
     link: str
@@ -86,8 +83,7 @@ class Attachment:
     size_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """One message, or an event of a room. `id`: 32 hex digits. `order`: sorts as text within its conversation.
 
     Attributes:
@@ -110,8 +106,7 @@ class Message:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
+class Conversation(Struct, frozen=True):
     """`id`: "peer:<id>" or "room:<id>". `unread`, `mentions`: after the read mark."""
 
     id: str
@@ -126,8 +121,7 @@ class Conversation:
     presence: Presence = "offline"
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(Struct, frozen=True):
     """A page, oldest first. `more`: there are older ones. `read_order`: everything up to it has been read."""
 
     messages: tuple[Message, ...]
@@ -136,8 +130,7 @@ class History:
     read_order: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TalkHit:
+class TalkHit(Struct, frozen=True):
     """A message that a search found. `ranges`: [from, to) in characters of its text."""
 
     message: Message
@@ -145,8 +138,7 @@ class TalkHit:
     ranges: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(Struct, frozen=True):
     """A room of a network, as `schema_talk.Room` says it."""
 
     id: str
@@ -168,8 +160,7 @@ class Room:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RoomMember:
+class RoomMember(Struct, frozen=True):
     """Somebody in a room, or banned from it."""
 
     person: Person
@@ -181,8 +172,7 @@ class RoomMember:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """Something a person wants to hear of now. `seq` counts up; the last 200 are kept, in memory."""
 
     seq: int
@@ -193,8 +183,7 @@ class Notice:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TalkSums:
+class TalkSums(Struct, frozen=True):
     """For the badge: messages unread, those that name me or are to me alone, questions, invitations."""
 
     unread: int = 0
