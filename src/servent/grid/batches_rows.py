@@ -195,8 +195,9 @@ def put_units(
         "INSERT INTO grid_batch_results (batch, number, unit, state, revised) VALUES (?, ?, ?, ?, 0)",
         [(id, *one) for one in known],
     )
+    found = chains.chains_of(db, id) if known else None
     for number, _, state in known:
-        chains.ended(db, id, number, state == "done", False)
+        chains.ended(db, id, found, number, state == "done", False)
 
 
 def take(came: Sequence[Came], mark: int) -> Callable[[sqlite3.Connection], list[tuple[Line, Shown | None]]]:
@@ -207,6 +208,7 @@ def take(came: Sequence[Came], mark: int) -> Callable[[sqlite3.Connection], list
 
     def write(db: sqlite3.Connection) -> list[tuple[Line, Shown | None]]:
         made: list[tuple[Line, Shown | None]] = []
+        chained: dict[int, chains.Chains | None] = {}
 
         def tell(batch: int, number: int, unit: int, state: Shown, name: str, before: Shown | None) -> None:
             said = db.execute(
@@ -214,7 +216,7 @@ def take(came: Sequence[Came], mark: int) -> Callable[[sqlite3.Connection], list
                 (batch, number, unit, state, int(before is not None)),
             )
             assert said.lastrowid is not None
-            found = chains.chains_of(db, batch)
+            found = chained[batch]
             generation = 0 if found is None else number // found[0]
             line = Line(said.lastrowid, batch, number, unit, state, before is not None, name, generation)
             made.append((line, before))
@@ -229,8 +231,11 @@ def take(came: Sequence[Came], mark: int) -> Callable[[sqlite3.Connection], list
                 ).fetchone()
                 if before is not None and not revised and before[0] == state:
                     continue  # it was known when it was submitted
+                if batch not in chained:
+                    chained[batch] = chains.chains_of(db, batch)
                 tell(batch, number, unit, state, name, None if before is None else before[0])
-                for one in chains.ended(db, batch, number, state == "done", before is not None):
+                ends = state == "done", before is not None
+                for one in chains.ended(db, batch, chained[batch], number, *ends):
                     if one.state is not None:
                         tell(batch, one.number, one.unit, "waiting", name, one.state)  # type: ignore[arg-type]
         db.execute("UPDATE grid_batches_mark SET ord = ?", (mark,))

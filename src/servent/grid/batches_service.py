@@ -78,6 +78,7 @@ class Batches:
         """What is remembered. The coordinator is open already."""
         found, self._mark = await self._store.read(rows.load)
         self._batches.update(found)
+        self._generations.some = any(batch.generations > 1 for _, batch, _ in found.values())
         self._coordinator.on_final(lambda finals: self._news.set())
         for id, (_, batch, _) in self._batches.items():
             if not batch.whole and not batch.cancelled:  # the node ended while it was submitted
@@ -177,6 +178,7 @@ class Batches:
             operations=None if operations is None else max(1, round(operations / 1e6)),
             again=int(now * 1000) if again else 0,
         )
+        self._generations.some |= generations > 1
         id = await self._store.write(rows.begin(project, batch))
         self._batches[id] = (project, batch, Counts())
         self._told()

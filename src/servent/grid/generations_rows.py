@@ -45,15 +45,19 @@ def begin(db: sqlite3.Connection, batch: int, chains: int, generations: int) -> 
     db.execute("INSERT INTO grid_batch_chains VALUES (?, ?, ?)", (batch, chains, generations))
 
 
-def chains_of(db: sqlite3.Connection, batch: int) -> tuple[int, int] | None:
-    """How many, and their generations; None for a batch without."""
+Chains = tuple[int, int]  # how many a batch has, and their generations
+
+
+def chains_of(db: sqlite3.Connection, batch: int) -> Chains | None:
+    """None for a batch without."""
     row = db.execute("SELECT chains, generations FROM grid_batch_chains WHERE batch = ?", (batch,)).fetchone()
     return None if row is None else (row[0], row[1])
 
 
-def ended(db: sqlite3.Connection, batch: int, number: int, done: bool, revised: bool) -> list[Undone]:
+def ended(
+    db: sqlite3.Connection, batch: int, found: Chains | None, number: int, done: bool, revised: bool
+) -> list[Undone]:
     """A result came: its successor is due where there is one. `revised`: what is undone by it, in order."""
-    found = chains_of(db, batch)
     if found is None:
         return []
     chains, generations = found
@@ -102,14 +106,16 @@ def due(most: int, but: Sequence[Due]) -> Callable[[sqlite3.Connection], list[Du
     return read
 
 
-def put(db: sqlite3.Connection, batch: int, chains: int, units: Sequence[tuple[Due, int, bool]]) -> list[int]:
+def put(
+    db: sqlite3.Connection, batch: int, found: Chains, units: Sequence[tuple[Due, int, bool]]
+) -> list[int]:
     """Successors are submitted: (whose, its unit, whether its result is known). The numbers of those whose result is known. Runs in the transaction that submits them."""
     known = []
     for one, unit, done in units:
         gone = db.execute("DELETE FROM grid_batch_next WHERE batch = ? AND number = ?", (batch, one.number))
         if gone.rowcount != 1:
             continue  # it was given up meanwhile
-        number = one.number + chains
+        number = one.number + found[0]
         db.execute(
             "INSERT OR REPLACE INTO grid_batch_units VALUES (?, ?, ?, ?)", (batch, number, unit, one.name)
         )
@@ -119,7 +125,7 @@ def put(db: sqlite3.Connection, batch: int, chains: int, units: Sequence[tuple[D
                 " EXISTS (SELECT 1 FROM grid_batch_results WHERE batch = ? AND number = ?))",
                 (batch, number, unit, batch, number),
             )
-            ended(db, batch, number, True, False)
+            ended(db, batch, found, number, True, False)
             known.append(number)
     return known
 

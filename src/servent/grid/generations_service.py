@@ -27,6 +27,7 @@ class Generations:
 
     Attributes:
         still: held while something is submitted; who cancels or forgets a batch holds it, too.
+        some: whether any batch has generations; else nothing is read.
 
     Args:
         batch: project, batch and counts of a number, None where it is forgotten.
@@ -46,10 +47,13 @@ class Generations:
         self._store, self._coordinator, self._batch = store, coordinator, batch
         self._give_up, self._came = give_up, came
         self.still = asyncio.Lock()
+        self.some = False
 
     async def go_on(self) -> bool:
         """All that is due. Whether some has to wait: a result that is doubted just now is nobody's input, but may stand in the end, of which nobody would tell."""
         waiting: list[Due] = []
+        if not self.some:
+            return False
         while due := await self._store.read(rows.due(AT_ONCE, waiting)):
             finals = await self._coordinator.results([one.unit for one in due])
             for id in dict.fromkeys(one.batch for one in due):
@@ -79,7 +83,8 @@ class Generations:
         def along(db: sqlite3.Connection, added: Sequence[Added]) -> None:
             ends = [one.known is not None and one.known.state == "done" for one in added]
             units = [one.unit for one in added]
-            known[:] = rows.put(db, id, batch.chains, list(zip(due, units, ends, strict=True)))
+            whole = (batch.chains, batch.generations)
+            known[:] = rows.put(db, id, whole, list(zip(due, units, ends, strict=True)))
 
         await self._coordinator.add_units(
             project,
