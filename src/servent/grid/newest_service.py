@@ -24,8 +24,8 @@ async def newest_ledger(open_stream: Open, project: bytes, coordinators: Sequenc
         NotFound: it has published none. ServentError: nobody could be asked, or nobody answers us; what the last one said.
     """
     wrong: ServentError = NotFound(
-        "nothing is known here of this project",
-        advice="Give its link, which says who coordinates it, or the link of its ledger.",
+        "no ledger of this project is known here",
+        advice="Its owner publishes one within a minute of the first credit. Of others, give the project's link, or that of the ledger.",
     )
     for peer in coordinators:
         try:

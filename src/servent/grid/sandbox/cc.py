@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +22,10 @@ SUFFIXES = (".c", ".cc", ".cpp", ".cxx")
 class NoCompiler(UsageError):
     """Nothing here turns C into WebAssembly."""
 
-    advice = "pip install 'servent[apps]' brings one; any compiler with a wasm32-wasi target does as well."
+    advice = (
+        f"python3 -m pip --python '{sys.executable}' install 'servent[apps]' brings one; "
+        "any compiler with a wasm32-wasi target does as well."
+    )
 
 
 class DoesNotCompile(UsageError):
