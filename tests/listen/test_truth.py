@@ -1,0 +1,127 @@
+"""Truth: twenty units of which it is known what is in them. Signals of the stated strength are found where they are; noise gives no more alarms than stated.
+
+The stated strength: what the detector measures is expected to be this many times its threshold, where the signal suits bin and drift rate. Where a tone stands
+between two bins 60 % of it are lost, and a drift rate between two steps costs some, too.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from msgspec.structs import replace
+
+from servent.listen import units
+from servent.listen.making import Injected, make
+from servent.listen.plan import GAUSSIAN_SPECTRA, Search
+from servent.listen.signals import Found, Kind, ranked
+from tests.listen.desk import SMALL, Desk
+
+STRENGTH = 4.0
+KINDS: list[Kind] = ["spike", "gaussian", "pulse", "triplet"]
+
+
+def injected(search: Search, kind: Kind, dice: random.Random) -> Injected:
+    """Anywhere in the band but near its edges, at a drift rate of the search, of the stated strength."""
+    frequency = dice.uniform(0.05, 0.4) * search.rate * dice.choice([-1, 1])
+    drift = dice.uniform(-0.9, 0.9) * search.drift
+    if kind == "spike":  # on for four spectra of the longest
+        spectrum = 2 ** search.lengths[-1] / search.rate
+        amplitude = math.sqrt(STRENGTH * search.spike * math.pi / (spectrum * search.rate))
+        return Injected(kind, frequency, drift, amplitude, dice.uniform(0, 50), 4 * spectrum)
+    if kind == "gaussian":
+        length = max(b for b in search.lengths if search.spectra(b) >= GAUSSIAN_SPECTRA)
+        deviations = STRENGTH * search.gaussian(length)
+        power = deviations * math.sqrt(64 / search.spectra(length) / sum(w * w for w in search.weights))
+        amplitude = math.sqrt(power * math.pi / 2**length)
+        return Injected(kind, frequency, drift, amplitude, dice.uniform(25, 82), search.beam)
+    length = next(b for b in search.lengths if 2**b / search.rate > 0.35)  # s
+    spectrum = 2**length / search.rate
+    if kind == "triplet":
+        amplitude = math.sqrt(STRENGTH * search.triplet(length) * math.pi / 2**length)
+        return Injected(
+            kind, frequency, drift, amplitude, dice.uniform(5, 20), 2 * spectrum, dice.uniform(15, 35)
+        )
+    period = dice.uniform(9, 14) * spectrum
+    need, rows = next(
+        (threshold, rows)
+        for threshold, (_, width, rows) in zip(search.pulses(length), search.foldings(length), strict=True)
+        if width == int(period / spectrum)
+    )
+    amplitude = math.sqrt(STRENGTH * (need / rows - 1) * math.pi / 2**length)
+    return Injected(kind, frequency, drift, amplitude, dice.uniform(0, period), 2 * spectrum, period)
+
+
+def check(search: Search, truth: Injected, found: Found) -> None:
+    """Frequency within one bin, drift and a beam's time within two, a period within two widths of the pulse over how many there are."""
+    bin_, spectrum = search.rate / found.length, found.length / search.rate
+    looks_at = spectrum if search.spectra(int(math.log2(found.length))) < 64 else 2 * search.beam
+    assert abs(found.at(found.time) - truth.frequency - truth.drift * found.time) <= bin_
+    # Two bins off, four fifths of the power are left: noise decides among these.
+    assert abs(found.drift - truth.drift) <= 2 * bin_ / looks_at
+    if found.kind == "spike":
+        assert truth.time - spectrum / 2 <= found.time <= truth.time + truth.width + spectrum / 2
+    elif found.kind == "gaussian":
+        assert abs(found.time - truth.time) <= 2 * search.seconds / 64
+    else:
+        folds = 1 if found.kind == "triplet" else (search.seconds / truth.period)
+        resolution = max(2 * truth.width, truth.period / 8)
+        assert abs(found.period - truth.period) <= max(resolution / folds, spectrum / 2 if folds == 1 else 0)
+        late = (found.time - truth.time - truth.width / 2) % truth.period
+        assert min(late, truth.period - late) <= resolution
+
+
+def search_it(
+    desk: Desk, search: Search, kind: Kind | None, seed: int, steps: tuple[int, int] | None
+) -> None:
+    dice = random.Random(seed)
+    truth = injected(search, kind, dice) if kind else None
+    samples = make(search, [truth] if truth else [], dice)
+    if steps and truth:  # the part of the unit where the signal is
+        near = round(truth.drift / search.step)
+        steps = (near + steps[0], near + steps[1])
+    result = desk.result(units.pack(search, samples, steps))
+    if not truth:
+        assert result.found == ()
+        return
+    mine = [one for one in result.found if one.kind == kind]
+    assert mine, (truth, [(one.kind, one.score) for one in result.best])
+    check(search, truth, max(mine, key=lambda one: one.score))
+    # All else that was found is of the same signal: it lies along its line.
+    (_, *others) = ranked([result], search.rate)
+    width = 2 / truth.width if truth.width else 0.0
+    for group in others:
+        for one in group:
+            off = abs(one.at(one.time) - truth.frequency - truth.drift * one.time)
+            assert (
+                off
+                <= 4 * search.rate / one.length + 4 * width + abs(one.drift - truth.drift) * 2 * search.beam
+            ), (truth, one)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, None])
+@pytest.mark.parametrize("seed", range(4))
+def test_in_small_units_the_truth_is_found(desk: Desk, kind: Kind | None, seed: int) -> None:
+    search_it(desk, SMALL, kind, seed, None)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", [*KINDS, None])
+@pytest.mark.parametrize("seed", range(4))
+def test_in_whole_units_the_truth_is_found(desk: Desk, kind: Kind | None, seed: int) -> None:
+    search_it(desk, Search(), kind, 100 + seed, (-32, 33))
+
+
+def test_noise_gives_no_more_alarms_than_stated(desk: Desk) -> None:
+    search = replace(SMALL, alarms=15.0)
+    counts = dict.fromkeys(KINDS, 0)
+    for seed in range(4):
+        result = desk.result(units.pack(search, make(search, [], random.Random(50 + seed))))
+        for place, kind in enumerate(KINDS):
+            counts[kind] += sum(one.kind == kind for one in result.found) + result.crowded[place]
+    assert all(count <= 60 + 4 * math.sqrt(60) for count in counts.values()), counts
+    # Neighbouring drift rates find the same and count once; thresholds that were far too high would find nothing.
+    assert counts["spike"] >= 15, counts
+    print(counts)
