@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from servent.grid.manifests import Limits
 from servent.grid.sandbox.cc import INCLUDE, compile_c, zig
-from servent.grid.sandbox.jobs import Ended
+from servent.grid.sandbox.jobs import Ended, Saved
 from tests.grid.sandbox.rig import Rig
 
 SOURCE = Path(__file__).parents[3] / "examples/grid/molecules.c"
@@ -152,26 +152,25 @@ def test_energy_is_kept_over_a_hundred_thousand_steps(rig: Rig, code: bytes) -> 
 def test_interrupted_ten_times_at_home_and_elsewhere_it_ends_with_the_same_bits(
     rig: Rig, code: bytes, tmp_path: Path
 ) -> None:
-    """Each time it goes on in another folder, by another process, from nothing but the snapshot; also in the middle of the life of a list of neighbours."""
+    """Each time it goes on in another folder, by the process of another node, from nothing but the snapshot; also in the middle of the life of a list of neighbours."""
     rig.saved.clear()
     text = b"atoms 2048 density 0.02 cutoff 1.5 temperature 0.2 steps 6000 every 600"
     whole = run(rig, code, text, checkpoint_every=OFTEN)
     assert whole.slices >= 25, "there is where to interrupt it"
     digests = [saved.digest for saved in rig.saved]
-    last, ended = rig.saved[0], None
+    last = rig.saved[0]
     kept = Path(last.path).read_bytes()
-    for time in range(1, 11):
-        with Rig(tmp_path / str(time)) as other:
-            path = other.folder / "travelled"
+    with Rig(tmp_path / "one") as one, Rig(tmp_path / "two") as two:
+        for time in range(1, 11):
+            other = (one, two)[time % 2]
+            path = other.folder / f"travelled-{time}"
             path.write_bytes(kept)
-            stopped = False
+            other.saved.clear()
 
-            def saved(one: Any, other: Rig = other, time: int = time) -> None:
-                nonlocal stopped
-                other.saved.append(one)
-                if time < 10 and not stopped:
-                    stopped = True
-                    other.slots.suspend(one.number)
+            def saved(told: Saved, other: Rig = other, time: int = time) -> None:
+                other.saved.append(told)
+                if time < 10 and len(other.saved) == 1:
+                    other.slots.suspend(told.number)
 
             job = other.job(
                 code, "slice", stdin=text, limits=LIMITS, budget=300.0, checkpoint_every=OFTEN,
@@ -179,13 +178,11 @@ def test_interrupted_ten_times_at_home_and_elsewhere_it_ends_with_the_same_bits(
             )  # fmt: skip
             ended = other.do(other.slots.run(job, None, saved))
             assert ended.suspended == (time < 10)
-            for one in other.saved:
-                assert one.digest == digests[one.slices - 1], "the same state, not only the same end"
-            if other.saved:
-                last = other.saved[-1]
-                kept = Path(last.path).read_bytes()
-            if time == 10:
-                assert output(ended) == output(whole) and ended.digest == whole.digest
+            for told in other.saved:
+                assert told.digest == digests[told.slices - 1], "the same state, not only the same end"
+            last = other.saved[-1]
+            kept = Path(last.path).read_bytes()
+        assert output(ended) == output(whole) and ended.digest == whole.digest
 
 
 def test_ten_generations_are_one_long_run_bit_by_bit(rig: Rig, code: bytes) -> None:
