@@ -110,6 +110,10 @@ class Bench:
         output = result_of(job.seed, job.stdin)
         return Ended(number, "done", hashlib.sha256(output).digest(), output, seconds=seconds, slices=done)
 
+    def suspend(self, number: int) -> None:
+        self._suspended.add(number)
+        self._signal()
+
     async def suspend_all(self) -> None:
         mine = set(self.running)
         self._suspended |= mine

@@ -289,3 +289,18 @@ def test_a_slice_that_does_not_end_neither_holds_up_the_stop_nor_a_change_of_min
             assert loop.time() - began < 8.0
 
     virtually(story())
+
+
+def test_who_leaves_a_project_gives_back_what_was_computed_so_far(tmp_path) -> None:
+    async def story() -> None:
+        office = Office()
+        (unit,) = office.add(office.slices())
+        async with Volunteer(tmp_path, office) as ann:
+            ann.bench.takes = 1000.0
+            await ann.until(lambda: ann.bench.slices >= 5)
+            done = ann.bench.slices
+            await ann.lending.leave(bytes(office.key.peer))
+            assert office.aborted == [1]
+            assert office.checkpoints[unit].slices >= done, "no snapshot was due for a minute yet"
+
+    virtually(story())

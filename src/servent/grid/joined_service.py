@@ -298,6 +298,8 @@ class Joined:
         some = [held for held in some if held.state not in ("done", "over") and not held.going]
         for held in some:
             held.going = True
+        await self._a.work.save(some)
+        some = [held for held in some if held.state not in ("done", "over")]  # its last slice was that one
         for at in range(0, len(some), wire.BATCH):
             batch = some[at : at + wire.BATCH]
             try:

@@ -31,9 +31,10 @@ from servent.grid.planning_service import Planning
 from servent.grid.policy import Conditions, Verdict
 from servent.grid.publishing_service import Keeping, Publishing
 from servent.grid.receiving_service import Keep, Receiving
+from servent.grid.sandbox.seam import Sandbox
 from servent.grid.settings import Settings
 from servent.grid.wire import RENEW_EVERY, Membership
-from servent.grid.work_service import Sandbox, Work
+from servent.grid.work_service import Work
 from servent.identity import Identity, PeerId
 from servent.net.links import Stream
 from servent.store import Store

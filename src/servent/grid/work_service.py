@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from servent.errors import BadMessage, ConnectionLost, ServentError
 from servent.grid import lending_rows as rows
@@ -24,6 +23,7 @@ from servent.grid.manifests import INLINE_BYTES
 from servent.grid.policy import Verdict
 from servent.grid.publishing_service import Publishing
 from servent.grid.sandbox.jobs import Ended, Job, Moving, Saved
+from servent.grid.sandbox.seam import Sandbox
 from servent.grid.wire import RENEW_EVERY, STDERR_CHARACTERS, Outcome, Result, Task
 from servent.tasks import begin
 
@@ -35,27 +35,6 @@ SHARED = "outputs"  # the folder of those that take no snapshots
 STOP_WITHIN = 2.0  # s that slices have to end when the node stops
 MOST_APPS = 256  # whose modules are at hand though nothing of them is held
 TRIES = 3  # a process that died by no fault of the module's: so often a unit is begun again here
-
-
-class Sandbox(Protocol):
-    """What is asked of `sandbox.slots_service.Slots`."""
-
-    def number(self) -> int: ...
-
-    async def run(
-        self,
-        job: Job,
-        on_moving: Callable[[Moving], None] | None = None,
-        on_saved: Callable[[Saved], None] | None = None,
-    ) -> Ended: ...
-
-    async def suspend_all(self) -> None: ...
-
-    def resize(self, cores: int) -> None: ...
-
-    def pace(self, percent: int) -> None: ...
-
-    async def measure(self) -> float: ...
 
 
 class Work:
@@ -129,6 +108,15 @@ class Work:
                 task.cancel()
         if pending:
             await asyncio.wait(pending, timeout=1.0)
+
+    async def save(self, some: Sequence[Held]) -> None:
+        """Of these, what runs and can have a snapshot ends after its slice with one; a slice that takes too long is not waited for."""
+        running = self._running.values() if self._verdict.allowed else ()
+        mine = [held for held in some if held in running and self._sliced(held)]
+        for held in mine:
+            self._slots.suspend(held.job)
+        if pending := [task for held in mine if (task := self._tasks.get(held.key)) is not None]:
+            await asyncio.wait(pending, timeout=STOP_WITHIN)
 
     async def allow(self, verdict: Verdict) -> None:
         """What may be done from now on."""
@@ -341,7 +329,7 @@ class Work:
         app, task = held.app, held.task
         assert app is not None
         allowed = seconds_allowed(app.limits.seconds, self._mflops())
-        slices = app.abi == "slice" and app.limits.checkpoint_bytes > 0
+        slices = self._sliced(held)
         folder = self._folder / SHARED
         if slices:
             folder = self._folder_of(held)
@@ -370,6 +358,11 @@ class Work:
             canonical_nans=app.canonical_nans,
             inline_bytes=INLINE_BYTES,
         )
+
+    @staticmethod
+    def _sliced(held: Held) -> bool:
+        """It can have snapshots."""
+        return held.app is not None and held.app.abi == "slice" and held.app.limits.checkpoint_bytes > 0
 
     def _pace_of_checkpoints(self, task: Task) -> float:
         """Of a short lease, which is renewed half-way to its end, each renewal has a new one to tell of."""
