@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 from pathlib import Path
@@ -68,7 +67,7 @@ def test_the_same_bits_from_every_snapshot_and_on_another_machine(desk: Desk, tm
     saved = list(desk.rig.saved)
     assert once.outcome == "done" and len(saved) == once.slices - 1 >= 1
     assert read_result(once.output).found
-    assert max(one.size for one in saved) < os.path.getsize(saved[0].path) + 1024 < 200_000  # scratch is zero
+    assert max(one.size for one in saved) < 100_000  # a page that does not compress: samples. Scratch is zero
     with Rig(tmp_path, cores=2) as other:
         elsewhere = Desk.__new__(Desk)
         elsewhere.rig, elsewhere.code = other, desk.code

@@ -670,11 +670,14 @@ int32_t begin(const uint8_t *said, uint32_t size) {
   return 0;
 }
 
+static int least; /* the shortest length of this slice */
+
 static void listen_at(void) {
   int some = 0;
   for (int b = SHORTEST; b <= LONGEST; b++) {
     if (!due(b, at)) continue;
     if (!some++) chirp(at);
+    if (b < least) least = b;
     uint32_t n = 1u << b, spectra = 1u << (bits - b), stride = n + PAD;
     float scale = 0.5f / (float)n;
     for (uint32_t j = 0; j < spectra; j++) {
@@ -687,8 +690,21 @@ static void listen_at(void) {
   }
 }
 
+/* What was used of it, that is. */
+static void wipe(void) {
+  uint32_t samples = 1u << bits, spectra = samples >> least;
+  memset(work.re, 0, 4 * samples);
+  memset(work.im, 0, 4 * samples);
+  memset(work.power, 0, 4 * (samples + PAD * spectra));
+  memset(work.w4r, 0, (char *)work.column - (char *)work.w4r);
+  memset(work.column, 0, spectra * sizeof(wide));
+  memset(work.half, 0, spectra * sizeof(wide));
+  for (int k = 0; k < 2; k++) memset(work.fold[k], 0, 4 * spectra * sizeof(wide)); /* rows, filled up, twice each */
+}
+
 int32_t slice(void) {
   double done = 0;
+  least = LONGEST;
   make_turns();
   while (at < last && done < SLICE) {
     listen_at();
@@ -696,7 +712,7 @@ int32_t slice(void) {
     at++;
   }
   out.operations += done;
-  memset(&work, 0, sizeof work);
+  wipe();
   return at < last;
 }
 
