@@ -18,10 +18,7 @@ from servent.listen import chances
 
 SHORTEST, LONGEST = 3, 17
 DRIFT_OF_A_BIN = 0.333  # by so much of a bin may a signal drift away within the time that a detector looks at
-EVERYWHERE, SHORT_ONES = (
-    2**16,
-    2**15,
-)  # samples; longer ones are searched to `drift` only, those up to 2^15 to `fast_drift`
+SLOW_ONES = 2**16  # samples; from here on lengths are searched to `drift` only, shorter ones to `fast_drift`
 POINTS, EDGE, TAPS = 64, 8, 16  # of power over time where a beam is fitted; as in listen.c
 TRIPLET_SPECTRA, PULSE_SPECTRA, GAUSSIAN_SPECTRA = 16, 128, POINTS
 MAGIC = b"servent listen 1"
@@ -77,7 +74,7 @@ class Search(Struct, frozen=True, dict=True):
 
     def most(self, length: int) -> int:
         """The last step to both sides."""
-        widest = self.drift if 1 << length >= EVERYWHERE else max(self.drift, self.fast_drift)
+        widest = self.drift if 1 << length >= SLOW_ONES else max(self.drift, self.fast_drift)
         return int(widest / self.step)
 
     def rates(self, length: int) -> int:

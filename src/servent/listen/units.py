@@ -13,8 +13,6 @@ from msgspec import Struct
 from servent.errors import BadMessage, UsageError
 from servent.listen.plan import HEAD, MAGIC, Search
 
-ABOVE = bytes([0, 1])
-
 
 class Head(Struct, frozen=True):
     """What a unit says of itself. `first`, `last`: steps of `step` Hz/s."""
