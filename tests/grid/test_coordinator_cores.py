@@ -7,10 +7,13 @@ from hypothesis import strategies as st
 
 from servent.grid.coordinator_live import QUEUED, STEP, Live, Wakes
 from servent.grid.coordinator_ready import Ready
+from servent.grid.coordinator_rooms import Room
 from servent.grid.coordinator_rows import Batch, Doc, Host, ProjectState, encode, read_doc, read_host
 from servent.grid.coordinator_taking import plain
+from servent.grid.manifests import open_project
 from servent.grid.model import Copy, Unit
 from servent.grid.transition import eligible
+from tests.grid.coordinating import project
 
 PEOPLE = [bytes([number]) * 32 for number in range(1, 6)]
 BATCH = Batch(1, 1, 1)
@@ -110,3 +113,18 @@ def test_rows_say_what_they_were_told() -> None:
     host = Host(name="ann", credit=5)
     assert read_host.decode(encode(host)) == host
     assert ProjectState().units == 0
+
+
+def test_work_that_has_just_begun_is_not_slow() -> None:
+    signed = project()
+    room = Room(1, open_project(signed), signed, ProjectState())
+    room.state.units = 300
+    assert room.throughput(6000.0) == 0.0 and room.eta(6000.0) is None
+    room.minutes[100] = [60, 0]  # all of them in the first minute of its life
+    assert room.throughput(6059.0) == 60 / (59 / 60)
+    assert 290 < (room.eta(6060.0 - 1e-6) or 0.0) < 310
+    assert room.throughput(6005.0) == 180.0, "twenty seconds at least"
+    room.minutes[101] = [60, 0]
+    assert room.throughput(6119.9) < 61
+    assert room.throughput(6060.0 + 240.0) < 40, "it stands still"
+    assert room.throughput(6060.0 + 300.0 + 60.0) == 0.0

@@ -580,5 +580,5 @@ class AnythingHappens(RuleBasedStateMachine):
         assert counted <= self.desk.unit.most_copies + 1
 
 
-AnythingHappens.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+AnythingHappens.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 TestAnythingHappens = AnythingHappens.TestCase

@@ -328,7 +328,9 @@ class Auditor:
             "times": "",
         }
         if self._head is not None:
-            said["head"] = f"{len(self._head.segments)} segments, {len(self._apps)} apps"
+            said["head"] = (
+                f"{_counted(len(self._head.segments), 'segment')}, {_counted(len(self._apps), 'app')}"
+            )
             said["estimates"] = f"by the manifests of {len(self._apps)} apps"
         if self._manifests and self._manifests[0].budget is not None:
             said["budget"] = f"{_shown(self._paid)} of {_shown(self._manifests[0].budget)} are paid"
@@ -346,3 +348,7 @@ class Auditor:
 
 def _shown(mflop: int) -> str:
     return f"{credit.cobblestones(mflop):,.2f} credits"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -20,6 +20,7 @@ STAYS = 86400.0  # s; who was here within it is remembered all the same
 COUNTED = 30.0  # s; how long a count of the trusted hosts is good for
 MINUTES = 7 * 24 * 60  # of which counts are kept
 LATELY = 5  # minutes, for the throughput
+AT_LEAST = 20.0  # s that the minute that runs counts for, so that one unit at its beginning promises nothing
 
 
 class AppRoom:
@@ -146,10 +147,13 @@ class Room:
         return number, counts
 
     def throughput(self, now: float) -> float:
-        """Units a minute over the last five, the one that runs counted as far as it is."""
+        """Units a minute over the last five, or since the first of them in which one was done: work that has just begun is not slow."""
         this = int(now // 60)
-        done = sum(self.minutes.get(this - back, (0, 0))[0] for back in range(LATELY))
-        return done / (LATELY - 1 + max(1.0, now % 60.0) / 60.0) if done else 0.0
+        done = [self.minutes.get(this - back, (0, 0))[0] for back in range(LATELY)]
+        if not any(done):
+            return 0.0
+        whole = max(back for back, units in enumerate(done) if units)
+        return sum(done) / (whole + max(AT_LEAST, now % 60.0) / 60.0)
 
     def eta(self, now: float, units: int | None = None) -> float | None:
         """Seconds until so many units (all that are open) are done, None where nothing moves."""

@@ -26,7 +26,7 @@ export function standingWhy(one) {
   if (!one.apps.some((app) => !app.retired)) return "Add an app, a WebAssembly module, and then submit work for it.";
   if (!one.units) return "Submit work, and pass the project's link on to those who would help.";
   if (!openUnits(one)) return "Everything that was submitted is done.";
-  return one.hosts_now ? `${counted(one.hosts_now, "machine")} at work.` : "Nobody computes for it right now. Pass its link on.";
+  return one.hosts_now ? `${counted(one.hosts_now, "machine")} connected.` : "Nobody computes for it right now. Pass its link on.";
 }
 
 // A stacked bar of the units by state, done first: what is over grows from the left.
