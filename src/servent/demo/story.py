@@ -92,7 +92,7 @@ class Story:
         wait_for("all five are connected to each other", met)
         if behind_nat:
             wait_for(
-                "dan and eve find a direct path", lambda: self._path(self.dan, self.eve).path == "direct", 15
+                "dan and eve find a direct path", lambda: self._path(self.dan, self.eve).path == "direct"
             )
         paths = [peer.path for actor in everyone for peer in actor.client.peers()]
         return None, f"{paths.count('direct') // 2} pairs direct, {paths.count('relayed') // 2} relayed"
