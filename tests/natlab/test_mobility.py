@@ -57,8 +57,8 @@ def test_a_download_survives(moves: Moves, case: Case) -> None:
     move = moves.result(case)
     assert move.stall is not None, move.detail
     # The goals are those of docs/benchmarks.md, on a quiet machine; here a broken recovery is to be told from a busy one.
-    assert move.stall < 2 * GOALS[case.event], move.detail
-    assert move.detail["bytes"] > 20_000_000, move.detail  # it moves on; how fast is for benchmarks to say
+    assert move.stall < 3 * GOALS[case.event], move.detail
+    assert move.detail["bytes"] > 8_000_000, move.detail  # it moves on; how fast is for benchmarks to say
     lanes = " ".join(state for at, state in move.detail["paths"] if at < move.detail["event_at"])
     assert ("tcp" in lanes) == (case.b == "pub"), "bytes took another lane than this case is about"
     if case.event == "relaykill":
