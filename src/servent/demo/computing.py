@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left, bisect_right
 from pathlib import Path
 
@@ -17,8 +18,10 @@ MODULE = Path(__file__).with_name("primes.wat")
 FIRST = 10**12
 SPAN = 2_000  # numbers in a unit: some 0.3 s of a core
 UNITS = 24
-LONG_SPAN = 60_000  # some 10 s of a core, in slices of a thousand numbers
-DEADLINE = 12.0  # s a volunteer of the long unit has until it says that it is still at it
+LONG_SPAN = 240_000  # some 20 s of a core, in slices of a thousand numbers
+DEADLINE = 8.0  # s a volunteer of the long unit has until it says that it is still at it
+TOLD = 0.4  # of the long unit is done when its volunteer is killed
+RESUMED = 0.2  # and whoever goes on is first seen above this; one that began anew would be far below
 LIMIT = 90.0
 OPERATIONS = 1e9  # of a short unit: about so many divisions and comparisons
 
@@ -31,7 +34,7 @@ class Computing:
         self.volunteers = [bob, cat, dan, eve]
         self.names: dict[str, str] = {}
         self.link = ""
-        self.killed: tuple[Actor, float] | None = None
+        self.killed: Actor | None = None
 
     def tell(self) -> None:
         """Raises Failed at the first step that does not hold."""
@@ -132,23 +135,27 @@ class Computing:
                 deadline=DEADLINE,
             ),
         ).id
-        wait_for("its checkpoint is at ann's", lambda: self._checkpointed() is not None, LIMIT)
-        found = self._checkpointed()
-        assert found is not None
-        actor, fraction = found
-        actor.kill()
-        self.killed = found
-        return batch, f"{actor.name} is killed (SIGKILL) with {fraction:.0%} done"
+        told = 0.0
 
-    def _checkpointed(self) -> tuple[Actor, float] | None:
-        """Who computes the long unit, and how far it is, once so much is done that a snapshot must have been sent."""
+        def far_enough() -> bool:
+            nonlocal told
+            (unit,) = self.ann.client.units(PROJECT, grid.UnitsQuery(batch=int(batch))).units
+            told = max((copy.fraction or 0.0 for copy in unit.copies if copy.state == "leased"), default=0.0)
+            return told > TOLD
+
+        wait_for("ann is told of a checkpoint", far_enough, LIMIT)
+        time.sleep(1.0)  # she fetches it
+        actor = self._who()
+        actor.kill()
+        self.killed = actor
+        return batch, f"{actor.name} is killed (SIGKILL) after it told ann of {told:.0%}"
+
+    def _who(self) -> Actor:
+        """Who computes the long unit."""
         for actor in self.volunteers:
-            if actor is self.cat or not actor.up:
-                continue
-            for slot in actor.client.lending().slots:
-                if slot.app.startswith("count-alone") and slot.checkpoint_age is not None:
-                    return actor, slot.fraction or 0.0
-        return None
+            if actor.up and any(slot.app.startswith("count-alone") for slot in actor.client.lending().slots):
+                return actor
+        raise Failed("nobody computes it any more")
 
     def _elsewhere(self, batch: str) -> tuple[None, str]:
         client = self.ann.client
@@ -164,7 +171,7 @@ class Computing:
 
         wait_for("the long unit is done", done, LIMIT, every=0.05)
         assert self.killed is not None
-        killed, fraction = self.killed
+        killed = self.killed
         killed.start()
         killed.wait_ready()
         start = FIRST * 2
@@ -173,8 +180,8 @@ class Computing:
         if result.output != str(right):
             raise Failed(f"{result.output} primes are said to be there, {right} are")
         (name, began), *_ = seen.items()
-        if began < 0.02:
-            raise Failed(f"{name} began anew, though {killed.name} had done {fraction:.0%}")
+        if began < RESUMED:
+            raise Failed(f"{name} was first seen at {began:.0%}: it began anew")
         return None, f"{name} went on at {began:.0%}; {right} primes, to the last bit what they should be"
 
     def _audit(self) -> tuple[None, str]:
