@@ -12,8 +12,6 @@ from servent.api.client import TOKEN_FILE
 from servent.api.keys import Keys, cookie_name
 from tests.api.running import client, fake_daemon
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(60)]
-
 OPEN = (200, "/api/v1/ping")
 
 

@@ -132,7 +132,6 @@ class Player:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(90)
 def test_a_player_jumps_about_in_a_film_that_comes_at_20_megabytes_a_second(tmp_path: Path) -> None:
     async def main() -> None:
         async with nodes(2, tmp_path / "nodes") as (ann, bob):

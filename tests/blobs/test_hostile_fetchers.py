@@ -21,8 +21,6 @@ from servent.net.links import Stream
 from servent.node import Node
 from servent.testing.nodes import nodes
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(60)]
-
 SIZE = 12_000_000
 
 

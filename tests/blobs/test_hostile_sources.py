@@ -20,8 +20,6 @@ from servent.net.wire import Bulk
 from servent.node import Node
 from servent.testing.nodes import nodes
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(60)]
-
 Behaviour = Callable[[Stream], Awaitable[None]]
 SIZE = 3_000_000
 

@@ -111,7 +111,6 @@ def test_the_schedule_pauses_downloads_and_uploads_and_says_until_when(tmp_path:
     virtual.run(main())
 
 
-@pytest.mark.timeout(60)
 def test_ten_thousand_queued_by_mistake_are_taken_back_at_once_and_cost_no_start(tmp_path: Path) -> None:
     count = 10_000
 
@@ -175,7 +174,6 @@ def test_ten_thousand_queued_by_mistake_are_taken_back_at_once_and_cost_no_start
 
 
 @pytest.mark.real
-@pytest.mark.timeout(60)
 def test_what_moved_stands_in_the_history_of_both_and_is_counted_over_a_restart(tmp_path: Path) -> None:
     async def main() -> None:
         async with nodes(2, tmp_path) as (ann, bob):
@@ -207,7 +205,6 @@ def test_what_moved_stands_in_the_history_of_both_and_is_counted_over_a_restart(
 
 
 @pytest.mark.real
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("other_disk", [False, True], ids=["same disk", "other disk"])
 def test_what_is_complete_moves_and_is_served_all_the_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other_disk: bool
@@ -261,7 +258,6 @@ print("done"); sys.exit(int(os.environ.get("FAIL", "0")))
 
 
 @pytest.mark.real
-@pytest.mark.timeout(60)
 def test_the_command_gets_the_name_as_a_word_and_its_failure_stands_on_the_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,8 +19,6 @@ from servent.errors import DiskTrouble, NotFound, UsageError
 from servent.node import Node
 from servent.testing.nodes import gather_in_network, nodes
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(60)]
-
 MB = 1_000_000
 
 

@@ -12,8 +12,6 @@ from tests.browser.conftest import Visit
 from tests.browser.finding import Endless, lively
 from tests.web.running import WebPage
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
-
 SCREENS = {
     "/": ("Overview", "sv-shelf .shelf-figure:has-text('files')"),
     "/search": ("Search", ".liked-item"),

@@ -15,8 +15,6 @@ from tests.browser.conftest import Visit
 from tests.browser.finding import lively
 from tests.web.running import WebPage
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(60)]
-
 TABS = {
     "Lend": ".slot",
     "Projects": ".grid-card:has-text('weather')",

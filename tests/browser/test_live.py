@@ -12,8 +12,6 @@ from tests.browser.conftest import Visit
 from tests.web.fake_api import HOSTILE, FakeApi, FakeNode
 from tests.web.running import WebPage, web_page
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(60)]
-
 
 @pytest.fixture
 def own_api(tmp_path: Any) -> Iterator[FakeApi]:

@@ -13,8 +13,6 @@ from tests.browser.conftest import Visit
 from tests.browser.finding import lively
 from tests.web.running import WebPage
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(90)]
-
 HOME, ATTIC, SWARM = ("/networks/" + pair * 16 for pair in ("ab", "cd", "ef"))
 SCREENS = {
     "/networks": ("Networks", ".role"),

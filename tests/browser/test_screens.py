@@ -10,8 +10,6 @@ from tests.browser.conftest import Visit
 from tests.web.fake_api import FakeApi, FakeNode
 from tests.web.running import WebPage, web_page
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(60)]
-
 SCREENS = {
     "/": ("Overview", "sv-picture .peer"),
     "/transfers": ("Transfers", "sv-transfers .transfer"),

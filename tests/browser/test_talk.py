@@ -13,8 +13,6 @@ from tests.browser.conftest import Visit
 from tests.browser.finding import lively
 from tests.web.running import WebPage
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(60)]
-
 EVIL = "<img src=x onerror=\"document.title='owned'\"> <b>bold</b> javascript:alert(1) https://bank.example@evil.example/"
 
 

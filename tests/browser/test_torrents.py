@@ -13,8 +13,6 @@ from tests.browser.conftest import Visit
 from tests.browser.finding import lively
 from tests.web.running import WebPage
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(60)]
-
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Any:

@@ -78,7 +78,6 @@ def follow_the_readme(where: Path, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.timeout(90)
 def test_the_commands_of_the_readme_do_what_it_shows(tmp_path: Path) -> None:
     where = tmp_path / "clone"
     (where / ".venv").mkdir(parents=True)

@@ -13,11 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.api.running import ROOT
-
-pytestmark = [pytest.mark.real, pytest.mark.timeout(90)]
 
 
 @contextlib.contextmanager

@@ -9,11 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.cli.test_real import data, run, up
-
-pytestmark = [pytest.mark.real, pytest.mark.timeout(90)]
 
 
 def until(look: Callable[[], Any], limit: float = 20.0) -> Any:

@@ -18,8 +18,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "chess_clock.py"
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(60)]
-
 
 class Player:
     """One process of the example, and what it printed so far."""

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 
-import pytest
-
 from tests.grid.counter import counter, done
 
 RIGHT = b"42"
 
 
-@pytest.mark.timeout(60)
 def test_what_three_of_thirty_make_up_is_put_right_and_nobody_is_paid_for_it() -> None:
     async def main() -> None:
         dice = random.Random(3)

@@ -18,7 +18,6 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 @running
 async def test_killed_at_random_nothing_is_lost_and_nothing_is_written_twice(tmp_path: Path) -> None:
     dice = random.Random(6)

@@ -6,16 +6,12 @@ import asyncio
 import threading
 from pathlib import Path
 
-import pytest
-
 from servent.grid.lending_shelf import Shelf
 from servent.node import Node
 from servent.store import Store
 from servent.testing.nodes import quiet_config
 from tests.grid.sandbox.rig import counts
 from tests.net.party import until
-
-pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(90)]
 
 SLICES, ROUNDS = 200, 4_000_000  # of some 10 ms each
 

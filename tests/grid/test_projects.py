@@ -17,8 +17,6 @@ from servent.testing.nodes import nodes
 from tests.grid.sandbox.rig import ECHO
 from tests.net.party import until
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(60)]
-
 # Ends with 0 where the first bytes of both results are the same, with 1 where not, with 2 where one is empty.
 FIRST_BYTE = """(module
   (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))

@@ -12,7 +12,6 @@ from tests.natlab.matrix import Matrix, Outcome
 WHY_NOT = missing()
 pytestmark = [
     pytest.mark.natlab,
-    pytest.mark.timeout(40),
     pytest.mark.skipif(WHY_NOT is not None, reason=WHY_NOT or ""),
 ]
 

@@ -10,7 +10,6 @@ from tests.natlab.lab import missing
 WHY_NOT = missing()
 pytestmark = [
     pytest.mark.natlab,
-    pytest.mark.timeout(40),
     pytest.mark.skipif(WHY_NOT is not None, reason=WHY_NOT or ""),
 ]
 

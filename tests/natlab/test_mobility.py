@@ -13,7 +13,6 @@ from tests.natlab.mobility import GOALS, Move, measure
 WHY_NOT = missing()
 pytestmark = [
     pytest.mark.natlab,
-    pytest.mark.timeout(60),
     pytest.mark.skipif(WHY_NOT is not None, reason=WHY_NOT or ""),
 ]
 

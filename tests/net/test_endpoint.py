@@ -352,7 +352,6 @@ async def home(endpoint: IrohEndpoint, url: str | None) -> None:
             assert found is None or found.startswith("http")
 
 
-@pytest.mark.timeout(30)
 def test_a_peer_is_reached_through_a_relay_that_is_taken_on_while_running() -> None:
     async def main() -> None:
         async with asyncio.TaskGroup() as group:

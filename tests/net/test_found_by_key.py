@@ -20,8 +20,6 @@ from servent.testing.nodes import quiet_config
 from tests.net.party import until
 from tests.net.test_relay_server import running
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(60)]
-
 
 def settings(folder: Path, name: str, host: str, server: str | None) -> Config:
     """No relay carries a packet of theirs: the server is a place for records, and nothing else."""

@@ -292,7 +292,6 @@ def test_a_taken_port_is_a_world_error_with_advice() -> None:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(40)
 def test_two_iroh_endpoints_find_each_other_knowing_only_the_relay() -> None:
     """(That all their bytes can go through it is shown where UDP is blocked: tests/natlab, noudp-noudp.)"""
     iroh = pytest.importorskip("iroh")

@@ -33,7 +33,6 @@ def write(path: Path, size: int, seed: int = 1) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(90)
 def test_one_percent_changed_costs_less_than_three(tmp_path: Path) -> None:
     source, to = tmp_path / "source", tmp_path / "to"
     for number in range(16):
@@ -63,7 +62,6 @@ def test_one_percent_changed_costs_less_than_three(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
 def test_a_change_is_noticed_and_who_follows_passes_it_on_while_the_publisher_is_away(tmp_path: Path) -> None:
     source = tmp_path / "list.txt"
     source.write_text("one")
@@ -88,7 +86,6 @@ def test_a_change_is_noticed_and_who_follows_passes_it_on_while_the_publisher_is
     asyncio.run(main())
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.slow
 def test_what_the_follower_changed_is_kept_and_old_versions_as_many_as_wanted(tmp_path: Path) -> None:
     source, to = tmp_path / "source", tmp_path / "to"
@@ -119,7 +116,6 @@ def test_what_the_follower_changed_is_kept_and_old_versions_as_many_as_wanted(tm
     asyncio.run(main())
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.slow
 def test_a_follower_that_was_away_gets_the_newest_after_a_restart(tmp_path: Path) -> None:
     source, to = tmp_path / "source", tmp_path / "to"

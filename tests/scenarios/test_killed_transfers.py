@@ -88,7 +88,6 @@ def test_twenty_kills_on_either_side_cost_no_verified_piece_and_little_else(tmp_
         receiver.stop()
 
 
-@pytest.mark.timeout(60)
 def test_the_receiver_waits_for_a_sender_that_is_away_says_so_and_goes_on_by_itself(tmp_path: Path) -> None:
     source = tmp_path / "film.bin"
     source.write_bytes(os.urandom(20 * MB))

@@ -50,7 +50,6 @@ def some_bytes(size: int, seed: int = 1) -> bytes:
 
 
 @pytest.mark.real
-@pytest.mark.timeout(60)
 def test_two_who_call_it_differently_are_both_sources(tmp_path: Path) -> None:
     async def main() -> None:
         async with nodes(3, tmp_path / "nodes") as (ann, bob, cat):

@@ -22,8 +22,6 @@ from servent.testing.nodes import gather_in_network, nodes
 from tests.share.stock import let_see, root_and_layer, stock
 from tests.share.test_content import MB, ended, some_bytes
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(60)]
-
 
 def folder_of(path: Path, files: dict[str, bytes]) -> Path:
     for name, data in files.items():

@@ -29,8 +29,6 @@ from servent.torrent.views import Adding
 from tests.net.party import until
 from tests.torrent.swarm import LOOPBACK, looped, session
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(60)]
-
 MB = 1024 * 1024
 KINDS = {
     "v1": lt.create_torrent.v1_only,

@@ -20,8 +20,6 @@ from servent.torrent.views import Adding
 from tests.net.party import until
 from tests.torrent.swarm import looped, session
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(60)]
-
 values = st.recursive(
     st.integers(-(10**6), 10**6) | st.binary(max_size=12),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.binary(max_size=8), inner, max_size=3),
