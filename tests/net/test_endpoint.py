@@ -23,21 +23,25 @@ from servent.net.endpoint import IrohEndpoint, bind, normal_relay
 from servent.net.links import PeerAddress
 from servent.net.relay.server import RelayServer
 from servent.net.relay.settings import RelaySettings
+from tests.net.party import until
 
 pytestmark = pytest.mark.real
 
 ANN, BOB, EVE = Identity(b"a" * 32), Identity(b"b" * 32), Identity(b"e" * 32)
 LOCAL = ["127.0.0.1:0", "[::1]:0"]
+WAIT = 30.0  # s; patience for what should take milliseconds
 
 
-def sockets() -> int:
-    """How many sockets this process has open."""
-    found = 0
+def sockets() -> set[str]:
+    """The sockets this process has open, by name: those of tests before go while we count."""
+    found = set()
     for name in os.listdir("/proc/self/fd"):
         try:
-            found += os.readlink(f"/proc/self/fd/{name}").startswith("socket:")
+            target = os.readlink(f"/proc/self/fd/{name}")
         except OSError:
             continue
+        if target.startswith("socket:"):
+            found.add(target)
     return found
 
 
@@ -99,7 +103,7 @@ def test_an_endpoint_is_found_on_a_machine_that_binds_everything() -> None:
     async def main() -> None:
         ann, bob = await bind(ANN), await bind(BOB)
         assert bob.local_addresses()
-        dialed = await ann.connect(PeerAddress(BOB.peer, addresses=tuple(bob.local_addresses())), 5)
+        dialed = await ann.connect(PeerAddress(BOB.peer, addresses=tuple(bob.local_addresses())), WAIT)
         assert dialed.peer == BOB.peer
         await ann.close()
         await bob.close()
@@ -112,9 +116,10 @@ def test_an_endpoint_is_found_on_a_machine_that_binds_everything() -> None:
 
 def test_a_closed_endpoint_leaves_no_task_no_socket_and_no_thread_of_ours() -> None:
     async def main() -> None:
-        before = sockets()
+        before, threads = sockets(), set(threading.enumerate())
         ann, bob = await bind(ANN, bind=LOCAL), await bind(BOB, bind=LOCAL)
-        dialed = await ann.connect(bob.address(), 5)
+        dialed = await ann.connect(bob.address(), WAIT)
+        assert sockets() > before
         near = await dialed.open()
         await near.write(b"x")
         accepted = await bob.accept()
@@ -124,11 +129,8 @@ def test_a_closed_endpoint_leaves_no_task_no_socket_and_no_thread_of_ours() -> N
         await ann.close()
         await bob.close()
         assert asyncio.all_tasks() == {asyncio.current_task()}
-        deadline = time.monotonic() + 2
-        while sockets() > before and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
-        assert sockets() == before
-        assert threading.active_count() == 1
+        await until(lambda: sockets() <= before)  # iroh's own threads close them when they get a turn
+        await until(lambda: set(threading.enumerate()) <= threads)
         for work in (far.read(1), near.write(b"x"), dialed.open(), accepted.accept()):
             with pytest.raises(ConnectionLost):
                 await work
@@ -142,34 +144,42 @@ def test_a_closed_endpoint_leaves_no_task_no_socket_and_no_thread_of_ours() -> N
 
 def test_a_forgotten_stream_and_connection_leave_no_call_behind() -> None:
     async def main() -> None:
+        loop = asyncio.get_running_loop()
+
+        def calls() -> int:
+            return sum(call.loop is loop for call in list(fastffi._calls.values()))
+
         ann, bob = await bind(ANN, bind=LOCAL), await bind(BOB, bind=LOCAL)
-        dialed = await ann.connect(bob.address(), 5)
+        dialed = await ann.connect(bob.address(), WAIT)
         accepted = await bob.accept()
-        await asyncio.sleep(0.05)
-        before = len(fastffi._calls)  # each endpoint waits for arrivals
+        await until(lambda: calls() == 2, step=0.01)  # each endpoint waits for arrivals
         stream = await dialed.open()
         await never(stream.read(1), 0.01)
         await never(accepted.read_datagram(), 0.01)
-        assert len(fastffi._calls) == before + 2
+        assert calls() == 4
         del stream, dialed, accepted
-        await asyncio.sleep(0.05)
-        assert len(fastffi._calls) == before
+        await until(lambda: calls() == 2, step=0.01)
         await ann.close()
         await bob.close()
-        assert not fastffi._calls
+        assert not calls()
 
     asyncio.run(main())
 
 
-def test_closing_does_not_wait_for_peers_that_never_answered() -> None:
+def test_closing_does_not_wait_for_peers_that_never_answered(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """iroh itself would for 3 s; that it was ours who had enough is told by the log, whatever the machine does."""
+    monkeypatch.setattr(endpoints, "CLOSE_TIME", 0.1)
+    caplog.set_level("DEBUG", "servent.net.endpoint")
+
     async def main() -> None:
         ann = await bind(ANN, bind=LOCAL)
         for _ in range(3):
             with pytest.raises(Unreachable):
                 await ann.connect(PeerAddress(EVE.peer, addresses=("127.0.0.1:9",)), 0.1)
-        began = time.monotonic()
         await ann.close()
-        assert time.monotonic() - began < 2.5
+        assert "did not say goodbye in 0.1 s" in caplog.text
 
     asyncio.run(main())
 
@@ -182,7 +192,7 @@ from servent.net.endpoint import bind, normal_relay
 async def main():
     ann = await bind(Identity(bytes(32)), bind=["127.0.0.1:0"])
     bob = await bind(Identity(b"b" * 32), bind=["127.0.0.1:0"])
-    dialed = await ann.connect(bob.address(), 5)
+    dialed = await ann.connect(bob.address(), 30)
     accepted = await bob.accept()
     for work in (dialed.accept(), accepted.read_datagram(), bob.accept()):
         try:
@@ -192,7 +202,7 @@ async def main():
             pass
     print("ready", flush=True)
     if sys.argv[1] == "wait":
-        await asyncio.sleep(30)
+        await asyncio.sleep(300)
 asyncio.run(main())
 """
     path = tmp_path / "program.py"
@@ -205,7 +215,7 @@ asyncio.run(main())
             assert process.stdout.readline() == "ready\n"
             if how == "wait":
                 process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=10)
+            _, said = process.communicate(timeout=2 * WAIT)
         assert "FATAL" not in said
         assert process.returncode == (0 if how == "end" else -signal.SIGINT), said
 
@@ -223,8 +233,8 @@ def test_silent_and_senseless_packets_do_not_keep_others_from_connecting() -> No
                 noise.sendto(
                     b"\xc3\0\0\0\1" + os.urandom(1195), (str(host), port)
                 )  # QUIC Initials that are none
-        async with asyncio.timeout(5):
-            dialed = await ann.connect(bob.address(), 5)
+        async with asyncio.timeout(WAIT):
+            dialed = await ann.connect(bob.address(), WAIT)
             assert (await bob.accept()).peer == ANN.peer
         assert dialed.peer == BOB.peer
         await ann.close()
@@ -235,7 +245,6 @@ def test_silent_and_senseless_packets_do_not_keep_others_from_connecting() -> No
 
 def test_a_handshake_that_hangs_ends_by_itself_and_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """More handshakes hang than wait in line at once; newcomers get through all the time."""
-    monkeypatch.setattr(endpoints, "HANDSHAKE_TIME", 2.0)
     hanging = asyncio.Event()
 
     class Hanging:
@@ -246,16 +255,25 @@ def test_a_handshake_that_hangs_ends_by_itself_and_holds_up_nobody(monkeypatch: 
 
     async def main() -> None:
         ann, bob = await bind(ANN, bind=LOCAL), await bind(BOB, bind=LOCAL)
+        many = endpoints.HANDSHAKES_CALM + 5
+
+        def shake(group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+            bob._shaking += many
+            return [group.create_task(bob._shake(Hanging())) for _ in range(many)]  # type: ignore[arg-type]
+
         async with asyncio.TaskGroup() as group:
-            for _ in range(endpoints.HANDSHAKES_CALM + 5):
-                bob._shaking += 1
-                group.create_task(bob._shake(Hanging()))  # type: ignore[arg-type]
-            began = time.monotonic()
-            dialed = await ann.connect(bob.address(), 5)  # through a retry, which proves its address
+            monkeypatch.setattr(endpoints, "HANDSHAKE_TIME", 3600.0)
+            tasks = shake(group)
+            dialed = await ann.connect(bob.address(), WAIT)  # through a retry, which proves its address
             assert (await bob.accept()).peer == ANN.peer
-            assert time.monotonic() - began < 1.9
+            assert bob._shaking == many
+            for task in tasks:
+                task.cancel()
+        async with asyncio.TaskGroup() as group:
+            monkeypatch.setattr(endpoints, "HANDSHAKE_TIME", 0.1)
+            shake(group)
         assert bob._shaking == 0
-        assert bob.refused == endpoints.HANDSHAKES_CALM + 5
+        assert bob.refused == many
         assert dialed.peer == BOB.peer
         await ann.close()
         await bob.close()
@@ -268,11 +286,11 @@ def test_who_comes_while_all_hands_are_full_is_refused_at_once(monkeypatch: pyte
         ann, bob = await bind(ANN, bind=LOCAL), await bind(BOB, bind=LOCAL)
         bob._shaking = endpoints.HANDSHAKES_MOST
         with pytest.raises(Refused) as caught:
-            await ann.connect(bob.address(), 5)
+            await ann.connect(bob.address(), WAIT)
         assert BOB.peer.short in str(caught.value)
         assert ".rs" not in str(caught.value)
         bob._shaking = 0
-        await ann.connect(bob.address(), 5)
+        await ann.connect(bob.address(), WAIT)
         await ann.close()
         await bob.close()
 
@@ -283,7 +301,7 @@ def test_another_protocol_is_refused() -> None:
     async def main() -> None:
         ann, bob = await bind(ANN, bind=LOCAL, alpn=b"other/1"), await bind(BOB, bind=LOCAL)
         with pytest.raises((Refused, Unreachable)):
-            await ann.connect(bob.address(), 5)
+            await ann.connect(bob.address(), WAIT)
         await never(bob.accept())
         assert bob.refused == 1
         await ann.close()
@@ -297,10 +315,10 @@ def test_hostile_addresses_are_left_out_and_the_good_one_is_used() -> None:
         ann, bob = await bind(ANN, bind=LOCAL), await bind(BOB, bind=LOCAL)
         good = bob.local_addresses()[0]
         wrong = ("nonsense", "0.0.0.0:1", "224.0.0.1:5", "127.0.0.1:0", "[::]:7", "x" * 5000)
-        dialed = await ann.connect(PeerAddress(BOB.peer, addresses=(*wrong, good)), 5)
+        dialed = await ann.connect(PeerAddress(BOB.peer, addresses=(*wrong, good)), WAIT)
         assert dialed.peer == BOB.peer
         await ann.announce(wrong)
-        again = await ann.connect(PeerAddress(BOB.peer, relay="no url", addresses=(good,)), 5)
+        again = await ann.connect(PeerAddress(BOB.peer, relay="no url", addresses=(good,)), WAIT)
         assert again.peer == BOB.peer
         await ann.close()
         await bob.close()
@@ -311,7 +329,7 @@ def test_hostile_addresses_are_left_out_and_the_good_one_is_used() -> None:
 def test_the_loop_stays_awake_while_a_lot_of_data_flows() -> None:
     async def main() -> None:
         ann, bob = await bind(ANN, bind=LOCAL), await bind(BOB, bind=LOCAL)
-        near = await (await ann.connect(bob.address(), 5)).open()
+        near = await (await ann.connect(bob.address(), WAIT)).open()
         await near.write(b"x")
         far = await (await bob.accept()).accept()
         gaps: list[float] = []
@@ -346,7 +364,7 @@ async def relay_at(group: asyncio.TaskGroup) -> tuple[RelayServer, str]:
 
 
 async def home(endpoint: IrohEndpoint, url: str | None) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT):
         while (found := endpoint.address().relay) != (url and url.rstrip("/") + "/"):
             await asyncio.sleep(0.02)
             assert found is None or found.startswith("http")
@@ -363,9 +381,9 @@ def test_a_peer_is_reached_through_a_relay_that_is_taken_on_while_running() -> N
             assert ann.address().relay is None
             await ann.use_relays([url])
             await home(ann, url)
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(WAIT):
                 await changed.wait()
-            dialed = await ann.connect(PeerAddress(BOB.peer, relay=url), 5)
+            dialed = await ann.connect(PeerAddress(BOB.peer, relay=url), WAIT)
             accepted = await bob.accept()
             relayed = [path for path in dialed.paths() if path.kind == "relayed"]
             assert [path.address.rstrip("/") for path in relayed] == [url.rstrip("/")]
