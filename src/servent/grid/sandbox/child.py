@@ -37,6 +37,7 @@ from servent.grid.sandbox.jobs import (
     Stop,
     Suspend,
     Told,
+    Watch,
 )
 from servent.grid.sandbox.running import Runner
 
@@ -150,6 +151,8 @@ class Child:
                 self._control.suspend(told.number)
             case Stop():
                 self._control.stop(told.number)
+            case Watch():
+                self._control.watch(told.number, told.on)
             case Pace():
                 self._control.pace(told.percent)
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from servent.grid.pictures import PICTURES_EVERY
 from servent.grid.sandbox.engine import Halted
 
 NAP = 0.1  # s; how long a pause lasts before what is wanted is looked at again
@@ -24,6 +25,8 @@ class Control:
         self._known: set[int] = set()  # jobs that wait or run
         self._suspended: set[int] = set()
         self._stopped: set[int] = set()
+        self._watched: set[int] = set()
+        self._shown = 0.0
         self.percent = 100
         self._number = 0
         self._budget = 0.0
@@ -46,6 +49,7 @@ class Control:
             self._known.discard(number)
             self._suspended.discard(number)
             self._stopped.discard(number)
+            self._watched.discard(number)
 
     def suspend(self, number: int) -> None:
         with self._changed:
@@ -58,6 +62,14 @@ class Control:
             if number in self._known:
                 self._stopped.add(number)
             self._changed.notify_all()
+
+    def watch(self, number: int, on: bool) -> None:
+        with self._changed:
+            if on and number in self._known:
+                self._watched.add(number)
+                self._shown = 0.0
+            else:
+                self._watched.discard(number)
 
     def pace(self, percent: int) -> None:
         with self._changed:
@@ -91,6 +103,14 @@ class Control:
     def wants_end(self) -> bool:
         """Whether a snapshot shall be taken, and the job end, after this slice."""
         return self._number in self._suspended
+
+    def shows(self) -> bool:
+        """Whether somebody looks at the job, and may see a new picture now."""
+        now = time.monotonic()
+        if self._number not in self._watched or now - self._shown < PICTURES_EVERY:
+            return False
+        self._shown = now
+        return True
 
     def tick(self) -> None:
         """Raises Halted when the time is up, Suspended when nobody wants the job any more; sleeps as the pace asks."""

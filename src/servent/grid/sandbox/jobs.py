@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from servent.codec import Hash
 from servent.grid.manifests import Abi, Limits
+from servent.grid.pictures import PICTURE_BYTES
 from servent.grid.wire import Fraction, Outcome
 
 TOLD_BYTES = 512 * 1024  # of a message to the process; longer inputs come as files
@@ -101,6 +102,21 @@ class Pace(Struct, frozen=True, tag="pace"):
     percent: Annotated[int, Meta(ge=0, le=100)]
 
 
+class Watch(Struct, frozen=True, tag="watch"):
+    """Somebody looks at the job, or nobody does any more. Answered by a `Pictured` after its slices, no more than five a second."""
+
+    number: JobNumber
+    on: bool
+
+
+class Pictured(Struct, frozen=True, tag="pictured"):
+    """What the module says is its picture, unread; nothing where it names no memory of its own, or too much of it."""
+
+    number: JobNumber
+    slices: int
+    picture: Annotated[bytes, Meta(max_length=PICTURE_BYTES)]
+
+
 class Check(Struct, frozen=True, tag="check", kw_only=True):
     """Compile a module and say whether it may run. Answered by `Ended`: "done", or "module" with the reason in words."""
 
@@ -118,5 +134,5 @@ class Ready(Struct, frozen=True, tag="ready"):
     belts: Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=16)] = []
 
 
-Told = Job | Check | Suspend | Stop | Pace
-Heard = Ready | Moving | Saved | Ended
+Told = Job | Check | Suspend | Stop | Pace | Watch
+Heard = Ready | Moving | Saved | Pictured | Ended

@@ -31,7 +31,11 @@ SLICE: dict[str, Signature] = {
     "slice": ((), ("i32",)),
     "result": ((), ("i64",)),
 }
-OPTIONAL: dict[str, Signature] = {"fraction": ((), ("f64",)), "_initialize": ((), ())}
+OPTIONAL: dict[str, Signature] = {
+    "fraction": ((), ("f64",)),
+    "picture": ((), ("i64",)),
+    "_initialize": ((), ()),
+}
 ALL: dict[str, Signature] = {**COMMAND, **SLICE, **OPTIONAL}
 
 

@@ -15,10 +15,11 @@ from msgspec import structs
 
 from servent.errors import BadMessage
 from servent.grid.manifests import MODULE_BYTES, PAGE, Limits
+from servent.grid.pictures import PICTURE_BYTES
 from servent.grid.sandbox import belts, snapshots
 from servent.grid.sandbox.control import Control, Suspended
 from servent.grid.sandbox.engine import Compiled, Engine, Halted, Instance
-from servent.grid.sandbox.jobs import Check, Ended, Heard, Job, Moving, Saved
+from servent.grid.sandbox.jobs import Check, Ended, Heard, Job, Moving, Pictured, Saved
 from servent.grid.sandbox.modules import printable
 from servent.grid.sandbox.saving import Saving
 from servent.grid.sandbox.wasi import Exit, Outside, TooMuch, World
@@ -219,6 +220,7 @@ class Runner:
             if run.slices >= job.most_slices:
                 raise Halted("time", f"it is not done after the {job.most_slices} slices that it may have")
             run.fraction = self._fraction(instance)
+            self._picture(instance, run)
             if control.wants_end():
                 run.suspended = True
                 self._save(job, run)
@@ -242,6 +244,20 @@ class Runner:
             return None
         said = float(instance.call("fraction", (), "f64"))
         return None if math.isnan(said) else min(1.0, max(0.0, said))
+
+    def _picture(self, instance: Instance, run: _Run) -> None:
+        """It is asked for always and copied only where somebody looks, so that looking changes nothing of the unit."""
+        if not instance.exports("picture"):
+            return
+        packed = instance.call("picture", (), "i64") & 0xFFFFFFFFFFFFFFFF
+        if not self._control.shows():
+            return
+        at, size = packed >> 32, packed & 0xFFFFFFFF
+        try:
+            said = bytes(instance.view(at, size)) if size <= PICTURE_BYTES else b""
+        except Outside:
+            said = b""
+        self._tell(Pictured(number=run.job.number, slices=run.slices, picture=said))
 
     def _resume(self, job: Job, run: _Run) -> None:
         instance, world = run.instance, run.world

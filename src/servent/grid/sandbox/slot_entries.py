@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from servent.grid.sandbox.jobs import Check, Ended, Job, Moving, Saved
+from servent.grid.sandbox.jobs import Check, Ended, Job, Moving, Pictured, Saved, Told, Watch
 from servent.grid.sandbox.slot_process import START, Process
 
 MOST_SECONDS, MOST_SLICES = 1e9, 2**40  # what `wire` can say of a unit
@@ -42,12 +42,31 @@ class Entry:
     ) -> None:
         self.job = job
         self.on_moving, self.on_saved = on_moving, on_saved
+        self.on_picture: Callable[[bytes], None] | None = None  # of whoever looks
         self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
         self.slot: Slot | None = None
         self.kill_at: float | None = None
         self.suspended = False  # by us; as opposed to called back, to be given to another process
         self.expected = 0.0  # s that it may take, as far as is known when it is handed out
         self.begun = False  # it said something
+
+    def told(self) -> list[Told]:
+        """What a process is told of it."""
+        number = self.job.number
+        return [self.job] if self.on_picture is None else [self.job, Watch(number, True)]
+
+    def hear(self, heard: Moving | Saved | Pictured) -> None:
+        """Passes on what a process says of it on the way."""
+        if self.ended.done():
+            return
+        if isinstance(heard, Pictured):
+            if self.on_picture is not None:
+                self.on_picture(heard.picture)
+        elif isinstance(heard, Saved):
+            if self.on_saved is not None:
+                self.on_saved(heard)
+        elif self.on_moving is not None:
+            self.on_moving(heard)
 
     def end(self, ended: Ended) -> None:
         if not self.ended.done():
@@ -94,12 +113,14 @@ class Slot:
             process.kill()
 
 
-def believable(job: Job | Check, heard: Moving | Saved | Ended) -> bool:
+def believable(job: Job | Check, heard: Moving | Saved | Pictured | Ended) -> bool:
     """Whether what a process says may be true. A file that it names is sent to others: it must be the one it was to write, and no link.
 
     A result that no message can carry would hold up all that is returned with it.
     """
     path, wanted = "", ""
+    if isinstance(heard, Pictured):
+        return isinstance(job, Job)
     if isinstance(heard, Saved):
         path, wanted = heard.path, f"{heard.number}-{heard.slices}.snapshot"
         if not 0 <= heard.slices <= MOST_SLICES:

@@ -28,6 +28,7 @@ from servent.grid.sandbox.jobs import (
     Saved,
     Stop,
     Suspend,
+    Watch,
 )
 from servent.grid.sandbox.slot_entries import Entry, Slot, SlotsView, believable, suspended
 from servent.grid.sandbox.slot_process import Died, Process, why
@@ -149,6 +150,14 @@ class Slots:
                 raise UsageError(f"no sandbox process may write into {folder}")
             self._written = job.folder
         return await self._enter(Entry(job, on_moving, on_saved))
+
+    def watch(self, number: int, on_picture: Callable[[bytes], None] | None) -> None:
+        """From now on `on_picture` is called with the pictures of a job, unread (see `pictures`), five times a second at most; None: nobody looks any more."""
+        entry = self._entries.get(number)
+        if entry is not None:
+            entry.on_picture = on_picture
+            if entry.slot is not None and entry.slot.ready and entry.slot.process is not None:
+                entry.slot.process.say(Watch(number, on_picture is not None))
 
     def suspend(self, number: int) -> None:
         """Asks a job to end after its slice, with a snapshot; killed where it takes longer than `GRACE` s. An unknown one is over already."""
@@ -291,7 +300,7 @@ class Slots:
         now = asyncio.get_running_loop().time()
         if len(slot.jobs) == 1:
             slot.heard(now)
-        process.say(entry.job)
+        process.say(*entry.told())
 
     # -- processes
 
@@ -391,16 +400,13 @@ class Slots:
         if not (isinstance(heard, Ended) and heard.suspended):
             entry.begun = True
             slot.seen.add(entry.job.digest)
-        if isinstance(heard, Moving):
-            if entry.on_moving is not None and not entry.ended.done():
-                entry.on_moving(heard)
-            if len(slot.jobs) > 1 and heard.seconds > LONG:  # the others need not wait for it
-                process.say(*(Stop(other.job.number) for other in itertools.islice(slot.jobs, 1, None)))
-        elif isinstance(heard, Saved):
-            if entry.on_saved is not None and not entry.ended.done():
-                entry.on_saved(heard)
-        else:
+        if isinstance(heard, Ended):
             self._ended(slot, entry, heard)
+            return
+        entry.hear(heard)
+        if isinstance(heard, Moving) and len(slot.jobs) > 1 and heard.seconds > LONG:
+            # The others need not wait for it.
+            process.say(*(Stop(other.job.number) for other in itertools.islice(slot.jobs, 1, None)))
 
     def _ended(self, slot: Slot, entry: Entry, ended: Ended) -> None:
         slot.jobs.remove(entry)
