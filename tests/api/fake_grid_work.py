@@ -11,10 +11,12 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from servent.api import schema_chains as chains
 from servent.api import schema_credit as credit
 from servent.api import schema_grid as grid
 from servent.errors import NotFound, UsageError
 from servent.identity import Identity
+from tests.api import fake_chains
 
 PRIMES = str(Identity(b"\x61" * 32).peer)
 FOLDING = str(Identity(b"\x51" * 32).peer)
@@ -144,11 +146,17 @@ class FakeGridWork:
         )
         self._runs[3] = _Run(
             msgspec.structs.replace(
-                _batch(3, "trial/2", "later", 300), state="paused", why="paused by you", budget=50.0
+                _batch(3, "trial/2", "later", 300), state="paused", why="you paused it", budget=50.0
             ),
             _inputs(300),
             1.0,
         )
+        melting = _batch(fake_chains.MOLECULES, "molecules/1", "argon melts", 3 * fake_chains.GENERATIONS)
+        melting = msgspec.structs.replace(
+            melting, generations=fake_chains.GENERATIONS, shows="trajectory", deadline=3600.0
+        )
+        inputs = [*fake_chains.CHAINS] * fake_chains.GENERATIONS
+        self._runs[fake_chains.MOLECULES] = _Run(melting, inputs, 40.0, 13)
 
     # -- projects
 
@@ -334,6 +342,15 @@ class FakeGridWork:
         if number >= run.done() or _fails(number):
             raise NotFound(f"unit {number} of batch {batch} has no result")
         return (run.result(number).output or "").encode()
+
+    async def batch_chains(self, batch: int, query: chains.ChainsQuery) -> chains.ChainPage:
+        return fake_chains.page(self, batch, query, HOSTS, NAMES)
+
+    async def trajectory(self, batch: int, chain: int) -> chains.Trajectory:
+        return fake_chains.trajectory(self, batch, chain)
+
+    async def frames(self, batch: int, unit: int, query: chains.FramesQuery) -> bytes:
+        return fake_chains.frames(self, batch, unit, query)
 
     async def collect_results(self, batch: int, to: str) -> credit.Exported:
         run = self._run(batch)

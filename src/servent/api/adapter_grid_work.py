@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
+from collections.abc import Sequence
 from pathlib import Path
 
+from servent.api import schema_chains as chains
 from servent.api import schema_credit as credit
 from servent.api import schema_grid as grid
 from servent.api.adapter_grid_base import GridBase, as_struct, ledger_link
@@ -152,6 +154,17 @@ class WorkPart(GridBase):
     async def result_file(self, batch: int, number: int) -> bytes:
         return await self._grid.batches.output(batch, number)
 
+    async def batch_chains(self, batch: int, query: chains.ChainsQuery) -> chains.ChainPage:
+        page = await self._grid.batches.chains.chains(batch, query.after, query.limit)
+        shown = [as_struct(chains.Chain, one, copies=self._copies(one.copies)) for one in page.chains]
+        return chains.ChainPage(chains=shown, more=page.more)
+
+    async def trajectory(self, batch: int, chain: int) -> chains.Trajectory:
+        return as_struct(chains.Trajectory, await self._grid.batches.chains.trajectory(batch, chain))
+
+    async def frames(self, batch: int, unit: int, query: chains.FramesQuery) -> bytes:
+        return await self._grid.batches.chains.frames(batch, unit, query.first, query.count, query.every)
+
     async def collect_results(self, batch: int, to: str) -> credit.Exported:
         files = await self._grid.batches.collect(batch, Path(to))
         return credit.Exported(files=[str(path) for path in files])
@@ -165,11 +178,12 @@ class WorkPart(GridBase):
         return grid.UnitPage(units=[self._unit(one) for one in page.units], more=page.more)
 
     def _unit(self, view: views.UnitView) -> grid.UnitView:
-        copies = [
-            as_struct(grid.CopyView, one, peer_name=one.peer_name or self._called(one.peer))
-            for one in view.copies
+        return as_struct(grid.UnitView, view, copies=self._copies(view.copies))
+
+    def _copies(self, copies: Sequence[views.CopyView]) -> list[grid.CopyView]:
+        return [
+            as_struct(grid.CopyView, one, peer_name=one.peer_name or self._called(one.peer)) for one in copies
         ]
-        return as_struct(grid.UnitView, view, copies=copies)
 
     async def volunteers(self, project: str) -> list[grid.Volunteer]:
         found = await self._grid.projects.volunteers(self._own(project))

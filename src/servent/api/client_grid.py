@@ -13,10 +13,12 @@ from servent.api.client_http import Http, Later, part
 from servent.api.schema import API
 
 if TYPE_CHECKING:
+    from servent.api import schema_chains as chains
     from servent.api import schema_credit as credit
     from servent.api import schema_grid as grid
     from servent.api import schema_wasm as wasm
 else:
+    chains = Later("servent.api.schema_chains")
     credit = Later("servent.api.schema_credit")
     grid = Later("servent.api.schema_grid")
     wasm = Later("servent.api.schema_wasm")
@@ -158,6 +160,20 @@ class GridClient(Http):
         """The whole output of a unit, by its number in the batch."""
         target = f"{API}/grid/batches/{part(str(batch))}/results/{number}"
         return self.request("GET", target, timeout=LONG).body
+
+    def batch_chains(self, batch: str | int, *, after: int = 0, limit: int = 100) -> chains.ChainPage:
+        asked = query(chains.ChainsQuery(after=after, limit=limit))
+        return self._get(f"/grid/batches/{part(str(batch))}/chains?{asked}", chains.ChainPage)
+
+    def trajectory(self, batch: str | int, chain: int = 0) -> chains.Trajectory:
+        return self._get(f"/grid/batches/{part(str(batch))}/chains/{chain}/trajectory", chains.Trajectory)
+
+    def frames(
+        self, batch: str | int, number: int, *, first: int = 0, count: int = 1, every: int = 1
+    ) -> bytes:
+        """Frames of the generation that is unit `number` of the batch, as the API describes them."""
+        asked = query(chains.FramesQuery(first=first, count=count, every=every))
+        return self.request("GET", f"{API}/grid/batches/{part(str(batch))}/frames/{number}?{asked}").body
 
     def collect_results(self, batch: str | int, to: str) -> credit.Exported:
         target = f"/grid/batches/{part(str(batch))}/collect"

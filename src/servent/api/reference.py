@@ -9,6 +9,7 @@ import msgspec
 
 from servent.api import (
     schema,
+    schema_chains,
     schema_credit,
     schema_doctor,
     schema_getting,
@@ -126,6 +127,7 @@ def render() -> str:
             schema_talk,
             schema_torrent,
             schema_grid,
+            schema_chains,
             schema_wasm,
             schema_credit,
         )

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from starlette.responses import Response
 
 from servent.api import paths, schema
+from servent.api import schema_chains as chains
 from servent.api import schema_credit as credit
 from servent.api import schema_grid as grid
 from servent.api.context import Context
@@ -201,6 +202,27 @@ async def result_file(ctx: Context, batch: str, unit: str) -> Response:
         data,
         media_type="application/octet-stream",
         headers={"X-Content-Type-Options": "nosniff", "Content-Disposition": "attachment"},
+    )
+
+
+@routes.add("GET", "/grid/batches/{batch}/chains", scope="read", problems=(404, 507))
+async def batch_chains(ctx: Context, batch: str, query: chains.ChainsQuery) -> chains.ChainPage:
+    """How far each chain of a batch with generations is, and who computes it."""
+    return await ctx.node.batch_chains(number(batch), query)
+
+
+@routes.add("GET", "/grid/batches/{batch}/chains/{chain}/trajectory", problems=(503, 507))
+async def trajectory(ctx: Context, batch: str, chain: str) -> chains.Trajectory:
+    """What the results of a chain show, where they are states of molecules: its generations, and how the energy goes."""
+    return await ctx.node.trajectory(number(batch), number(chain, "chain"))
+
+
+@routes.add("GET", "/grid/batches/{batch}/frames/{unit}", problems=(503, 507))
+async def frames(ctx: Context, batch: str, unit: str, query: chains.FramesQuery) -> Response:
+    """Frames of one generation, each: potential and kinetic energy (f64), then x, y, z of each atom in 65536ths of the side (u16), little-endian."""
+    data = await ctx.node.frames(number(batch), number(unit, "unit"), query)
+    return Response(
+        data, media_type="application/octet-stream", headers={"X-Content-Type-Options": "nosniff"}
     )
 
 

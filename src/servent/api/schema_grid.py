@@ -17,6 +17,7 @@ LendState = Literal["off", "paused", "idle", "working"]  # idle: willing, and no
 GridAudience = Literal["friends", "network", "everyone", "invited"]
 Abi = Literal["command", "slice"]
 Compare = Literal["bits", "comparer"]
+Shows = Literal["", "trajectory", "signals"]
 UnitState = Literal["waiting", "running", "checking", "done", "error", "cancelled"]
 BatchState = Literal["preparing", "running", "done", "cancelled", "paused"]
 ProjectName = Annotated[str, Meta(min_length=1, max_length=2048)]  # a name, a key or a link
@@ -327,7 +328,7 @@ class NewBatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Batch(Struct, frozen=True, kw_only=True):
-    """`id`: its number. `to`: the folder results are written to as they come; "" keeps them in the node. `units`: of all `generations`; those that cannot begin count as cancelled."""
+    """`id`: its number. `to`: the folder results are written to as they come; "" keeps them in the node. `units`: of all `generations`; those that cannot begin count as cancelled. `shows`: what its results are that can be looked at, "" for any other."""
 
     id: str
     project: str
@@ -349,6 +350,7 @@ class Batch(Struct, frozen=True, kw_only=True):
     to: str = ""
     why: str = ""
     generations: int = 1
+    shows: Shows = ""
 
 
 class BatchChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from servent.grid import generations_rows as chains
+from servent.grid.formats import Shows
 from servent.grid.manifests import Content
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Batch(Struct):
 
     `files`: numbers below it were submitted as files, the rest as items; `whole`: everything of it is stored.
     `generations`: of each of its `chains` (see `generations_rows`); what later ones need: `repeat` and `args` as submitted, `operations` in MFLOP, `again` (see `Piece.generation`).
+    `shows`: what kind its first result was, see `formats`; None while there is none.
     """
 
     app: bytes
@@ -73,6 +75,7 @@ class Batch(Struct):
     args: list[str] = []
     operations: int | None = None
     again: int = 0
+    shows: Shows | None = None
 
 
 class Line(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from servent.grid.coordinator_views import Added, BatchLook, Final, Piece
+from servent.grid.coordinator_views import Added, BatchLook, Final, Piece, UnitLook
 from servent.grid.manifests import App, Content
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Coordinating(Protocol):
     async def finals(self, after: int = 0, limit: int = 1000, *, batch: int | None = None) -> list[Final]: ...
     async def forget(self, units: Sequence[int]) -> int: ...
     async def results(self, units: Sequence[int]) -> dict[int, Final]: ...
+    async def some_units(self, project: bytes, units: Sequence[int]) -> dict[int, UnitLook]: ...
     def batch(self, batch: int) -> BatchLook: ...
 
 

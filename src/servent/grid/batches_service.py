@@ -17,6 +17,7 @@ from servent.grid import project_views as views
 from servent.grid import submitting
 from servent.grid.batches_rows import Batch, Came, Counts, Line
 from servent.grid.batches_seams import Apps, Coordinating, Keeping
+from servent.grid.chains_service import Chains
 from servent.grid.coordinator_views import Added, BatchLook, Piece, output_name
 from servent.grid.credit import cobblestones, from_cobblestones
 from servent.grid.generations_service import Generations
@@ -70,6 +71,7 @@ class Batches:
         self._generations = Generations(
             store, coordinator, self._batches.get, give_up=self._give_up, came=self._something_came
         )
+        self.chains = Chains(store, coordinator, self._row, contents.path)
         store.migrate(rows.ROOM, rows.STEPS)
 
     # -- life
@@ -111,15 +113,29 @@ class Batches:
             came = [Came(one.unit, one.state, one.revised) for one in finals if one.state != "open"]
             made = await self._store.write(rows.take(came, mark))
             self._mark = mark
+            first: dict[int, int] = {}
             for line, before in made:
                 if (found := self._batches.get(line.batch)) is None:
                     continue
+                if line.state == "done" and found[1].shows is None:
+                    first.setdefault(line.batch, line.unit)
                 if before is not None:
                     found[2].tell(found[1], line.number, before, -1)
                 found[2].tell(found[1], line.number, line.state, 1)
             if made:
+                for id, unit in first.items():
+                    await self._look_at(id, unit)
                 self._something_came()
                 self._told()
+
+    async def _look_at(self, id: int, unit: int) -> None:
+        """What kind of results a batch has, by the first of them."""
+        final = (await self._coordinator.results([unit])).get(unit)
+        if final is None or final.state != "done" or id not in self._batches:
+            return
+        with contextlib.suppress(DiskTrouble):
+            self._batches[id][1].shows = await asyncio.to_thread(self._outcomes.shows, final)
+            await self._save(id)
 
     def _something_came(self) -> None:
         came, self._came = self._came, asyncio.Event()
@@ -240,6 +256,9 @@ class Batches:
         counts.units += len(chunk) * batch.generations
         for number, _, state in known:
             counts.tell(batch, number, state, 1)
+        done = next((unit for _, unit, state in known if state == "done"), None)
+        if done is not None and batch.shows is None:
+            await self._look_at(id, done)
         if known:
             self._something_came()
             self._news.set()
@@ -295,6 +314,7 @@ class Batches:
             to=row.to,
             why=row.why or ("you paused it" if state == "paused" else ""),
             generations=row.generations,
+            shows=row.shows or "",
         )
 
     def _row(self, batch: int) -> tuple[bytes, Batch, Counts]:

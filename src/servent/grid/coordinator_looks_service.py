@@ -178,6 +178,28 @@ class Looks:
             after = rows[-1][0]
         return found
 
+    async def some(self, project: bytes, units: Sequence[int]) -> dict[int, UnitLook]:
+        room = self.room(project)
+
+        def job(connection: sqlite3.Connection) -> list[tuple[int, int, int, bytes, bytes | None]]:
+            found = []
+            for unit in units:
+                row = connection.execute(
+                    "SELECT u.unit, u.batch, u.app, u.spec, coalesce(a.body, e.body) FROM grid_units u"
+                    " LEFT JOIN grid_active a ON a.unit = u.unit LEFT JOIN grid_ended e ON e.unit = u.unit WHERE u.unit = ?",
+                    (unit,),
+                ).fetchone()
+                if row is not None:
+                    found.append(row)
+            return found
+
+        found: dict[int, UnitLook] = {}
+        for unit, batch, app, spec, body in await self._store.read(job):
+            if batch in self._state.batches and self._state.batches[batch].project == room.number:
+                doc = None if body is None else read_doc.decode(body)
+                found[unit] = self._unit(room, unit, batch, app, read_spec.decode(spec), doc)
+        return found
+
     def _unit(self, room: Room, unit: int, batch: int, app: int, spec: Spec, doc: Doc | None) -> UnitLook:
         shown, copies, fraction = "waiting", list[CopyLook](), None
         state, why = "open", ""

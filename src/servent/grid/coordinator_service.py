@@ -348,6 +348,10 @@ class Coordinator:
         """By number. `state`: as `UnitLook.shown`, "" for all. Raises NotFound."""
         return await self._looks.units(project, batch, state, after, limit)
 
+    async def some_units(self, project: bytes, units: Sequence[int]) -> dict[int, UnitLook]:
+        """By number, those that the project has. Raises NotFound."""
+        return await self._looks.some(project, units)
+
 
 class _Stop(Exception):
     pass

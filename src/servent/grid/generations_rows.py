@@ -167,6 +167,77 @@ def never_begun(db: sqlite3.Connection) -> list[tuple[int, int]]:
     ).fetchall()
 
 
+class Reached(NamedTuple):
+    """How far a chain is: `done` generations have their result. `unit`, `state`: of the newest that was submitted and has none that stands; 0 where none is, None where nothing was said of it."""
+
+    chain: int
+    name: str
+    done: int
+    unit: int
+    state: str | None
+
+
+def reached(
+    batch: int, chains: int, generations: int, some: Sequence[int]
+) -> Callable[[sqlite3.Connection], list[Reached]]:
+    """Of the chains `some`. The units of a chain are without gaps, so the last is found by halving."""
+
+    def unit(db: sqlite3.Connection, number: int) -> int:
+        row = db.execute(
+            "SELECT unit FROM grid_batch_units WHERE batch = ? AND number = ?", (batch, number)
+        ).fetchone()
+        return NO_UNIT if row is None else int(row[0])
+
+    def read(db: sqlite3.Connection) -> list[Reached]:
+        found: list[Reached] = []
+        for chain in some:
+            low, high = 0, generations  # the first `low` are submitted; `high` and those after it are not
+            while low < high:
+                middle = (low + high) // 2
+                if unit(db, chain + middle * chains) != NO_UNIT:
+                    low = middle + 1
+                else:
+                    high = middle
+            name = db.execute(
+                "SELECT name FROM grid_batch_units WHERE batch = ? AND number = ?", (batch, chain)
+            ).fetchone()
+            called = "" if name is None else name[0]
+            if not low:
+                found.append(Reached(chain, called, 0, NO_UNIT, None))
+                continue
+            number = chain + (low - 1) * chains
+            said = db.execute(
+                "SELECT state FROM grid_batch_results WHERE batch = ? AND number = ? ORDER BY ord DESC LIMIT 1",
+                (batch, number),
+            ).fetchone()
+            if said is not None and said[0] == "done":
+                found.append(Reached(chain, called, low, NO_UNIT, None))
+            else:
+                state = None if said is None else said[0]
+                found.append(Reached(chain, called, low - 1, unit(db, number), state))
+        return found
+
+    return read
+
+
+def units_of(batch: int, numbers: Sequence[int]) -> Callable[[sqlite3.Connection], dict[int, int]]:
+    """The unit of each number that has one and whose newest result stands."""
+
+    def read(db: sqlite3.Connection) -> dict[int, int]:
+        found: dict[int, int] = {}
+        for number in numbers:
+            row = db.execute(
+                "SELECT unit, (SELECT state FROM grid_batch_results WHERE batch = u.batch AND number = u.number ORDER BY ord DESC LIMIT 1)"
+                " FROM grid_batch_units u WHERE batch = ? AND number = ?",
+                (batch, number),
+            ).fetchone()
+            if row is not None and row[0] != NO_UNIT and row[1] == "done":
+                found[number] = row[0]
+        return found
+
+    return read
+
+
 def forget(db: sqlite3.Connection, batch: int) -> None:
     for table in ("grid_batch_chains", "grid_batch_next", "grid_batch_former"):
         db.execute(f"DELETE FROM {table} WHERE batch = ?", (batch,))

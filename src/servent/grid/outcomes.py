@@ -11,9 +11,11 @@ from pathlib import Path
 import msgspec
 
 from servent.errors import DiskTrouble, NotFound
+from servent.grid import formats
 from servent.grid import project_views as views
 from servent.grid.batches_rows import Line
 from servent.grid.coordinator_views import Final
+from servent.grid.formats import Shows
 from servent.grid.manifests import Content
 from servent.grid.submitting import safe_name
 
@@ -65,6 +67,19 @@ class Outcomes:
             raise NotFound("this result is not on this machine any more", advice="Submit it again.")
         try:
             return path.read_bytes()
+        except OSError as wrong:
+            raise DiskTrouble(f"cannot read a result: {wrong.strerror}") from wrong
+
+    def shows(self, final: Final) -> Shows:
+        """What kind of result it is. Raises DiskTrouble."""
+        if final.output is not None:
+            return formats.shows(final.output[: formats.HEAD_BYTES])
+        path = self._path(final.content) if final.content is not None else None
+        if path is None:
+            return ""
+        try:
+            with open(path, "rb") as file:
+                return formats.shows(file.read(formats.HEAD_BYTES))
         except OSError as wrong:
             raise DiskTrouble(f"cannot read a result: {wrong.strerror}") from wrong
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from servent.grid.formats import Shows
 from servent.grid.manifests import Abi, Audience, Compare
 from servent.identity import PeerId
 
@@ -82,7 +83,7 @@ class MyProject(Struct, frozen=True, kw_only=True):
 
 
 class Batch(Struct, frozen=True, kw_only=True):
-    """Work that was submitted at once. `to`: the folder results are written to as they come; "" keeps them in the node."""
+    """Work that was submitted at once. `to`: the folder results are written to as they come; "" keeps them in the node. `shows`: what kind of results it has, "" for any other."""
 
     id: int
     project: str
@@ -104,6 +105,7 @@ class Batch(Struct, frozen=True, kw_only=True):
     to: str = ""
     why: str = ""
     generations: int = 1
+    shows: Shows = ""
 
 
 class CopyView(Struct, frozen=True, kw_only=True):
