@@ -440,13 +440,14 @@ class Volunteer:
         return [one for one in await self.lending.log(limit=500) if not kind or one.kind == kind]
 
     async def until(self, true: Callable[[], object], limit: float = 3600.0) -> None:
-        """Let virtual time pass until it is so."""
+        """Let virtual time pass until it is so. The longer it takes, the more seldom it is asked, so that days cost hundreds of turns, not millions."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + limit
+        began = loop.time()
         while not true():
-            assert loop.time() < end, f"not so within {limit} s"
+            waited = loop.time() - began
+            assert waited < limit, f"not so within {limit} s"
             assert self._task is None or not self._task.done(), self._task
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(max(0.1, waited / 200))
 
     def _local(self, project: bytes) -> Office | None:
         office = self.offices.get(project)
