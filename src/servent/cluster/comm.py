@@ -1,0 +1,329 @@
+"""Dask's comm backend `servent://`: its messages over streams between processes that were let in. Knows `distributed`.
+
+Dask's contract, as its own backends keep it: one reader and one writer at a time; whatever fails, or is cancelled half-way, ends the comm; what
+was written before `close` or `abort` still arrives, for Dask's servers abort a comm right after their last answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import dask
+from distributed.comm.core import BaseListener, Comm, CommClosedError, Connector, FatalCommClosedError
+from distributed.comm.registry import Backend, backends
+from distributed.comm.utils import from_frames, to_frames
+from distributed.protocol.utils import host_array, pack_frames_prelude, unpack_frames
+from distributed.utils import ensure_memoryview, nbytes
+
+from servent.cluster import addresses
+from servent.cluster.addresses import PREFIX, Place
+from servent.cluster.model import Desk
+from servent.cluster.office import Office
+from servent.cluster.process import Link, Process, Unfit
+from servent.cluster.rosters import Role
+from servent.errors import ConnectionLost, PeerError, ServentError, UsageError, WorldError
+from servent.identity import PeerId
+from servent.net.quic import CHUNK_BYTES, IrohStream
+
+log = logging.getLogger(__name__)
+
+SMALL_BYTES = 128 * 1024  # a message up to this goes in one piece
+_SIZE = struct.Struct("<Q")
+SHARD_BYTES: int = dask.utils.parse_bytes(dask.config.get("distributed.comm.shard"))
+
+
+class ServentComm(Comm):
+    """One stream of a connection to a process that was let in."""
+
+    def __init__(self, stream: IrohStream, link: Link, local: str, peer: str, deserialize: bool) -> None:
+        super().__init__(deserialize=deserialize)
+        self._stream: IrohStream | None = stream
+        self._link = link
+        self._local_addr, self._peer_addr = local, peer
+
+    @property
+    def local_address(self) -> str:
+        return self._local_addr
+
+    @property
+    def peer_address(self) -> str:
+        return self._peer_addr
+
+    @property
+    def same_host(self) -> bool:
+        """Whether both belong to one node: then nothing is compressed."""
+        return host(self._local_addr) == self._node
+
+    @property
+    def _node(self) -> str:
+        return str(PeerId(self._link.shown.node))
+
+    @property
+    def extra_info(self) -> dict[str, str]:
+        """Who is at the other end, proven: "node" (z-base-32), "role", and the process's "name"."""
+        shown = self._link.shown
+        return {"node": self._node, "role": shown.role, "name": shown.name}
+
+    def closed(self) -> bool:
+        return self._stream is None or self._link.lost
+
+    async def read(self, deserializers: Any = None) -> Any:
+        stream = self._open()
+        try:
+            (size,) = _SIZE.unpack(await stream.read_exactly(_SIZE.size))
+            first = await _read(stream, size)
+            frames, more = unpack_frames(first, partial=True)
+            for size in more:
+                frames.append(await _read(stream, size))
+        except ServentError as error:
+            self.abort()
+            raise CommClosedError(f"in {self!r}: {error}") from error
+        except BaseException:
+            self.abort()  # cancelled half-way: nobody knows any more where in the stream we are
+            raise
+        try:
+            return await from_frames(  # type: ignore[no-untyped-call]
+                frames,
+                deserialize=self.deserialize,
+                deserializers=deserializers,
+                allow_offload=self.allow_offload,
+            )
+        except EOFError as error:
+            self.abort()
+            raise CommClosedError(f"in {self!r}: a message that was cut off") from error
+
+    async def write(self, msg: Any, serializers: Any = None, on_error: str = "message") -> int:
+        self._open()
+        frames = await to_frames(  # type: ignore[no-untyped-call]
+            msg,
+            allow_offload=self.allow_offload,
+            serializers=serializers,
+            on_error=on_error,
+            context={"sender": self.local_info, "recipient": self.remote_info, **self.handshake_options},
+            frame_split_size=SHARD_BYTES,
+        )
+        parts, total = _parts(frames)
+        stream = self._open()
+        try:
+            for part in parts:
+                await stream.write(part)
+        except ServentError as error:
+            self.abort()
+            raise CommClosedError(f"in {self!r}: {error}") from error
+        except BaseException:
+            self.abort()
+            raise
+        return total
+
+    async def close(self) -> None:
+        self.abort()
+
+    def abort(self) -> None:
+        """What was written arrives, then the other side reads the end; nothing more is read here."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.release("closed here")
+
+    def _open(self) -> IrohStream:
+        if self._stream is None or self._link.lost:
+            raise CommClosedError(f"in {self!r}: closed")
+        return self._stream
+
+
+async def _read(stream: IrohStream, size: int) -> memoryview:
+    """`size` bytes in memory of their own that may be written to, as what is unpickled from it expects."""
+    view = memoryview(host_array(size)).cast("B") if size else memoryview(bytearray())
+    at = 0
+    while at < size:
+        data = await stream.read(min(size - at, CHUNK_BYTES))
+        if not data:
+            raise ConnectionLost(f"the stream ended {size - at} bytes early")
+        view[at : at + len(data)] = data
+        at += len(data)
+    return view
+
+
+def _parts(frames: Sequence[Any]) -> tuple[list[Any], int]:
+    """What goes on the stream, and its size in all: the lengths and what is small in one piece, big buffers as they are.
+
+    The first part holds every frame up to the first buffer that lives on after it was unpickled, and that one too if what stands before it
+    is little: so arrays do not keep each other's memory, nor that of the pickles (as distributed's own TCP does).
+    """
+    sizes: list[int] = [nbytes(frame) for frame in frames]  # type: ignore[no-untyped-call]
+    first = 0
+    kept: object = None
+    for frame, size in zip(frames, sizes, strict=True):
+        owner = frame.obj if isinstance(frame, memoryview) else frame
+        if not isinstance(owner, bytes):
+            if kept is None:
+                if first > max(2048, size * 0.05):
+                    break
+                kept = owner
+            elif kept is not owner:
+                break
+        first += size
+    prelude = pack_frames_prelude(frames)
+    head = _SIZE.pack(len(prelude) + first) + prelude
+    total = len(head) + sum(sizes)
+    if total < SMALL_BYTES or (total < 2**25 and total // (len(frames) + 1) < 2**15):
+        return [b"".join([head, *frames])], total
+    parts: list[Any] = []
+    gathered: list[Any] = [head]
+    size_gathered = len(head)
+    for frame, size in zip(frames, sizes, strict=True):
+        if size and size < SMALL_BYTES and size_gathered < 2 * SMALL_BYTES:
+            gathered.append(frame)
+            size_gathered += size
+        elif size:
+            if gathered:
+                parts.append(b"".join(gathered))
+                gathered, size_gathered = [], 0
+            parts.append(ensure_memoryview(frame))
+    if gathered:
+        parts.append(b"".join(gathered))
+    return parts, total
+
+
+def host(loc: str) -> str:
+    """What Dask calls a host: the node, so that all workers of a machine are on one. Of a cluster's name, the name."""
+    place = addresses.parse(loc)
+    return str(place.node) if isinstance(place, Place) else place
+
+
+class ServentConnector(Connector):
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    async def connect(self, address: str, deserialize: bool = True, **_: Any) -> ServentComm:
+        """Raises FatalCommClosedError where trying again is of no use, CommClosedError or OSError where it may be."""
+        try:
+            place = addresses.parse(address)
+            process = await self._office.process(place)
+            if isinstance(place, str):
+                found = await process.scheduler()
+                if not found:
+                    raise OSError(f"the scheduler of {place} does not run")
+                where = addresses.parse(found)
+                if isinstance(where, str):
+                    raise FatalCommClosedError(f"our node does not know where the scheduler of {place} is")
+                place = where
+            if place.process == process.peer:
+                process = await self._office.twin(process)
+            stream, link = await process.stream(place)
+        except (UsageError, PeerError, Unfit) as error:
+            advice = f" {error.advice}" if error.advice else ""
+            raise FatalCommClosedError(f"{error}.{advice}" if advice else str(error)) from error
+        except WorldError as error:
+            raise CommClosedError(str(error)) from error
+        return ServentComm(stream, link, str(process.here), PREFIX + address, deserialize)
+
+
+class ServentListener(BaseListener):
+    """Streams that others open to us, as comms. `prefix`: Dask's Worker wants it."""
+
+    prefix = PREFIX
+
+    def __init__(
+        self,
+        office: Office,
+        loc: str,
+        handle_comm: Callable[[ServentComm], Awaitable[None] | None],
+        deserialize: bool = True,
+        allow_offload: bool = True,
+        handshake_overrides: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        super().__init__()
+        self._office, self._handle = office, handle_comm
+        self._deserialize, self._allow_offload, self._overrides = (
+            deserialize,
+            allow_offload,
+            handshake_overrides,
+        )
+        self._process: Process | None = None
+        self._place: Place | None = None
+
+    async def start(self) -> None:
+        try:
+            self._process = await self._office.process(None)
+            self._place = await self._process.listen(self._take)
+        except ServentError as error:
+            raise OSError(f"cannot listen in the cluster: {error} {error.advice}".rstrip()) from error
+
+    def stop(self) -> None:
+        process, self._process = self._process, None
+        if process is not None and self._place is not None:
+            process.unlisten(self._place.listener)
+
+    @property
+    def listen_address(self) -> str:
+        if self._place is None:
+            raise ValueError("this listener has not started")
+        return str(self._place)
+
+    @property
+    def contact_address(self) -> str:
+        return self.listen_address
+
+    async def _take(self, stream: IrohStream, link: Link) -> None:
+        process = self._process
+        if process is None:  # stopped while it came in
+            stream.release("this listener has stopped")
+            return
+        peer = Place(link.connection.peer, PeerId(link.shown.node), process.cluster)
+        comm = ServentComm(stream, link, str(process.here), str(peer), self._deserialize)
+        comm.allow_offload = self._allow_offload
+        try:
+            await self.on_connection(comm, self._overrides)
+        except OSError as error:
+            log.info("a comm from %s ended before it began: %s", peer.process.short, error)
+            comm.abort()
+            return
+        except BaseException:
+            comm.abort()
+            raise
+        handling = self._handle(comm)
+        if handling is not None:
+            await handling
+
+
+class ServentBackend(Backend):
+    """`servent://` for Dask. `set_up` puts one in place; in a script the entry point does (see `servent.api`)."""
+
+    def __init__(self, office: Office) -> None:
+        self.office = office
+
+    def get_connector(self) -> ServentConnector:
+        return ServentConnector(self.office)
+
+    def get_listener(
+        self, loc: str, handle_comm: Any, deserialize: bool = True, **connection_args: Any
+    ) -> ServentListener:
+        return ServentListener(self.office, loc, handle_comm, deserialize, **connection_args)
+
+    def get_address_host(self, loc: str) -> str:
+        try:
+            return host(loc)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+
+    def resolve_address(self, loc: str) -> str:
+        return loc
+
+    def get_local_address_for(self, loc: str) -> str:
+        """Listeners have one address for everybody: nothing need be chosen before they start."""
+        return ""
+
+
+def set_up(desk: Desk, *, cluster: str, role: Role, name: str = "") -> ServentBackend:
+    """This whole process is a `role` of `cluster` from now on: what Dask does with `servent://` here, it does as that.
+
+    Args:
+        desk: how to reach our node. cluster: its name or its id in hex. name: for people.
+    """
+    backend = ServentBackend(Office(desk, cluster=cluster, role=role, name=name))
+    backends["servent"] = backend
+    return backend
