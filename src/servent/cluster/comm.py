@@ -17,11 +17,14 @@ from distributed.comm.registry import Backend, backends
 from distributed.comm.utils import from_frames, to_frames
 from distributed.protocol.utils import host_array, pack_frames_prelude, unpack_frames
 from distributed.utils import ensure_memoryview, nbytes
+from tornado.iostream import IOStream
 
 from servent.cluster import addresses
 from servent.cluster.addresses import PREFIX, Place
+from servent.cluster.lane import LaneComm, Lanes, dial
 from servent.cluster.model import Desk
 from servent.cluster.office import Office
+from servent.cluster.people import Known, host
 from servent.cluster.process import Link, Process, Unfit
 from servent.cluster.rosters import Role
 from servent.errors import ConnectionLost, PeerError, ServentError, UsageError, WorldError
@@ -35,7 +38,7 @@ _SIZE = struct.Struct("<Q")
 SHARD_BYTES: int = dask.utils.parse_bytes(dask.config.get("distributed.comm.shard"))
 
 
-class ServentComm(Comm):
+class ServentComm(Known, Comm):
     """One stream of a connection to a process that was let in."""
 
     def __init__(self, stream: IrohStream, link: Link, local: str, peer: str, deserialize: bool) -> None:
@@ -51,21 +54,6 @@ class ServentComm(Comm):
     @property
     def peer_address(self) -> str:
         return self._peer_addr
-
-    @property
-    def same_host(self) -> bool:
-        """Whether both belong to one node: then nothing is compressed."""
-        return host(self._local_addr) == self._node
-
-    @property
-    def _node(self) -> str:
-        return str(PeerId(self._link.shown.node))
-
-    @property
-    def extra_info(self) -> dict[str, str]:
-        """Who is at the other end, proven: "node" (z-base-32), "role", and the process's "name"."""
-        shown = self._link.shown
-        return {"node": self._node, "role": shown.role, "name": shown.name}
 
     def closed(self) -> bool:
         return self._stream is None or self._link.lost
@@ -187,17 +175,11 @@ def _parts(frames: Sequence[Any]) -> tuple[list[Any], int]:
     return parts, total
 
 
-def host(loc: str) -> str:
-    """What Dask calls a host: the node, so that all workers of a machine are on one. Of a cluster's name, the name."""
-    place = addresses.parse(loc)
-    return str(place.node) if isinstance(place, Place) else place
-
-
 class ServentConnector(Connector):
     def __init__(self, office: Office) -> None:
         self._office = office
 
-    async def connect(self, address: str, deserialize: bool = True, **_: Any) -> ServentComm:
+    async def connect(self, address: str, deserialize: bool = True, **_: Any) -> Comm:
         """Raises FatalCommClosedError where trying again is of no use, CommClosedError or OSError where it may be."""
         try:
             place = addresses.parse(address)
@@ -212,6 +194,10 @@ class ServentConnector(Connector):
                 place = where
             if place.process == process.peer:
                 process = await self._office.twin(process)
+            link = await process.link(place)
+            tcp = await dial(link, place.listener, place.hints)
+            if tcp is not None:
+                return LaneComm(tcp, link, str(process.here), PREFIX + address, deserialize)
             stream, link = await process.stream(place)
         except (UsageError, PeerError, Unfit) as error:
             advice = f" {error.advice}" if error.advice else ""
@@ -230,7 +216,7 @@ class ServentListener(BaseListener):
         self,
         office: Office,
         loc: str,
-        handle_comm: Callable[[ServentComm], Awaitable[None] | None],
+        handle_comm: Callable[[Comm], Awaitable[None] | None],
         deserialize: bool = True,
         allow_offload: bool = True,
         handshake_overrides: dict[str, Any] | None = None,
@@ -249,6 +235,8 @@ class ServentListener(BaseListener):
     async def start(self) -> None:
         try:
             self._process = await self._office.process(None)
+            if self._office.tcp and not self._process.offers:
+                await Lanes.open(self._process)
             self._place = await self._process.listen(self._take)
         except ServentError as error:
             raise OSError(f"cannot listen in the cluster: {error} {error.advice}".rstrip()) from error
@@ -268,13 +256,17 @@ class ServentListener(BaseListener):
     def contact_address(self) -> str:
         return self.listen_address
 
-    async def _take(self, stream: IrohStream, link: Link) -> None:
+    async def _take(self, stream: IrohStream | IOStream, link: Link) -> None:
         process = self._process
         if process is None:  # stopped while it came in
-            stream.release("this listener has stopped")
             return
         peer = Place(link.connection.peer, PeerId(link.shown.node), process.cluster)
-        comm = ServentComm(stream, link, str(process.here), str(peer), self._deserialize)
+        ends = str(process.here), str(peer)
+        comm: ServentComm | LaneComm
+        if isinstance(stream, IrohStream):
+            comm = ServentComm(stream, link, *ends, self._deserialize)
+        else:
+            comm = LaneComm(stream, link, *ends, self._deserialize)
         comm.allow_offload = self._allow_offload
         try:
             await self.on_connection(comm, self._overrides)
@@ -318,12 +310,13 @@ class ServentBackend(Backend):
         return ""
 
 
-def set_up(desk: Desk, *, cluster: str, role: Role, name: str = "") -> ServentBackend:
+def set_up(desk: Desk, *, cluster: str, role: Role, name: str = "", tcp: bool = True) -> ServentBackend:
     """This whole process is a `role` of `cluster` from now on: what Dask does with `servent://` here, it does as that.
 
     Args:
         desk: how to reach our node. cluster: its name or its id in hex. name: for people.
+        tcp: take TCP connections where they reach, beside QUIC; comms are faster then.
     """
-    backend = ServentBackend(Office(desk, cluster=cluster, role=role, name=name))
+    backend = ServentBackend(Office(desk, cluster=cluster, role=role, name=name, tcp=tcp))
     backends["servent"] = backend
     return backend

@@ -44,7 +44,7 @@ class Office:
 
     Args:
         desk: our node. cluster: what listeners are for; "" where there are none, as in a script with a Client.
-        role: what every process here is. name: for people.
+        role: what every process here is. name: for people. tcp: its listeners take TCP connections, too.
     """
 
     def __init__(
@@ -55,7 +55,9 @@ class Office:
         role: Role = "client",
         name: str = "",
         versions: Versions | None = None,
+        tcp: bool = True,
     ) -> None:
+        self.tcp = tcp
         self._desk, self._cluster, self._role, self._name = desk, cluster, role, name
         self._versions = versions or versions_here()
         self._rooms: dict[asyncio.AbstractEventLoop, _Room] = {}

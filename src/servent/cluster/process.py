@@ -10,9 +10,10 @@ import asyncio
 import logging
 import os
 import time
+import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from servent.cluster import passes, rosters, wire
 from servent.cluster.addresses import LISTENERS, MOST_HINTS, Place
@@ -33,6 +34,7 @@ DOOR_TIME = 20.0  # s for the first frames of a connection; a busy Python may ta
 STRANGERS_MOST = 64  # connections that stand at the door at once; more are closed
 LINKS_MOST = 4096  # connections of one process
 CONNECT_TIME = 30.0  # s to look for a path
+LANE_REST = 60.0  # s that nobody tries TCP again after it did not reach
 RELAY_TIME = 5.0  # s that a listener waits for its home relay, so that its address names it
 LOOK_AGAIN = 2.0  # s at least between two looks for a newer list because of somebody unknown
 _UNFIT = "versions: "  # how such a `No` begins
@@ -45,23 +47,35 @@ class Unfit(UsageError):
 
 @dataclass(eq=False)
 class Link:
-    """A connection to a process that was let in. `lost`: it is gone; then all of its streams are."""
+    """A connection to a process that was let in.
+
+    Attributes:
+        lost: it is gone; then all of its streams are.
+        lane: where the other side takes TCP connections, if it does. secret: what lets its own in here.
+        on_sent_away: called when it is no longer let in, for what does not go over this connection.
+    """
 
     connection: IrohConnection
     shown: Pass
+    lane: wire.Lane | None
+    secret: bytes
     lost: bool = False
-    on_lost: set[Callable[[], None]] = field(default_factory=set)
+    on_sent_away: set[Callable[[], None]] = field(default_factory=set)
+    _lane_again: float = 0.0
 
-    def lose(self) -> None:
-        self.lost = True
-        for call in list(self.on_lost):
-            call()
+    @property
+    def lane_works(self) -> bool:
+        """Whether a TCP connection is worth a try."""
+        return time.monotonic() >= self._lane_again
+
+    def lane_failed(self) -> None:
+        self._lane_again = time.monotonic() + LANE_REST
 
 
 class Take(Protocol):
-    """What a listener does with a stream that somebody opened to it."""
+    """What a listener does with a stream, or a TCP connection, that somebody opened to it."""
 
-    def __call__(self, stream: IrohStream, link: Link) -> Awaitable[None]: ...
+    def __call__(self, stream: Any, link: Link) -> Awaitable[None]: ...
 
 
 class Process:
@@ -93,6 +107,14 @@ class Process:
         self._relays = list(papers.relays)
         self._links: dict[PeerId, list[Link]] = {}
         self._dials: dict[PeerId, asyncio.Task[Link | ServentError]] = {}
+        self._secrets: dict[bytes, Link] = {}
+        self._coming: dict[
+            bytes, asyncio.Future[None]
+        ] = {}  # secrets that were told, to whom we are not decided
+        self._known: weakref.WeakSet[Link] = weakref.WeakSet()  # all that anything still goes over
+        self._at_end: list[Callable[[], None]] = []
+        self._lane: tuple[int, bytes] | None = None  # port and digest
+        self.bind: list[str] = list(papers.bind)
         self._listeners: dict[int, Take] = {}
         self._next = 0
         self._at_door = 0
@@ -140,8 +162,8 @@ class Process:
         """This process, without where it is: what the other side of a comm sees that we dialed."""
         return Place(self.peer, self.node, self.cluster)
 
-    async def stream(self, place: Place) -> tuple[IrohStream, Link]:
-        """A stream to a listener of another process, both let in. It is visible there at once.
+    async def link(self, place: Place) -> Link:
+        """A connection to another process, both let in; a new one only where there is none.
 
         Raises:
             Refused, Unfit, BadMessage: one of the two has no business here; trying again will not help.
@@ -151,8 +173,12 @@ class Process:
             raise Refused(
                 f"{place.process.short} belongs to another cluster than {self.roster.name}", advice=""
             )
+        return await self._link(place)
+
+    async def stream(self, place: Place) -> tuple[IrohStream, Link]:
+        """A stream to a listener of another process. It is visible there at once. Raises as `link`."""
         for last in (False, True):
-            link = await self._link(place)
+            link = await self.link(place)
             try:
                 stream = await link.connection.open()
                 await stream.write(place.listener.to_bytes(wire.LISTENER_BYTES, "big"))
@@ -182,6 +208,30 @@ class Process:
 
     def unlisten(self, number: int) -> None:
         self._listeners.pop(number, None)
+
+    def listener(self, number: int) -> Take | None:
+        return self._listeners.get(number)
+
+    @property
+    def offers(self) -> bool:
+        return self._lane is not None
+
+    def offer(self, port: int, certificate: bytes) -> None:
+        """From now on tell everybody who is let in that TCP connections are taken at `port`. `certificate`: SHA-256."""
+        self._lane = port, certificate
+
+    def at_end(self, call: Callable[[], None]) -> None:
+        """`call` when this process leaves the cluster."""
+        self._at_end.append(call)
+
+    async def by_secret(self, secret: bytes) -> Link | None:
+        """Whom a TCP connection is from that says `secret`; None for nobody who is let in.
+
+        It may have overtaken the last frame of the door: then that is waited for.
+        """
+        if (coming := self._coming.get(secret)) is not None:
+            await asyncio.wait([coming])
+        return self._secrets.get(secret)
 
     async def scheduler(self) -> str:
         """Where the cluster's scheduler is, as our node knows it; "" while it does not run. Raises ServentError."""
@@ -215,10 +265,13 @@ class Process:
         finally:  # also when the loop ends and cancels all it has
             self._group = None
             self._ready.set()
+            for call in self._at_end:
+                call()
             await self._end.close()
             for link in [one for links in self._links.values() for one in links]:
-                link.lose()
+                link.lost = True
             self._links.clear()
+            self._secrets.clear()
 
     async def _home(self) -> None:
         """Wait a little until a relay is our home: before that nobody could be told of it."""
@@ -259,8 +312,9 @@ class Process:
             return error
         try:
             async with asyncio.timeout(DOOR_TIME):
-                shown = await self._greet(connection)
-            if shown.node != place.node:
+                link = await self._greet(connection)
+            if link.shown.node != place.node:
+                self._secrets.pop(link.secret, None)
                 raise Refused(f"{place.process.short} is of another node than its address says", advice="")
         except (ServentError, TimeoutError) as error:
             said = connection.gone() if isinstance(error, ConnectionLost) else None
@@ -272,11 +326,21 @@ class Process:
             if said is not None and ": not let in" in said:
                 return Refused(f"{place.process.short} did not let us in")
             return error
-        return self._let_in(connection, shown)
+        return self._let_in(link)
 
-    async def _greet(self, connection: IrohConnection) -> Pass:
+    async def _greet(self, connection: IrohConnection) -> Link:
+        secret = os.urandom(wire.SECRET_BYTES)
+        self._coming[secret] = asyncio.get_running_loop().create_future()
+        try:
+            link = await self._hear(connection, secret)
+            self._secrets[secret] = link
+            return link
+        finally:
+            self._coming.pop(secret).set_result(None)
+
+    async def _hear(self, connection: IrohConnection, secret: bytes) -> Link:
         stream = await connection.open()
-        await write_frame(stream, wire.Hello(self._shown, self._versions))
+        await write_frame(stream, wire.Hello(self._shown, self._versions, self._told(secret)))
         answer = await wire.ANSWERS.read(stream)
         if isinstance(answer, wire.No):
             kind = Unfit if answer.reason.startswith(_UNFIT) else Refused
@@ -284,21 +348,19 @@ class Process:
         shown = await self._admit(answer.shown, connection.peer)
         self._compare(answer.versions, shown)
         await stream.finish()
-        return shown
+        return Link(connection, shown, answer.lane, secret)
 
     async def _answer(self, connection: IrohConnection) -> None:
         """Somebody dialed. Nothing is read of them but one frame before they are let in."""
         try:
             async with asyncio.timeout(DOOR_TIME):
-                link = await self._welcome(connection)
+                self._let_in(await self._welcome(connection))
         except (ServentError, TimeoutError) as error:
             self.turned_away += 1
             log.warning(
                 "%s is not let in: %s", connection.peer.short, str(error) or "it said nothing in time"
             )
             await connection.close(_CODE_REFUSED, "not let in")
-        else:
-            del link  # it lives in `_links`
         finally:
             self._at_door -= 1
 
@@ -320,9 +382,19 @@ class Process:
                 said = unfit(hello.versions, self._versions, self.role) or str(error)
                 await self._decline(connection, stream, wire.No(f"{_UNFIT}{said}"[:500]))
             raise
-        await write_frame(stream, wire.Welcome(self._shown, self._versions))
-        await stream.finish()
-        return self._let_in(connection, shown)
+        secret = os.urandom(wire.SECRET_BYTES)
+        link = Link(connection, shown, hello.lane, secret)
+        self._secrets[secret] = link  # before it is told: a TCP connection may overtake us
+        try:
+            await write_frame(stream, wire.Welcome(self._shown, self._versions, self._told(secret)))
+            await stream.finish()
+        except BaseException:
+            del self._secrets[secret]
+            raise
+        return link
+
+    def _told(self, secret: bytes) -> wire.Lane | None:
+        return None if self._lane is None else wire.Lane(*self._lane, secret)
 
     async def _decline(self, connection: IrohConnection, stream: IrohStream, no: wire.No) -> None:
         """Say it, and wait until it was heard: closing at once would overtake it."""
@@ -363,10 +435,10 @@ class Process:
         for doubt in doubts(self._versions, theirs):
             log.warning("%s of node %s: %s", shown.role, PeerId(shown.node).short, doubt)
 
-    def _let_in(self, connection: IrohConnection, shown: Pass) -> Link:
-        link = Link(connection, shown)
-        self._links.setdefault(connection.peer, []).append(link)
-        if begin(self._group, self._serve(link), f"streams of {connection.peer.short}") is None:
+    def _let_in(self, link: Link) -> Link:
+        self._known.add(link)
+        self._links.setdefault(link.connection.peer, []).append(link)
+        if begin(self._group, self._serve(link), f"streams of {link.connection.peer.short}") is None:
             self._drop(link)
         return link
 
@@ -403,7 +475,8 @@ class Process:
             links.remove(link)
             if not links:
                 del self._links[link.connection.peer]
-        link.lose()
+        self._secrets.pop(link.secret, None)
+        link.lost = True
 
     async def _keep_current(self) -> None:
         """A newer list of members, and a new pass before ours ends."""
@@ -429,11 +502,13 @@ class Process:
         roster = rosters.read(papers.roster, self._owner, self.cluster)
         if roster.number > self.roster.number:
             self.roster = roster
-            for link in [one for links in self._links.values() for one in links]:
+            for link in list(self._known):
                 try:
                     passes.allow(link.shown, mine=self.role, roster=roster)
                 except Refused as why:
                     log.warning("%s is sent away: %s", link.connection.peer.short, why)
                     await link.connection.close(_CODE_REFUSED, str(why))
                     self._drop(link)
+                    for end in list(link.on_sent_away):
+                        end()
         return papers

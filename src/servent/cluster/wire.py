@@ -2,7 +2,8 @@
 
 Who dialed opens a stream and says `Hello`; the other answers `Welcome` or `No`, and that stream ends. Until then nothing else is read. After
 it either side opens streams, one for each of Dask's comms: `LISTENER_BYTES` that say to which listener, then Dask's own messages, each as 8
-bytes with the length of its first part (little-endian), that part, and the buffers whose lengths it names.
+bytes with the length of its first part (little-endian), that part, and the buffers whose lengths it names. A comm may have a TCP connection with TLS
+in place of a stream (see `Lane`): the secret, `LISTENER_BYTES`, and the same messages.
 """
 
 from __future__ import annotations
@@ -13,11 +14,21 @@ from msgspec import Meta, Struct
 
 from servent.cluster.model import SignedPass
 from servent.cluster.versions import Versions
-from servent.codec import Decoder
+from servent.codec import Decoder, Hash, Key
 
 HELLO_BYTES = 8 * 1024  # of a frame at the door
 LISTENER_BYTES = 2  # big-endian
+SECRET_BYTES = 32
 _Said = Annotated[str, Meta(max_length=500)]
+
+
+class Lane(Struct, frozen=True, array_like=True):
+    """TCP connections are taken at `port`, with a certificate whose SHA-256 is `certificate`, of whoever says `secret` (32 random
+    bytes for the one who reads this) and a listener first."""
+
+    port: Annotated[int, Meta(ge=1, le=65535)]
+    certificate: Hash
+    secret: Key
 
 
 class Hello(Struct, frozen=True, tag="hello"):
@@ -25,6 +36,7 @@ class Hello(Struct, frozen=True, tag="hello"):
 
     shown: SignedPass
     versions: Versions
+    lane: Lane | None = None
 
 
 class Welcome(Struct, frozen=True, tag="welcome"):
@@ -32,6 +44,7 @@ class Welcome(Struct, frozen=True, tag="welcome"):
 
     shown: SignedPass
     versions: Versions
+    lane: Lane | None = None
 
 
 class No(Struct, frozen=True, tag="no"):
