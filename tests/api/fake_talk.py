@@ -401,10 +401,17 @@ class FakeTalk:
         if message.token:
             self._tokens[message.token] = made
         if kind == "room" or self._friends[key].presence != "offline":
-            self._later(0.4, lambda: self._tell(replace(made, state="delivered")))
+            self._later(0.4, lambda: self._delivered(made))
         if kind == "peer":
             self._later(0.8, lambda: self._obey(key, message.text))
         return made
+
+    def _delivered(self, made: talk.Message) -> None:
+        """As it is by now: it may have been taken back meanwhile."""
+        for one in self._said.get(made.conversation, ()):
+            if one.id == made.id:
+                self._tell(replace(one, state="delivered"))
+                return
 
     def _obey(self, key: str, text: str) -> None:
         """What a friend does who is told to; see the top."""
