@@ -8,9 +8,11 @@ from pathlib import Path
 import msgspec
 
 from servent.api import schema_grid as grid
+from servent.api import schema_pictures as pictures
 from servent.api import schema_wasm as wasm
-from servent.errors import Refused, Unreachable, UsageError
+from servent.errors import NotFound, Refused, Unreachable, UsageError
 from servent.identity import Identity
+from tests.api import fake_pictures
 from tests.api.fake_grid_work import FOLDING, PRIMES, FakeGridWork, named
 
 SKY = str(Identity(b"\x52" * 32).peer)
@@ -102,9 +104,25 @@ class FakeGrid(FakeGridWork):
                     eta=round(lasts - seconds, 1),
                     memory_bytes=48_000_000,
                     checkpoint_age=round(seconds % 60, 1),
+                    pictures=number == 1,
                 )
             )
         return made
+
+    def slot_picture(self, number: int, query: pictures.PictureQuery) -> pictures.SlotPicture:
+        slot = next((one for one in self.lending().slots if one.number == number), None)
+        if slot is None or slot.state != "running":
+            raise NotFound(
+                f"nothing runs on core {number} now", advice="`servent grid status` shows what does."
+            )
+        serial = int((time.time() - self._lent_since) * 2) + 1
+        fresh = serial != query.after and slot.pictures
+        return pictures.SlotPicture(
+            number=number,
+            unit=slot.unit,
+            serial=serial,
+            picture=fake_pictures.picture(serial) if fresh else None,
+        )
 
     async def change_lending(self, change: grid.LendChange) -> grid.Lending:
         given = {key: value for key, value in msgspec.to_builtins(change).items() if value is not None}

@@ -182,6 +182,19 @@ def test_nothing_that_holds_keys_of_this_node_becomes_an_input(
             assert refused(wrong) == (400, "usage") and "own key" in str(wrong.value)
 
 
+def test_a_core_shows_what_its_unit_does(node: Client) -> None:
+    slot = next(one for one in node.lending().slots if one.pictures)
+    shown = node.slot_picture(slot.number)
+    assert shown.picture is not None and (shown.number, shown.unit) == (slot.number, slot.unit)
+    assert len(shown.picture.data) == shown.picture.width * shown.picture.height and shown.picture.x.label
+    known = node.slot_picture(slot.number, after=shown.serial)
+    assert known.serial != shown.serial or known.picture is None
+    for number in ("99999", "x", "9" * 30):
+        with pytest.raises(ApiError) as wrong:
+            node.slot_picture(number)  # type: ignore[arg-type]
+        assert refused(wrong) == (404, "not-found")
+
+
 def test_credit_is_ranked_audited_and_exported(node: Client, tmp_path: Path) -> None:
     board = node.leaderboard("primes", credit.BoardQuery(limit=3))
     assert [one.rank for one in board.standings] == [1, 2, 3] and board.rows == len(HOSTS)

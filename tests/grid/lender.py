@@ -20,6 +20,7 @@ from servent.grid.settings import Defaults
 from servent.identity import Identity
 from servent.store import Store
 from servent.testing.loop import VirtualLoop
+from tests.grid.pictured import said
 
 OWNER = Identity(b"project key of the lending tests")
 HOME = Identity(b"the coordinator, in lending test")
@@ -48,6 +49,8 @@ class Bench:
         self.most_running = 0
         self._numbers = 0
         self._suspended: set[int] = set()
+        self.watched: dict[int, Callable[[bytes], None]] = {}
+        self.shows: Callable[[int], bytes] = lambda slices: said(words=b"slice %d" % slices)
         self._moved = asyncio.Event()
         self.closed = False
 
@@ -72,6 +75,7 @@ class Bench:
             return await self._compute(job, on_moving or _ignore, on_saved or _ignore)
         finally:
             del self.running[job.number]
+            self.watched.pop(job.number, None)
             self._signal()
 
     async def _compute(
@@ -103,12 +107,20 @@ class Bench:
             done += 1
             self.slices += 1
             seconds += self.slice
-            on_moving(Moving(number, done, seconds, done / whole, 1 << 20))
+            on_moving(Moving(number, done, seconds, done / whole, 1 << 20, pictures=True))
+            if (watching := self.watched.get(number)) is not None:
+                watching(self.shows(done))
             if job.checkpoint_every and seconds - saved_at >= job.checkpoint_every:
                 saved_at = seconds
                 save(False)
         output = result_of(job.seed, job.stdin)
         return Ended(number, "done", hashlib.sha256(output).digest(), output, seconds=seconds, slices=done)
+
+    def watch(self, number: int, on_picture: Callable[[bytes], None] | None) -> None:
+        if number in self.running and on_picture is not None:
+            self.watched[number] = on_picture
+        else:
+            self.watched.pop(number, None)
 
     def suspend(self, number: int) -> None:
         self._suspended.add(number)

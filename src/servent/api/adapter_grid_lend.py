@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from servent.api import schema_grid as grid
+from servent.api import schema_pictures as pictures
 from servent.api import schema_wasm as wasm
 from servent.api import settings
 from servent.api.adapter_grid_base import GridBase, as_struct, ledger_link
@@ -71,6 +72,10 @@ class LendPart(GridBase):
         project = self._any(query.project) if query.project else None
         rows = await self._grid.lending.log(query.before, query.limit, project)
         return [as_struct(grid.GridLogEntry, one) for one in rows]
+
+    def slot_picture(self, number: int, query: pictures.PictureQuery) -> pictures.SlotPicture:
+        looked = self._grid.lending.pictures.look(number - 1, query.after)
+        return as_struct(pictures.SlotPicture, looked, number=number)
 
     # -- projects joined
 

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from servent.api import schema_chains as chains
     from servent.api import schema_credit as credit
     from servent.api import schema_grid as grid
+    from servent.api import schema_pictures as pictures
     from servent.api import schema_wasm as wasm
 else:
     chains = Later("servent.api.schema_chains")
     credit = Later("servent.api.schema_credit")
     grid = Later("servent.api.schema_grid")
+    pictures = Later("servent.api.schema_pictures")
     wasm = Later("servent.api.schema_wasm")
 
 ASKING = 60.0  # s for what asks peers before it answers
@@ -50,6 +52,10 @@ class GridClient(Http):
 
     def resume_lending(self) -> grid.Lending:
         return self._send("POST", "/grid/lending/resume", grid.Lending)
+
+    def slot_picture(self, number: int, after: int = 0) -> pictures.SlotPicture:
+        """See `GridFace.slot_picture`."""
+        return self._get(f"/grid/lending/slots/{number}/picture?after={after}", pictures.SlotPicture)
 
     def grid_log(self, *, before: int = 0, limit: int = 100, project: str = "") -> list[grid.GridLogEntry]:
         asked = query(grid.GridLogQuery(before=before, limit=limit, project=project))

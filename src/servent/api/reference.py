@@ -15,6 +15,7 @@ from servent.api import (
     schema_getting,
     schema_grid,
     schema_network,
+    schema_pictures,
     schema_share,
     schema_talk,
     schema_torrent,
@@ -128,6 +129,7 @@ def render() -> str:
             schema_torrent,
             schema_grid,
             schema_chains,
+            schema_pictures,
             schema_wasm,
             schema_credit,
         )

@@ -6,9 +6,11 @@ import asyncio
 
 from servent.api import paths, schema
 from servent.api import schema_grid as grid
+from servent.api import schema_pictures as pictures
 from servent.api import schema_wasm as wasm
 from servent.api.context import Context
 from servent.api.routing import Routes
+from servent.errors import NotFound
 
 routes = Routes("grid")
 
@@ -40,6 +42,14 @@ async def pause_lending(
 async def resume_lending(ctx: Context) -> grid.Lending:
     """End a pause."""
     return await ctx.node.resume_lending()
+
+
+@routes.add("GET", "/grid/lending/slots/{number}/picture", scope="read", problems=(404,))
+async def slot_picture(ctx: Context, number: str, query: pictures.PictureQuery) -> pictures.SlotPicture:
+    """What the unit on a lent core shows of itself. Asked up to five times a second by who looks; no unit is made to show anything while nobody asks."""
+    if not number.isascii() or not number.isdecimal() or not 0 < len(number) <= 5:
+        raise NotFound("no core has a number like that", advice="`servent grid status` shows them.")
+    return ctx.node.slot_picture(int(number), query)
 
 
 @routes.add("GET", "/grid/log", scope="read", problems=(404, 507))

@@ -45,7 +45,7 @@ class Policy(Struct, frozen=True, kw_only=True):
 
 
 class Slot(Struct, frozen=True, kw_only=True):
-    """One lent core and what it does. `fraction` None where the app cannot tell. `eta`: seconds to the end, as it goes now."""
+    """One lent core and what it does. `fraction` None where the app cannot tell. `eta`: seconds to the end, as it goes now. `pictures`: the app shows some, see `GET /grid/lending/slots/{number}/picture`."""
 
     number: int
     state: Literal["empty", "starting", "running", "paused"] = "empty"
@@ -59,6 +59,7 @@ class Slot(Struct, frozen=True, kw_only=True):
     eta: float | None = None
     memory_bytes: int = 0
     checkpoint_age: float | None = None
+    pictures: bool = False
 
 
 class Lending(Struct, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ from servent.grid.lending_log import Log
 from servent.grid.lending_shelf import Shelf
 from servent.grid.line_service import Visit
 from servent.grid.manifests import App, Signed, open_app
+from servent.grid.pictures_service import Pictures
 from servent.grid.planning_service import Planning
 from servent.grid.policy import Conditions, Verdict
 from servent.grid.publishing_service import Keeping, Publishing
@@ -149,6 +150,7 @@ class Lending:
             changed=self._changed,
             plan=lambda: self._planning.soon(),
         )
+        self.pictures = Pictures(slots, self._work.running)
         self._joined: dict[bytes, Joined] = {}
         self._tasks: dict[bytes, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -237,6 +239,14 @@ class Lending:
             now=self._clock(),
             wall=self._wall(),
         )
+
+    def verdict(self) -> Verdict:
+        """What may be done now, as it was decided last: others here go by the same rules."""
+        return self._allowing.verdict
+
+    def policy(self) -> views.Policy:
+        """What is lent where it may be."""
+        return self._allowing.policy()
 
     def offered_bytes(self) -> int:
         """Of results and checkpoints that lie here for coordinators."""

@@ -124,6 +124,7 @@ def _slot(number: int, held: Held, names: dict[bytes, str], verdict: Verdict, no
         eta=held.left(verdict.cpu_percent) if verdict.allowed else None,
         memory_bytes=moving.memory_bytes if moving is not None else 0,
         checkpoint_age=None if held.saved_at is None else max(0.0, now - held.saved_at),
+        pictures=moving is not None and moving.pictures,
     )
 
 

@@ -31,6 +31,10 @@
 #define KEPT 32      /* signals of a kind */
 #define CROWD 256    /* points above the threshold that are looked at in one column */
 #define HEAD 368     /* bytes before the thresholds of pulses */
+#define COLUMNS 256  /* of the picture: frequencies; times are its rows */
+#define ROWS 64
+#define SHOWN_LEAST 8 /* lengths of spectra that are shown: 2^8 to 2^14 */
+#define SHOWN_MOST 14
 
 typedef float vec __attribute__((vector_size(16), aligned(4)));
 typedef int32_t ints __attribute__((vector_size(16), aligned(4)));
@@ -94,6 +98,8 @@ static struct {
   float w4r[1 << LONGEST], w4i[1 << LONGEST]; /* factors of passes by four of n numbers: 3/4 n of them, from n on; n is 2^6, 2^8 ... 2^16 */
   float w2r[1 << LONGEST], w2i[1 << LONGEST]; /* by two: n/2 of them, from n/2 on; n is 2^5, 2^7 ... 2^17 */
   float xr[1 << LONGEST], xi[1 << LONGEST];
+  float grid[ROWS * COLUMNS]; /* of the picture */
+  uint8_t column_of[1 << SHOWN_MOST];
   wide column[1 << (MOST_BITS - SHORTEST)], half[1 << (MOST_BITS - SHORTEST)];
   wide fold[2][1 << (MOST_BITS - SHORTEST + 2)];
 } work;
@@ -551,6 +557,79 @@ static void over_time(int b) {
   }
 }
 
+/* ---- the picture ------------------------------------------------------------------------------------------------------------------------------------ */
+
+#ifdef __wasm__
+static struct {
+  struct servent_picture head;
+  uint8_t data[ROWS * COLUMNS];
+} shown;
+static int drawn; /* in this slice */
+
+static char *put(char *to, const char *end, const char *text) {
+  while (*text && to < end) *to++ = *text++;
+  return to;
+}
+
+static char *put_number(char *to, const char *end, double value, int places) {
+  char digits[24];
+  int n = 0;
+  double unit = 1;
+  for (int k = 0; k < places; k++) unit *= 10;
+  if (value < 0) to = put(to, end, "-"), value = -value;
+  uint64_t whole = value < 1e9 ? (uint64_t)(value * unit + 0.5) : 0;
+  do {
+    if (places && n == places) digits[n++] = '.';
+    digits[n++] = (char)('0' + whole % 10);
+    whole /= 10;
+  } while (n < 22 && (whole || n <= places));
+  while (n && to < end) *to++ = digits[--n];
+  return to;
+}
+
+/* The spectra of this length as people may look at them: the strongest of each cell of time and frequency. */
+static void draw(int b) {
+  uint32_t n = 1u << b, spectra = 1u << (bits - b), stride = n + PAD, rows = spectra < ROWS ? spectra : ROWS, each = spectra / rows;
+  float high = spike;
+  for (uint32_t place = 0; place < n; place++) work.column_of[place] = (uint8_t)(((bin_of(b, place) + n / 2) & (n - 1)) * COLUMNS / n);
+  for (uint32_t row = 0; row < rows; row++) {
+    float *top = work.grid + row * COLUMNS;
+    for (uint32_t j = row * each; j < (row + 1) * each; j++) {
+      const float *power = work.power + (size_t)j * stride;
+      for (uint32_t place = 0; place < n; place++) {
+        float *cell = top + work.column_of[place];
+        *cell = power[place] > *cell ? power[place] : *cell;
+      }
+    }
+    for (int k = 0; k < COLUMNS; k++) high = top[k] > high ? top[k] : high;
+  }
+  for (uint32_t k = 0; k < rows * COLUMNS; k++) shown.data[k] = (uint8_t)(__builtin_sqrtf(work.grid[k] / high) * 255.0f + 0.5f);
+  struct servent_picture *head = &shown.head;
+  head->width = COLUMNS, head->height = rows, head->z.high = __builtin_sqrtf(high);
+  char *to = head->words, *end = to + sizeof head->words;
+  to = put(put_number(put(to, end, "drift "), end, at * step, 4), end, " Hz/s, spectra of ");
+  to = put(put_number(to, end, n, 0), end, " samples, strongest so far ");
+  to = put(put_number(to, end, out.best[SPIKE].power, 1), end, " times the noise");
+  if (to < end) *to = 0;
+  drawn = 1;
+}
+
+static void frame(void) { /* what stays the same */
+  struct servent_picture *head = &shown.head;
+  memcpy(head->magic, SERVENT_HEAT, sizeof head->magic);
+  put(head->x.label, head->x.label + 24, "frequency, Hz");
+  put(head->y.label, head->y.label + 24, "time, s");
+  put(head->z.label, head->z.label + 24, "amplitude; noise is 1");
+  head->x.low = (float)(-rate / 2), head->x.high = (float)(rate / 2);
+  head->y.low = 0, head->y.high = (float)((double)(1u << bits) / rate), head->z.low = 0;
+  head->width = 0;
+}
+
+SERVENT_EXPORT(picture) uint64_t picture(void) {
+  return shown.head.width ? SERVENT_RESULT(&shown, sizeof shown.head + shown.head.width * shown.head.height) : 0;
+}
+#endif
+
 /* ---- the unit ---------------------------------------------------------------------------------------------------------------------------------------- */
 
 static double pulse_operations(uint32_t spectra) { /* of one bin */
@@ -667,6 +746,9 @@ int32_t begin(const uint8_t *said, uint32_t size) {
     out.best[k] = (struct signal){.kind = (uint32_t)k};
   }
   at = first;
+#ifdef __wasm__
+  frame();
+#endif
   return 0;
 }
 
@@ -686,6 +768,9 @@ static void listen_at(void) {
       power[0] = 0; /* what does not change is the receiver's own */
       find_spike(b, power, j);
     }
+#ifdef __wasm__
+    if (!drawn && b >= SHOWN_LEAST && b <= SHOWN_MOST) draw(b);
+#endif
     if (lengths[b].triplet > 0 || lengths[b].gaussian > 0 || pulses[b]) over_time(b);
   }
 }
@@ -705,6 +790,9 @@ static void wipe(void) {
 int32_t slice(void) {
   double done = 0;
   least = LONGEST;
+#ifdef __wasm__
+  drawn = 0;
+#endif
   make_turns();
   while (at < last && done < SLICE) {
     listen_at();

@@ -11,23 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from servent.errors import BadMessage
-from servent.grid.pictures import HEAT, PICTURE_BYTES, PICTURES_EVERY, POINTS, Axis, read_picture
+from servent.grid.pictures import PICTURE_BYTES, PICTURES_EVERY, POINTS, Axis, read_picture
 from servent.grid.sandbox.jobs import Ended, Job
+from tests.grid.pictured import AXES, said
 from tests.grid.sandbox.rig import COUNTS, Rig, module
-
-AXES = (Axis("frequency, Hz", -4882.5, 4882.5), Axis("time, s", 0.0, 107.375), Axis("power", 0.0, 25.0))
-
-
-def said(
-    magic: bytes = HEAT,
-    width: int = 3,
-    height: int = 2,
-    words: bytes = b"drift 1.5 Hz/s",
-    axes: tuple[Axis, ...] = AXES,
-    data: bytes = bytes(range(6)),
-) -> bytes:
-    sides = b"".join(struct.pack("<24sff", axis.label.encode(), axis.low, axis.high) for axis in axes)
-    return struct.pack("<16sII104s", magic, width, height, words) + sides + data
 
 
 def with_picture(calls: str) -> bytes:

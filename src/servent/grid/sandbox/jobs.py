@@ -50,13 +50,14 @@ class Suspend(Struct, frozen=True, tag="suspend"):
 
 
 class Moving(Struct, frozen=True, tag="moving"):
-    """How far it is. `fraction` None where the module does not say."""
+    """How far it is. `fraction` None where the module does not say. `pictures`: it has some to show (see `Watch`)."""
 
     number: JobNumber
     slices: int
     seconds: float
     fraction: Fraction | None = None
     memory_bytes: int = 0
+    pictures: bool = False
 
 
 class Saved(Struct, frozen=True, tag="saved"):

@@ -339,6 +339,7 @@ class Runner:
                 seconds=self._control.seconds,
                 fraction=run.fraction,
                 memory_bytes=run.instance.size if run.instance else 0,
+                pictures=self._sliced and run.instance is not None and run.instance.exports("picture"),
             )
         )
 
