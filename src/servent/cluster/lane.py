@@ -24,7 +24,7 @@ from servent.blobs.lanes_tls import Certificate
 from servent.cluster import wire
 from servent.cluster.people import Known
 from servent.errors import BadMessage
-from servent.net.addresses import parse_address
+from servent.net.addresses import good_addresses, parse_address
 
 if TYPE_CHECKING:
     from servent.cluster.process import Link, Process
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 DIAL_TIME = 2.0  # s for a TCP connection and its handshake; after that the comm is a stream
 DOOR_TIME = 20.0  # s for a secret to arrive
 WAITING_MOST = 256  # TCP connections that have not said a secret yet
+HOSTS_MOST = 3  # that are tried, one after the other
+_EVERY = {4: "0.0.0.0", 6: "::"}  # as iroh does: a family that is not named gets every address
 BACKLOG = 2048  # as distributed's own
 _BUFFER_BYTES = int(MAX_BUFFER_SIZE)
 
@@ -68,18 +70,24 @@ class Lanes:
     @classmethod
     async def open(cls, process: Process) -> Lanes | None:
         """Listen where the process does, and have it tell everybody whom it meets from now on. None where no port can be had."""
-        hosts = [str(parse_address(address)[0]) for address in process.bind]
+        named = [parse_address(address)[0] for address in process.bind]
+        families = {host.version for host in named}
+        hosts = [str(host) for host in named] + [
+            every for version, every in _EVERY.items() if version not in families
+        ]
         certificate = await asyncio.to_thread(Certificate)
         lanes = cls(process, certificate)
-        try:
-            port = 0
-            for address in hosts or [""]:
-                sockets = bind_sockets(port, address=address, backlog=BACKLOG)
-                port = sockets[0].getsockname()[1]
-                lanes._server.add_sockets(sockets)
-        except OSError as error:
-            log.warning("no TCP connections here, comms will be slower: %s", error)
-            lanes.close()
+        port = 0
+        for host in hosts:
+            try:
+                sockets = bind_sockets(port, address=host, backlog=BACKLOG)
+            except OSError as error:  # a machine without IPv6, as a rule
+                log.info("no TCP connections to %s: %s", host, error)
+                continue
+            port = sockets[0].getsockname()[1]
+            lanes._server.add_sockets(sockets)
+        if not port:
+            log.warning("no TCP connections here: comms will be slower")
             return None
         process.offer(port, certificate.digest)
         process.at_end(lanes.close)
@@ -124,12 +132,10 @@ async def dial(link: Link, listener: int, hints: Sequence[str]) -> IOStream | No
     offer = link.lane
     if offer is None or not link.lane_works:
         return None
-    hosts = dict.fromkeys(
-        str(parse_address(path.address)[0])
-        for path in sorted(link.connection.paths(), key=lambda one: not one.selected)
-        if path.kind == "direct"
-    )
-    for known in [*hosts][:2] or [str(parse_address(hint)[0]) for hint in hints[:2]]:
+    paths = sorted(link.connection.paths(), key=lambda one: not one.selected)
+    where = [path.address for path in paths if path.kind == "direct"]
+    hosts = dict.fromkeys(str(found) for found, _ in good_addresses([*where, *hints]))
+    for known in list(hosts)[:HOSTS_MOST]:
         stream: IOStream | None = None
         try:
             async with asyncio.timeout(DIAL_TIME):
