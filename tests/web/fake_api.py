@@ -497,7 +497,8 @@ class FakeApi:
             self.app(),
             host="127.0.0.1",
             port=self.port,
-            log_level="error",
+            log_config=None,  # what it sets would hold for all tests after this one
+            access_log=False,
             lifespan="off",
             ws="none",
             timeout_graceful_shutdown=1,

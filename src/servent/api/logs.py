@@ -6,9 +6,9 @@ import logging
 import logging.handlers
 import sys
 import threading
-import time
 from asyncio import AbstractEventLoop
 from pathlib import Path
+from time import monotonic
 
 import msgspec
 
@@ -59,7 +59,7 @@ class _Seldom(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if "without completing handshake" in str(record.msg):  # whoever wanted a WebSocket went away
             return False
-        times = self._quiet.note(str(record.msg)[:60], time.monotonic())
+        times = self._quiet.note(str(record.msg)[:60], monotonic())
         if times > 1:
             record.msg = f"{record.msg}{others(times)}"
         return times > 0
@@ -78,18 +78,20 @@ class Logs:
         screen.setLevel(logging.INFO if verbose else logging.WARNING)
         screen.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
         self._handlers: list[logging.Handler] = [file, screen, _ToBus(bus, loop)]
-        self._level = self._root.level
+        chatty = (self._root, logging.getLogger("uvicorn"), logging.getLogger("websockets"))
+        self._levels = {logger: logger.level for logger in chatty}
         for handler in self._handlers:
             self._root.addHandler(handler)
         self._root.setLevel(logging.INFO)
         self._seldom = _Seldom()
         logging.getLogger("uvicorn.error").addFilter(self._seldom)
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)
-        logging.getLogger("websockets").setLevel(logging.WARNING)
+        for logger in chatty[1:]:
+            logger.setLevel(logging.WARNING)
 
     def close(self) -> None:
         logging.getLogger("uvicorn.error").removeFilter(self._seldom)
         for handler in self._handlers:
             self._root.removeHandler(handler)
             handler.close()
-        self._root.setLevel(self._level)
+        for logger, level in self._levels.items():
+            logger.setLevel(level)
