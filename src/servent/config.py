@@ -218,6 +218,12 @@ class GridSettings(Struct, forbid_unknown_fields=True):
     fetch_ahead_minutes: Annotated[float, Meta(ge=0, le=1440)] = 10.0
 
 
+class ClusterSettings(Struct, forbid_unknown_fields=True):
+    """Dask among friends (the extra `dask`); what this machine lends there, the section `grid` says. `retire_minutes`: a pause freezes workers at once; after so long they hand over what they hold, and end."""
+
+    retire_minutes: Annotated[float, Meta(ge=0, le=10_080)] = 10.0
+
+
 class ApiSettings(Struct, forbid_unknown_fields=True):
     """`port` of the local API on 127.0.0.1; the next free one is taken when it is in use."""
 
@@ -245,6 +251,7 @@ class Config(Struct, forbid_unknown_fields=True):
     torrent: TorrentSettings = field(default_factory=TorrentSettings)
     talk: TalkSettings = field(default_factory=TalkSettings)
     grid: GridSettings = field(default_factory=GridSettings)
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     web: WebSettings = field(default_factory=WebSettings)
 

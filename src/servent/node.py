@@ -26,6 +26,7 @@ import msgspec
 from servent import keyfile
 from servent.blobs.queueing import Queue
 from servent.blobs.service import Blobs
+from servent.cluster.service import Clusters
 from servent.config import PUBLIC_RELAYS, Config, default_download_dir, load
 from servent.errors import ServentError, UsageError
 from servent.grid.service import FILE as GRID_FILE
@@ -251,6 +252,21 @@ class Node:
             engaged=lambda: "a match is on" if self.talk.my_presence().doing else "",
             wall=self._wall,
         )
+        self.clusters = Clusters(
+            self.peers,
+            self.trust,
+            self.store,
+            self.identity,
+            self.data_dir / "clusters",
+            my_name=lambda: self.name,
+            address=self.endpoint.address,
+            allowed=lambda: self.grid.lending.verdict(),
+            lent=lambda: self.grid.lending.policy().cores,
+            lends=lambda: self.config.grid.lend,
+            reached=self._reached,
+            settings=lambda: self.config.cluster,
+            wall=self._wall,
+        )
         await end.enter_async_context(self.store)
         await self.trust.open()
         await self.items.open()
@@ -264,6 +280,8 @@ class Node:
         await self.share.open()
         await self.talk.open()
         await self.grid.open()
+        await self.clusters.open()
+        self.grid.on_change(lambda topic: self.clusters.lending_changed() if topic == "lending" else None)
         tasks = await end.enter_async_context(Running())
         end.push_async_callback(self.torrent_session.close)
         end.push_async_callback(self.peers.close)
@@ -274,6 +292,7 @@ class Node:
         end.push_async_callback(self.share.close)
         end.push_async_callback(self.talk.close)
         end.push_async_callback(self.grid.close)
+        end.push_async_callback(self.clusters.close)
         tasks.start(self.peers.run(), "peers")
         await self.peers.ready.wait()
         tasks.start(self.reach.run(), "reach")
@@ -283,6 +302,7 @@ class Node:
         tasks.start(self.overlay.run(), "overlay")
         tasks.start(self.talk.run(), "talk")
         tasks.start(self.grid.run(), "grid")
+        tasks.start(self.clusters.run(), "clusters")
         tasks.start(self.torrent_session.run(), "libtorrent")
         tasks.start(self.torrents.run(), "BitTorrent")
         tasks.start(self.seeding.run(), "seeding to BitTorrent")
@@ -312,6 +332,12 @@ class Node:
         """When nothing may move, nothing is seeded; and a share may have gone."""
         self.seeding.hold(self.blobs.in_force()[1])
         self.seeding.shares_changed()
+
+    def _reached(self) -> tuple[list[str], list[str]]:
+        """Where processes of clusters listen, on the addresses of this node and ports of their own, and their relays."""
+        sockets = [f"{bound.rpartition(':')[0]}:0" for bound in self.config.net.bind]
+        public = iroh_endpoint.public_relays() if PUBLIC_RELAYS in self.config.net.relays else []
+        return sockets[:2], [*self._relays, *public][:8]
 
     def _wants_dht(self) -> bool:
         """As set; "auto" is: where other public places may know of us, too."""

@@ -21,6 +21,7 @@ from servent.api.daemon import OpenNode, Options, run_daemon
 from servent.api.face import Face
 from servent.errors import DiskTrouble, NotFound, Refused, Unreachable, UsageError
 from servent.identity import Identity
+from tests.api.fake_cluster import FakeClusters
 from tests.api.fake_grid import FakeGrid
 from tests.api.fake_network import FakeNetworks
 from tests.api.fake_share import FakeShare, crowd
@@ -33,7 +34,7 @@ BOB = Identity(b"\x03" * 32).peer
 LINK = "magnet:?xt=urn:btmh:1220" + "ab" * 32 + "&dn=holiday"
 
 
-class FakeNode(FakeNetworks, FakeTalk, FakeTorrents, FakeGrid, FakeShare):
+class FakeNode(FakeNetworks, FakeTalk, FakeTorrents, FakeGrid, FakeClusters, FakeShare):
     """Answers like a node with two peers, one network, and downloads that end after `seconds` of wall clock.
 
     `pace`: see FakeShare. `crowd`: so many transfers more, which never end. `fresh`: nothing was ever done here.
@@ -55,6 +56,7 @@ class FakeNode(FakeNetworks, FakeTalk, FakeTorrents, FakeGrid, FakeShare):
         FakeTalk.__init__(self, pace, fresh=fresh)
         FakeTorrents.__init__(self, fresh=fresh)
         FakeGrid.__init__(self, pace, fresh=fresh)
+        FakeClusters.__init__(self)
         self._data_dir = data_dir
         self.seconds = seconds
         self.name = "me"

@@ -14,6 +14,7 @@ import servent
 from servent import config as configuration
 from servent import keyfile
 from servent.api import pinging, reach_checks, schema
+from servent.api.adapter_cluster import ClusterPart
 from servent.api.adapter_files import Files
 from servent.api.adapter_grid import GridPart
 from servent.api.adapter_holders import HoldersPart
@@ -67,7 +68,7 @@ async def open_node(options: Options) -> AsyncIterator[Face]:
         yield NodeFace(node)
 
 
-class NodeFace(Files, SharingFace, NetworkPart, HoldersPart, TalkPart, TorrentPart, GridPart):
+class NodeFace(Files, SharingFace, NetworkPart, HoldersPart, TalkPart, TorrentPart, GridPart, ClusterPart):
     """`Face` over a `Node`."""
 
     def __init__(self, node: Node) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from servent.api import schema
+from servent.api.client_cluster import ClusterClient
 from servent.api.client_grid import GridClient
 from servent.api.client_http import ApiError, NoAnswer, NodeDown, part
 from servent.api.client_network import NetworkClient
@@ -47,7 +48,7 @@ def default_data_dir() -> Path:
     return Path(platformdirs.user_data_dir("servent", appauthor=False))
 
 
-class Client(ShareClient, NetworkClient, TalkClient, TorrentClient, GridClient):
+class Client(ShareClient, NetworkClient, TalkClient, TorrentClient, GridClient, ClusterClient):
     """One node's API. Every method raises ApiError, NodeDown or NoAnswer, and nothing else on purpose."""
 
     @classmethod

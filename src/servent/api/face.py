@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from servent.api import schema
+from servent.api.face_cluster import ClusterFace
 from servent.api.face_grid import GridFace
 from servent.api.face_network import NetworkFace
 from servent.api.face_share import ShareFace
@@ -14,7 +15,7 @@ from servent.api.face_talk import TalkFace
 from servent.api.face_torrent import TorrentFace
 
 
-class Face(ShareFace, NetworkFace, TalkFace, TorrentFace, GridFace, Protocol):
+class Face(ShareFace, NetworkFace, TalkFace, TorrentFace, GridFace, ClusterFace, Protocol):
     """One running node. Methods without `async` read frozen views and never wait.
 
     Every method may raise a ServentError; it reaches the caller as a problem.

@@ -75,6 +75,7 @@ async def look(ctx: Context, topics: frozenset[str]) -> None:
         "joined": _at_once(node.joined_projects),
         "projects": _at_once(node.my_projects),
         "batches": _at_once(node.batches),
+        "clusters": _at_once(node.clusters),
     }
     for topic, rows in tables.items():
         if topic in topics:

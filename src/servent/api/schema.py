@@ -51,13 +51,14 @@ Topic = Literal[
     "joined",
     "projects",
     "batches",
+    "clusters",
     "log",
     "resync",
 ]
 TOPICS: tuple[Topic, ...] = (
     "status", "reach", "peers", "transfers", "shares", "networks", "shape", "folders", "wishes", "feeds", "codes",
     "friends", "conversations", "rooms", "messages", "presence", "notices", "talk", "torrents",
-    "lending", "joined", "projects", "batches", "log",
+    "lending", "joined", "projects", "batches", "clusters", "log",
 )  # fmt: skip
 PRIVATE: frozenset[str] = frozenset({"codes", "conversations", "messages", "notices"})  # not for `read`
 TransferState = Literal[

@@ -18,6 +18,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from servent.api import (
+    routes_cluster,
     routes_codes,
     routes_credit,
     routes_feeds,
@@ -67,6 +68,7 @@ COLLECTIONS = (
     routes_grid.routes,
     routes_grid_work.routes,
     routes_credit.routes,
+    routes_cluster.routes,
     streaming.routes,
 )
 OPEN_PATHS = (f"{API}/ping",)
