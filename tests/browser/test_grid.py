@@ -54,7 +54,7 @@ def primes(node: Client) -> str:
 
 
 def until(tab: Any, true: Callable[[], bool], what: str) -> None:
-    for _ in range(120):
+    for _ in range(600):  # 30 s: machines may be busy
         if true():
             return
         tab.wait_for_timeout(50)
@@ -251,6 +251,83 @@ def test_units_flow_by_themselves_and_a_station_shows_its_own(visit: Visit, node
     node.cancel_batch(batch.id)
     node.forget_batch(batch.id)
     assert visit.complaints == []
+
+
+PICTURE = "canvas => canvas.toDataURL()"
+
+
+def step_shown(tab: Any) -> str:
+    return str(tab.inner_text(".film-step"))
+
+
+def test_a_chain_of_generations_is_watched_as_a_film(browser: Any, page: WebPage, node: Client) -> None:
+    with Visit(browser, page, width=390, theme="light") as visit:
+        visit.tab.emulate_media(reduced_motion="reduce")  # nothing turns or plays by itself
+        tab = visit.open(primes(node))
+        row = tab.locator(".chain").filter(has_text="argon-b.txt")
+        row.locator(".why:has-text('on bob and carl')").wait_for()
+        assert tab.locator(".chain").count() == 3 and "of 12" in row.inner_text()
+        row.locator("button:has-text('Watch')").click()
+        tab.wait_for_selector("dialog.film .film-numbers")
+        film = node.trajectory(4, 1)
+        first, last = film.parts[0], film.parts[-1]
+        assert step_shown(tab) == f"Step {first.first}"
+        tab.locator(".film-slider").fill(str(sum(part.frames for part in film.parts) - 1))
+        until(tab, lambda: step_shown(tab) == f"Step {last.step:,}", "the last frame")
+        assert tab.inner_text(".film-generation").startswith(f"Generation {film.done} of 12")
+        potential, kinetic = film.energies[-1][1:]
+        said = tab.inner_text(".film-numbers")
+        assert f"{2 * kinetic / 3 / (film.atoms - 1):.3f}" in said
+        assert f"{(potential + kinetic) / film.atoms:.4f}" in said
+        assert tab.locator(".energy-plot polyline").count() == 3
+        before = tab.eval_on_selector(".points", PICTURE)
+        assert len(before) > 30_000, "atoms are drawn"
+        tab.focus(".points")
+        tab.keyboard.press("ArrowUp")
+        until(tab, lambda: tab.eval_on_selector(".points", PICTURE) != before, "it turns")
+        tab.locator(".energy-plot").click(position={"x": 44, "y": 60})
+        until(tab, lambda: step_shown(tab) == f"Step {first.first}", "the first frame")
+        tab.locator(".film-play").click()
+        until(tab, lambda: step_shown(tab) != f"Step {first.first}", "it plays")
+        assert visit.sideways() <= 0 and visit.nameless() == []
+        tab.keyboard.press("Escape")
+        tab.wait_for_selector("dialog.film", state="detached")
+        assert visit.complaints == [] and visit.foreign_requests() == []
+        assert len([url for url in visit.requests if "/frames/" in url]) <= len(film.parts), "in pieces"
+
+
+def test_work_is_submitted_in_generations(visit: Visit, node: Client) -> None:
+    tab = visit.open(primes(node))
+    tab.click(".head button:has-text('Submit work')")
+    tab.select_option("dialog label:has-text('For the app') select", "trial")
+    tab.fill("dialog label:has-text('inputs as text') textarea", "a\nb")
+    tab.fill("dialog label:has-text('Generations') input", "7")
+    tab.click("dialog button:has-text('Submit')")
+    tab.wait_for_selector(".toast:has-text('14 units')")
+    made = node.batches("primes")[0]
+    assert (made.units, made.generations) == (14, 7)
+    tab.wait_for_selector(".batch:has-text('2 chains of 7 generations') .chain:has-text('input-1')")
+    assert tab.locator(".batch:has-text('2 chains of 7') .chain button:visible").count() == 0, "no films"
+    node.cancel_batch(made.id)
+    node.forget_batch(made.id)
+    assert visit.complaints == []
+
+
+def test_what_failed_is_no_green_bar_and_is_not_called_done(visit: Visit, node: Client) -> None:
+    failed = {"id": "77", "project": node.my_project("primes").id, "project_name": "primes", "app": "trial/2", "title": "all wrong",
+              "state": "done", "units": 4, "done": 0, "errors": 4, "cancelled": 0, "created": 1.0, "cost": 0, "priority": 0, "generations": 1}  # fmt: skip
+    tab = visit.open(primes(node))
+    tab.wait_for_selector(".batch")
+    tab.evaluate("batch => servent.live.merge('batches', batch)", failed)
+    row = tab.locator(".batch").filter(has_text="all wrong")
+    row.locator(".mark:text-is('Failed')").wait_for()
+    assert row.locator(".dot").first.get_attribute("data-tone") == "failed"
+    widths = row.locator(".stack-part").evaluate_all(
+        "parts => parts.map(part => [part.dataset.state, part.style.width])"
+    )
+    assert dict(widths) == dict(widths) | {"done": "0%", "error": "100%"}
+    tab.evaluate("batch => servent.live.merge('batches', batch)", failed | {"done": 1, "errors": 3})
+    row.locator(".mark:text-is('Done in part')").wait_for()
 
 
 def test_who_gave_most_is_shown_for_a_day_a_week_and_teams(visit: Visit) -> None:

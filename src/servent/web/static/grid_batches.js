@@ -5,8 +5,10 @@ import { button, confirmed, dialog } from "./dialog.js";
 import { ago, text, trouble } from "./forms.js";
 import { bytes, clean, el, upper, write } from "./format.js";
 import { icon } from "./icons.js";
+import { Chains } from "./grid_chains.js";
 import { submit } from "./grid_forms.js";
-import { bar, counted, credit, deed, dot, empty, grouped, left, number, percent, share } from "./grid_words.js";
+import { stack } from "./grid_mine.js";
+import { counted, credit, deed, dot, empty, grouped, left, number, percent, share } from "./grid_words.js";
 import { Problem, live } from "./live.js";
 import { query } from "./net.js";
 import { cleanLines, settle } from "./talk_words.js";
@@ -14,10 +16,22 @@ import { toast } from "./toast.js";
 
 const STATES = { preparing: ["Preparing", "waiting"], running: ["Running", "direct"], done: ["Done", "direct"], cancelled: ["Cancelled", "none"], paused: ["Paused", "waiting"] };
 const ENDED = ["done", "cancelled"];
+
+// What is over is only "done" where something came of all of it.
+function standing(batch) {
+  if (batch.state === "done" && batch.errors) return batch.done ? ["Done in part", "waiting"] : ["Failed", "failed"];
+  return STATES[batch.state] ?? [clean(batch.state), "none"];
+}
+
 const PAGE = 100;
 const SHOWN = 400; // letters of an output in the list
 
 export class Batches {
+  // What no event tells: how far chains are that show no new result.
+  look() {
+    for (const row of this.rows.values()) row.chains.look();
+  }
+
   constructor(fail) {
     this.fail = fail;
     this.rows = new Map();
@@ -44,16 +58,18 @@ export class Batches {
       row = this._make(batch.id);
       this.rows.set(batch.id, row);
     }
-    const [word, tone] = STATES[batch.state] ?? [clean(batch.state), "none"];
+    const [word, tone] = standing(batch);
     const over = ENDED.includes(batch.state);
     row.dot.dataset.tone = tone;
     write(row.name, clean(batch.title || `${batch.app}, number ${batch.id}`));
     write(row.word, word);
     const spent = batch.cost ? `${credit(batch.cost)} credit${batch.budget ? ` of ${credit(batch.budget)}` : ""}` : "";
-    write(row.why, [batch.why ? upper(clean(batch.why)) : "", clean(batch.app), `submitted ${ago(batch.created)}`, spent, batch.priority ? `priority ${batch.priority}` : "", batch.errors ? `${grouped(batch.errors)} failed` : "", batch.cancelled ? `${grouped(batch.cancelled)} cancelled` : "", batch.to ? `into ${clean(batch.to)}` : ""].filter(Boolean).join(" · "));
+    write(row.why, [batch.why ? upper(clean(batch.why)) : "", clean(batch.app), batch.generations > 1 ? `${counted(batch.units / batch.generations, "chain")} of ${counted(batch.generations, "generation")}` : "", `submitted ${ago(batch.created)}`, spent, batch.priority ? `priority ${batch.priority}` : "", batch.errors ? `${grouped(batch.errors)} failed` : "", batch.cancelled ? `${grouped(batch.cancelled)} cancelled` : "", batch.to ? `into ${clean(batch.to)}` : ""].filter(Boolean).join(" · "));
     const part = share(batch.done + batch.errors, batch.units);
-    row.progress.set(batch.units ? part : 0, batch.state === "paused" || batch.state === "preparing" ? "waiting" : "direct");
+    row.progress.show({ done: batch.done, error: batch.errors, cancelled: batch.cancelled, waiting: 0 }, batch.units);
+    row.progress.node.dataset.tone = batch.state;
     write(row.part, `${grouped(batch.done)} of ${grouped(batch.units)}`);
+    row.chains.look();
     write(row.eta, over ? percent(share(batch.done, batch.units)) : left(batch.eta) || percent(part));
     row.pause.title = batch.state === "paused" ? "Resume" : "Pause";
     for (const each of [row.pause, row.priority, row.cancel, row.forget]) each.setAttribute("aria-label", `${each.title} ${row.name.textContent}`);
@@ -71,8 +87,8 @@ export class Batches {
       node.addEventListener("click", press(node, "", work, this.fail));
       return node;
     };
-    const progress = bar("Progress of this work");
-    const row = { dot: dot("none"), name: el("span", { class: "name", dir: "auto" }), word: el("span", { class: "mark" }), why: el("span", { class: "why", dir: "auto" }), part: el("span", {}), eta: el("span", { class: "left" }), progress };
+    const progress = stack();
+    const row = { chains: new Chains(id), dot: dot("none"), name: el("span", { class: "name", dir: "auto" }), word: el("span", { class: "mark" }), why: el("span", { class: "why", dir: "auto" }), part: el("span", {}), eta: el("span", { class: "left" }), progress };
     row.results = deed("Results", () => resultsDialog(now()), { small: true, sign: "document", said: this.fail });
     row.pause = round("Pause", "pause", async () => live.merge("batches", await patch(`/grid/batches/${quoted(id)}`, { paused: now().state !== "paused" })));
     row.priority = round("Change", "edit", () => priorityDialog(now()));
@@ -87,7 +103,7 @@ export class Batches {
       live.remove("batches", id);
     });
     row.node = el("li", { class: "batch" }, row.dot, el("span", { class: "what" }, el("span", { class: "who" }, row.name, row.word), row.why), el("span", { class: "progress" }, el("span", { class: "progress-text" }, row.part, row.eta), progress.node),
-      el("span", { class: "batch-buttons" }, row.results, row.pause, row.priority, row.cancel, row.forget));
+      el("span", { class: "batch-buttons" }, row.results, row.pause, row.priority, row.cancel, row.forget), row.chains.node);
     return row;
   }
 }

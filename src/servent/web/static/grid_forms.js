@@ -154,7 +154,8 @@ export function submit(one, chosen = "") {
   const paths = text("Files or folders on this machine, one a line", { lines: 3, hint: "/home/you/inputs", note: "Each file is one unit." });
   const items = text("Or: inputs as text, one a line", { lines: 4, hint: "1000000007\n1000000009", note: "Each line is one unit." });
   const table = text("Or: a file whose lines are the inputs", { hint: "/home/you/numbers.txt" });
-  const args = text("Arguments, one a line", { lines: 2, hint: "--from\n{number}", note: "{name} and {number} stand for the input's name and number." });
+  const generations = text("Generations, one after the other", { type: "number", hint: "1", note: "The result of one is the input of the next: each input begins a chain of so many units." });
+  const args = text("Arguments, one a line", { lines: 2, hint: "--from\n{number}", note: "{name} and {number} stand for the input's name and number, {generation} counts from 0." });
   const title = text("What it is", { hint: "to tell it from others" });
   const repeat = text("The same so often, with different seeds", { type: "number", hint: "1" });
   const priority = text("Priority", { type: "number", hint: "0", note: "Higher goes first; a bid, where projects of one network compete." });
@@ -164,7 +165,7 @@ export function submit(one, chosen = "") {
   const to = text("Write results into the folder", { hint: "they stay in the node, to be fetched", note: "on this machine, as they come" });
   const again = check("Compute also what is known already", { note: "else the same input with the same app gives its known result at once" });
   const checks = text("Inputs whose answer is known, one a line", { lines: 2, hint: "6 = 2 3", note: "input = answer. They are mixed in, to catch cheaters." });
-  return open(`Work for ${clean(one.name)}`, [app.node, paths.node, items.node, table.node, to.node, fold("Arguments, title and repeats", args.node, title.node, repeat.node), fold("When, how dear, how sure", priority.node, deadline.node, expires.node, budget.node, again.node, checks.node)], "Submit", "Reading it…", async (box) => {
+  return open(`Work for ${clean(one.name)}`, [app.node, paths.node, items.node, table.node, generations.node, to.node, fold("Arguments, title and repeats", args.node, title.node, repeat.node), fold("When, how dear, how sure", priority.node, deadline.node, expires.node, budget.node, again.node, checks.node)], "Submit", "Reading it…", async (box) => {
     const known = lines(checks.value).map((line) => {
       const at = line.indexOf("=");
       if (at < 1) throw wrong(`"${line}" has no answer`, "Write each as: input = answer.");
@@ -172,7 +173,7 @@ export function submit(one, chosen = "") {
     });
     const work = without({
       app: app.value, paths: lines(paths.value), items: items.input.value.split("\n").filter((line) => line.trim()), lines: table.value, args: lines(args.value), title: title.value, repeat: value(repeat, "Repeats", { whole: true }),
-      priority: value(priority, "Priority", { whole: true }), deadline: Number(deadline.value), expires: value(expires, "Days", { factor: 86400 }), budget: value(budget, "Cost"), to: to.value, checks: known,
+      generations: value(generations, "Generations", { whole: true }), priority: value(priority, "Priority", { whole: true }), deadline: Number(deadline.value), expires: value(expires, "Days", { factor: 86400 }), budget: value(budget, "Cost"), to: to.value, checks: known,
     });
     if (!work.paths && !work.items && !work.lines && !(work.repeat > 0)) throw wrong("there is nothing to compute", "Give files, lines of text, or how often it is to run.");
     const made = await post(`/grid/projects/${quoted(one.id)}/batches`, { ...work, again: again.value }, { wait: LONG });

@@ -51,6 +51,7 @@ export class Units {
     this.chosen(state);
     this.items = [];
     this.more = false;
+    this.last = 0;
     this.turn = (this.turn ?? 0) + 1;
     this.rows.node.scrollTop = 0;
     const one = this.project();
@@ -75,7 +76,10 @@ export class Units {
       if (!(problem instanceof Problem)) throw problem;
       write(this.said, whole(problem));
     } finally {
-      if (turn === this.turn) this.asking = false;
+      if (turn === this.turn) {
+        this.asking = false;
+        this._seen(this.last ?? 0); // who scrolled meanwhile waits for more
+      }
     }
   }
 
@@ -85,6 +89,7 @@ export class Units {
 
   async _seen(last) {
     const one = this.project();
+    this.last = last;
     if (!one || !this.more || this.asking || last < this.items.length - 5) return;
     const turn = this.turn;
     this.asking = true;
