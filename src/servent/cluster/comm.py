@@ -235,7 +235,7 @@ class ServentListener(BaseListener):
     async def start(self) -> None:
         try:
             self._process = await self._office.process(None)
-            if self._office.tcp and not self._process.offers:
+            if self._office.tcp and not self._process.tcp_port:
                 await Lanes.open(self._process)
             self._place = await self._process.listen(self._take)
         except ServentError as error:

@@ -36,7 +36,6 @@ LINKS_MOST = 4096  # connections of one process
 CONNECT_TIME = 30.0  # s to look for a path
 LANE_REST = 60.0  # s that nobody tries TCP again after it did not reach
 RELAY_TIME = 5.0  # s that a listener waits for its home relay, so that its address names it
-LOOK_AGAIN = 2.0  # s at least between two looks for a newer list because of somebody unknown
 _UNFIT = "versions: "  # how such a `No` begins
 _CODE_REFUSED = 1  # of a connection that is closed because of who is there
 
@@ -119,7 +118,7 @@ class Process:
         self._next = 0
         self._at_door = 0
         self._looked = 0.0
-        self._look_turn = asyncio.Lock()
+        self._look_turn, self._admitting = asyncio.Lock(), asyncio.Lock()
         self._ready = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
         self._closing = False
@@ -213,8 +212,9 @@ class Process:
         return self._listeners.get(number)
 
     @property
-    def offers(self) -> bool:
-        return self._lane is not None
+    def tcp_port(self) -> int:
+        """Where TCP connections are taken; 0 where none are."""
+        return 0 if self._lane is None else self._lane[0]
 
     def offer(self, port: int, certificate: bytes) -> None:
         """From now on tell everybody who is let in that TCP connections are taken at `port`. `certificate`: SHA-256."""
@@ -418,13 +418,13 @@ class Process:
         try:
             return passes.admit(signed, peer=peer, mine=self.role, roster=self.roster, now=time.time())
         except Refused:
-            before = self.roster
-            if time.monotonic() - self._looked < LOOK_AGAIN:
-                raise
-            try:
-                await self._look()
-            except ServentError as error:
-                log.debug("no newer list of members: %s", error)
+            before, came = self.roster, time.monotonic()
+            async with self._admitting:  # one look serves all who came before it began
+                if self._looked < came:
+                    try:
+                        await self._look()
+                    except ServentError as error:
+                        log.debug("no newer list of members: %s", error)
             if self.roster is before:
                 raise
         return passes.admit(signed, peer=peer, mine=self.role, roster=self.roster, now=time.time())
@@ -493,8 +493,9 @@ class Process:
 
     async def _look(self) -> Papers:
         async with self._look_turn:
+            began = time.monotonic()
             papers = await self._desk.papers(self._wish)
-            self._looked = time.monotonic()
+            self._looked = began
         shown = passes.read(papers.shown)
         if papers.cluster != self.cluster or shown.process != self.peer:
             raise Refused("our node gave us papers of somebody else", advice="")

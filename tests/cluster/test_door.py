@@ -1,0 +1,261 @@
+"""At a process's door, over real iroh and real TCP: friends come in, and of strangers not a byte of Dask's is read."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+pytest.importorskip("distributed")
+
+from distributed.comm import connect, listen
+from distributed.comm.core import Comm, FatalCommClosedError
+
+from servent.cluster import comm, passes, wire
+from servent.cluster.addresses import Place, parse
+from servent.cluster.comm import ServentBackend
+from servent.cluster.model import ALPN
+from servent.cluster.office import Office, versions_here
+from servent.cluster.process import Process
+from servent.cluster.rosters import Member, Role
+from servent.cluster.versions import Versions
+from servent.codec import write_frame
+from servent.errors import ConnectionLost
+from servent.identity import Identity
+from servent.net import endpoint as net_endpoint
+from servent.net.endpoint import IrohEndpoint
+from tests.cluster.desks import BOB, EVE, LAB, TOLD, Lab, LocalDesk, Tells
+from tests.net.party import until
+
+pytestmark = pytest.mark.real
+
+
+@asynccontextmanager
+async def scheduler(lab: Lab, *, tcp: bool = True) -> AsyncIterator[tuple[ServentBackend, Place, list[Any]]]:
+    """Ann's process listens as the scheduler, and keeps what it hears."""
+    heard: list[Any] = []
+
+    async def handle(one: Comm) -> None:
+        try:
+            while True:
+                heard.append(await one.read())
+                await one.write("heard")
+        except OSError:
+            pass
+
+    backend = comm.set_up(LocalDesk(lab), cluster="lab", role="scheduler", tcp=tcp)
+    listener = await listen("servent://", handle)
+    place = parse(listener.contact_address)
+    assert isinstance(place, Place)
+    try:
+        yield backend, place, heard
+    finally:
+        listener.stop()
+        await backend.office.close()
+
+
+def office(
+    lab: Lab, node: Identity, role: Role, versions: Versions | None = None, *, past: float = 0.0
+) -> Office:
+    return Office(LocalDesk(lab, node, past=past), cluster="lab", role=role, versions=versions, tcp=False)
+
+
+async def says(who: Office, place: Place, message: Any) -> Any:
+    """What the scheduler answers `who`."""
+    one = await comm.ServentConnector(who).connect(str(place).removeprefix("servent://"))
+    try:
+        await one.write(one.handshake_info())
+        await one.read()
+        await one.write(message)
+        return await one.read()
+    finally:
+        one.abort()
+
+
+async def process_of(backend: ServentBackend) -> Process:
+    return await backend.office.process(None)
+
+
+@asynccontextmanager
+async def stranger(identity: Identity = EVE) -> AsyncIterator[IrohEndpoint]:
+    end = await net_endpoint.bind(identity, bind=["127.0.0.1:0"], alpn=ALPN)
+    try:
+        yield end
+    finally:
+        await end.close()
+
+
+async def dasks_own(message: Any) -> bytes:
+    """`message` as Dask puts it on a stream, for the first listener."""
+    parts, _ = comm._parts(await comm.to_frames(message, serializers=("pickle",)))  # type: ignore[no-untyped-call]
+    return wire_start() + b"".join(bytes(part) for part in parts)
+
+
+def wire_start() -> bytes:
+    return (0).to_bytes(wire.LISTENER_BYTES, "big")
+
+
+def test_a_members_pickle_is_loaded_so_the_next_tests_can_fail() -> None:
+    async def story() -> None:
+        lab = Lab(Member(bytes(BOB.peer), work=True, submit=True))
+        async with scheduler(lab) as (_, place, heard):
+            bob = office(lab, BOB, "client")
+            TOLD.clear()
+            assert await says(bob, place, Tells()) == "heard"
+            await bob.close()
+            assert TOLD == ["a pickle was loaded"]
+            assert len(heard) == 1
+
+    asyncio.run(story())
+
+
+def test_of_a_stranger_nothing_is_unpickled_whatever_it_sends_first() -> None:
+    async def story() -> None:
+        lab = Lab()
+        async with scheduler(lab) as (backend, place, heard):
+            TOLD.clear()
+            process = await process_of(backend)
+            evil = await dasks_own({"op": "gather", "x": Tells()})
+            for tries in range(1, 4):
+                async with stranger() as end:
+                    connection = await end.connect(place.where, 30.0)
+                    with pytest.raises(ConnectionLost):
+                        if tries == 2:  # says a good hello, but as nobody, and goes on at once
+                            first = await connection.open()
+                            hers = passes.issue(
+                                EVE, LAB, EVE.peer, "client", asyncio.get_running_loop().time()
+                            )
+                            await write_frame(first, wire.Hello(hers, versions_here()))
+                        for _ in range(3):  # streams without end, each with Dask's bytes
+                            stream = await connection.open()
+                            await stream.write(evil)
+                        while True:
+                            stream = await connection.open()
+                            if tries == 3:
+                                await stream.write(b"\xff" * 100)
+                            await stream.read(1)
+                            await connection.wait_closed()
+                await until(lambda count=tries: process.turned_away == count)  # type: ignore[misc]
+            assert (TOLD, heard) == ([], [])
+
+    asyncio.run(story())
+
+
+def test_a_stranger_on_tcp_says_no_secret_and_is_not_read() -> None:
+    async def story() -> None:
+        lab = Lab()
+        async with scheduler(lab) as (backend, _, heard):
+            TOLD.clear()
+            process = await process_of(backend)
+            assert process.tcp_port
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            reader, writer = await asyncio.open_connection("127.0.0.1", process.tcp_port, ssl=context)
+            writer.write(bytes(wire.SECRET_BYTES) + await dasks_own({"x": Tells()}))
+            assert await reader.read() == b""
+            writer.close()
+            assert (TOLD, heard) == ([], [])
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("node", "role", "past", "why"),
+    [
+        (EVE, "client", 0.0, "did not let us in|not let in"),
+        (BOB, "client", 0.0, "may not submit in the cluster lab"),
+        (BOB, "worker", 7200.0, "good at another time"),
+    ],
+)
+def test_who_may_not_is_refused_for_good_and_a_member_is_told_why(
+    node: Identity, role: Role, past: float, why: str
+) -> None:
+    async def story() -> None:
+        lab = Lab(Member(bytes(BOB.peer), work=True, submit=False))
+        async with scheduler(lab) as (_, place, heard):
+            who = office(lab, node, role, past=past)
+            with pytest.raises(FatalCommClosedError, match=why):
+                await says(who, place, "let me in")
+            await who.close()
+            assert heard == []
+
+    asyncio.run(story())
+
+
+def test_who_was_added_a_moment_ago_comes_in_and_who_is_taken_off_is_sent_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(passes, "LOOK_EVERY", 0.05)
+
+    async def story(tcp: bool) -> None:
+        lab = Lab()
+        async with scheduler(lab, tcp=tcp) as (_, place, _heard):
+            lab.change(Member(bytes(BOB.peer), work=True, submit=True))
+            bob = office(lab, BOB, "client")
+            one = await comm.ServentConnector(bob).connect(str(place).removeprefix("servent://"))
+            await one.write(one.handshake_info())
+            await one.read()
+            await one.write("before")
+            assert await one.read() == "heard"
+            lab.change()
+            with pytest.raises(OSError):
+                await one.read()
+            await bob.close()
+
+    asyncio.run(story(True))
+    asyncio.run(story(False))
+
+
+def test_other_versions_are_refused_with_what_to_install() -> None:
+    async def story() -> None:
+        lab = Lab(Member(bytes(BOB.peer), submit=True))
+        here = versions_here()
+        old = Versions(here.python, here.packages | {"distributed": "2020.1.0"})
+        async with scheduler(lab) as (_, place, heard):
+            bob = office(lab, BOB, "client", old)
+            with pytest.raises(FatalCommClosedError) as caught:
+                await says(bob, place, "hello")
+            wanted = f"pip install 'distributed=={here.packages['distributed']}'"
+            assert "the scheduler has distributed" in str(caught.value)
+            assert wanted in str(caught.value)
+            await bob.close()
+            assert heard == []
+
+    asyncio.run(story())
+
+
+def test_whoever_answers_must_be_of_the_node_that_the_address_names() -> None:
+    async def story() -> None:
+        lab = Lab(Member(bytes(BOB.peer), submit=True))
+        async with scheduler(lab) as (_, place, heard):
+            bob = office(lab, BOB, "client")
+            other = Place(place.process, BOB.peer, LAB, 0, place.hints)
+            with pytest.raises(FatalCommClosedError, match="another node"):
+                await says(bob, other, "hello")
+            await bob.close()
+            assert heard == []
+
+    asyncio.run(story())
+
+
+def test_a_clusters_name_leads_to_its_scheduler_and_says_so_when_it_does_not_run() -> None:
+    async def story() -> None:
+        lab = Lab()
+        async with scheduler(lab):
+            one = await connect("servent://lab")
+            await one.write("by name")
+            assert await one.read() == "heard"
+            assert one.peer_address == "servent://lab"
+            await one.close()
+            lab.scheduler = ""
+            with pytest.raises(OSError) as caught:
+                await connect("servent://lab", timeout=0.3)
+            assert "does not run" in str(caught.value.__cause__)
+            with pytest.raises(FatalCommClosedError, match="no cluster nowhere here"):
+                await connect("servent://nowhere")
+
+    asyncio.run(story())
