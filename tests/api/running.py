@@ -57,7 +57,7 @@ def fake_daemon(
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(10)
+        process.wait(60)
         process.stdout.close()
 
 
@@ -75,4 +75,4 @@ def _inherited(hangup: signal.Handlers) -> Iterator[None]:
 
 
 def client(data_dir: Path) -> Client:
-    return Client.from_data_dir(data_dir, timeout=10.0)
+    return Client.from_data_dir(data_dir, timeout=60.0)

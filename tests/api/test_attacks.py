@@ -31,9 +31,8 @@ def raw(home: Path, request: str | bytes) -> bytes:
     data = (
         request.replace("PORT", str(port_of(home))).encode("latin-1") if isinstance(request, str) else request
     )
-    with socket.create_connection(("127.0.0.1", port_of(home)), timeout=5) as sock:
+    with socket.create_connection(("127.0.0.1", port_of(home)), timeout=60) as sock:
         sock.sendall(data)
-        sock.settimeout(1.0)
         found = b""
         try:
             while piece := sock.recv(65536):

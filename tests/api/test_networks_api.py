@@ -31,7 +31,7 @@ def node(folder: Path) -> Client:
 
 def raw(node: Client, method: str, path: str, token: str, body: object = None) -> tuple[int, Any]:
     """One request as any program makes it."""
-    connection = http.client.HTTPConnection(urlsplit(node.url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(node.url).netloc, timeout=60)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     connection.request(method, f"/api/v1{path}", None if body is None else json.dumps(body), headers=headers)
     answer = connection.getresponse()

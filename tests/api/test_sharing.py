@@ -171,7 +171,7 @@ def test_who_hangs_up_ends_the_search(tmp_path: Path) -> None:
             if message.get("body"):
                 left.set()
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await guard(scope, receive, send)
             await node.ended.wait()
         assert b'"name":"ann"' in sent[1]["body"]
