@@ -51,6 +51,10 @@ def complete_my_projects(ctx: click.Context, _parameter: click.Parameter | None,
     return _names(ctx, begun, lambda client: [one.name for one in client.my_projects()])
 
 
+def complete_clusters(ctx: click.Context, _parameter: click.Parameter | None, begun: str) -> list[str]:
+    return _names(ctx, begun, lambda client: [one.name for one in client.clusters()])
+
+
 def complete_joined(ctx: click.Context, _parameter: click.Parameter | None, begun: str) -> list[str]:
     return _names(ctx, begun, lambda client: [one.name for one in client.joined_projects()])
 

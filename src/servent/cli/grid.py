@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from servent.cli import grid_credit, grid_lend, grid_looks, grid_projects, grid_try, grid_work
+from servent.cli import grid_cluster, grid_credit, grid_lend, grid_looks, grid_projects, grid_try, grid_work
 from servent.cli.grid_group import grid
 
-__all__ = ["grid", "grid_credit", "grid_lend", "grid_looks", "grid_projects", "grid_try", "grid_work"]
+__all__ = [
+    "grid",
+    "grid_cluster",
+    "grid_credit",
+    "grid_lend",
+    "grid_looks",
+    "grid_projects",
+    "grid_try",
+    "grid_work",
+]

@@ -15,6 +15,7 @@ from servent.cli.base import group
     "servent grid app add sieve.wasm",
     "servent grid submit sieve inputs/ --to results/",
     "servent grid watch",
+    "servent grid cluster up lab",
 )
 def grid() -> None:
     """Computing: lend this machine to projects you choose, or have others compute for yours.
