@@ -15,7 +15,7 @@ from servent.api.schema import ShortName
 Preset = Literal["quiet", "when-idle", "everything", "own"]
 LendState = Literal["off", "paused", "idle", "working"]  # idle: willing, and nothing to do
 GridAudience = Literal["friends", "network", "everyone", "invited"]
-Abi = Literal["command", "slice"]
+Abi = Literal["command", "slice", "python"]
 Compare = Literal["bits", "comparer"]
 Shows = Literal["", "trajectory", "signals"]
 UnitState = Literal["waiting", "running", "checking", "done", "error", "cancelled"]

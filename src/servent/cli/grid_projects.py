@@ -17,6 +17,7 @@ from servent.cli.people import moment, one_line
 from servent.cli.text import duration, many, parse_duration, size
 from servent.errors import NotFound, UsageError
 
+COMPONENT = b"\0asm\x0d\0\x01\0"  # how components begin, which are Python apps
 AUDIENCES = ("friends", "network", "everyone", "invited")
 WHO = {
     "friends": "your friends",
@@ -282,7 +283,7 @@ grid.add_command(app)
 @project_option
 @click.option("--name", help="What it is called.  [default: the file's name]")
 @click.option(
-    "--abi", type=click.Choice(("command", "slice")), help="How it is run.  [default: by what it exports]"
+    "--abi", type=click.Choice(("command", "slice", "python")), help="How it is run.  [default: by what it exports]"
 )
 @click.option(
     "--operations", metavar="FLOP", help="Of a unit: 91G, 3.1T; credit is counted by it.  [default: measured]"
@@ -376,6 +377,8 @@ def guess_abi(module: Path) -> schema.Abi:
         raise NotFound(f"there is no {str(module)!r}", advice="Name a .wasm file.") from None
     except OSError as wrong:
         raise UsageError(f"{module} cannot be read: {wrong.strerror}", advice="Name a .wasm file.") from wrong
+    if data.startswith(COMPONENT):
+        return "python"
     return "slice" if b"\x05slice\x00" in data or b'(export "slice"' in data else "command"
 
 

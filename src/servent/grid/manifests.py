@@ -25,7 +25,7 @@ MEMORY_BYTES = 4 * 1024**3  # what 32-bit WebAssembly can address
 OUTPUT_BYTES = 1024**3
 INLINE_BYTES = 16 * 1024  # an input or output of up to so many bytes travels in the message itself
 
-Abi = Literal["command", "slice"]
+Abi = Literal["command", "slice", "python"]  # python: a component, see `sandbox.components`
 Compare = Literal["bits", "comparer"]
 Audience = Literal["friends", "network", "everyone", "invited"]
 Seconds = Annotated[float, Meta(gt=0, le=365 * 86400.0)]

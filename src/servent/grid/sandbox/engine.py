@@ -1,15 +1,13 @@
-"""The only module that knows wasmtime: compiles modules, keeps what was compiled, and runs one instance at a time.
+"""Knows wasmtime: compiles modules, keeps what was compiled, and runs one instance at a time.
 
-It goes to wasmtime's C interface for what is called per unit, since the wrappers around it take ten times as long. Compiled code is native code that
-wasmtime does not check when it reads it: it is kept in a private folder only, under a name of our own (see `_key`), after a hash that tells
-damage, and never comes from anywhere else.
+It goes to wasmtime's C interface for what is called per unit, since the wrappers around it take ten times as long. Components, which are Python
+apps, are `components_engine`'s.
 """
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
-import os
 import platform
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -22,13 +20,13 @@ from wasmtime import _ffi as ffi
 
 from servent.grid.manifests import PAGE, Abi, Limits
 from servent.grid.sandbox import modules
+from servent.grid.sandbox.compiled import CompiledCode
 from servent.grid.sandbox.modules import FUNCTION, Shape, Unfit
 from servent.grid.sandbox.wasi import FUNCTIONS, Outside
 
 STACK = 1024 * 1024  # bytes of stack that a module may use
 TABLE_ELEMENTS = 1_000_000  # of 8 bytes each
 KEPT = 8  # compiled modules in memory
-COMPILED_BYTES = 1024**3  # on disk; the longest unused go first
 OFF = (
     "wasm_threads",
     "wasm_memory64",
@@ -69,6 +67,11 @@ _names: dict[str, Any] = {}  # of exports, as C wants them: those of the ABIs, a
 _Finalizer = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _NOTHING: Any = ctypes.cast(0, _Finalizer)
 _TYPES: dict[str, Callable[[], Any]] = {"i32": wasmtime.ValType.i32, "i64": wasmtime.ValType.i64}
+
+
+def flags(settings: str) -> str:
+    """What compiled code depends on, beside the module."""
+    return f"{version('wasmtime')} {platform.system()} {platform.machine()} {settings}"
 
 
 class Halted(Exception):
@@ -119,10 +122,7 @@ class Engine:
         self.engine = wasmtime.Engine(config)
         self.pointer = self.engine.ptr()
         self.raised: BaseException | None = None  # what a callback raised, on its way out
-        self._flags = (
-            f"{version('wasmtime')} {platform.system()} {platform.machine()} nans={canonical_nans} 1"
-        )
-        self._folder = folder
+        self._code = CompiledCode(folder, flags(f"nans={canonical_nans} 1"))
         self._kept: OrderedDict[tuple[bytes, Abi], Compiled] = OrderedDict()
         self._on_tick = on_tick
         self._linker = wasmtime.Linker(self.engine)
@@ -171,36 +171,14 @@ class Engine:
         return made
 
     def _compiled(self, digest: bytes, abi: Abi, module: bytes) -> wasmtime.Module:
-        said = f"servent sandbox\0{digest.hex()} {abi} {self._flags}"
-        path = self._folder / f"{hashlib.sha256(said.encode()).hexdigest()}.compiled"
-        try:
-            kept = path.read_bytes()
-            if len(kept) > 32 and hashlib.sha256(memoryview(kept)[32:]).digest() == kept[:32]:
-                module_kept = wasmtime.Module.deserialize(self.engine, kept[32:])
-                os.utime(path)
-                return module_kept
-        except (OSError, wasmtime.WasmtimeError):
-            pass  # not there, or of another processor: compiled anew
+        if (code := self._code.get(digest, abi)) is not None:
+            try:
+                return wasmtime.Module.deserialize(self.engine, code)
+            except wasmtime.WasmtimeError:
+                pass  # of another processor: compiled anew
         compiled = wasmtime.Module(self.engine, module)
-        try:
-            code = bytes(compiled.serialize())
-            waiting = path.with_suffix(f".{os.getpid()}")
-            waiting.write_bytes(hashlib.sha256(code).digest() + code)
-            waiting.replace(path)
-            self._prune()
-        except OSError:
-            pass  # a full disk: compiled again next time
+        self._code.keep(digest, abi, bytes(compiled.serialize()))
         return compiled
-
-    def _prune(self) -> None:
-        kept = sorted(
-            ((s.st_mtime, s.st_size, p) for p in self._folder.iterdir() for s in [p.stat()]), reverse=True
-        )
-        total = 0
-        for _, size, path in kept:
-            total += size
-            if total > COMPILED_BYTES:
-                path.unlink(missing_ok=True)
 
     # -- what wasmtime calls
 

@@ -13,6 +13,7 @@ from servent.grid.wire import Fraction, Outcome
 
 TOLD_BYTES = 512 * 1024  # of a message to the process; longer inputs come as files
 HEARD_BYTES = 512 * 1024
+PYTHON_COMPILING = 4.0  # times what other modules may take: CPython takes 5 to 17 s of a core
 JobNumber = Annotated[int, Meta(ge=1, le=2**53)]
 
 

@@ -65,7 +65,7 @@ class Shape:
         return self.functions[index] if kind == FUNCTION and index < len(self.functions) else None
 
 
-class _Reader:
+class Reader:
     def __init__(self, data: bytes, at: int, end: int) -> None:
         self.data, self.at, self.end = data, at, end
 
@@ -137,12 +137,12 @@ def read(module: bytes) -> Shape:
     shape, types, at = Shape(), list[Signature](), len(MAGIC)
     shape.exports_before = len(module)
     while at < len(module):
-        head = _Reader(module, at, len(module))
+        head = Reader(module, at, len(module))
         which, size = head.byte(), head.number()
         begin, end = head.at, head.at + size
         if end > len(module):
             raise Unfit("a section says that it is longer than the module")
-        section = _Reader(module, begin, end)
+        section = Reader(module, begin, end)
         if which == 1:
             types = _types(section)
         elif which == 2:
@@ -214,7 +214,7 @@ def _fit_slice(shape: Shape, module: bytes) -> None:
         raise Unfit(f'names of exports that begin with "{OURS}" are ours')
     if shape.code_at is None:
         return
-    section = _Reader(module, *shape.code_at)
+    section = Reader(module, *shape.code_at)
     for _ in range(section.count()):
         size = section.number()
         if section.at + size > section.end:
@@ -235,16 +235,16 @@ def with_globals(module: bytes, shape: Shape) -> tuple[bytes, list[str]]:
     if not wanted:
         return module, []
     added = b"".join(
-        _leb(len(name)) + name.encode() + bytes([GLOBAL]) + _leb(index)
+        leb(len(name)) + name.encode() + bytes([GLOBAL]) + leb(index)
         for name, index in zip(names, wanted, strict=True)
     )
-    count = _leb(len(shape.exports) + len(wanted))
+    count = leb(len(shape.exports) + len(wanted))
     if shape.exports_at is None:
         section, before, after = count + added, shape.exports_before, shape.exports_before
     else:
         before, entries, after = shape.exports_at
         section = count + module[entries:after] + added
-    return module[:before] + b"\x07" + _leb(len(section)) + section + module[after:], names
+    return module[:before] + b"\x07" + leb(len(section)) + section + module[after:], names
 
 
 def printable(words: str) -> str:
@@ -258,7 +258,7 @@ def written(name: str, signature: Signature) -> str:
     return f"{name}({', '.join(takes)})" + (f" -> {', '.join(gives)}" if gives else "")
 
 
-def _types(section: _Reader) -> list[Signature]:
+def _types(section: Reader) -> list[Signature]:
     found: list[Signature] = []
     for _ in range(section.count()):
         if section.byte() != 0x60:
@@ -275,7 +275,7 @@ def _typed(types: list[Signature], index: int) -> Signature:
     return types[index]
 
 
-def _imports(section: _Reader, shape: Shape, types: list[Signature]) -> None:
+def _imports(section: Reader, shape: Shape, types: list[Signature]) -> None:
     for _ in range(section.count()):
         place, name, kind = section.name(), section.name(), section.byte()
         if kind != FUNCTION:
@@ -287,7 +287,7 @@ def _imports(section: _Reader, shape: Shape, types: list[Signature]) -> None:
         shape.functions.append(signature)
 
 
-def _leb(value: int) -> bytes:
+def leb(value: int) -> bytes:
     out = bytearray()
     while True:
         byte, value = value & 0x7F, value >> 7

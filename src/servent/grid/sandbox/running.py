@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, cast, get_args
+from typing import TYPE_CHECKING, BinaryIO, cast, get_args
 
 from msgspec import structs
 
@@ -19,16 +19,22 @@ from servent.grid.pictures import PICTURE_BYTES
 from servent.grid.sandbox import belts, snapshots
 from servent.grid.sandbox.control import Control, Suspended
 from servent.grid.sandbox.engine import Compiled, Engine, Halted, Instance
-from servent.grid.sandbox.jobs import Check, Ended, Heard, Job, Moving, Pictured, Saved
+from servent.grid.sandbox.jobs import PYTHON_COMPILING, Check, Ended, Heard, Job, Moving, Pictured, Saved
 from servent.grid.sandbox.modules import printable
 from servent.grid.sandbox.saving import Saving
 from servent.grid.sandbox.wasi import Exit, Outside, TooMuch, World
+from servent.grid.sandbox.wasi2 import World as PythonWorld
 from servent.grid.wire import Outcome
 
 WORDS = 1000  # characters, as in `jobs.Ended`
 SAID = 400  # characters of stderr in them
 CHUNK = 1024 * 1024
+PYTHON_INPUT = 256 * 1024 * 1024  # bytes; it lies in the memory of this process, too
 COMPILED_ROOM = 256 * 1024 * 1024  # bytes of one file, however small results are: of compiled code
+
+
+if TYPE_CHECKING:
+    from servent.grid.sandbox.components_engine import Python, PythonEngine
 
 
 class Sink:
@@ -93,6 +99,7 @@ class Runner:
         self._limited: tuple[int, float, int] = (0, 0.0, 0)
         self._limited_at = 0.0
         self._engines: dict[bool, Engine] = {}
+        self._pythons: dict[bool, PythonEngine] = {}
         self._world: World | None = None
         self._sliced = False
 
@@ -100,6 +107,8 @@ class Runner:
         """From another thread, every few hundredths of a second."""
         for engine in tuple(self._engines.values()):
             engine.tick()
+        for python in tuple(self._pythons.values()):
+            python.tick()
 
     def run(self, job: Job | Check) -> Ended:
         """Never raises for what a module does."""
@@ -166,22 +175,42 @@ class Runner:
         assert self._world is not None
         return self._world.call(name, arguments)
 
-    def _load(self, job: Job | Check) -> Compiled:
-        engine = self._engine(job.canonical_nans)
-        known = engine.has(job.digest, job.abi)
-        if not known:
-            self._limit(job.limits, self._compiling)
-        compiled = engine.load(job.digest, job.abi, job.limits, lambda: _file(job.module, MODULE_BYTES))
+    def _python(self, canonical: bool) -> PythonEngine:
+        engine = self._pythons.get(canonical)
+        if engine is None:
+            from servent.grid.sandbox.components_engine import PythonEngine
+
+            engine = PythonEngine(self._folder, self._on_tick, canonical_nans=canonical)
+            self._pythons[canonical] = engine
+        return engine
+
+    def _load(self, job: Job | Check) -> Compiled | Python:
+        def read() -> bytes:
+            return _file(job.module, MODULE_BYTES)
+
+        compiled: Compiled | Python
+        if job.abi == "python":
+            python = self._python(job.canonical_nans)
+            if not (known := python.has(job.digest)):
+                self._limit(job.limits, self._compiling * PYTHON_COMPILING)
+            compiled = python.load(job.digest, read)
+        else:
+            engine = self._engine(job.canonical_nans)
+            if not (known := engine.has(job.digest, job.abi)):
+                self._limit(job.limits, self._compiling)
+            compiled = engine.load(job.digest, job.abi, job.limits, read)
         if not known and isinstance(job, Job):
             self._tell(Moving(number=job.number, slices=job.resume_slices, seconds=0.0))
         return compiled
 
-    def _job(self, job: Job, compiled: Compiled, run: _Run) -> Ended:
+    def _job(self, job: Job, compiled: Compiled | Python, run: _Run) -> Ended:
         run.open()
         self._limit(job.limits, job.budget * 1.25 + belts.SLACK)
         self._sliced = job.abi == "slice"
         run.slices = job.resume_slices
         self._control.budget(job.budget, lambda: self._say(run))
+        if not isinstance(compiled, Compiled):
+            return self._python_job(job, compiled, run)
         world = World(job.args, job.seed, run.source.read, run.sink.write, job.limits.output_bytes)
         self._world = run.world = world
         run.instance = instance = Instance(self._engine(job.canonical_nans), compiled, job.limits)
@@ -196,6 +225,15 @@ class Runner:
                 raise
         if self._sliced and run.suspended:
             raise Suspended
+        run.done = True
+        return self._finished(Ended(number=job.number, outcome="done"), run)
+
+    def _python_job(self, job: Job, app: Python, run: _Run) -> Ended:
+        given = run.source.read(PYTHON_INPUT + 1)
+        if len(given) > PYTHON_INPUT:
+            raise Halted("input", f"its input has more than the {PYTHON_INPUT} bytes that a Python app takes")
+        run.printing = world = PythonWorld(job.seed)
+        run.sink.write(self._python(job.canonical_nans).run(app, job.limits, job.args, given, world))
         run.done = True
         return self._finished(Ended(number=job.number, outcome="done"), run)
 
@@ -361,7 +399,8 @@ class Runner:
             words += f"; it held {memory >> 20} of the {run.job.limits.memory_bytes >> 20} MiB of memory that it may have"
         if words and run.note:
             words += f"; {run.note}"
-        said = run.world.stderr.decode(errors="replace").strip() if run.world and words else ""
+        printed = run.world.stderr if run.world else run.printing.printed if run.printing else b""
+        said = printed.decode(errors="replace").strip() if words else ""
         if said and not ended.suspended:
             words += "; it said: " + " ".join(said[-SAID:].split())
         return Ended(
@@ -371,7 +410,7 @@ class Runner:
             output=output,
             output_path=path,
             size=run.sink.size if run.done else 0,
-            seconds=self._control.seconds if run.instance else 0.0,
+            seconds=self._control.seconds if run.instance or run.printing else 0.0,
             slices=run.slices,
             memory_bytes=memory,
             words=printable(words)[:WORDS],
@@ -386,6 +425,7 @@ class _Run:
         self.job = job
         self.instance: Instance | None = None
         self.world: World | None = None
+        self.printing: PythonWorld | None = None  # what a Python app sees, in place of `instance` and `world`
         self.sink = Sink(f"{job.folder}/{job.number}.output", job.inline_bytes, job.limits.output_bytes)
         self.slices = 0
         self.fraction: float | None = None

@@ -10,7 +10,17 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from servent.grid.sandbox.jobs import Check, Ended, Job, Moving, Pictured, Saved, Told, Watch
+from servent.grid.sandbox.jobs import (
+    PYTHON_COMPILING,
+    Check,
+    Ended,
+    Job,
+    Moving,
+    Pictured,
+    Saved,
+    Told,
+    Watch,
+)
 from servent.grid.sandbox.slot_process import START, Process
 
 MOST_SECONDS, MOST_SLICES = 1e9, 2**40  # what `wire` can say of a unit
@@ -105,6 +115,8 @@ class Slot:
         elif silent > silence:
             took = process.seconds() - self.seconds_then
             loading = not entry.begun and entry.job.digest not in self.seen
+            if entry.job.abi == "python":
+                compiling *= PYTHON_COMPILING
             if took > (compiling * 1.5 if loading else silence / 2):  # and says nothing
                 self.verdict = ("time", f"it could not be stopped: {took:.0f} s of a core without a word")
             elif silent > 10 * silence:  # else it waits for a core, as it should
