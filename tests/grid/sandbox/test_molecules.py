@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import hashlib
+import re
 import struct
 import subprocess
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from servent.grid.manifests import Limits
+from servent.grid.pictures import read_picture
 from servent.grid.sandbox.cc import INCLUDE, compile_c, zig
 from servent.grid.sandbox.jobs import Ended, Saved
 from tests.grid.sandbox.rig import Rig
@@ -133,6 +136,29 @@ def test_energy_and_momentum_are_kept(rig: Rig, code: bytes) -> None:
     assert np.abs(made.energies.sum(1) - made.began).max() / made.atoms < KEPT
     assert np.abs(made.v.sum(0)).max() < 1e-9
     assert 0.5 < made.energies[-10:, 1].mean() / (1.5 * made.atoms) < 0.95, "the temperature of the liquid"
+
+
+def test_it_shows_its_atoms_while_somebody_looks_which_changes_nothing(rig: Rig, code: bytes) -> None:
+    text = b"atoms 108 steps 6000 every 100"
+    pictures: list[bytes] = []
+
+    async def watched() -> Ended:
+        job = rig.job(code, "slice", stdin=text, limits=LIMITS, budget=300.0)
+        asyncio.get_running_loop().call_soon(rig.slots.watch, job.number, pictures.append)
+        return await rig.slots.run(job)
+
+    ended = rig.do(watched())
+    made = Result.of(output(ended))
+    assert pictures and ended.digest == run(rig, code, text).digest
+    for shown in map(read_picture, pictures):
+        assert (shown.kind, shown.width, shown.x.label) == ("points", 108, "x, sigma")
+        assert abs(shown.z.high - made.box) < 1e-5
+        said = re.fullmatch(r"108 atoms, step (\d+) of 6000, temperature (\d+\.\d\d)", shown.words)
+        assert said and 0 < int(said[1]) <= 6000 and 0.4 < float(said[2]) < 1.5
+        kinds = shown.data[6 * 108 :]
+        assert len(set(kinds)) > 5 and 5 < sum(kinds) / 108 < 9, "around the middle, which is the usual speed"
+        places = np.frombuffer(shown.data, "<u2", 3 * 108)
+        assert len(np.unique(places)) > 250, "not all in one place"
 
 
 @pytest.mark.slow
