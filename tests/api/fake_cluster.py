@@ -81,7 +81,7 @@ class FakeClusters:
     def clusters(self) -> list[pool.Cluster]:
         return list(self.kept.values())
 
-    def cluster(self, name: str) -> pool.Cluster:
+    def one_cluster(self, name: str) -> pool.Cluster:
         if name not in self.kept:
             raise NotFound(f"no cluster here is called {name!r}")
         return self.kept[name]
@@ -113,15 +113,15 @@ class FakeClusters:
         return self._put(name, **given)
 
     def _put(self, name: str, **given: object) -> pool.Cluster:
-        self.kept[name] = msgspec.structs.replace(self.cluster(name), **given)
+        self.kept[name] = msgspec.structs.replace(self.one_cluster(name), **given)
         return self.kept[name]
 
     async def remove_cluster(self, name: str) -> None:
-        self.cluster(name)
+        self.one_cluster(name)
         del self.kept[name]
 
     async def change_member(self, name: str, node: str, change: pool.MemberChange) -> pool.Cluster:
-        now = self.cluster(name)
+        now = self.one_cluster(name)
         given = {key: value for key, value in msgspec.to_builtins(change).items() if value is not None}
         known = [one for one in now.machines if node in (one.id, one.name)]
         made = known[0] if known else pool.Machine(id=node, name=node, work=True)
@@ -129,28 +129,28 @@ class FakeClusters:
         return self._put(name, machines=[*(one for one in now.machines if one.id != made.id), made])
 
     async def drop_member(self, name: str, node: str) -> pool.Cluster:
-        now = self.cluster(name)
+        now = self.one_cluster(name)
         left = [one for one in now.machines if node not in (one.id, one.name)]
         if len(left) == len(now.machines):
             raise NotFound("they are not on the list of this cluster")
         return self._put(name, machines=left)
 
     async def change_group(self, name: str, group: str, change: pool.GroupChange) -> pool.Cluster:
-        others = [one for one in self.cluster(name).groups if one.name != group]
+        others = [one for one in self.one_cluster(name).groups if one.name != group]
         return self._put(name, groups=[*others, pool.ClusterGroup(name=group, hours=change.hours)])
 
     async def drop_group(self, name: str, group: str) -> pool.Cluster:
-        return self._put(name, groups=[one for one in self.cluster(name).groups if one.name != group])
+        return self._put(name, groups=[one for one in self.one_cluster(name).groups if one.name != group])
 
     async def cluster_log(self, name: str, query: pool.ClusterLogQuery) -> pool.ClusterLog:
-        if query.process not in self.cluster(name).logs:
+        if query.process not in self.one_cluster(name).logs:
             raise NotFound(f"no process of {name} here is called {query.process!r}")
         return pool.ClusterLog(
             process=query.process, lines=["distributed.scheduler: State start"][: query.lines]
         )
 
     def cluster_door(self, name: str) -> tuple[str, str]:
-        if not self.cluster(name).dashboard:
+        if not self.one_cluster(name).dashboard:
             raise NotFound(f"{name} has no dashboard here now")
         return "/nowhere", "/dask/1234567890abcdefghijklmnopqrstuv/"
 
@@ -158,5 +158,5 @@ class FakeClusters:
         return {}
 
     async def cluster_papers(self, wish: pool.PapersWish) -> pool.ClusterPapers:
-        self.cluster(wish.cluster)
+        self.one_cluster(wish.cluster)
         return pool.ClusterPapers(papers=base64.b64encode(b"papers").decode())

@@ -12,7 +12,7 @@ import pytest
 import servent
 from servent.api import schema_grid as grid
 from servent.api.client import Client
-from servent.errors import UsageError
+from servent.errors import ServentError, UsageError
 from tests.cli.test_real import up
 from tests.cli.test_real_grid import ECHO
 
@@ -57,6 +57,27 @@ def test_an_async_map_gives_results_as_they_come(home: Path, tmp_path: Path) -> 
             2: b"from a file",
         }
         assert next(one for one in found if one.number == 2).text == "from a file"
+
+    asyncio.run(story())
+
+
+def test_every_generation_of_an_item_is_a_result_of_that_item(home: Path, tmp_path: Path) -> None:
+    large = tmp_path / "large"
+    large.write_bytes(b"in a file" * 3000)
+
+    async def story() -> None:
+        whole = servent.Grid("echoes", data_dir=home)
+        for items in (["first", "second"], ["third", large]):
+            found = [one async for one in whole.map("echo", items, generations=3)]
+            assert sorted((one.number, one.generation) for one in found) == [
+                (number, generation) for number in range(2) for generation in range(3)
+            ]
+            for one in found:
+                said = large.read_bytes() if one.item is large else str(items[one.number]).encode()
+                assert (one.item, one.output, one.error) == (items[one.number], said, "")
+        assert len(list(whole.compute("echo", ["fourth"], generations=2))) == 2
+        with pytest.raises(ServentError, match="units"):
+            [one async for one in whole.map("echo", ["x"], generations=0)]
 
     asyncio.run(story())
 

@@ -40,7 +40,7 @@ class ClusterPart(LendPart):
     def clusters(self) -> list[pool.Cluster]:
         return [self._told(one) for one in self._clusters.all()]
 
-    def cluster(self, name: str) -> pool.Cluster:
+    def one_cluster(self, name: str) -> pool.Cluster:
         return self._told(self._clusters.view(name))
 
     async def create_cluster(self, new: pool.NewCluster) -> pool.Cluster:
@@ -70,16 +70,16 @@ class ClusterPart(LendPart):
         await self._clusters.edit.member(
             name, who, work=change.work, submit=change.submit, groups=change.groups
         )
-        return self.cluster(name)
+        return self.one_cluster(name)
 
     async def drop_member(self, name: str, node: str) -> pool.Cluster:
         await self._clusters.edit.drop(name, self._member(name, node))
-        return self.cluster(name)
+        return self.one_cluster(name)
 
     def _member(self, name: str, node: str) -> bytes:
         """Whom `node` means: somebody on the list, by key or what we call them; else anybody we know."""
         text = node.strip()
-        on_it = [one for one in self.cluster(name).machines if text and (one.id == text or one.name == text)]
+        on_it = [one for one in self.one_cluster(name).machines if text and (one.id == text or one.name == text)]
         if len(on_it) == 1:
             return bytes(PeerId.parse(on_it[0].id))
         if text == "me":
@@ -93,11 +93,11 @@ class ClusterPart(LendPart):
 
     async def change_group(self, name: str, group: str, change: pool.GroupChange) -> pool.Cluster:
         await self._clusters.edit.group(name, group, change.hours)
-        return self.cluster(name)
+        return self.one_cluster(name)
 
     async def drop_group(self, name: str, group: str) -> pool.Cluster:
         await self._clusters.edit.drop_group(name, group)
-        return self.cluster(name)
+        return self.one_cluster(name)
 
     async def cluster_log(self, name: str, query: pool.ClusterLogQuery) -> pool.ClusterLog:
         lines = await self._clusters.log(name, query.process, query.lines)

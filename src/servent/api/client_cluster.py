@@ -22,7 +22,7 @@ class ClusterClient(Http):
     def clusters(self) -> list[pool.Cluster]:
         return self._get("/grid/clusters", list[pool.Cluster])
 
-    def cluster(self, name: str) -> pool.Cluster:
+    def one_cluster(self, name: str) -> pool.Cluster:
         return self._get(f"/grid/clusters/{part(name)}", pool.Cluster)
 
     def create_cluster(self, new: pool.NewCluster) -> pool.Cluster:

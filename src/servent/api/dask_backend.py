@@ -29,12 +29,12 @@ class ApiDesk:
     """`servent.cluster.model.Desk` over the API of the node on this machine.
 
     Args:
-        data_dir: of the node; None for the usual place.
+        data_dir: of the node; None for the usual place. client: another way to it.
     """
 
-    def __init__(self, data_dir: Path | None = None) -> None:
+    def __init__(self, data_dir: Path | None = None, client: Client | None = None) -> None:
         self._data_dir = data_dir
-        self._client: Client | None = None
+        self._client = client
 
     async def papers(self, wish: Wish) -> Papers:
         if wish.role != "client":
@@ -61,9 +61,9 @@ class ApiDesk:
 class ScriptBackend(ServentBackend):
     """What the entry point names: made without arguments, once a process."""
 
-    def __init__(self, data_dir: Path | None = None) -> None:
+    def __init__(self, data_dir: Path | None = None, client: Client | None = None) -> None:
         name = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
-        super().__init__(Office(ApiDesk(data_dir), role="client", name=name[:64]))
+        super().__init__(Office(ApiDesk(data_dir, client), role="client", name=name[:64]))
 
 
 def use(data_dir: Path) -> None:

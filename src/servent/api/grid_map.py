@@ -7,7 +7,8 @@
     with servent.GridExecutor() as pool:
         print(list(pool.map("wordcount", ["one two", "three"])))
 
-Both talk to the node that runs on this machine. What is computed is an app of a project, in the sandbox of whoever lends a machine.
+Both talk to the node that runs on this machine. What is computed is an app of a project, in the sandbox of whoever lends a machine; `Grid` also
+takes a Python function in place of an app's name, and builds it.
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from servent.api import grid_python
 from servent.api import schema_grid as grid
 from servent.api.client import Client
+from servent.api.grid_friends import results
+from servent.api.grid_progress import Bar
 from servent.errors import ServentError, UsageError, WorldError
 
 log = logging.getLogger(__name__)
@@ -37,6 +41,7 @@ Item = bytes | str | Path  # a unit's input: the bytes themselves, text as UTF-8
 ITEM_BYTES = 12 * 1024  # of an item, in a request; longer ones go as files
 REQUEST_BYTES = 500_000  # of all items, in a request, which may have 1 MiB; more of them go as files
 BATCH_ITEMS = 20_000  # of one batch
+BATCH_UNITS = 10_000_000  # of one batch, with all generations; as the node allows
 WAIT = 20.0  # s a question for results waits
 GATHER = 0.05  # s in which what is submitted becomes one batch
 LOOK_EVERY = 0.2  # s between two looks for results, where several batches are open
@@ -52,15 +57,18 @@ class GridFailure(WorldError):
 class GridResult:
     """What came of an item. `number`: its place among the items. `output`: b"" where `error` says why there is none.
 
-    `verified`: more than one trusted machine's word stands behind it. `revised`: it replaces an earlier result of the same item.
+    `value`: what a Python function gave; of an app that is named there are only the bytes. `verified`: more than one trusted machine's word stands behind it. `revised`: it replaces an earlier result of the same item (and generation); with `error`, that one
+    does not hold, and another comes. `generation`: which of the item's it is, from 0.
     """
 
     number: int
-    item: Item
+    item: Any
     output: bytes = b""
     error: str = ""
     verified: bool = False
     revised: bool = False
+    generation: int = 0
+    value: Any = None
 
     @property
     def text(self) -> str:
@@ -84,7 +92,20 @@ class Grid:
         self, project: str = "", *, data_dir: Path | None = None, client: Client | None = None
     ) -> None:
         self.client = client if client is not None else Client.from_data_dir(data_dir)
-        self.project = project or self._only_one()
+        self._named = project
+        if not project:
+            try:
+                self._named = self._only_one()
+            except UsageError:
+                if not any(one.submit for one in self.client.clusters()):  # then only friends are meant
+                    raise
+
+    @property
+    def project(self) -> str:
+        """Whose volunteers compute: what was named, else the only one of this node. Raises UsageError."""
+        if not self._named:
+            self._named = self._only_one()
+        return self._named
 
     def _only_one(self) -> str:
         found = self.client.my_projects()
@@ -97,37 +118,73 @@ class Grid:
 
     async def map(
         self,
-        app: str,
-        items: Iterable[Item],
+        app: str | Callable[..., Any],
+        items: Iterable[Any],
         *,
-        args: Sequence[str] = (),
+        trust: Literal["strangers", "friends"] = "strangers",
+        cluster: str = "",
+        group: str = "",
+        progress: bool = False,
+        args: Sequence[Any] = (),
         priority: int = 0,
         deadline: float = 86400.0,
         expires: float | None = None,
         budget: float | None = None,
         title: str = "",
+        generations: int = 1,
     ) -> AsyncIterator[GridResult]:
         """Submit the items and give what comes of them, in the order in which it comes. Leaving early cancels what is open.
 
         Args:
-            app: its name, or "name/version".
+            app: its name, or "name/version"; or a Python function of a file (see `servent.grid.app`), which is built, and added where the project does not have it. Its items are what the
+                function takes: values that JSON has, `bytes` or `str` by its annotations, or paths of files that hold them. With friends any Python function, which takes an item and `args`.
+            trust: "strangers" compute apps in a sandbox, and are checked; "friends" run Python itself, on the Dask `cluster` (the only one, where it is not named) and
+                there on the machines of `group`. Then an item is anything that pickles, and each result has a `value`.
+            progress: draw how far it is on stderr.
             args: of every unit; "{name}" and "{number}" stand for the item's.
             deadline: seconds a volunteer has for one. expires: seconds after which what is not done is given up. budget: cobblestones that each batch of 20,000 items may cost.
+            generations: so many units one after the other for each item, the result of one is the input of the next; each generation's result is given.
 
         Raises:
-            ApiError, NodeDown: the node says why. What fails on volunteers' machines is a result with `error`.
+            ApiError, NodeDown: the node says why. What fails on others' machines is a result with `error`.
         """
-        submitted: list[tuple[str, Sequence[Item], int]] = []
+        how = _How(tuple(args), priority, deadline, expires, budget, title, generations)
+        given = list(items) if trust == "friends" or progress else items
+        total = len(given) * generations if isinstance(given, list) else None
+        with Bar(
+            progress, total, title or (app if isinstance(app, str) else getattr(app, "__name__", "map"))
+        ) as bar:
+            if trust == "friends":
+                if isinstance(app, str):
+                    raise UsageError(
+                        "friends compute Python functions",
+                        advice='Give the function itself, or trust="strangers".',
+                    )
+                found = results(self.client, app, given, args=args, cluster=cluster, group=group)
+                async with contextlib.aclosing(found):
+                    async for number, item, value, error in found:
+                        bar.one(error)
+                        yield GridResult(number, item, error=error, value=value)
+                return
+            async with contextlib.aclosing(self._strangers(app, given, how)) as coming:
+                async for one in coming:
+                    if not one.revised:
+                        bar.one(one.error)
+                    yield one
+
+    async def _strangers(
+        self, app: str | Callable[..., Any], items: Iterable[Any], how: _How
+    ) -> AsyncGenerator[GridResult, None]:
+        submitted: list[tuple[str, Sequence[Any], int, str]] = []
         open_batches: list[str] = []
         first = 0
         try:
-            for some in _chunks(items, BATCH_ITEMS):
-                how = _How(tuple(args), priority, deadline, expires, budget, title)
-                batch = await asyncio.to_thread(_submit, self.client, self.project, app, some, how)
-                submitted.append((batch.id, some, first))
+            for some in _chunks(items, _most(how.generations)):
+                batch, kind = await asyncio.to_thread(self._submitted, app, some, how)
+                submitted.append((batch.id, some, first, kind))
                 open_batches.append(batch.id)
                 first += len(some)
-            for id, given, begin in submitted:
+            for id, given, begin, kind in submitted:
                 after, ended = 0, False
                 while not ended:
                     page = await asyncio.to_thread(
@@ -136,7 +193,7 @@ class Grid:
                     ended = page.ended
                     for one in page.results:
                         after = one.order
-                        yield await asyncio.to_thread(_result, self.client, id, one, given, begin)
+                        yield await asyncio.to_thread(_result, self.client, id, one, given, begin, kind)
                 open_batches.remove(id)
         finally:
             for id in open_batches:
@@ -144,23 +201,43 @@ class Grid:
                     self.client.cancel_batch(id)
 
     def compute(
-        self, app: str, items: Iterable[Item], *, args: Sequence[str] = (), expires: float | None = None
+        self,
+        app: str | Callable[..., Any],
+        items: Iterable[Any],
+        *,
+        args: Sequence[Any] = (),
+        expires: float | None = None,
+        generations: int = 1,
     ) -> Iterator[GridResult]:
         """The same without an event loop."""
-        for some in _chunks(items, BATCH_ITEMS):
-            batch = _submit(self.client, self.project, app, some, _How(tuple(args), expires=expires))
+        for some in _chunks(items, _most(generations)):
+            how = _How(tuple(args), expires=expires, generations=generations)
+            batch, kind = self._submitted(app, some, how)
             ended = False
             try:
                 for one in self.client.all_results(batch.id, wait=WAIT):
-                    yield _result(self.client, batch.id, one, some, 0)
+                    yield _result(self.client, batch.id, one, some, 0, kind)
                 ended = True
             finally:
                 if not ended:
                     with contextlib.suppress(ServentError):
                         self.client.cancel_batch(batch.id)
 
+    def _submitted(self, app: str | Callable[..., Any], some: list[Any], how: _How) -> tuple[grid.Batch, str]:
+        """A batch of these items, and how its outputs travel; "" of an app that is named. Blocks."""
+        if isinstance(app, str):
+            return _submit(self.client, self.project, app, [_checked(item) for item in some], how), ""
+        made = grid_python.prepare(self.client, self.project, app, some[0], how.args)
+        given = [made.encoded(item) for item in some]
+        return _submit(self.client, self.project, made.named, given, how), made.output
+
     def executor(self) -> GridExecutor:
         return GridExecutor(self.project, client=self.client)
+
+
+def _most(generations: int) -> int:
+    """Items of one batch."""
+    return max(1, min(BATCH_ITEMS, BATCH_UNITS // max(1, generations)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +248,7 @@ class _How:
     expires: float | None = None
     budget: float | None = None
     title: str = ""
+    generations: int = 1
 
 
 def _submit(client: Client, project: str, app: str, items: Sequence[Item], how: _How) -> grid.Batch:
@@ -183,6 +261,7 @@ def _submit(client: Client, project: str, app: str, items: Sequence[Item], how: 
         "expires": how.expires,
         "budget": how.budget,
         "title": how.title,
+        "generations": how.generations,
     }
     data = [one.encode() if isinstance(one, str) else one for one in items]
     small = [one for one in data if isinstance(one, bytes) and len(one) <= ITEM_BYTES]
@@ -200,24 +279,30 @@ def _submit(client: Client, project: str, app: str, items: Sequence[Item], how: 
 
 
 def _result(
-    client: Client, batch: str, one: grid.UnitResult, items: Sequence[Item], first: int
+    client: Client, batch: str, one: grid.UnitResult, items: Sequence[Any], first: int, kind: str = ""
 ) -> GridResult:
-    item = items[one.number]
+    place = one.number % len(items)  # later generations have the numbers behind those of all items
+    item, number, turn = items[place], first + place, one.generation
     if one.state != "done":
         words = one.why or one.state
-        return GridResult(first + one.number, item, error=words, revised=one.revised)
+        return GridResult(number, item, error=words, revised=one.revised, generation=turn)
     if one.output is None:
         output = client.result_file(batch, one.number)
     else:
         output = base64.b64decode(one.output) if one.base64 else one.output.encode()
-    return GridResult(first + one.number, item, output, "", one.verified, one.revised)
+    value, error = grid_python.value(output, kind) if kind else (None, "")
+    return GridResult(number, item, output, error, one.verified, one.revised, value, turn)
 
 
-def _chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    some: list[Item] = []
+def _checked(item: Any) -> Item:
+    if not isinstance(item, bytes | str | Path):
+        raise UsageError(f"an item is bytes, text or a path, not {type(item).__name__}")
+    return item
+
+
+def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    some: list[Any] = []
     for item in items:
-        if not isinstance(item, bytes | str | Path):
-            raise UsageError(f"an item is bytes, text or a path, not {type(item).__name__}")
         some.append(item)
         if len(some) == size:
             yield some

@@ -39,7 +39,7 @@ async def cluster_papers(ctx: Context, body: pool.PapersWish) -> pool.ClusterPap
 @routes.add("GET", "/grid/clusters/{name}", scope="read", problems=(400, 404))
 async def one_cluster(ctx: Context, name: str) -> pool.Cluster:
     """One cluster, with what its scheduler does now."""
-    return ctx.node.cluster(name)
+    return ctx.node.one_cluster(name)
 
 
 @routes.add("PATCH", "/grid/clusters/{name}", problems=TROUBLE)

@@ -72,7 +72,7 @@ def up(session: Session, name: str, cores: int | None, work: bool, lend: bool, w
     end = time.monotonic() + wait
     while now.state != "up" and not now.why and time.monotonic() < end:
         time.sleep(LOOK_EVERY)
-        now = client.cluster(now.id)
+        now = client.one_cluster(now.id)
 
     def people() -> None:
         say(now.link)
@@ -160,7 +160,7 @@ def ls(session: Session) -> None:
 @_name
 def show(session: Session, name: str) -> None:
     """Show a cluster: its machines with what they have, groups, workers and tasks."""
-    now = session.client().cluster(name or _only(session))
+    now = session.client().one_cluster(name or _only(session))
     session.show(now, lambda: _lines(now))
 
 
@@ -264,7 +264,7 @@ def down(session: Session, name: str) -> None:
 def leave(session: Session, name: str, yes: bool) -> None:
     """Take part no longer. A cluster of your own is gone for everybody."""
     client = session.client()
-    now = client.cluster(name)
+    now = client.one_cluster(name)
     if now.mine and not yes:
         if not sys.stdin.isatty():
             raise UsageError(f"{name} is yours, and would be gone for everybody", advice="Say it with --yes.")
@@ -366,7 +366,7 @@ def log(session: Session, name: str, process: str, lines: int) -> None:
     """Print what a process on this machine wrote: its scheduler, or worker-1 and so on, with what tasks printed."""
     client = session.client()
     if not process:
-        there = client.cluster(name).logs
+        there = client.one_cluster(name).logs
         process = there[0] if there else "scheduler"
     found = client.cluster_log(name, process, lines)
 
