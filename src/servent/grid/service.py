@@ -327,16 +327,21 @@ class Grid:
     # -- for scripts inside
 
     async def map(
-        self, app: str, items: Iterable[bytes | str | Path], *, project: str = ""
+        self,
+        app: str,
+        items: Iterable[bytes | str | Path],
+        *,
+        project: str = "",
+        generations: int = 1,
     ) -> AsyncIterator[views.UnitResult]:
-        """Submit `items` (texts, bytes, paths of files) as one batch and give their results as they come; leaving early cancels the rest."""
+        """Submit `items` (texts, bytes, paths of files) as one batch and give their results as they come; leaving early cancels the rest. `generations`: see `Batches.submit`."""
         key = self.projects.key_of(project)
         given = list(items)
         paths = [one for one in given if isinstance(one, Path)]
         rest = [one.encode() if isinstance(one, str) else one for one in given if not isinstance(one, Path)]
         if paths and rest:
             raise UsageError("files and items do not go into one batch", advice="Submit two.")
-        batch = await self.batches.submit(key, app, paths=paths, items=rest)
+        batch = await self.batches.submit(key, app, paths=paths, items=rest, generations=generations)
         ended = False
         try:
             async for one in self.batches.watch(batch.id):
