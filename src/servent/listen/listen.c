@@ -603,9 +603,10 @@ static void draw(int b) {
     }
     for (int k = 0; k < COLUMNS; k++) high = top[k] > high ? top[k] : high;
   }
-  for (uint32_t k = 0; k < rows * COLUMNS; k++) shown.data[k] = (uint8_t)(__builtin_sqrtf(work.grid[k] / high) * 255.0f + 0.5f);
+  high = high < 2 * spike ? high : 2 * spike; /* what is stronger is shown as that */
+  for (uint32_t k = 0; k < rows * COLUMNS; k++) shown.data[k] = (uint8_t)((work.grid[k] < high ? work.grid[k] / high : 1) * 255.0f + 0.5f);
   struct servent_picture *head = &shown.head;
-  head->width = COLUMNS, head->height = rows, head->z.high = __builtin_sqrtf(high);
+  head->width = COLUMNS, head->height = rows, head->z.high = high;
   char *to = head->words, *end = to + sizeof head->words;
   to = put(put_number(put(to, end, "drift "), end, at * step, 4), end, " Hz/s, spectra of ");
   to = put(put_number(to, end, n, 0), end, " samples, strongest so far ");
@@ -619,7 +620,7 @@ static void frame(void) { /* what stays the same */
   memcpy(head->magic, SERVENT_HEAT, sizeof head->magic);
   put(head->x.label, head->x.label + 24, "frequency, Hz");
   put(head->y.label, head->y.label + 24, "time, s");
-  put(head->z.label, head->z.label + 24, "amplitude; noise is 1");
+  put(head->z.label, head->z.label + 24, "power; noise is 1");
   head->x.low = (float)(-rate / 2), head->x.high = (float)(rate / 2);
   head->y.low = 0, head->y.high = (float)((double)(1u << bits) / rate), head->z.low = 0;
   head->width = 0;

@@ -39,6 +39,7 @@ class Lend extends HTMLElement {
           el("div", { class: "lend-head" }, this.dot, this.headline), this.why, this.said,
           el("div", { class: "lend-buttons" }, this.on, this.resume, el("span", { class: "lend-pause" }, this.pause, this.long), this.off)),
         el("section", { class: "card lend-credit", "aria-label": "Credit" }, ...Object.values(this.figures).map(({ node }) => node))),
+      el("sv-grid-picture", {}),
       el("div", { class: "lend-rest" },
         el("section", { class: "card" }, el("h2", {}, "What each core does"), this.list, this.none, this.store),
         this.presets.node));

@@ -29,6 +29,7 @@ import "./talk.js";
 import "./torrents.js";
 import "./grid_mark.js";
 import "./grid_lend.js";
+import "./grid_picture.js";
 import "./grid_log.js";
 import "./grid_joined.js";
 import "./grid_mine.js";

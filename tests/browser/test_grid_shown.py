@@ -1,0 +1,49 @@
+"""What is computed, to look at: live on the page of the machine that computes, and nothing is asked for while nobody looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import Visit
+from tests.browser.finding import lively
+from tests.web.running import WebPage
+
+PATIENCE = 60_000  # ms
+COLOURS = """() => { const c = document.querySelector('canvas.heat'); const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+    const seen = new Set(); for (let k = 0; k < d.length; k += 4) if (d[k + 3] > 200) seen.add(`${d[k] >> 5},${d[k + 1] >> 5},${d[k + 2] >> 5}`); return seen.size; }"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebPage]:
+    with lively(tmp_path_factory.mktemp("shown"), "--pace", "0.1") as running:
+        yield running
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_power_over_frequency_and_time_is_drawn_while_somebody_looks(
+    browser: Any, page: WebPage, width: int
+) -> None:
+    with Visit(browser, page, width=width) as visit:
+        tab = visit.open("/grid")
+        tab.wait_for_selector("sv-grid-picture canvas.heat", timeout=PATIENCE)
+        tab.wait_for_function(f"({COLOURS})() > 12", timeout=PATIENCE)
+        words = tab.text_content(".shown-words")
+        assert words.startswith("Drift ") and "strongest so far" in words
+        tab.wait_for_function(
+            "was => document.querySelector('.shown-words').textContent !== was", arg=words, timeout=PATIENCE
+        )
+        assert visit.sideways() <= 0 and visit.nameless() == []
+        tab.click("sv-tabs .tab:text-is('Projects')")
+        tab.wait_for_selector(".grid-card", timeout=PATIENCE)
+        asked = [url for url in visit.requests if url.split("?")[0].endswith("/picture")]
+        assert asked
+        tab.wait_for_timeout(1500)  # one that was under way
+        before = len(visit.requests)
+        tab.wait_for_timeout(1000)
+        assert not [url for url in visit.requests[before:] if "/picture" in url]
+        assert visit.complaints == []
