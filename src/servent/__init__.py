@@ -35,8 +35,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module 'servent' has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "grid":  # `@servent.grid.app`
+        return import_module("servent.grid")
+    if name not in _WHERE:
+        raise AttributeError(f"module 'servent' has no attribute {name!r}")
     return getattr(import_module(_WHERE[name]), name)

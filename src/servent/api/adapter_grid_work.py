@@ -86,6 +86,7 @@ class WorkPart(GridBase):
             abi=new.abi,
             operations=new.operations,
             sample=Path(new.sample) if new.sample else None,
+            sample_args=new.sample_args,
             seconds=new.seconds,
             memory_bytes=new.memory_bytes,
             output_bytes=new.output_bytes,

@@ -26,6 +26,7 @@ else:
     wasm = Later("servent.api.schema_wasm")
 
 ASKING = 60.0  # s for what asks peers before it answers
+COMPILING = 300.0  # s that a Python app may need before it runs for the first time; ten on a quiet core
 LONG = 6 * 3600.0  # s for what reads and hashes inputs, or checks a whole ledger
 PATIENCE = 20.0  # s a question for results waits before it is asked again
 
@@ -74,7 +75,8 @@ class GridClient(Http):
         self._send("DELETE", f"/grid/joined/{part(project)}", schema.Done, timeout=self._asking)
 
     def try_module(self, request: wasm.BuildRequest) -> wasm.TryOut:
-        return self._send("POST", "/grid/try", wasm.TryOut, request, timeout=request.seconds * 4 + ASKING)
+        timeout = request.seconds * 4 + (COMPILING if request.abi == "python" else ASKING)
+        return self._send("POST", "/grid/try", wasm.TryOut, request, timeout=timeout)
 
     @property
     def _asking(self) -> float:

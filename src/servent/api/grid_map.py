@@ -291,7 +291,7 @@ def _result(
     else:
         output = base64.b64decode(one.output) if one.base64 else one.output.encode()
     value, error = grid_python.value(output, kind) if kind else (None, "")
-    return GridResult(number, item, output, error, one.verified, one.revised, value, turn)
+    return GridResult(number, item, output, error, one.verified, one.revised, turn, value)
 
 
 def _checked(item: Any) -> Item:

@@ -242,7 +242,7 @@ class GridApp(Struct, frozen=True, kw_only=True):
 class NewApp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`module`: a .wasm or .wat file on this machine, checked before it is signed. The same name again is the next version.
 
-    `operations`: floating-point operations of a unit (in FLOP), where it says nothing else: what credit is counted by; None measures it by running `sample` (a file on stdin).
+    `operations`: floating-point operations of a unit (in FLOP), where it says nothing else: what credit is counted by; None measures it by running `sample` (a file on stdin) with `sample_args`.
     `seconds`, `memory_bytes`, `output_bytes`: limits of a unit. `compare` "comparer" wants `comparer`, a module.
     """
 
@@ -251,6 +251,7 @@ class NewApp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     abi: Abi = "command"
     operations: Annotated[float, Meta(ge=1, le=9e21)] | None = None
     sample: Annotated[str, Meta(max_length=4096)] = ""
+    sample_args: Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=32)] = []
     seconds: Annotated[float, Meta(gt=0, le=365 * 86400.0)] = 3600.0
     memory_bytes: Annotated[int, Meta(ge=65536, le=4 * 1024**3)] = 256 * 1024**2
     output_bytes: Annotated[int, Meta(ge=0, le=1024**3)] = 1024**2

@@ -283,7 +283,9 @@ grid.add_command(app)
 @project_option
 @click.option("--name", help="What it is called.  [default: the file's name]")
 @click.option(
-    "--abi", type=click.Choice(("command", "slice", "python")), help="How it is run.  [default: by what it exports]"
+    "--abi",
+    type=click.Choice(("command", "slice", "python")),
+    help="How it is run.  [default: by what it exports]",
 )
 @click.option(
     "--operations", metavar="FLOP", help="Of a unit: 91G, 3.1T; credit is counted by it.  [default: measured]"
@@ -352,7 +354,7 @@ def add(
         compare="bits" if comparer is None else "comparer",
         comparer="" if comparer is None else on_this_machine(comparer),
         canonical_nans=canonical_nans,
-        about=about,
+        about=about or said_of(module),
     )
     made = client.add_app(my_project(client, project).id, wish)
 
@@ -363,6 +365,16 @@ def add(
         hint(f"Next: servent grid submit {_quoted(made.name)} INPUTS…")
 
     session.show(made, people, [made.id])
+
+
+def said_of(module: Path) -> str:
+    """What a Python app says of itself. Empty for others."""
+    with module.open("rb") as file:
+        if not file.read(len(COMPONENT)).startswith(COMPONENT):
+            return ""
+    from servent.api import wasm_build
+
+    return wasm_build.about(module)
 
 
 def guess_abi(module: Path) -> schema.Abi:

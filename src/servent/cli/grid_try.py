@@ -1,4 +1,4 @@
-"""Computing, for who writes apps: from C to a module, and a module tried in the sandbox as volunteers would run it."""
+"""Computing, for who writes apps: from C or Python to a module, and a module tried in the sandbox as volunteers would run it."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ DONE, WENT_WRONG = 0, 1
     "build",
     "servent grid build examples/grid/words.c",
     "servent grid build fold.c forces.c -o fold.wasm --flag -DSTEPS=1000",
+    "servent grid build examples/grid/percolation.py",
     group=grid,
 )
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -36,9 +37,12 @@ DONE, WENT_WRONG = 0, 1
     help="The module.  [default: the first source's name, here]",
 )
 @click.option(
-    "--abi", type=click.Choice(("command", "slice")), help="[default: slice where servent.h is included]"
+    "--abi",
+    type=click.Choice(("command", "slice", "python")),
+    help="[default: slice where servent.h is included, python for a .py]",
 )
 @click.option("--flag", "flags", multiple=True, help="For the compiler, such as -DN=5; may be repeated.")
+@click.option("--function", default="", metavar="NAME", help="Of a Python file with several apps.")
 @click.option("--force", is_flag=True, help="Write over what is there and is no module.")
 def build(
     session: Session,
@@ -46,9 +50,13 @@ def build(
     out: Path | None,
     abi: schema.Abi | None,
     flags: tuple[str, ...],
+    function: str,
     force: bool,
 ) -> None:
-    """Compile C or C++ to a module for volunteers. Needs a compiler, which the extra `apps` brings; no node need run."""
+    """Compile C or C++ to a module for volunteers, or pack a Python function (see `servent.grid.app`) with all that it imports. No node need run.
+
+    C needs a compiler, which the extra `apps` brings; Python the extra `python-apps`.
+    """
     from servent.api import wasm_build
 
     target = out or Path(sources[0].stem + ".wasm")
@@ -56,7 +64,7 @@ def build(
         target /= sources[0].stem + ".wasm"
     if target.is_file() and not force and target.read_bytes()[:4] not in (b"\0asm", b""):
         raise UsageError(f"{target} is there, and is no module", advice="`--force` writes over it.")
-    made = wasm_build.build(sources, target, abi, flags)
+    made = wasm_build.build(sources, target, abi, flags, function=function)
     size_bytes = made.stat().st_size
     what = {"module": str(made), "abi": guess_abi(made), "size_bytes": size_bytes}
 
@@ -76,7 +84,9 @@ def build(
 )
 @click.argument("module", type=click.Path(path_type=Path))
 @click.option(
-    "--abi", type=click.Choice(("command", "slice")), help="How it is run.  [default: by what it exports]"
+    "--abi",
+    type=click.Choice(("command", "slice", "python")),
+    help="How it is run.  [default: by what it exports]",
 )
 @click.option(
     "--input",

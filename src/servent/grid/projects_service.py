@@ -325,6 +325,7 @@ class Projects(Showing):
         abi: Abi = "command",
         operations: float | None = None,
         sample: Path | None = None,
+        sample_args: Sequence[str] = (),
         seconds: float = 3600.0,
         memory_bytes: int = 256 * 1024**2,
         output_bytes: int = 1024**2,
@@ -335,7 +336,7 @@ class Projects(Showing):
         canonical_nans: bool = False,
         about: str = "",
     ) -> views.GridApp:
-        """The same name again is the next version. `operations` in FLOP, None measures it with `sample` on stdin.
+        """The same name again is the next version. `operations` in FLOP, None measures it with `sample` on stdin and `sample_args`.
 
         Raises:
             NotFound, UsageError: the module is none that a volunteer would run; it says why.
@@ -360,7 +361,7 @@ class Projects(Showing):
             await self._trying.check(other, "command", limits, name="the comparer")
         if operations is None:
             stdin = b"" if sample is None else await asyncio.to_thread(read_file, sample, SAMPLE_BYTES)
-            operations = await self._trying.measure(data, abi, limits, stdin)
+            operations = await self._trying.measure(data, abi, limits, stdin, sample_args)
         content = await self._contents.publish(data, f"{name}.wasm", project=key)
         compared = None if other is None else await self._contents.publish(other, "comparer", project=key)
         async with self._one_at_a_time:

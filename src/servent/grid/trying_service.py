@@ -44,7 +44,7 @@ class Trying:
             return await asyncio.to_thread(_assembled, data)
         raise UsageError(
             f"{path} is no WebAssembly module",
-            advice="`servent grid build` makes one of C; other compilers call the target wasm32-wasi.",
+            advice="`servent grid build` makes one of C or Python; other compilers call the target wasm32-wasi.",
         )
 
     async def check(
@@ -136,13 +136,15 @@ class Trying:
             memory_bytes=ended.memory_bytes,
         )
 
-    async def measure(self, module: bytes, abi: Abi, limits: Limits, stdin: bytes) -> float:
+    async def measure(
+        self, module: bytes, abi: Abi, limits: Limits, stdin: bytes, args: Sequence[str] = ()
+    ) -> float:
         """Floating-point operations a unit is worth, at least a million: the time it takes here, at the speed this machine has in the sandbox.
 
         Raises:
             UsageError: it does not end well with this input.
         """
-        ended, _ = await self.run(module, abi, limits, stdin=[stdin] if stdin else [])
+        ended, _ = await self.run(module, abi, limits, args=args, stdin=[stdin] if stdin else [])
         if ended.outcome != "done":
             raise UsageError(
                 f"the sample ended badly ({ended.outcome}): {ended.words}",
