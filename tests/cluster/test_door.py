@@ -151,10 +151,10 @@ def test_a_stranger_on_tcp_says_no_secret_and_is_not_read() -> None:
         async with scheduler(lab) as (backend, _, heard):
             TOLD.clear()
             process = await process_of(backend)
-            assert process.tcp_port
+            assert process.door.tcp_port
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            reader, writer = await asyncio.open_connection("127.0.0.1", process.tcp_port, ssl=context)
+            reader, writer = await asyncio.open_connection("127.0.0.1", process.door.tcp_port, ssl=context)
             writer.write(bytes(wire.SECRET_BYTES) + await dasks_own({"x": Tells()}))
             assert await reader.read() == b""
             writer.close()

@@ -21,11 +21,12 @@ from tornado.iostream import IOStream
 
 from servent.cluster import addresses
 from servent.cluster.addresses import PREFIX, Place
+from servent.cluster.door import Link
 from servent.cluster.lane import LaneComm, Lanes, dial
 from servent.cluster.model import Desk
 from servent.cluster.office import Office
 from servent.cluster.people import Known, host
-from servent.cluster.process import Link, Process, Unfit
+from servent.cluster.process import Process
 from servent.cluster.rosters import Role
 from servent.errors import ConnectionLost, PeerError, ServentError, UsageError, WorldError
 from servent.identity import PeerId
@@ -192,14 +193,14 @@ class ServentConnector(Connector):
                 if isinstance(where, str):
                     raise FatalCommClosedError(f"our node does not know where the scheduler of {place} is")
                 place = where
-            if place.process == process.peer:
+            if place.process == process.standing.peer:
                 process = await self._office.twin(process)
             link = await process.link(place)
             tcp = await dial(link, place.listener, place.hints)
             if tcp is not None:
                 return LaneComm(tcp, link, str(process.here), PREFIX + address, deserialize)
             stream, link = await process.stream(place)
-        except (UsageError, PeerError, Unfit) as error:
+        except (UsageError, PeerError) as error:
             advice = f" {error.advice}" if error.advice else ""
             raise FatalCommClosedError(f"{error}.{advice}" if advice else str(error)) from error
         except WorldError as error:
@@ -235,7 +236,7 @@ class ServentListener(BaseListener):
     async def start(self) -> None:
         try:
             self._process = await self._office.process(None)
-            if self._office.tcp and not self._process.tcp_port:
+            if self._office.tcp and not self._process.door.tcp_port:
                 await Lanes.open(self._process)
             self._place = await self._process.listen(self._take)
         except ServentError as error:
@@ -260,7 +261,7 @@ class ServentListener(BaseListener):
         process = self._process
         if process is None:  # stopped while it came in
             return
-        peer = Place(link.connection.peer, PeerId(link.shown.node), process.cluster)
+        peer = Place(link.connection.peer, PeerId(link.shown.node), process.standing.cluster)
         ends = str(process.here), str(peer)
         comm: ServentComm | LaneComm
         if isinstance(stream, IrohStream):

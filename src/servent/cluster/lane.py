@@ -27,7 +27,8 @@ from servent.errors import BadMessage
 from servent.net.addresses import good_addresses, parse_address
 
 if TYPE_CHECKING:
-    from servent.cluster.process import Link, Process
+    from servent.cluster.door import Link
+    from servent.cluster.process import Process
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ class Lanes:
         if not port:
             log.warning("no TCP connections here: comms will be slower")
             return None
-        process.offer(port, certificate.digest)
+        process.door.offer(port, certificate.digest)
         process.at_end(lanes.close)
         return lanes
 
@@ -113,7 +114,7 @@ class Lanes:
             return
         finally:
             self._waiting -= 1
-        link = await self._process.by_secret(bytes(said[: wire.SECRET_BYTES]))
+        link = await self._process.door.by_secret(bytes(said[: wire.SECRET_BYTES]))
         take = self._process.listener(int.from_bytes(said[wire.SECRET_BYTES :], "big"))
         if link is None or take is None:
             self.turned_away += 1

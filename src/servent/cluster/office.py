@@ -72,7 +72,11 @@ class Office:
         room = self._room()
         async with room.turn:
             for process in list(room.open.values()):
-                if not process.closed and isinstance(place, Place) and process.cluster == place.cluster:
+                if (
+                    not process.closed
+                    and isinstance(place, Place)
+                    and process.standing.cluster == place.cluster
+                ):
                     return process
             if isinstance(place, Place):
                 called = self._cluster or place.cluster.hex()
@@ -94,7 +98,7 @@ class Office:
         async with room.turn:
             twin = room.twins.get(process)
             if twin is None or twin.closed:
-                twin = room.twins[process] = await self._open(process.called)
+                twin = room.twins[process] = await self._open(process.standing.called)
             return twin
 
     async def close(self) -> None:

@@ -17,7 +17,6 @@ PASS_TIME = 15 * 60.0  # s that a pass is good for, as nodes write them; a guess
 LONGEST = 3600.0  # s; a pass for longer is not taken
 SKEW = 120.0  # s that two members' clocks may differ
 LOOK_EVERY = 10.0  # s between two looks for a newer list: so long who was taken off it may stay connected
-RENEW_AT = 0.5  # of a pass's time, when it is asked for anew
 _PURPOSE = b"servent/cluster pass 1\n"
 
 _passes: Decoder[Pass] = Decoder(Pass, PASS_BYTES)

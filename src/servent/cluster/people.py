@@ -9,7 +9,7 @@ from servent.cluster.addresses import Place
 from servent.identity import PeerId
 
 if TYPE_CHECKING:
-    from servent.cluster.process import Link
+    from servent.cluster.door import Link
 
 
 class Known:

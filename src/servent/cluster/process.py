@@ -1,4 +1,4 @@
-"""A process's own end of its cluster: an endpoint with a key of its own, connections to the others, and the door that they pass.
+"""A process's own end of its cluster: an endpoint with a key of its own, and connections to the others.
 
 One of these serves one event loop. Connections are kept and used in both directions: a worker that cannot be dialed is reached through the one it
 dialed. Two that cross are both kept, since closing one would cut what goes over it.
@@ -9,20 +9,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 import weakref
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from servent.cluster import passes, rosters, wire
+from servent.cluster import passes, wire
 from servent.cluster.addresses import LISTENERS, MOST_HINTS, Place
-from servent.cluster.model import ALPN, Desk, Papers, Pass, SignedPass, Wish
-from servent.cluster.rosters import Role, Roster
-from servent.cluster.versions import Versions, doubts, unfit
-from servent.codec import write_frame
-from servent.errors import ConnectionLost, PeerError, Refused, ServentError, UsageError
-from servent.identity import Identity, PeerId
+from servent.cluster.door import Door, Link
+from servent.cluster.model import ALPN, Desk, Wish
+from servent.cluster.rosters import Role
+from servent.cluster.standing import Standing
+from servent.cluster.versions import Versions
+from servent.errors import ConnectionLost, Refused, ServentError, UsageError
+from servent.identity import Identity
 from servent.net import endpoint as net_endpoint
 from servent.net.endpoint import IrohEndpoint
 from servent.net.quic import IrohConnection, IrohStream
@@ -32,43 +31,10 @@ log = logging.getLogger(__name__)
 
 DOOR_TIME = 20.0  # s for the first frames of a connection; a busy Python may take long to come to them
 STRANGERS_MOST = 64  # connections that stand at the door at once; more are closed
-LINKS_MOST = 4096  # connections of one process
+LINKS_MOST = 4096  # processes that one is connected with
 CONNECT_TIME = 30.0  # s to look for a path
-LANE_REST = 60.0  # s that nobody tries TCP again after it did not reach
 RELAY_TIME = 5.0  # s that a listener waits for its home relay, so that its address names it
-_UNFIT = "versions: "  # how such a `No` begins
 _CODE_REFUSED = 1  # of a connection that is closed because of who is there
-
-
-class Unfit(UsageError):
-    """The other process runs versions that ours cannot work with."""
-
-
-@dataclass(eq=False)
-class Link:
-    """A connection to a process that was let in.
-
-    Attributes:
-        lost: it is gone; then all of its streams are.
-        lane: where the other side takes TCP connections, if it does. secret: what lets its own in here.
-        on_sent_away: called when it is no longer let in, for what does not go over this connection.
-    """
-
-    connection: IrohConnection
-    shown: Pass
-    lane: wire.Lane | None
-    secret: bytes
-    lost: bool = False
-    on_sent_away: set[Callable[[], None]] = field(default_factory=set)
-    _lane_again: float = 0.0
-
-    @property
-    def lane_works(self) -> bool:
-        """Whether a TCP connection is worth a try."""
-        return time.monotonic() >= self._lane_again
-
-    def lane_failed(self) -> None:
-        self._lane_again = time.monotonic() + LANE_REST
 
 
 class Take(Protocol):
@@ -81,50 +47,27 @@ class Process:
     """`open` makes one; `close` ends it. All of its methods belong to the loop that opened it.
 
     Attributes:
-        role, cluster, node: what its pass says. peer: its key. roster: the newest list of members it knows.
+        standing: who we are in the cluster. door: who is let in. bind: where it listens, as its node wished.
+        turned_away: connections that were not let in.
     """
 
-    def __init__(
-        self,
-        desk: Desk,
-        identity: Identity,
-        wish: Wish,
-        versions: Versions,
-        end: IrohEndpoint,
-        papers: Papers,
-    ) -> None:
-        self._desk, self._identity, self._wish, self._versions = desk, identity, wish, versions
-        self._end = end
-        self.role: Role = wish.role
-        self.peer = identity.peer
-        self.cluster = papers.cluster
-        self._owner = papers.owner
-        self._shown: SignedPass = papers.shown
-        self._pass = passes.read(papers.shown)
-        self.node = PeerId(self._pass.node)
-        self.roster: Roster = rosters.read(papers.roster, papers.owner, papers.cluster)
-        self._relays = list(papers.relays)
-        self._links: dict[PeerId, list[Link]] = {}
-        self._dials: dict[PeerId, asyncio.Task[Link | ServentError]] = {}
-        self._secrets: dict[bytes, Link] = {}
-        self._coming: dict[
-            bytes, asyncio.Future[None]
-        ] = {}  # secrets that were told, to whom we are not decided
+    def __init__(self, standing: Standing, end: IrohEndpoint, bind: list[str], relayed: bool) -> None:
+        self.standing = standing
+        self.door = Door(standing)
+        self.bind = bind
+        self._end, self._relayed = end, relayed
+        self._links: dict[bytes, list[Link]] = {}
         self._known: weakref.WeakSet[Link] = weakref.WeakSet()  # all that anything still goes over
-        self._at_end: list[Callable[[], None]] = []
-        self._lane: tuple[int, bytes] | None = None  # port and digest
-        self.bind: list[str] = list(papers.bind)
+        self._dials: dict[bytes, asyncio.Task[Link | ServentError]] = {}
         self._listeners: dict[int, Take] = {}
         self._next = 0
         self._at_door = 0
-        self._looked = 0.0
-        self._look_turn, self._admitting = asyncio.Lock(), asyncio.Lock()
+        self._at_end: list[Callable[[], None]] = []
         self._ready = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
-        self._closing = False
-        self.turned_away = 0  # connections that were not let in
+        self.turned_away = 0
         # Without a group above it, since Dask has none: its owner is this object, close() ends it and waits for it.
-        self._running = asyncio.get_running_loop().create_task(self._run(), name=f"cluster {wish.role}")
+        self._running = asyncio.get_running_loop().create_task(self._run(), name=f"cluster {standing.role}")
 
     @classmethod
     async def open(cls, desk: Desk, cluster: str, role: Role, versions: Versions, name: str = "") -> Process:
@@ -136,21 +79,13 @@ class Process:
         identity = Identity(os.urandom(32))
         wish = Wish(cluster=cluster, role=role, process=bytes(identity.peer), name=name)
         papers = await desk.papers(wish)
+        standing = Standing(desk, wish, versions, papers)
         end = await net_endpoint.bind(identity, bind=papers.bind, relays=papers.relays, alpn=ALPN)
-        try:
-            process = cls(desk, identity, wish, versions, end, papers)
-        except BaseException:
-            await end.close()
-            raise
+        process = cls(standing, end, list(papers.bind), bool(papers.relays))
         await process._ready.wait()
         return process
 
     # for Dask's comms
-
-    @property
-    def called(self) -> str:
-        """What its node calls the cluster."""
-        return self._wish.cluster
 
     @property
     def closed(self) -> bool:
@@ -159,7 +94,7 @@ class Process:
     @property
     def here(self) -> Place:
         """This process, without where it is: what the other side of a comm sees that we dialed."""
-        return Place(self.peer, self.node, self.cluster)
+        return Place(self.standing.peer, self.standing.node, self.standing.cluster)
 
     async def link(self, place: Place) -> Link:
         """A connection to another process, both let in; a new one only where there is none.
@@ -168,10 +103,9 @@ class Process:
             Refused, Unfit, BadMessage: one of the two has no business here; trying again will not help.
             ConnectionLost, Unreachable: no way to it now.
         """
-        if place.cluster != self.cluster:
-            raise Refused(
-                f"{place.process.short} belongs to another cluster than {self.roster.name}", advice=""
-            )
+        if place.cluster != self.standing.cluster:
+            called = self.standing.roster.name
+            raise Refused(f"{place.process.short} belongs to another cluster than {called}", advice="")
         return await self._link(place)
 
     async def stream(self, place: Place) -> tuple[IrohStream, Link]:
@@ -191,18 +125,17 @@ class Process:
 
     async def listen(self, take: Take) -> Place:
         """Give streams that others open to `take` from now on. What it returns is how they find us."""
-        if self._relays:
+        if self._relayed:
             await self._home()
         number, self._next = self._next, self._next + 1
         if number >= LISTENERS:
             raise UsageError(f"a process has at most {LISTENERS} listeners in its life")
         self._listeners[number] = take
         address = self._end.address()
-        place = Place(
-            self.peer, self.node, self.cluster, number, address.addresses[:MOST_HINTS], address.relay
-        )
+        me = self.standing
+        place = Place(me.peer, me.node, me.cluster, number, address.addresses[:MOST_HINTS], address.relay)
         if number == 0:
-            await self._desk.listening(self._wish.cluster, bytes(self.peer), self.role, str(place))
+            await me.listening(str(place))
         return place
 
     def unlisten(self, number: int) -> None:
@@ -211,35 +144,16 @@ class Process:
     def listener(self, number: int) -> Take | None:
         return self._listeners.get(number)
 
-    @property
-    def tcp_port(self) -> int:
-        """Where TCP connections are taken; 0 where none are."""
-        return 0 if self._lane is None else self._lane[0]
-
-    def offer(self, port: int, certificate: bytes) -> None:
-        """From now on tell everybody who is let in that TCP connections are taken at `port`. `certificate`: SHA-256."""
-        self._lane = port, certificate
-
     def at_end(self, call: Callable[[], None]) -> None:
         """`call` when this process leaves the cluster."""
         self._at_end.append(call)
 
-    async def by_secret(self, secret: bytes) -> Link | None:
-        """Whom a TCP connection is from that says `secret`; None for nobody who is let in.
-
-        It may have overtaken the last frame of the door: then that is waited for.
-        """
-        if (coming := self._coming.get(secret)) is not None:
-            await asyncio.wait([coming])
-        return self._secrets.get(secret)
-
     async def scheduler(self) -> str:
         """Where the cluster's scheduler is, as our node knows it; "" while it does not run. Raises ServentError."""
-        return (await self._look()).scheduler
+        return (await self.standing.look()).scheduler
 
     async def close(self) -> None:
         """End every connection. What was written before is sent, for as long as `net.endpoint` waits."""
-        self._closing = True
         self._running.cancel()
         await asyncio.wait([self._running])
 
@@ -250,7 +164,7 @@ class Process:
             async with asyncio.TaskGroup() as self._group:
                 self._group.create_task(self._keep_current(), name="papers")
                 self._ready.set()
-                while not self._closing:
+                while True:
                     try:
                         connection = await self._end.accept()
                     except ConnectionLost:
@@ -269,9 +183,7 @@ class Process:
                 call()
             await self._end.close()
             for link in [one for links in self._links.values() for one in links]:
-                link.lost = True
-            self._links.clear()
-            self._secrets.clear()
+                self._drop(link)
 
     async def _home(self) -> None:
         """Wait a little until a relay is our home: before that nobody could be told of it."""
@@ -312,49 +224,23 @@ class Process:
             return error
         try:
             async with asyncio.timeout(DOOR_TIME):
-                link = await self._greet(connection)
-            if link.shown.node != place.node:
-                self._secrets.pop(link.secret, None)
-                raise Refused(f"{place.process.short} is of another node than its address says", advice="")
-        except (ServentError, TimeoutError) as error:
-            said = connection.gone() if isinstance(error, ConnectionLost) else None
+                link = await self.door.greet(connection, place.node)
+        except TimeoutError:
+            await connection.close(_CODE_REFUSED, "too slow")
+            return ConnectionLost(f"{place.process.short} did not answer at its door in {DOOR_TIME:.0f} s")
+        except ServentError as error:
+            said = connection.gone() or ""
             await connection.close(_CODE_REFUSED, "not let in")
-            if isinstance(error, TimeoutError):
-                return ConnectionLost(
-                    f"{place.process.short} did not answer at its door in {DOOR_TIME:.0f} s"
-                )
-            if said is not None and ": not let in" in said:
+            if isinstance(error, ConnectionLost) and said.endswith(": not let in"):
                 return Refused(f"{place.process.short} did not let us in")
             return error
         return self._let_in(link)
-
-    async def _greet(self, connection: IrohConnection) -> Link:
-        secret = os.urandom(wire.SECRET_BYTES)
-        self._coming[secret] = asyncio.get_running_loop().create_future()
-        try:
-            link = await self._hear(connection, secret)
-            self._secrets[secret] = link
-            return link
-        finally:
-            self._coming.pop(secret).set_result(None)
-
-    async def _hear(self, connection: IrohConnection, secret: bytes) -> Link:
-        stream = await connection.open()
-        await write_frame(stream, wire.Hello(self._shown, self._versions, self._told(secret)))
-        answer = await wire.ANSWERS.read(stream)
-        if isinstance(answer, wire.No):
-            kind = Unfit if answer.reason.startswith(_UNFIT) else Refused
-            raise kind(answer.reason.removeprefix(_UNFIT), advice=answer.advice)
-        shown = await self._admit(answer.shown, connection.peer)
-        self._compare(answer.versions, shown)
-        await stream.finish()
-        return Link(connection, shown, answer.lane, secret)
 
     async def _answer(self, connection: IrohConnection) -> None:
         """Somebody dialed. Nothing is read of them but one frame before they are let in."""
         try:
             async with asyncio.timeout(DOOR_TIME):
-                self._let_in(await self._welcome(connection))
+                self._let_in(await self.door.welcome(connection))
         except (ServentError, TimeoutError) as error:
             self.turned_away += 1
             log.warning(
@@ -363,77 +249,6 @@ class Process:
             await connection.close(_CODE_REFUSED, "not let in")
         finally:
             self._at_door -= 1
-
-    async def _welcome(self, connection: IrohConnection) -> Link:
-        stream = await connection.accept()
-        hello = await wire.HELLOS.read(stream)
-        known = False
-        try:
-            shown = await self._admit(hello.shown, connection.peer)
-            known = True
-            self._compare(hello.versions, shown)
-        except PeerError as error:
-            refused = isinstance(error, Refused) and self._one_of_ours(hello.shown)
-            reason = (str(error), error.advice) if refused else ("not let in", "")
-            await self._decline(connection, stream, wire.No(reason[0][:500], reason[1][:500]))
-            raise
-        except Unfit as error:
-            if known:
-                said = unfit(hello.versions, self._versions, self.role) or str(error)
-                await self._decline(connection, stream, wire.No(f"{_UNFIT}{said}"[:500]))
-            raise
-        secret = os.urandom(wire.SECRET_BYTES)
-        link = Link(connection, shown, hello.lane, secret)
-        self._secrets[secret] = link  # before it is told: a TCP connection may overtake us
-        try:
-            await write_frame(stream, wire.Welcome(self._shown, self._versions, self._told(secret)))
-            await stream.finish()
-        except BaseException:
-            del self._secrets[secret]
-            raise
-        return link
-
-    def _told(self, secret: bytes) -> wire.Lane | None:
-        return None if self._lane is None else wire.Lane(*self._lane, secret)
-
-    async def _decline(self, connection: IrohConnection, stream: IrohStream, no: wire.No) -> None:
-        """Say it, and wait until it was heard: closing at once would overtake it."""
-        await write_frame(stream, no)
-        await stream.finish()
-        try:
-            async with asyncio.timeout(2.0):
-                await connection.wait_closed()
-        except TimeoutError:
-            pass
-
-    def _one_of_ours(self, signed: SignedPass) -> bool:
-        """Whether a person there may be told why: their node is a member of ours, and vouches for something."""
-        try:
-            return self.roster.member(passes.read(signed).node) is not None
-        except PeerError:
-            return False
-
-    async def _admit(self, signed: SignedPass, peer: PeerId) -> Pass:
-        """As `passes.admit`; who is unknown may have been added a moment ago."""
-        try:
-            return passes.admit(signed, peer=peer, mine=self.role, roster=self.roster, now=time.time())
-        except Refused:
-            before, came = self.roster, time.monotonic()
-            async with self._admitting:  # one look serves all who came before it began
-                if self._looked < came:
-                    try:
-                        await self._look()
-                    except ServentError as error:
-                        log.debug("no newer list of members: %s", error)
-            if self.roster is before:
-                raise
-        return passes.admit(signed, peer=peer, mine=self.role, roster=self.roster, now=time.time())
-
-    def _compare(self, theirs: Versions, shown: Pass) -> None:
-        if (why := unfit(self._versions, theirs, shown.role)) is not None:
-            raise Unfit(why, advice="All members of a cluster run the same versions.")
-        for doubt in doubts(self._versions, theirs):
-            log.warning("%s of node %s: %s", shown.role, PeerId(shown.node).short, doubt)
 
     def _let_in(self, link: Link) -> Link:
         self._known.add(link)
@@ -445,13 +260,10 @@ class Process:
     async def _serve(self, link: Link) -> None:
         """Streams that the other side opens, for as long as the connection lives."""
         try:
-            async with asyncio.TaskGroup() as group:
-                while True:
-                    stream = await link.connection.accept()
-                    group.create_task(
-                        self._hand_over(stream, link), name=f"comm of {link.connection.peer.short}"
-                    )
-        except* ConnectionLost:
+            while True:
+                stream = await link.connection.accept()
+                begin(self._group, self._hand_over(stream, link), f"comm of {link.connection.peer.short}")
+        except ConnectionLost:
             pass
         finally:
             self._drop(link)
@@ -467,7 +279,11 @@ class Process:
         if take is None:
             await stream.reset()
             return
-        await take(stream, link)
+        try:
+            await take(stream, link)
+        except Exception:  # of whoever listens: it ends this comm, not the process
+            log.exception("a comm of %s ended", link.connection.peer.short)
+            await stream.reset()
 
     def _drop(self, link: Link) -> None:
         links = self._links.get(link.connection.peer, [])
@@ -475,41 +291,32 @@ class Process:
             links.remove(link)
             if not links:
                 del self._links[link.connection.peer]
-        self._secrets.pop(link.secret, None)
+        self.door.forget(link)
         link.lost = True
 
     async def _keep_current(self) -> None:
-        """A newer list of members, and a new pass before ours ends."""
+        """A newer list of members, and a new pass long before ours ends."""
         failed = False
         while True:
             await asyncio.sleep(passes.LOOK_EVERY)
             try:
-                await self._look()
+                await self.standing.look()
                 failed = False
             except ServentError as error:
                 if not failed:
                     log.warning("our node does not answer: %s", error)
                 failed = True
+            await self._send_away()
 
-    async def _look(self) -> Papers:
-        async with self._look_turn:
-            began = time.monotonic()
-            papers = await self._desk.papers(self._wish)
-            self._looked = began
-        shown = passes.read(papers.shown)
-        if papers.cluster != self.cluster or shown.process != self.peer:
-            raise Refused("our node gave us papers of somebody else", advice="")
-        self._shown, self._pass = papers.shown, shown
-        roster = rosters.read(papers.roster, self._owner, self.cluster)
-        if roster.number > self.roster.number:
-            self.roster = roster
-            for link in list(self._known):
-                try:
-                    passes.allow(link.shown, mine=self.role, roster=roster)
-                except Refused as why:
-                    log.warning("%s is sent away: %s", link.connection.peer.short, why)
-                    await link.connection.close(_CODE_REFUSED, str(why))
-                    self._drop(link)
-                    for end in list(link.on_sent_away):
-                        end()
-        return papers
+    async def _send_away(self) -> None:
+        """Whoever may no longer be here by the newest list."""
+        for link in list(self._known):
+            try:
+                passes.allow(link.shown, mine=self.standing.role, roster=self.standing.roster)
+            except Refused as why:
+                log.warning("%s is sent away: %s", link.connection.peer.short, why)
+                await link.connection.close(_CODE_REFUSED, str(why))
+                self._drop(link)
+                self._known.discard(link)
+                for end in list(link.on_sent_away):
+                    end()
