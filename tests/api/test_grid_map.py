@@ -76,7 +76,7 @@ def test_every_generation_of_an_item_is_a_result_of_that_item(home: Path, tmp_pa
                 said = large.read_bytes() if one.item is large else str(items[one.number]).encode()
                 assert (one.item, one.output, one.error) == (items[one.number], said, "")
         assert len(list(whole.compute("echo", ["fourth"], generations=2))) == 2
-        with pytest.raises(ServentError, match="units"):
+        with pytest.raises(ServentError, match="generations"):
             [one async for one in whole.map("echo", ["x"], generations=0)]
 
     asyncio.run(story())
