@@ -271,16 +271,20 @@ class ServentListener(BaseListener):
         comm.allow_offload = self._allow_offload
         try:
             await self.on_connection(comm, self._overrides)
+            handling = self._handle(comm)
+            if handling is not None:
+                await handling
         except OSError as error:
-            log.info("a comm from %s ended before it began: %s", peer.process.short, error)
+            log.info("a comm of %s ended: %s", peer.process.short, error)
             comm.abort()
-            return
+        except (
+            Exception
+        ):  # of whoever listens, or a handshake of nonsense: it ends this comm, not the process
+            log.exception("a comm of %s ended", peer.process.short)
+            comm.abort()
         except BaseException:
             comm.abort()
             raise
-        handling = self._handle(comm)
-        if handling is not None:
-            await handling
 
 
 class ServentBackend(Backend):

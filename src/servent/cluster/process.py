@@ -38,7 +38,7 @@ _CODE_REFUSED = 1  # of a connection that is closed because of who is there
 
 
 class Take(Protocol):
-    """What a listener does with a stream, or a TCP connection, that somebody opened to it."""
+    """What a listener does with a stream, or a TCP connection, that somebody opened to it. It never raises."""
 
     def __call__(self, stream: Any, link: Link) -> Awaitable[None]: ...
 
@@ -279,11 +279,7 @@ class Process:
         if take is None:
             await stream.reset()
             return
-        try:
-            await take(stream, link)
-        except Exception:  # of whoever listens: it ends this comm, not the process
-            log.exception("a comm of %s ended", link.connection.peer.short)
-            await stream.reset()
+        await take(stream, link)
 
     def _drop(self, link: Link) -> None:
         links = self._links.get(link.connection.peer, [])
