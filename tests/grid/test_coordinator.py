@@ -173,7 +173,7 @@ async def test_projects_are_told_before_it_runs_as_a_restarted_node_does(tmp_pat
         coordinator = Coordinator(store, ME.peer, wall=Clock())
         await store.open()
         await coordinator.open()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await coordinator.add_project(project(serial))
             await coordinator.add_app(app())
         assert coordinator.view(bytes(KEY.peer)).units == 0

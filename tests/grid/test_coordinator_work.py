@@ -19,7 +19,7 @@ from tests.net.party import until
 
 
 async def eventually(one: Volunteer, most: int = 64) -> list[wire.Task]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not (tasks := await one.lease(most)):
             await asyncio.sleep(0.02)
     return tasks

@@ -37,21 +37,20 @@ def test_every_result_comes_once_however_often_the_node_is_killed(tmp_path: Path
                 batch = client.submit("p", grid.NewBatch(app="echo", items=items, to=str(to))).id
             before = client.batch(batch).done
             if kills < KILLS:
-                deadline = time.monotonic() + 20
-                while client.batch(batch).done <= before and time.monotonic() < deadline:
+                while before >= client.batch(batch).done < ITEMS:  # however long it takes
                     time.sleep(0.02)
                 time.sleep(dice.random() * 0.4)
                 process.send_signal(signal.SIGKILL)
-                process.wait(10)
+                process.wait(60)
                 kills += 1
                 continue
-            deadline = time.monotonic() + 90
+            deadline = time.monotonic() + 150
             while client.batch(batch).done < ITEMS or len(lines.read_text().splitlines()) < ITEMS:
                 assert time.monotonic() < deadline, client.batch(batch)
                 time.sleep(0.1)
             audit = client.audit("p")
             while audit.results < ITEMS and time.monotonic() < deadline:
-                time.sleep(0.5)
+                time.sleep(0.2)
                 audit = client.audit("p")
             break
     found = [json.loads(line) for line in lines.read_text().splitlines()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from servent.testing.nodes import nodes
 from tests.grid.sandbox.rig import Rig, counts
 from tests.net.party import until
 
-pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 SLICES, ROUNDS = 150, 6_000_000  # of some 15 ms each
 ROOT = Path(__file__).parent.parent.parent
@@ -29,9 +30,10 @@ class Machine:
         self.arguments = [str(folder), ticket, link]
         self.lines: list[tuple[str, int]] = []
 
-    async def start(self) -> None:
+    async def start(self, hold: float = 9.0) -> None:
+        """It holds still at that share of the unit."""
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.grid.volunteer_process", *self.arguments,
+            sys.executable, "-m", "tests.grid.volunteer_process", *self.arguments, str(int(SLICES * hold)),
             stdout=asyncio.subprocess.PIPE, cwd=ROOT,
         )  # fmt: skip
         self.lines = []
@@ -54,7 +56,7 @@ class Machine:
 
 
 @asynccontextmanager
-async def stage(folder: Path, deadline: float) -> AsyncIterator[tuple[Node, int, bytes, Machine, Machine]]:
+async def stage(folder: Path) -> AsyncIterator[tuple[Node, int, bytes, Machine, Machine]]:
     """An owner with one long unit of a slice app, and two machines that are not started yet."""
     module = folder / "counts.wasm"
     module.write_bytes(counts(ROUNDS))
@@ -66,7 +68,7 @@ async def stage(folder: Path, deadline: float) -> AsyncIterator[tuple[Node, int,
             key, "counts", module, abi="slice", operations=1e10, seconds=60.0, quorum=1,
             memory_bytes=4 * 1024**2, checkpoint_bytes=4 * 1024**2,
         )  # fmt: skip
-        batch = await grid.batches.submit(key, "counts", items=[bytes([SLICES])], deadline=deadline)
+        batch = await grid.batches.submit(key, "counts", items=[bytes([SLICES])], deadline=600.0)
         machines = [Machine(folder / name, await owner.ticket(), made.link) for name in ("ann", "bob")]
         try:
             yield owner, batch.id, key, machines[0], machines[1]
@@ -97,9 +99,9 @@ def test_after_kill_nine_it_goes_on_from_the_last_snapshot_with_the_same_bits(
     tmp_path: Path, expected: bytes
 ) -> None:
     async def story() -> None:
-        async with stage(tmp_path, deadline=600.0) as (owner, batch, _, ann, _):
+        async with stage(tmp_path) as (owner, batch, _, ann, _):
             for share in (0.25, 0.6):
-                await ann.start()
+                await ann.start(hold=share + 0.1)
                 await until(lambda share=share: ann.slices() >= SLICES * share, 60.0)
                 reached = ann.slices()
                 await ann.kill()
@@ -119,8 +121,8 @@ def test_another_machine_goes_on_from_the_checkpoint_of_one_that_died(
     tmp_path: Path, expected: bytes
 ) -> None:
     async def story() -> None:
-        async with stage(tmp_path, deadline=3.0) as (owner, batch, key, ann, bob):
-            await ann.start()
+        async with stage(tmp_path) as (owner, batch, key, ann, bob):
+            await ann.start(hold=0.6)
             await until(lambda: ann.lines, 60.0)
             await bob.start()  # there is one unit, and ann has it
 
@@ -131,6 +133,7 @@ def test_another_machine_goes_on_from_the_checkpoint_of_one_that_died(
             await until(checkpoint_is_here, 60.0)
             assert not bob.lines
             await ann.kill()
+            owner.grid.coordinator._state.tick(time.time() + 700.0)  # her lease runs out
             found = await digest_of(owner, batch)
             (begun,) = [number for word, number in bob.lines if word == "began"]
             assert begun > SLICES * 0.1, "it went on from what ann had sent"

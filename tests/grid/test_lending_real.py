@@ -43,7 +43,7 @@ def test_a_pause_holds_still_and_a_restart_goes_on(tmp_path: Path) -> None:
             )  # fmt: skip
             batch = await ann.grid.batches.submit(key, "counts", items=[bytes([SLICES])])
             await ann.grid.join(made.link)
-            await until(lambda: slices(ann) > 0, 30.0)
+            await until(lambda: slices(ann) > 0, 60.0)
             await ann.grid.lending.pause()
             assert ann.grid.lending.view().state == "paused"
             await asyncio.sleep(1.2)  # it says how far it is each second
@@ -52,7 +52,7 @@ def test_a_pause_holds_still_and_a_restart_goes_on(tmp_path: Path) -> None:
             assert slices(ann) == held, "nothing moves"
             await ann.grid.lending.resume()
             before = slices(ann)
-            await until(lambda: slices(ann) > before, 10.0)
+            await until(lambda: slices(ann) > before, 60.0)
             reached = slices(ann)
         async with node(tmp_path) as ann:
             began: list[int] = []
@@ -64,7 +64,7 @@ def test_a_pause_holds_still_and_a_restart_goes_on(tmp_path: Path) -> None:
                 return await run(job, *callbacks)
 
             work._slots.run = watched  # type: ignore[method-assign]
-            await until(lambda: ann.grid.batches.view(batch.id).state == "done", 30.0)
+            await until(lambda: ann.grid.batches.view(batch.id).state == "done", 100.0)
             assert began and began[0] >= reached, (
                 "the snapshot of the stop is newer than what was seen before"
             )
@@ -87,7 +87,7 @@ def test_draining_the_shelf_waits_for_what_is_being_written(tmp_path: Path) -> N
 
             def job(db: object) -> None:
                 begun.set()
-                go_on.wait(10)
+                go_on.wait(60)
                 done.append(1)
 
             shelf.later(job)

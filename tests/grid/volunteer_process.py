@@ -1,8 +1,9 @@
 """A node that computes for a project, in a process of its own, to be killed: for `test_lending_killed`.
 
-    python -m tests.grid.volunteer_process FOLDER TICKET LINK
+    python -m tests.grid.volunteer_process FOLDER TICKET LINK HOLD
 
-It says what its sandbox does, a line each: "began SLICES" and "moved SLICES".
+It says what its sandbox does, a line each: "began SLICES", "moved SLICES" and "saved SLICES". Once so many slices as HOLD are saved it holds still, so that a unit
+is not over before whoever is to kill it has looked.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from servent.testing.nodes import quiet_config
 CHECKPOINT_EVERY = 0.2  # s
 
 
-async def main(folder: Path, ticket: str, link: str) -> None:
+async def main(folder: Path, ticket: str, link: str, hold: int) -> None:
     joined_service.RENEW_EVERY = contact_service.RENEW_EVERY = 1.0  # type: ignore[attr-defined]
     joined_service.RENEW_AT_LEAST = 0.3
     publishing_service.SEND_RATE = 10**9
@@ -40,7 +41,13 @@ async def main(folder: Path, ticket: str, link: str) -> None:
                 print("moved", said.slices, flush=True)
                 on_moving(said)
 
-            return await run(job, moving, on_saved)
+            def saved(said: Any) -> None:
+                print("saved", said.slices, flush=True)
+                on_saved(said)
+                if said.slices >= hold:
+                    work._slots.pace(0)
+
+            return await run(job, moving, saved)
 
         work._slots.run = watched  # type: ignore[method-assign]
         if not node.trust.contacts():
@@ -50,4 +57,4 @@ async def main(folder: Path, ticket: str, link: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])))

@@ -100,19 +100,19 @@ class Rig:
 
         self._held = asyncio.run_coroutine_threadsafe(hold(), self._loop)
         self._stop = lambda: self._loop.call_soon_threadsafe(stopping.set)
-        assert started.wait(10), self._held.exception(0)
+        assert started.wait(60), self._held.exception(0)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
-        self._held.result(10)
+        self._held.result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
 
-    def do(self, work: Coroutine[Any, Any, T], timeout: float = 18.0) -> T:
+    def do(self, work: Coroutine[Any, Any, T], timeout: float = 60.0) -> T:
         return self.begin(work).result(timeout)
 
     def begin(self, work: Coroutine[Any, Any, T]) -> Any:

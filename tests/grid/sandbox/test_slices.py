@@ -155,17 +155,20 @@ def test_killed_again_and_again_at_any_moment_it_still_ends_with_the_same_bits(r
             time.sleep(dice.random() * 0.03)
             with contextlib.suppress(ProcessLookupError, IndexError):
                 os.kill(rig.slots.pids()[0], signal.SIGKILL)
-            kills += 1
-        ended = running.result(15)
+        ended = running.result(60)
         if ended.outcome == "done":
-            break
+            assert (ended.digest, ended.slices) == (once.digest, 60)
+            if kills >= 3:
+                break
+            last = None  # it was over before it could be killed: from the beginning
+            continue
+        kills += 1
         assert ended.outcome == "lost" and rig.saved
         assert [saved.slices for saved in rig.saved] == list(range(first + 1, rig.saved[-1].slices + 1))
         written = max(int(path.stem.split("-")[1]) for path in (rig.folder / "out").glob(f"{job.number}-*"))
         behind.append(written - rig.saved[-1].slices)
         last = rig.saved[-1]
-    assert (ended.digest, ended.slices) == (once.digest, 60)
-    assert kills >= 3 and all(0 <= more <= 1 for more in behind), "one slice at most is computed again"
+    assert all(0 <= more <= 1 for more in behind), "one slice at most is computed again"
 
 
 def test_what_was_saved_here_goes_on_elsewhere(rig: Rig, whole: Ended, tmp_path: Path) -> None:
@@ -187,7 +190,7 @@ def test_suspended_it_ends_after_its_slice_with_a_snapshot(rig: Rig, whole: Ende
     while not rig.saved:
         assert not running.done()
     rig.call(rig.slots.suspend, job.number)
-    ended = running.result(10)
+    ended = running.result(60)
     assert ended.suspended and ended.output == b"" and 0 < ended.slices < 200
     last = rig.saved[-1]
     assert last.suspended and last.slices == ended.slices

@@ -42,7 +42,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
         yield rig
 
 
-def until(true: Callable[[], object], limit: float = 10.0) -> None:
+def until(true: Callable[[], object], limit: float = 60.0) -> None:
     end = time.monotonic() + limit
     while not true():
         assert time.monotonic() < end, "it never came true"
@@ -107,7 +107,7 @@ def test_two_cores_are_two_processes_and_a_long_unit_holds_up_nobody(tmp_path: P
         view = rig.slots.view()
         assert (view.cores, view.running, view.waiting) == (2, 1, 0)
         rig.call(rig.slots.suspend, job.number)
-        assert running.result(10).suspended
+        assert running.result(60).suspended
 
 
 def test_what_waits_behind_a_unit_that_turns_out_long_goes_elsewhere(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_what_waits_behind_a_unit_that_turns_out_long_goes_elsewhere(tmp_path: P
         _, running = rig.start(code, "slice", stdin=b"\1", budget=600.0)
         others = [rig.start(code, "slice", stdin=b"\0")[1] for _ in range(5)]
         rig.call(rig.slots.resize, 2)
-        assert [other.result(10).outcome for other in others] == ["done"] * 5
+        assert [other.result(60).outcome for other in others] == ["done"] * 5
         assert not running.done() and len(rig.slots.pids()) == 2
         rig.call(running.cancel)
 
@@ -134,9 +134,9 @@ def test_suspending_a_command_breaks_it_off_and_one_that_waits_never_begins(rig:
     second, waiting = rig.start(LOOP, budget=600.0)
     until(lambda: rig.slots.view().running and rig.slots.view().waiting)
     rig.call(rig.slots.suspend, second.number)
-    assert waiting.result(10).suspended and not running.done()
+    assert waiting.result(60).suspended and not running.done()
     rig.call(rig.slots.suspend, first.number)
-    ended = running.result(10)
+    ended = running.result(60)
     assert ended.suspended and ended.words == "suspended"
     rig.do(rig.slots.suspend_all())
 
@@ -153,7 +153,7 @@ def test_a_slice_that_does_not_end_is_killed_after_its_grace(
     job, running = rig.start(code, "slice", budget=600.0)
     until(lambda: rig.moving)
     rig.call(rig.slots.suspend, job.number)
-    ended = running.result(10)
+    ended = running.result(60)
     assert ended.suspended and "without a snapshot" in ended.words
     assert rig.run(module(ECHO), stdin=b"after").output == b"after"
 
@@ -176,12 +176,12 @@ def test_fewer_cores_suspend_what_is_too_much_and_none_run_nothing(tmp_path: Pat
         ended = next(run for run in runs if run.done()).result()
         assert ended.suspended and [one.suspended for one in rig.saved] == [True]
         rig.call(rig.slots.resize, 0)
-        assert all(run.result(10).suspended for run in runs)
+        assert all(run.result(60).suspended for run in runs)
         until(lambda: not rig.slots.pids())
         waiting = rig.start(module(ECHO), stdin=b"later")[1]
         until(lambda: rig.slots.view().waiting)
         rig.call(rig.slots.resize, 1)
-        assert waiting.result(10).output == b"later"
+        assert waiting.result(60).output == b"later"
 
 
 def test_held_still_it_computes_nothing_and_goes_on_where_it_was(rig: Rig) -> None:
@@ -199,7 +199,7 @@ def test_held_still_it_computes_nothing_and_goes_on_where_it_was(rig: Rig) -> No
     slices = rig.saved[-1].slices
     assert busy() < 0.05 and rig.saved[-1].slices <= slices + 1 and not running.done()
     rig.call(rig.slots.pace, 100)
-    assert running.result(15).outcome == "done"
+    assert running.result(60).outcome == "done"
 
 
 def test_held_still_nothing_begins_either_and_nobody_takes_that_for_death(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_held_still_nothing_begins_either_and_nobody_takes_that_for_death(tmp_pa
         time.sleep(1.5)  # three looks at silent processes, and thirty times the silence
         assert not waiting.done() and not other.done()
         rig.call(rig.slots.pace, 100)
-        assert waiting.result(10).output == b"later" and other.result(10).outcome == "time"
+        assert waiting.result(60).output == b"later" and other.result(10).outcome == "time"
         assert rig.slots.pids() == pids
 
 
@@ -262,9 +262,9 @@ def test_a_process_that_is_killed_costs_one_unit_and_is_started_anew(rig: Rig) -
     until(lambda: rig.moving)
     before = rig.slots.pids()
     os.kill(before[0], signal.SIGKILL)
-    ended = running.result(10)
+    ended = running.result(60)
     assert ended.outcome == "lost" and "killed from outside" in ended.words and not ended.suspended
-    assert next_one.result(10).output == b"next"
+    assert next_one.result(60).output == b"next"
     assert rig.slots.view().restarts == 1 and rig.slots.pids() != before
 
 
@@ -274,7 +274,7 @@ def test_a_process_that_computes_and_says_nothing_is_killed(tmp_path: Path) -> N
         _, running = rig.start(LOOP, budget=600.0)
         until(lambda: rig.moving)
         os.kill(rig.slots.pids()[0], signal.SIGSTOP)
-        ended = running.result(15)
+        ended = running.result(60)
         assert ended.outcome == "lost" and "said nothing for" in ended.words
         assert rig.run(module(ECHO), stdin=b"after").output == b"after"
 
@@ -364,7 +364,7 @@ def test_closing_ends_what_runs_and_who_waits_hears_it(
         until(lambda: rig.moving)
         pids = rig.slots.pids()
     with pytest.raises(ConnectionLost):
-        running.result(5)
+        running.result(60)
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert not caplog.records, "asyncio itself sees how its child ended"
 
@@ -471,7 +471,7 @@ def test_the_process_itself_can_reach_nothing(tmp_path: Path) -> None:
         [sys.executable, "-I", "-c", PROBE, str(source), str(reads), str(writes)],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=True,
     )
     held, *said = done.stdout.splitlines()
@@ -534,7 +534,7 @@ def test_a_process_that_was_taken_over_reaches_neither_its_node_nor_what_others_
         [sys.executable, "-I", "-u", "-c", ATTACK, str(source), str(writes), str(victim)],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     answers = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines())
@@ -582,7 +582,7 @@ def test_when_the_node_is_killed_its_sandboxes_go_too(tmp_path: Path, how: str) 
         finally:
             node.kill()
     with contextlib.suppress(psutil.NoSuchProcess):
-        child.wait(10)
+        child.wait(60)
     assert not child.is_running()
 
 
