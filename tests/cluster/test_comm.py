@@ -95,7 +95,27 @@ def test_what_was_written_before_the_end_arrives_however_a_comm_ends(tcp: bool) 
     asyncio.run(story())
 
 
-def test_a_cancelled_read_or_write_ends_the_comm_for_both(tcp: bool) -> None:
+def test_two_ends_that_both_send_much_before_they_read_do_not_wait_for_each_other(tcp: bool) -> None:
+    much = b"x" * 20_000_000  # more than any window on the way
+
+    async def story() -> None:
+        async def send_first(one: Comm) -> None:
+            await one.write(much)
+            assert await one.read() == much
+            await one.close()
+
+        async with listening(tcp, send_first) as (_, address):
+            one = await connect(address)
+            await one.write(much)
+            assert await one.read() == much
+            with pytest.raises(CommClosedError):
+                await one.read()
+            await one.close()
+
+    asyncio.run(story())
+
+
+def test_a_cancelled_read_ends_the_comm_for_both(tcp: bool) -> None:
     async def story() -> None:
         ended: list[str] = []
 

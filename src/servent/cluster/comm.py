@@ -6,8 +6,10 @@ was written before `close` or `abort` still arrives, for Dask's servers abort a 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import struct
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -35,18 +37,28 @@ from servent.net.quic import CHUNK_BYTES, IrohStream
 log = logging.getLogger(__name__)
 
 SMALL_BYTES = 128 * 1024  # a message up to this goes in one piece
+LINGER = (
+    30.0  # s that an ended comm goes on sending what was written before; as distributed's own limit for TCP
+)
 _SIZE = struct.Struct("<Q")
 SHARD_BYTES: int = dask.utils.parse_bytes(dask.config.get("distributed.comm.shard"))
 
 
 class ServentComm(Known, Comm):
-    """One stream of a connection to a process that was let in."""
+    """One stream of a connection to a process that was let in.
 
-    def __init__(self, stream: IrohStream, link: Link, local: str, peer: str, deserialize: bool) -> None:
+    As Dask's own, `write` waits for nobody: two ends that both send much before they read would wait for each other for ever.
+    """
+
+    def __init__(
+        self, process: Process, stream: IrohStream, link: Link, local: str, peer: str, deserialize: bool
+    ) -> None:
         super().__init__(deserialize=deserialize)
         self._stream: IrohStream | None = stream
-        self._link = link
+        self._process, self._link = process, link
         self._local_addr, self._peer_addr = local, peer
+        self._queue: deque[Any] = deque()  # what is written and not sent yet
+        self._sending: asyncio.Task[None] | None = None
 
     @property
     def local_address(self) -> str:
@@ -96,25 +108,46 @@ class ServentComm(Known, Comm):
         )
         parts, total = _parts(frames)
         stream = self._open()
-        try:
-            for part in parts:
-                await stream.write(part)
-        except ServentError as error:
-            self.abort()
-            raise CommClosedError(f"in {self!r}: {error}") from error
-        except BaseException:
-            self.abort()
-            raise
+        self._queue.extend(parts)
+        if self._sending is None:
+            self._sending = self._process.begin(self._send(stream), "write")
+            if self._sending is None:
+                self.abort()
+                raise CommClosedError(f"in {self!r}: this process leaves the cluster")
         return total
 
+    async def _send(self, stream: IrohStream) -> None:
+        try:
+            while self._queue:
+                await stream.write(self._queue.popleft())
+        except ServentError as error:
+            log.debug("in %r: %s", self, error)
+            self._stream = None
+        except BaseException:
+            self._stream = None
+            raise
+        finally:
+            self._sending = None
+            if self._stream is None:
+                self._queue.clear()
+                stream.release("closed here")
+
     async def close(self) -> None:
+        """What was written is sent first, for at most `LINGER` s."""
+        sending = self._sending
         self.abort()
+        if sending is not None:
+            await asyncio.wait([sending], timeout=LINGER)
 
     def abort(self) -> None:
         """What was written arrives, then the other side reads the end; nothing more is read here."""
         stream, self._stream = self._stream, None
-        if stream is not None:
+        if stream is None:
+            return
+        if self._sending is None:
             stream.release("closed here")
+        else:
+            self._sending.get_loop().call_later(LINGER, stream.release, "it took too long to send the rest")
 
     def _open(self) -> IrohStream:
         if self._stream is None or self._link.lost:
@@ -205,7 +238,7 @@ class ServentConnector(Connector):
             raise FatalCommClosedError(f"{error}.{advice}" if advice else str(error)) from error
         except WorldError as error:
             raise CommClosedError(str(error)) from error
-        return ServentComm(stream, link, str(process.here), PREFIX + address, deserialize)
+        return ServentComm(process, stream, link, str(process.here), PREFIX + address, deserialize)
 
 
 class ServentListener(BaseListener):
@@ -258,14 +291,14 @@ class ServentListener(BaseListener):
         return self.listen_address
 
     async def _take(self, stream: IrohStream | IOStream, link: Link) -> None:
-        process = self._process
-        if process is None:  # stopped while it came in
+        process, place = self._process, self._place
+        if process is None or place is None:  # stopped while it came in
             return
         peer = Place(link.connection.peer, PeerId(link.shown.node), process.standing.cluster)
-        ends = str(process.here), str(peer)
+        ends = str(place), str(peer)  # the other side sees them just so
         comm: ServentComm | LaneComm
         if isinstance(stream, IrohStream):
-            comm = ServentComm(stream, link, *ends, self._deserialize)
+            comm = ServentComm(process, stream, link, *ends, self._deserialize)
         else:
             comm = LaneComm(stream, link, *ends, self._deserialize)
         comm.allow_offload = self._allow_offload

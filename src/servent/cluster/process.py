@@ -10,8 +10,8 @@ import asyncio
 import logging
 import os
 import weakref
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol, TypeVar
 
 from servent.cluster import passes, wire
 from servent.cluster.addresses import LISTENERS, MOST_HINTS, Place
@@ -35,6 +35,9 @@ LINKS_MOST = 4096  # processes that one is connected with
 CONNECT_TIME = 30.0  # s to look for a path
 RELAY_TIME = 5.0  # s that a listener waits for its home relay, so that its address names it
 _CODE_REFUSED = 1  # of a connection that is closed because of who is there
+
+
+T = TypeVar("T")
 
 
 class Take(Protocol):
@@ -143,6 +146,10 @@ class Process:
 
     def listener(self, number: int) -> Take | None:
         return self._listeners.get(number)
+
+    def begin(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T] | None:
+        """`work` in a task that ends with this process; None where it has ended."""
+        return begin(self._group, work, name)
 
     def at_end(self, call: Callable[[], None]) -> None:
         """`call` when this process leaves the cluster."""
