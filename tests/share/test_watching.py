@@ -36,10 +36,15 @@ def test_what_is_made_moved_and_deleted_is_noticed(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with library(tmp_path, watch=True, quiet=0.2) as lib:
+
+            async def watched() -> bool:
+                return lib.library._folders[view.id].watcher is not None
+
             view = await lib.library.add(tmp_path / "s")
+            await until(watched)  # which looks through it once more, for what changed before
             await lib.library.settled()
             scanned = lib.library.folder(view.id).scanned
-            await asyncio.sleep(0.5)  # the watcher is there
+            await asyncio.sleep(0.5)  # the system watches
             old(tmp_path / "s" / "deep" / "b.txt", b"b")
             await until(names(lib, ["a.txt", "b.txt"]))
             (tmp_path / "s" / "deep").rename(tmp_path / "s" / "other")
