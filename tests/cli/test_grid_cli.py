@@ -46,6 +46,10 @@ def servent(folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest
     return go
 
 
+def words_of(batch: schema.Batch) -> str:
+    return words.how_far(batch)[1]
+
+
 def good(answer: tuple[int, str, str]) -> str:
     code, out, err = answer
     assert code == 0, (out, err)
@@ -197,6 +201,40 @@ def test_lines_of_stdin_are_inputs(servent: Servent, tmp_path: Path, monkeypatch
     )
 
 
+def test_chains_say_how_far_they_are_and_molecules_become_a_file_that_others_read(
+    servent: Servent, tmp_path: Path
+) -> None:
+    said = good(servent("chains", "4"))
+    assert "argon-b.txt" in said and "4 of 12" in said and "bob, carl" in said
+    assert [one["number"] for one in json.loads(good(servent("chains", "4", "--json")))] == [0, 1, 2]
+    code, _, err = servent("chains", "2")
+    assert code != 0 and "no generations" in err
+    to = tmp_path / "film.xyz"
+    film = json.loads(good(servent("trajectory", "4", "--chain", "1", "--json")))
+    assert "frames of 216 atoms" in good(
+        servent("trajectory", "4", "--chain", "1", "--every", "7", "--to", str(to))
+    )
+    lines = to.read_text().splitlines()
+    frames = [lines[at : at + 218] for at in range(0, len(lines), 218)]
+    heads = [
+        dict(word.split("=") for word in frame[1].split() if word.count("=") == 1 and '"' not in word)
+        for frame in frames
+    ]
+    steps = [step for step, _, _ in film["energies"]][::7]
+    assert [int(head["step"]) for head in heads] == steps, "also over the ends of generations"
+    for head, (_, potential, kinetic) in zip(heads, film["energies"][::7], strict=True):
+        assert (
+            abs(float(head["potential"]) - potential) < 1e-6 and abs(float(head["kinetic"]) - kinetic) < 1e-6
+        )
+    places = [float(word) for line in frames[0][2:] for word in line.split()[1:]]
+    assert len(places) == 648 and min(places) >= 0 and max(places) < film["box"]
+    lines = good(servent("trajectory", "4", "--chain", "1", "--energies")).splitlines()
+    assert len(lines) == len(film["energies"]) and lines[0].startswith("100\t")
+    assert servent("trajectory", "2")[0] != 0
+    assert servent("trajectory", "4", "--to", str(tmp_path / "no" / "folder"))[0] != 0
+    assert servent("trajectory", "4", "--species", "A r")[0] == 2
+
+
 def test_generations_are_shown_with_their_results(servent: Servent) -> None:
     words = ("submit", "trial", "--item", "one", "--item", "two", "--generations", "3", "--watch", "--json")
     made = json.loads(good(servent(*words)))
@@ -205,6 +243,8 @@ def test_generations_are_shown_with_their_results(servent: Servent) -> None:
     assert [line.split("\t")[0] for line in out.splitlines()][::2] == [
         f"one ({generation} of 3)" for generation in (1, 2, 3)
     ]
+    half = schema.Batch(id="1", project="p", project_name="p", app="a/1", units=36, done=13, generations=12)
+    assert words_of(half) == "generation 5 of 12, 13 of 36"
     assert "2, of 3 generations each" in good(servent("batch", made["id"]))
     assert servent("submit", "trial", "--item", "1", "--generations", "0")[0] == 2
 

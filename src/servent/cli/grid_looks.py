@@ -15,6 +15,8 @@ from servent.cli.people import one_line
 from servent.cli.text import duration, many
 from servent.errors import UsageError
 
+FLOP_PER_COBBLESTONE = 432e9  # 200 are a day of one GFLOP/s
+
 
 @command(
     "units",
@@ -56,7 +58,7 @@ def units(session: Session, project: str, batch: str, state: str | None, most: i
                 one_line(one.input),
                 one.state,
                 "" if one.fraction is None else share_of(one.fraction, 1.0),
-                ", ".join(_copy(copy) for copy in one.copies) or one_line(one.why),
+                ", ".join(_copy(copy, one.operations) for copy in one.copies) or one_line(one.why),
             )
             for one in rows
         ]
@@ -67,10 +69,15 @@ def units(session: Session, project: str, batch: str, state: str | None, most: i
     session.show(rows, people, [str(one.id) for one in rows])
 
 
-def _copy(one: schema.CopyView) -> str:
+def _copy(one: schema.CopyView, operations: float) -> str:
+    """`operations`: of its unit, in FLOP."""
     words = one.state + (f" at {called(one.peer_name, one.peer)}" if one.peer else "")
     if one.state == "leased" and one.until:
         words += f", {duration(one.until - time.time())} left"
+    if one.credit > 0:
+        words += f", {credit(one.credit)}"
+        if (times := one.credit * FLOP_PER_COBBLESTONE / operations if operations else 0.0) > 1.005:
+            words += f" (x{times:.1f} for being quick)"
     if one.words:
         words += f": {one_line(one.words)}"
     return words

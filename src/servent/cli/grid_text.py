@@ -110,6 +110,9 @@ def how_far(batch: grid.Batch) -> tuple[float, str]:
     """The part that is over, and the rest in words."""
     over = batch.done + batch.errors + batch.cancelled
     words = [f"{count(over)} of {count(batch.units)}"]
+    if batch.generations > 1 and over < batch.units:
+        now = over * batch.generations // max(1, batch.units) + 1
+        words.insert(0, f"generation {count(now)} of {count(batch.generations)}")
     if batch.errors:
         words.append(many(batch.errors, "error"))
     if batch.eta is not None:

@@ -134,11 +134,15 @@ export class Units {
   }
 }
 
+// By how much the credit of a copy grew because it came early.
+const FLOP_PER_COBBLESTONE = 432e9; // 200 are a day of one GFLOP/s
+const quick = (granted, operations) => (granted > 0 && operations && (granted * FLOP_PER_COBBLESTONE) / operations > 1.005 ? `, ×${((granted * FLOP_PER_COBBLESTONE) / operations).toFixed(1)} for being quick` : "");
+
 function unitDialog(unit) {
   const box = dialog(`Unit ${unit.number}${unit.input ? `: ${unit.input}` : ""}`);
   box.body.append(facts([["State", `${unitWord(unit.state)}${unit.why ? `: ${clean(unit.why)}` : ""}`], ["Batch", unit.batch], ["Work", unit.operations ? `${(unit.operations / 1e9).toLocaleString("en", { maximumFractionDigits: 3 })} GFLOP` : ""], ["Name", clean(unit.name)]]),
     el("h3", {}, unit.copies.length === 1 ? "Its copy" : "Its copies"),
     el("ul", { class: "copies" }, ...unit.copies.map((copy) => el("li", {}, el("span", { class: "name", dir: "auto" }, clean(copy.peer_name || copy.peer.slice(0, 8) || "Nobody yet")),
-      el("span", { class: "why", dir: "auto" }, [outcome(copy.state), copy.fraction === null || copy.fraction === undefined || copy.state !== "leased" ? "" : percent(copy.fraction), copy.seconds ? lasting(copy.seconds) : "", copy.leased ? `handed out ${ago(copy.leased)}` : "", copy.credit ? `${credit(copy.credit)} credit` : "", clean(copy.words)].filter(Boolean).join(" · "))))));
+      el("span", { class: "why", dir: "auto" }, [outcome(copy.state), copy.fraction === null || copy.fraction === undefined || copy.state !== "leased" ? "" : percent(copy.fraction), copy.seconds ? lasting(copy.seconds) : "", copy.leased ? `handed out ${ago(copy.leased)}` : "", copy.credit ? `${credit(copy.credit)} credit${quick(copy.credit, unit.operations)}` : "", clean(copy.words)].filter(Boolean).join(" · "))))));
   if (!unit.copies.length) box.body.lastChild.replaceWith(el("p", { class: "muted" }, "None was handed out yet."));
 }
