@@ -43,9 +43,7 @@ def prepare(
     Raises:
         UsageError: the function cannot be built; it says why. ApiError: the node says why not.
     """
-    text, name, folder = _source(function)
-    found = sources.found(text, function.__name__)
-    made = build.built(text, name, folder, found, _cache())
+    found, made = _built(function)
     known = made.with_suffix(".apps")
     added: dict[str, str] = {}
     with contextlib.suppress(OSError, ValueError):
@@ -60,12 +58,23 @@ def prepare(
     return PythonApp(f"{app.name}/{app.version}", found)
 
 
+def built(function: Callable[..., Any]) -> Path:
+    """The component of a function, from our cache or built now. Blocks. Raises UsageError."""
+    return _built(function)[1]
+
+
 def value(output: bytes, kind: str) -> tuple[Any, str]:
     """A result as what the function returned; or None, and words that say why it is none."""
     try:
         return marks.decoded(output, kind), ""
     except ValueError as wrong:
         return None, f"its result cannot be read: {wrong}"
+
+
+def _built(function: Callable[..., Any]) -> tuple[Found, Path]:
+    text, name, folder = _source(function)
+    found = sources.found(text, function.__name__)
+    return found, build.built(text, name, folder, found, _cache())
 
 
 def _added(

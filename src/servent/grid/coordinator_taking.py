@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from servent.grid import quota, steps, tail
 from servent.grid.coordinator_live import Live, unit_of
 from servent.grid.coordinator_rooms import Room
@@ -15,7 +17,7 @@ from servent.grid.manifests import INLINE_BYTES, App
 from servent.grid.model import Copy
 from servent.grid.wire import Checkpoint, Progress, Result, Taken
 
-WORDS = 200  # characters of what went wrong that are kept
+WORDS = 500  # characters of what went wrong that are kept; a traceback of Python wants some
 PATIENCE = 24.0  # times the time a unit may take, after which its lease is not renewed: a machine that lends an hour a day; a guess
 # What the sandbox does alike everywhere: the unit's own fault, where several hosts say it. How long it takes depends on the machine, too.
 ALIKE = frozenset(("exit", "trap", "stack", "output", "memory"))
@@ -121,7 +123,12 @@ class Taking:
             self._state.changes.live(live)
             self._state.changes.project(room.number, room.state)
             return
-        self._state.apply(live, steps.failed(live.unit, live.copies, copy, now, ending), now)
+        decision = steps.failed(live.unit, live.copies, copy, now, ending)
+        if ending and side.words and decision.final and decision.unit.state == "error":
+            # Others ended like it, so what this one says of it will be what the person wants to read.
+            unit = replace(decision.unit, why=f"{decision.unit.why}: {side.words}")
+            decision = replace(decision, unit=unit)
+        self._state.apply(live, decision, now)
         self._state.changes.live(live)
 
     def renew(

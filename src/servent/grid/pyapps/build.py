@@ -22,7 +22,7 @@ from servent.grid.sandbox.modules import Unfit
 
 HERE = Path(__file__).parent
 PATIENCE = 600.0  # s; a build takes six on a quiet core
-BESIDE = 500  # sources beside the one that is built, that count for whether something changed
+BESIDE = 500  # sources beside the one that is built that are looked through for what it imports
 _PROGRAM = "import sys; from componentize_py import script; sys.exit(script())"
 _SERVENT = '''"""What of servent there is inside of a unit."""
 
@@ -106,7 +106,7 @@ def build_text(text: bytes, name: str, folder: Path | None, out: Path, app: Foun
 def built(text: bytes, name: str, folder: Path | None, app: Found, cache: Path) -> Path:
     """The component of an app, built now or found in `cache`, where it lies by all that it was made from. Blocks. Raises as `build`."""
     said = sha256(b"servent python app 1\0")
-    for part in (text, name.encode(), app.function.encode(), *_beside(folder)):
+    for part in (text, name.encode(), app.function.encode(), *_around(), *_beside(text, folder)):
         said.update(sha256(part).digest())
     path = cache / f"{said.hexdigest()[:40]}.wasm"
     if path.is_file():
@@ -124,13 +124,24 @@ def built(text: bytes, name: str, folder: Path | None, app: Found, cache: Path) 
     return path
 
 
-def _beside(folder: Path | None) -> list[bytes]:
-    """What else a build depends on: what packs it, the sources beside it, the packages that are installed."""
+def _around() -> list[bytes]:
+    """What else a build depends on: what packs it, and the packages that are installed."""
     parts = [(HERE / name).read_bytes() for name in ("guest.py", "marks.py", "build.py")]
-    parts += sorted(f"{one.name} {one.version}".encode() for one in distributions())
-    if folder is not None:
-        parts += [path.read_bytes() for path in sorted(folder.glob("*.py"))[:BESIDE] if path.is_file()]
-    return parts
+    return parts + sorted(f"{one.name} {one.version}".encode() for one in distributions())
+
+
+def _beside(text: bytes, folder: Path | None) -> list[bytes]:
+    """Sources that lie in `folder` and are imported, also by each other; of a package all."""
+    found: dict[Path, bytes] = {}
+    waiting = [text]
+    while folder is not None and waiting:
+        for name in sources.read(waiting.pop()).imports:
+            top = folder / name.split(".")[0]
+            for path in [top.with_suffix(".py"), *sorted(top.glob("**/*.py"))]:
+                if path not in found and path.is_file() and len(found) < BESIDE:
+                    found[path] = path.read_bytes()
+                    waiting.append(found[path])
+    return [found[path] for path in sorted(found)]
 
 
 def _lay_out(work: Path, text: bytes, name: str, app: Found, source: sources.Source) -> None:
