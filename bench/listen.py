@@ -36,7 +36,7 @@ from servent.listen.plan import Search
 from servent.listen.signals import Result, read_result
 
 LIMITS = Limits(seconds=600.0, memory_bytes=kernel.MEMORY_BYTES, output_bytes=kernel.OUTPUT_BYTES)
-HEAD, SIGNAL = 64, 64  # bytes of a result
+HEAD, SIGNAL = 96, 144  # bytes of a result
 SMALL_UNIT = 3.1e12  # operations; what was told of SETI@home's units
 
 
@@ -62,7 +62,7 @@ class Native:
             pass
         assert more == 0
         place = self.library.result()
-        kept = struct.unpack_from("<4I", ctypes.string_at(place, HEAD), 32)
+        kept = struct.unpack_from("<4I", ctypes.string_at(place, HEAD), 64)
         found = ctypes.string_at(place, HEAD + SIGNAL * (4 + sum(kept)))
         return time.thread_time() - began, read_result(found)
 

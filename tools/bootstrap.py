@@ -4,13 +4,14 @@ Works where `python3 -m venv` has no ensurepip (Debian without python3-venv): th
 made without pip and filled from outside by `pip --python` (pip >= 22.3). A stamp keyed by the lock
 files makes the second run cost nothing.
 
-`install` and `demo` take what servent needs to run; the others what it takes to work on it, too.
+`install` and `demo` take what servent needs to run, `demo` a C compiler beside it (what it computes is built from source); the others what it takes to work on it, too.
 
 Usage: python3 tools/bootstrap.py install | demo | test | check | bench | sim | develop [arguments passed on]
 """
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -21,6 +22,7 @@ VENV = ROOT / ".venv"
 WINDOWS = os.name == "nt"
 PYTHON = VENV / ("Scripts/python.exe" if WINDOWS else "bin/python")
 RUNTIME, DEV = ROOT / "requirements.txt", ROOT / "requirements-dev.txt"
+COMPILER = "ziglang"  # of the extra `apps`; its version and hashes stand in the lock for those who work on it
 
 CHECK = [
     ["-m", "ruff", "check", "."],
@@ -69,6 +71,41 @@ def install(lock: Path) -> None:
     stamp.write_text(want)
 
 
+def locked(package: str, lock: Path) -> str:
+    """What `lock` says of one package: its version and hashes, as pip reads them."""
+    found = re.search(rf"^{re.escape(package)}==(?:[^\n]*\\\n)+[^\n]*\n", lock.read_text(), re.MULTILINE)
+    if found is None:
+        raise SystemExit(f"{lock.name} does not name {package}: `make lock` writes it anew")
+    return found[0]
+
+
+def add(package: str) -> None:
+    """Bring one more package of the developers' lock into .venv, unless it is there."""
+    want = locked(package, DEV)
+    stamp = VENV / f".{package}.stamp"
+    if stamp.exists() and stamp.read_text() == want:
+        return
+    print(f"installing {package}; this takes a minute …", file=sys.stderr, flush=True)
+    wanted = VENV / f".{package}.txt"
+    wanted.write_text(want)
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        str(PYTHON),
+        "--disable-pip-version-check",
+        "install",
+        "-q",
+        "--no-deps",
+    ]
+    try:
+        subprocess.run([*pip, "--require-hashes", "-r", str(wanted)], check=True)
+    except subprocess.CalledProcessError as failed:
+        raise SystemExit(f"pip failed with status {failed.returncode}; its message stands above") from failed
+    stamp.write_text(want)
+
+
 def compiled() -> None:
     """Compile what changed, also where PYTHONDONTWRITEBYTECODE is set: a command, and each process of a test, starts in half the time."""
     subprocess.run([str(PYTHON), "-m", "compileall", "-q", "src", "tests"], cwd=ROOT, check=False)
@@ -83,6 +120,8 @@ def main() -> int:
         return 2
     to_use = target in ("install", "demo") and not (VENV / f".{DEV.stem}.stamp").exists()
     install(RUNTIME if to_use else DEV)
+    if target == "demo" and to_use:
+        add(COMPILER)
     compiled()
     steps = TARGETS[target]
     for number, step in enumerate(steps):

@@ -14,9 +14,10 @@ import msgspec
 from servent.api import schema_chains as chains
 from servent.api import schema_credit as credit
 from servent.api import schema_grid as grid
+from servent.api import schema_sky as sky
 from servent.errors import NotFound, UsageError
 from servent.identity import Identity
-from tests.api import fake_chains
+from tests.api import fake_chains, fake_sky
 
 PRIMES = str(Identity(b"\x61" * 32).peer)
 FOLDING = str(Identity(b"\x51" * 32).peer)
@@ -157,6 +158,10 @@ class FakeGridWork:
         )
         inputs = [*fake_chains.CHAINS] * fake_chains.GENERATIONS
         self._runs[fake_chains.MOLECULES] = _Run(melting, inputs, 40.0, 13)
+        listening = _batch(fake_sky.LISTEN, "listen/1", "three hours of the sky", fake_sky.PARTS)
+        listening = msgspec.structs.replace(listening, shows="signals")
+        parts = [f"part-{number:03}" for number in range(fake_sky.PARTS)]
+        self._runs[fake_sky.LISTEN] = _Run(listening, parts, 30.0, 95)
 
     # -- projects
 
@@ -351,6 +356,9 @@ class FakeGridWork:
 
     async def frames(self, batch: int, unit: int, query: chains.FramesQuery) -> bytes:
         return fake_chains.frames(self, batch, unit, query)
+
+    async def sky(self, batch: int, query: sky.SkyQuery) -> sky.Sky:
+        return fake_sky.found(self.batch(batch), query)
 
     async def collect_results(self, batch: int, to: str) -> credit.Exported:
         run = self._run(batch)

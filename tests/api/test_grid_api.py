@@ -182,6 +182,17 @@ def test_nothing_that_holds_keys_of_this_node_becomes_an_input(
             assert refused(wrong) == (400, "usage") and "own key" in str(wrong.value)
 
 
+def test_what_was_found_in_signals_is_ranked(node: Client) -> None:
+    batch = next(one for one in node.batches("primes") if one.shows == "signals")
+    seen = node.sky(batch.id, most=20)
+    assert seen.parts >= batch.done and len(seen.candidates) == 20 and seen.recordings == 3
+    scores = [one.score for one in seen.candidates if not one.near]
+    assert scores == sorted(scores, reverse=True) and all(one.plot for one in seen.candidates)
+    with pytest.raises(ApiError) as wrong:
+        node.sky(next(one for one in node.batches("primes") if not one.shows).id)
+    assert refused(wrong) == (400, "usage")
+
+
 def test_a_core_shows_what_its_unit_does(node: Client) -> None:
     slot = next(one for one in node.lending().slots if one.pictures)
     shown = node.slot_picture(slot.number)

@@ -13,44 +13,13 @@ import pytest
 from msgspec.structs import replace
 
 from servent.listen import units
-from servent.listen.making import Injected, make
-from servent.listen.plan import GAUSSIAN_SPECTRA, Search
+from servent.listen.making import Injected, anywhere, make
+from servent.listen.plan import Search
 from servent.listen.signals import Found, Kind, ranked
 from tests.listen.desk import SMALL, Desk
 
 STRENGTH = 4.0
 KINDS: list[Kind] = ["spike", "gaussian", "pulse", "triplet"]
-
-
-def injected(search: Search, kind: Kind, dice: random.Random) -> Injected:
-    """Anywhere in the band but near its edges, at a drift rate of the search, of the stated strength."""
-    frequency = dice.uniform(0.05, 0.4) * search.rate * dice.choice([-1, 1])
-    drift = dice.uniform(-0.9, 0.9) * search.drift
-    if kind == "spike":  # on for four spectra of the longest
-        spectrum = 2 ** search.lengths[-1] / search.rate
-        amplitude = math.sqrt(STRENGTH * search.spike * math.pi / (spectrum * search.rate))
-        return Injected(kind, frequency, drift, amplitude, dice.uniform(0, 50), 4 * spectrum)
-    if kind == "gaussian":
-        length = max(b for b in search.lengths if search.spectra(b) >= GAUSSIAN_SPECTRA)
-        deviations = STRENGTH * search.gaussian(length)
-        power = deviations * math.sqrt(64 / search.spectra(length) / sum(w * w for w in search.weights))
-        amplitude = math.sqrt(power * math.pi / 2**length)
-        return Injected(kind, frequency, drift, amplitude, dice.uniform(25, 82), search.beam)
-    length = next(b for b in search.lengths if 2**b / search.rate > 0.35)  # s
-    spectrum = 2**length / search.rate
-    if kind == "triplet":
-        amplitude = math.sqrt(STRENGTH * search.triplet(length) * math.pi / 2**length)
-        return Injected(
-            kind, frequency, drift, amplitude, dice.uniform(5, 20), 2 * spectrum, dice.uniform(15, 35)
-        )
-    period = dice.uniform(9, 14) * spectrum
-    need, rows = next(
-        (threshold, rows)
-        for threshold, (_, width, rows) in zip(search.pulses(length), search.foldings(length), strict=True)
-        if width == int(period / spectrum)
-    )
-    amplitude = math.sqrt(STRENGTH * (need / rows - 1) * math.pi / 2**length)
-    return Injected(kind, frequency, drift, amplitude, dice.uniform(0, period), 2 * spectrum, period)
 
 
 def check(search: Search, truth: Injected, found: Found) -> None:
@@ -76,7 +45,7 @@ def search_it(
     desk: Desk, search: Search, kind: Kind | None, seed: int, steps: tuple[int, int] | None
 ) -> None:
     dice = random.Random(seed)
-    truth = injected(search, kind, dice) if kind else None
+    truth = anywhere(search, kind, dice, STRENGTH) if kind else None
     samples = make(search, [truth] if truth else [], dice)
     if steps and truth:  # the part of the unit where the signal is
         near = round(truth.drift / search.step)

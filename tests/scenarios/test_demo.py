@@ -20,4 +20,4 @@ def test_every_step_of_the_demo_holds() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "39 of 39 steps held" in done.stdout
+    assert "41 of 41 steps held" in done.stdout

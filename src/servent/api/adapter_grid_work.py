@@ -10,6 +10,7 @@ from pathlib import Path
 from servent.api import schema_chains as chains
 from servent.api import schema_credit as credit
 from servent.api import schema_grid as grid
+from servent.api import schema_sky as sky
 from servent.api.adapter_grid_base import GridBase, as_struct, ledger_link
 from servent.errors import UsageError
 from servent.grid import project_views as views
@@ -165,6 +166,9 @@ class WorkPart(GridBase):
 
     async def frames(self, batch: int, unit: int, query: chains.FramesQuery) -> bytes:
         return await self._grid.batches.chains.frames(batch, unit, query.first, query.count, query.every)
+
+    async def sky(self, batch: int, query: sky.SkyQuery) -> sky.Sky:
+        return as_struct(sky.Sky, await self._grid.batches.skies.sky(batch, query.most))
 
     async def collect_results(self, batch: int, to: str) -> credit.Exported:
         files = await self._grid.batches.collect(batch, Path(to))

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from servent.api import schema_credit as credit
     from servent.api import schema_grid as grid
     from servent.api import schema_pictures as pictures
+    from servent.api import schema_sky as sky
     from servent.api import schema_wasm as wasm
 else:
     chains = Later("servent.api.schema_chains")
     credit = Later("servent.api.schema_credit")
     grid = Later("servent.api.schema_grid")
     pictures = Later("servent.api.schema_pictures")
+    sky = Later("servent.api.schema_sky")
     wasm = Later("servent.api.schema_wasm")
 
 ASKING = 60.0  # s for what asks peers before it answers
@@ -182,6 +184,9 @@ class GridClient(Http):
         """Frames of the generation that is unit `number` of the batch, as the API describes them."""
         asked = query(chains.FramesQuery(first=first, count=count, every=every))
         return self.request("GET", f"{API}/grid/batches/{part(str(batch))}/frames/{number}?{asked}").body
+
+    def sky(self, batch: str | int, most: int = 100) -> sky.Sky:
+        return self._get(f"/grid/batches/{part(str(batch))}/sky?most={most}", sky.Sky, timeout=ASKING)
 
     def collect_results(self, batch: str | int, to: str) -> credit.Exported:
         target = f"/grid/batches/{part(str(batch))}/collect"

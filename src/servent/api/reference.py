@@ -17,6 +17,7 @@ from servent.api import (
     schema_network,
     schema_pictures,
     schema_share,
+    schema_sky,
     schema_talk,
     schema_torrent,
     schema_wasm,
@@ -130,6 +131,7 @@ def render() -> str:
             schema_grid,
             schema_chains,
             schema_pictures,
+            schema_sky,
             schema_wasm,
             schema_credit,
         )

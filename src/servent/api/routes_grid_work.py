@@ -13,6 +13,7 @@ from servent.api import paths, schema
 from servent.api import schema_chains as chains
 from servent.api import schema_credit as credit
 from servent.api import schema_grid as grid
+from servent.api import schema_sky as sky
 from servent.api.context import Context
 from servent.api.routes_grid import TROUBLE
 from servent.api.routing import Routes
@@ -203,6 +204,12 @@ async def result_file(ctx: Context, batch: str, unit: str) -> Response:
         media_type="application/octet-stream",
         headers={"X-Content-Type-Options": "nosniff", "Content-Disposition": "attachment"},
     )
+
+
+@routes.add("GET", "/grid/batches/{batch}/sky", scope="read", problems=(404, 503, 507))
+async def batch_sky(ctx: Context, batch: str, query: sky.SkyQuery) -> sky.Sky:
+    """What was found in results that are signals, ranked, with what each plot needs. 400 where they are something else."""
+    return await ctx.node.sky(number(batch), query)
 
 
 @routes.add("GET", "/grid/batches/{batch}/chains", scope="read", problems=(404, 507))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from servent.api import schema_credit as credit
 from servent.api import schema_grid as grid
+from servent.demo.listening import Listening
 from servent.demo.report import Failed, Report
 from servent.demo.stage import Actor
 from servent.demo.story import NETWORK
@@ -20,8 +21,8 @@ SPAN = 2_000  # numbers in a unit: some 0.3 s of a core
 UNITS = 24
 LONG_SPAN = 240_000  # some 20 s of a core, in slices of a thousand numbers
 DEADLINE = 8.0  # s a volunteer of the long unit has until it says that it is still at it
-TOLD = 0.4  # of the long unit is done when its volunteer is killed
-RESUMED = 0.2  # and whoever goes on is first seen above this; one that began anew would be far below
+TOLD = 0.5  # of the long unit is done when its volunteer is killed
+RESUMED = 0.1  # and whoever goes on is first seen above this; one that began anew would be far below
 LIMIT = 90.0
 OPERATIONS = 1e9  # of a short unit: about so many divisions and comparisons
 
@@ -35,6 +36,8 @@ class Computing:
         self.names: dict[str, str] = {}
         self.link = ""
         self.killed: Actor | None = None
+        self.listening = Listening(ann, PROJECT) if Listening.possible() else None
+        self.long_app = "count-alone" if self.listening is None else "listen-long"
 
     def tell(self) -> None:
         """Raises Failed at the first step that does not hold."""
@@ -44,8 +47,17 @@ class Computing:
         step("four lend a core each; cat is going to cheat", self._lend)
         step("ann submits work; they compute it sandboxed", self._compute)
         step("cat is caught, and nothing wrong was believed", self._caught)
-        batch = step("a long unit, and who computes it is killed", self._kill)
+        if self.listening is not None:
+            step("ann's search for signals, built from its source", self.listening.build)
+            batch = step("they listen; who has the longest part is killed", self._kill)
+        else:
+            self.report.note(
+                "No compiler is here (`pip install 'servent[apps]'` has one): a long count in place of a search."
+            )
+            batch = step("a long unit, and who computes it is killed", self._kill)
         step("another goes on from its last checkpoint", lambda: self._elsewhere(batch))
+        if self.listening is not None:
+            step("every signal is found where it was hidden", lambda: (None, self._heard()))
         step("anybody can check the credit", self._audit)
 
     def _found(self) -> tuple[None, str]:
@@ -126,15 +138,16 @@ class Computing:
     def _kill(self) -> tuple[str, str]:
         self.cat.client.change_lending(grid.LendChange(on=False))
         start = FIRST * 2
-        batch = self.ann.client.submit(
-            PROJECT,
-            grid.NewBatch(
-                app="count-alone",
-                items=[f"{start} {start + LONG_SPAN - 1}"],
-                title="a long one",
-                deadline=DEADLINE,
-            ),
-        ).id
+        long_one = grid.NewBatch(
+            app="count-alone",
+            items=[f"{start} {start + LONG_SPAN - 1}"],
+            title="a long one",
+            deadline=DEADLINE,
+        )
+        if self.listening is not None:
+            batch = self.listening.submit(DEADLINE)
+        else:
+            batch = self.ann.client.submit(PROJECT, long_one).id
         told = 0.0
 
         def far_enough() -> bool:
@@ -144,7 +157,7 @@ class Computing:
             return told > TOLD
 
         wait_for("ann is told of a checkpoint", far_enough, LIMIT)
-        time.sleep(1.0)  # she fetches it
+        time.sleep(1.5)  # she fetches it
         actor = self._who()
         actor.kill()
         self.killed = actor
@@ -153,7 +166,7 @@ class Computing:
     def _who(self) -> Actor:
         """Who computes the long unit."""
         for actor in self.volunteers:
-            if actor.up and any(slot.app.startswith("count-alone") for slot in actor.client.lending().slots):
+            if actor.up and any(slot.app.startswith(self.long_app) for slot in actor.client.lending().slots):
                 return actor
         raise Failed("nobody computes it any more")
 
@@ -165,7 +178,7 @@ class Computing:
             for actor in self.volunteers:
                 if actor.up and actor is not self.cat:
                     for slot in actor.client.lending().slots:
-                        if slot.app.startswith("count-alone") and slot.fraction:
+                        if slot.app.startswith(self.long_app) and slot.fraction:
                             seen.setdefault(actor.name, slot.fraction)
             return client.batch(batch).done == 1
 
@@ -174,15 +187,22 @@ class Computing:
         killed = self.killed
         killed.start()
         killed.wait_ready()
+        (name, began), *_ = seen.items()
+        if began < RESUMED:
+            raise Failed(f"{name} was first seen at {began:.0%}: it began anew")
+        if self.listening is not None:
+            return None, f"{name} went on at {began:.0%}"
         start = FIRST * 2
         (result,) = client.batch_results(batch).results
         right = len(sieve(start, start + LONG_SPAN - 1))
         if result.output != str(right):
             raise Failed(f"{result.output} primes are said to be there, {right} are")
-        (name, began), *_ = seen.items()
-        if began < RESUMED:
-            raise Failed(f"{name} was first seen at {began:.0%}: it began anew")
         return None, f"{name} went on at {began:.0%}; {right} primes, to the last bit what they should be"
+
+    def _heard(self) -> str:
+        assert self.listening is not None
+        wait_for("every part is searched", self.listening.done, LIMIT)
+        return self.listening.found()
 
     def _audit(self) -> tuple[None, str]:
         client = self.ann.client

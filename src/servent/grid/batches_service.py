@@ -22,6 +22,7 @@ from servent.grid.coordinator_views import Added, BatchLook, Piece, output_name
 from servent.grid.credit import cobblestones, from_cobblestones
 from servent.grid.generations_service import Generations
 from servent.grid.outcomes import Outcomes, lines_before, writable
+from servent.grid.sky_service import Skies
 from servent.grid.submitting import Input
 from servent.store import Store
 
@@ -72,6 +73,7 @@ class Batches:
             store, coordinator, self._batches.get, give_up=self._give_up, came=self._something_came
         )
         self.chains = Chains(store, coordinator, self._row, contents.path)
+        self.skies = Skies(store, coordinator, self._row, self._outcomes)
         store.migrate(rows.ROOM, rows.STEPS)
 
     # -- life

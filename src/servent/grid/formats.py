@@ -9,7 +9,7 @@ Shows = Literal["", "trajectory", "signals"]
 HEAD_BYTES = 32  # of a result, and its kind is known
 BEGINS: dict[bytes, Shows] = {
     b"servent molecules 1\n": "trajectory",  # see `trajectories`
-    b"listen found 1  ": "signals",
+    b"listen found 2  ": "signals",
 }
 
 

@@ -29,6 +29,7 @@
 #define PAD 16       /* floats between spectra, so that columns do not meet in one set of the cache */
 #define SLICE 8e8    /* operations */
 #define KEPT 32      /* signals of a kind */
+#define PLOT 64      /* points of what goes with each */
 #define CROWD 256    /* points above the threshold that are looked at in one column */
 #define HEAD 368     /* bytes before the thresholds of pulses */
 #define COLUMNS 256  /* of the picture: frequencies; times are its rows */
@@ -60,12 +61,15 @@ typedef int32_t wideints __attribute__((vector_size(4 * WIDE), aligned(4)));
 
 enum { SPIKE, GAUSSIAN, PULSE, TRIPLET, KINDS };
 
-struct signal { /* 64 bytes */
+struct signal { /* 144 bytes */
   uint32_t kind, bits; /* its length is 2^bits */
   float power, score;  /* times the mean; score over its threshold */
   double frequency, drift, time; /* Hz at the beginning, Hz/s, s */
   float period, chi, extra;      /* s between pulses; of the fit; see signals.py */
   uint32_t bin, drift_step, spectrum;
+  float high, beside;  /* what 255 of the plot stands for; how much is left of a beam's height one point off its middle */
+  uint32_t points, zero;
+  uint8_t plot[PLOT];  /* spike: the bins beside it, itself in the middle; gaussian, triplet: power over time; pulse: one period, folded */
 };
 
 struct length {
@@ -75,8 +79,9 @@ struct length {
 
 static struct {
   char magic[16];
-  double operations, samples;
-  uint32_t count[KINDS], over[KINDS]; /* kept; what fell out for lack of room */
+  double operations, samples, rate, centre;
+  uint64_t recording; /* the same for all parts of one */
+  uint32_t zero[2], count[KINDS], over[KINDS]; /* kept; what fell out for lack of room */
   struct signal best[KINDS];
   struct signal found[KINDS * KEPT];
 } out;
@@ -289,6 +294,14 @@ static uint32_t bin_of(int b, uint32_t place) {
   return bin + place * unit;
 }
 
+static uint32_t place_of(int b, uint32_t bin) {
+  uint32_t n = 1u << b, place = 0;
+  if (b == SHORTEST) return bin;
+  if (b & 1) place = (bin & 1) * (n / 2), bin >>= 1, n /= 2;
+  for (; n > 16; n /= 4, bin >>= 2) place += (bin & 3) * (n / 4);
+  return place + bin;
+}
+
 /* ---- signals ---------------------------------------------------------------------------------------------------------------------------------------- */
 
 static double size(double x) { return x < 0 ? -x : x; }
@@ -322,6 +335,13 @@ static void report(struct signal *s) {
   }
 }
 
+static void plot(struct signal *s, const float *values, uint32_t count) {
+  float high = 1e-6f;
+  for (uint32_t k = 0; k < count; k++) high = values[k] > high ? values[k] : high;
+  for (uint32_t k = 0; k < count; k++) s->plot[k] = (uint8_t)(values[k] / high * 255.0f + 0.5f);
+  s->high = high, s->points = count;
+}
+
 static struct signal made(uint32_t kind, int b, uint32_t place, float power, float score, double spectra) {
   struct signal s = {0};
   uint32_t n = 1u << b, bin = bin_of(b, place);
@@ -344,6 +364,10 @@ static void find_spike(int b, const float *power, uint32_t j) {
     if (power[k] == top) {
       struct signal s = made(SPIKE, b, k, top, top / spike, j + 0.5);
       s.spectrum = j;
+      float beside[PLOT];
+      uint32_t count = n < PLOT ? n : PLOT;
+      for (uint32_t p = 0; p < count; p++) beside[p] = power[place_of(b, (s.bin + p - count / 2) & (n - 1))];
+      plot(&s, beside, count);
       report(&s);
       return;
     }
@@ -395,6 +419,13 @@ static void triplets(int b, uint32_t place, uint32_t spectra, wide mean) {
     struct signal s = made(TRIPLET, b, place + l, top / mean[l], top / level, from + 0.5);
     s.period = (float)(apart * (double)(1u << b) / rate);
     s.spectrum = from;
+    float cells[PLOT] = {0};
+    uint32_t count = spectra < PLOT ? spectra : PLOT;
+    for (uint32_t j = 0; j < spectra; j++) {
+      float *cell = &cells[j / (spectra / count)], value = work.column[j][l] / mean[l];
+      *cell = value > *cell ? value : *cell;
+    }
+    plot(&s, cells, count);
     report(&s);
   }
 }
@@ -439,6 +470,10 @@ static void gaussians(int b, uint32_t place, uint32_t spectra) {
     s.chi = chi;
     s.extra = base;
     s.spectrum = (uint32_t)p;
+    s.beside = taps[1];
+    float seen[PLOT];
+    for (int k = 0; k < POINTS; k++) seen[k] = point[k][l] > 0 ? point[k][l] : 0;
+    plot(&s, seen, POINTS);
     report(&s);
   }
 }
@@ -537,6 +572,10 @@ static void find_pulses(int b, uint32_t place, uint32_t spectra, wide mean) {
         s.time = (where % width + 0.5) * (1u << twos) * t_spectrum;
         s.extra = (float)(rows);
         s.spectrum = where % width << twos;
+        float period[16];
+        uint32_t row = where / width * 2 * width;
+        for (uint32_t j = 0; j < width; j++) period[j] = from[row + j][l] / mean[l] / (float)(rows << twos);
+        plot(&s, period, width);
         report(&s);
       }
     }
@@ -693,7 +732,7 @@ static int good(double value, double least, double most) { return value >= least
 static float thresholds[2048];
 
 int32_t begin(const uint8_t *said, uint32_t size) {
-  static const char wanted[16] = "servent listen 1", answer[16] = "listen found 1  ";
+  static const char wanted[16] = "servent listen 1", answer[16] = "listen found 2  ";
   if (size < HEAD) return 1;
   for (int k = 0; k < 16; k++)
     if (said[k] != (uint8_t)wanted[k]) return 1;
@@ -741,7 +780,10 @@ int32_t begin(const uint8_t *said, uint32_t size) {
   for (int b = SHORTEST; b <= LONGEST; b++) cost[b] = lengths[b].every ? cost_of(b) : 0;
   for (int32_t k = first; k < last; k++) total += cost_at(k);
   for (int k = 0; k < 16; k++) out.magic[k] = answer[k];
-  out.operations = 0, out.samples = (double)(1u << bits);
+  out.operations = 0, out.samples = (double)(1u << bits), out.rate = rate, out.centre = number8(said + 32);
+  if (!good(out.centre, -1e15, 1e15)) return 2;
+  out.recording = 0xcbf29ce484222325u; /* FNV-1a, by eight bytes */
+  for (uint32_t k = 0; k < (1u << bits) / 4; k += 8) out.recording = (out.recording ^ (number4(packed + k) | (uint64_t)number4(packed + k + 4) << 32)) * 0x100000001b3u;
   for (int k = 0; k < KINDS; k++) {
     out.count[k] = out.over[k] = 0;
     out.best[k] = (struct signal){.kind = (uint32_t)k};

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from servent.listen.plan import Search
+from servent.listen.plan import GAUSSIAN_SPECTRA, Search
 from servent.listen.signals import Kind
 from servent.listen.units import pack_signs, unpack_signs
 
@@ -77,3 +77,39 @@ def _turn(signs: bytearray, signal: Injected, rate: float, span: range, dice: Ra
             above = part > 0
             if signs[place] != above and draw() < erf(abs(part)):
                 signs[place] = above
+
+
+def anywhere(
+    search: Search, kind: Kind, dice: Random, strength: float = 4.0, drift: float | None = None
+) -> Injected:
+    """A signal anywhere in the band but near its edges, at a drift rate of the search: `drift` (Hz/s), or any.
+
+    `strength`: what the detector measures is expected to be so many times its threshold, where the signal suits bin and drift rate.
+    """
+    frequency = dice.uniform(0.05, 0.4) * search.rate * dice.choice([-1, 1])
+    drift = dice.uniform(-0.9, 0.9) * search.drift if drift is None else drift
+    if kind == "spike":  # on for four spectra of the longest
+        spectrum = 2 ** search.lengths[-1] / search.rate
+        amplitude = math.sqrt(strength * search.spike * math.pi / (spectrum * search.rate))
+        return Injected(kind, frequency, drift, amplitude, dice.uniform(0, 50), 4 * spectrum)
+    if kind == "gaussian":
+        length = max(b for b in search.lengths if search.spectra(b) >= GAUSSIAN_SPECTRA)
+        deviations = strength * search.gaussian(length)
+        power = deviations * math.sqrt(64 / search.spectra(length) / sum(w * w for w in search.weights))
+        amplitude = math.sqrt(power * math.pi / 2**length)
+        return Injected(kind, frequency, drift, amplitude, dice.uniform(25, 82), search.beam)
+    length = next(b for b in search.lengths if 2**b / search.rate > 0.35)  # s
+    spectrum = 2**length / search.rate
+    if kind == "triplet":
+        amplitude = math.sqrt(strength * search.triplet(length) * math.pi / 2**length)
+        return Injected(
+            kind, frequency, drift, amplitude, dice.uniform(5, 20), 2 * spectrum, dice.uniform(15, 35)
+        )
+    period = dice.uniform(9, 14) * spectrum
+    need, rows = next(
+        (threshold, rows)
+        for threshold, (_, width, rows) in zip(search.pulses(length), search.foldings(length), strict=True)
+        if width == int(period / spectrum)
+    )
+    amplitude = math.sqrt(strength * (need / rows - 1) * math.pi / 2**length)
+    return Injected(kind, frequency, drift, amplitude, dice.uniform(0, period), 2 * spectrum, period)

@@ -13,10 +13,11 @@ from servent.errors import BadMessage
 
 Kind = Literal["spike", "gaussian", "pulse", "triplet"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-MAGIC = b"listen found 1  "
+MAGIC = b"listen found 2  "
 KEPT = 32  # of a kind; as in listen.c
-_HEAD = struct.Struct("<16sdd4I4I")
-_SIGNAL = struct.Struct("<IIffdddfffIiI")
+PLOT = 64  # points that go with a signal
+_HEAD = struct.Struct("<16sddddQ2I4I4I")
+_SIGNAL = struct.Struct("<IIffdddfffIiIffII64s")
 
 
 class Found(Struct, frozen=True):
@@ -24,7 +25,8 @@ class Found(Struct, frozen=True):
 
     `length`: of its spectrum, samples. `power`: times the mean; of a pulse, where it is strongest. `score`: over the threshold. `frequency`: Hz from the
     centre, when the unit began; `drift`: Hz/s; `time`: s from the beginning: the middle of the spectrum, of the beam, of the first pulse. `period`: s between pulses.
-    `chi`: of the fit of a Gaussian, 1.0 where it is perfect. `bin`, `step`, `spectrum`: the same as whole numbers of its length and of the search.
+    `chi`: of the fit of a Gaussian, 1.0 where it is perfect; `base`: its level without the beam, `beam`: deviation of the fitted shape, in points. `plot`: values in 255ths of `top`: of a
+    spike the power of the bins beside it, itself at half of them; of a Gaussian 64 means of power over time, of a triplet as many maxima; of a pulse one period, folded. `bin`, `step`, `spectrum`: the same as whole numbers of its length and of the search.
     """
 
     kind: Kind
@@ -39,6 +41,10 @@ class Found(Struct, frozen=True):
     bin: int
     step: int
     spectrum: int
+    base: float = 0.0
+    beam: float = 0.0
+    top: float = 0.0
+    plot: bytes = b""
 
     def at(self, time: float) -> float:
         """Hz from the centre, at that time."""
@@ -46,23 +52,28 @@ class Found(Struct, frozen=True):
 
 
 class Result(Struct, frozen=True):
-    """Of a unit or a part of one. `best`: of each kind that was looked at at all. `crowded`: signals that were weaker than the 32 kept, by kind."""
+    """Of a unit or a part of one. `recording`: the same number for all parts of one; `rate`, `centre`: Hz. `best`: of each kind that was looked at at all. `crowded`: signals that were weaker than the 32 kept, by kind."""
 
     samples: int
     operations: int
     best: tuple[Found, ...]
     found: tuple[Found, ...]
     crowded: tuple[int, ...]
+    rate: float = 1.0
+    centre: float = 0.0
+    recording: int = 0
 
 
 def read_result(data: bytes) -> Result:
     """Raises BadMessage for all that the kernel would not have written."""
     if len(data) < _HEAD.size + 4 * _SIGNAL.size:
         raise BadMessage("a result that is cut off")
-    magic, operations, samples, *counts = _HEAD.unpack_from(data)
+    magic, operations, samples, rate, centre, recording, _, _, *counts = _HEAD.unpack_from(data)
     kept, crowded = counts[:4], counts[4:]
     if magic != MAGIC or not 0 <= operations < 2**53 or operations % 1 or samples not in _SAMPLES:
         raise BadMessage("no result of listen")
+    if not (1 <= rate <= 1e10 and abs(centre) <= 1e15):
+        raise BadMessage("a result of no recording")
     if max(kept) > KEPT or len(data) != _HEAD.size + (4 + sum(kept)) * _SIGNAL.size:
         raise BadMessage("a result of another size than it says")
     signals = [_signal(data, _HEAD.size + at * _SIGNAL.size) for at in range(4 + sum(kept))]
@@ -75,6 +86,9 @@ def read_result(data: bytes) -> Result:
         best=tuple(signal for signal in signals[:4] if signal.score > 0),
         found=tuple(signals[4:]),
         crowded=tuple(crowded),
+        rate=rate,
+        centre=centre,
+        recording=recording,
     )
 
 
@@ -82,13 +96,33 @@ _SAMPLES = {float(1 << bits) for bits in range(14, 21)}
 
 
 def _signal(data: bytes, at: int) -> Found:
-    kind, bits, power, score, frequency, drift, time, period, chi, _, bin_, step, spectrum = (
-        _SIGNAL.unpack_from(data, at)
-    )
-    numbers = (power, score, frequency, drift, time, period, chi)
+    (
+        kind,
+        bits,
+        power,
+        score,
+        frequency,
+        drift,
+        time,
+        period,
+        chi,
+        base,
+        bin_,
+        step,
+        spectrum,
+        top,
+        beside,
+        points,
+        _,
+        plot,
+    ) = _SIGNAL.unpack_from(data, at)
+    numbers = (power, score, frequency, drift, time, period, chi, base, top, beside)
     if kind >= len(KINDS) or bits > 17 or not all(map(math.isfinite, numbers)) or bin_ >= 1 << bits:
         raise BadMessage("a signal that cannot be")
-    return Found(KINDS[kind], 1 << bits, *numbers, bin_, step, spectrum)
+    if points > PLOT or not 0 <= beside < 1 or top < 0:
+        raise BadMessage("a signal with a plot that cannot be")
+    beam = math.sqrt(-0.5 / math.log(beside)) if beside > 1e-9 else 0.0
+    return Found(KINDS[kind], 1 << bits, *numbers[:7], bin_, step, spectrum, base, beam, top, plot[:points])
 
 
 def alike(one: Found, other: Found, rate: float) -> bool:

@@ -1,0 +1,188 @@
+"""A sky of results: what was found in all parts of all recordings, strongest first, each once, with what its plot needs. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from servent.listen.signals import Found, Kind, Result, alike
+
+MOST = 2_000  # signals that are kept; of more the strongest
+MODEL = 64  # points of a fitted curve
+
+
+class Candidate(Struct, frozen=True):
+    """What may be one sender, as one detector sees it. `unit`: the part that it is strongest in; `seen`: signals that may be the same, in `parts` parts. `near`: no part of its recording has one above its threshold, and this comes closest.
+
+    `frequency`: Hz on the sky where the recording says its centre, else from its centre. `plot`: values of a curve, the first at `left`, the last at `right`, with the unit `along`; `model`: what was fitted to it, as long as
+    `plot`, or nothing; `marks`: places on it that matter, in the same unit.
+    """
+
+    kind: Kind
+    score: float
+    power: float
+    frequency: float
+    drift: float
+    time: float
+    period: float
+    chi: float
+    length: int
+    bandwidth: float
+    unit: int
+    seen: int
+    parts: int
+    near: bool
+    recording: str
+    plot: list[float]
+    model: list[float]
+    marks: list[float]
+    left: float
+    right: float
+    along: str
+
+
+class Heard(Struct, frozen=True):
+    """A signal, and where it comes from."""
+
+    found: Found
+    unit: int
+    rate: float
+    centre: float
+    recording: int
+    samples: int
+
+
+class Sky:
+    """Takes results as they come, in any order; a part that is computed again takes the place of what it said before."""
+
+    def __init__(self) -> None:
+        self.parts = 0
+        self.operations = 0
+        self.seconds: dict[int, float] = {}  # of listening, by recording
+        self._of: dict[int, list[Heard]] = {}
+        self._best: dict[tuple[int, Kind], Heard] = {}
+        self._done: dict[int, int] = {}
+
+    def take(self, unit: int, result: Result) -> None:
+        self.forget(unit)
+        self.parts += 1
+        self._done[unit] = result.operations
+        self.operations += result.operations
+        self.seconds[result.recording] = result.samples / result.rate
+
+        def heard(found: Found) -> Heard:
+            return Heard(found, unit, result.rate, result.centre, result.recording, result.samples)
+
+        if result.found:
+            self._of[unit] = [heard(found) for found in result.found]
+        for found in result.best:
+            key = result.recording, found.kind
+            if key not in self._best or self._best[key].found.score < found.score:
+                self._best[key] = heard(found)
+        self._prune()
+
+    def forget(self, unit: int) -> None:
+        """Its result is not the right one any more."""
+        if unit in self._done:
+            self.parts -= 1
+            self.operations -= self._done.pop(unit)
+            self._of.pop(unit, None)
+            self._best = {key: one for key, one in self._best.items() if one.unit != unit}
+
+    def _prune(self) -> None:
+        if sum(map(len, self._of.values())) <= 2 * MOST and len(self._best) <= 2 * MOST:
+            return
+        every = sorted((one for some in self._of.values() for one in some), key=_order)[:MOST]
+        self._of = {}
+        for one in every:
+            self._of.setdefault(one.unit, []).append(one)
+        self._best = dict(sorted(self._best.items(), key=lambda item: _order(item[1]))[:MOST])
+
+    def ranked(self, most: int = 100) -> list[Candidate]:
+        """Strongest first. Where a recording has no signal of a kind, what comes closest stands at the end."""
+        groups: list[list[Heard]] = []
+        alike_ones: dict[tuple[int, Kind], list[list[Heard]]] = {}
+        for one in sorted((one for some in self._of.values() for one in some), key=_order):
+            mine = alike_ones.setdefault((one.recording, one.found.kind), [])
+            for group in mine:
+                if alike(group[0].found, one.found, one.rate):
+                    group.append(one)
+                    break
+            else:
+                mine.append([one])
+                groups.append(mine[-1])
+        known = {(group[0].recording, group[0].found.kind) for group in groups}
+        near = sorted(
+            (one for key, one in self._best.items() if key not in known and one.found.score <= 1), key=_order
+        )
+        found = [_candidate(group) for group in groups[:most]]
+        return found + [_candidate([one], near=True) for one in near[: max(0, most - len(found))]]
+
+    @property
+    def signals(self) -> int:
+        return sum(map(len, self._of.values()))
+
+
+def ranked(results: Iterable[tuple[int, Result]], most: int = 100) -> list[Candidate]:
+    """Of parts that are there already, by their numbers."""
+    sky = Sky()
+    for unit, result in results:
+        sky.take(unit, result)
+    return sky.ranked(most)
+
+
+def _order(one: Heard) -> tuple[float, int, int, int, int, int]:
+    found = one.found
+    return (-found.score, one.recording, found.step, found.length, found.bin, found.spectrum)
+
+
+def _candidate(group: list[Heard], near: bool = False) -> Candidate:
+    first = group[0]
+    found, spectrum = first.found, first.found.length / first.rate
+    seconds = first.samples / first.rate
+    plot = [value / 255 * found.top for value in found.plot]
+    bin_ = first.rate / found.length
+    left, right, along, model, marks = 0.0, seconds, "s", list[float](), list[float]()
+    if found.kind == "spike":
+        half = len(plot) // 2
+        left, right, along, marks = -half * bin_, (len(plot) - 1 - half) * bin_, "Hz", [0.0]
+    elif found.kind == "gaussian" and found.beam and plot:
+        point = seconds / len(plot)
+        left, right, marks = point / 2, seconds - point / 2, [found.time]
+        at = found.time / point - 0.5
+        model = [
+            found.base + found.power * math.exp(-0.5 * ((k - at) / found.beam) ** 2) for k in range(len(plot))
+        ]
+    elif found.kind == "pulse":
+        each = found.period / max(1, len(plot))
+        left, right = each / 2, found.period - each / 2
+        marks = [found.time % found.period] if found.period else []
+    elif plot:
+        cell = seconds / len(plot)
+        left, right = cell / 2, seconds - cell / 2
+        marks = [found.time + k * found.period for k in range(3)]
+    return Candidate(
+        kind=found.kind,
+        score=found.score,
+        power=found.power,
+        frequency=first.centre + found.frequency,
+        drift=found.drift,
+        time=found.time,
+        period=found.period,
+        chi=found.chi,
+        length=found.length,
+        bandwidth=1 / spectrum,
+        unit=first.unit,
+        seen=len(group),
+        parts=len({one.unit for one in group}),
+        near=near,
+        recording=f"{first.recording:016x}"[:8],
+        plot=plot,
+        model=model,
+        marks=marks,
+        left=left,
+        right=right,
+        along=along,
+    )

@@ -1,0 +1,99 @@
+"""A sky of results: each sender once, strongest first, with what its plot needs."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from servent.listen import signals, sky, units
+from servent.listen.making import anywhere, make
+from servent.listen.signals import KINDS, Kind
+from tests.listen import heard
+from tests.listen.desk import SMALL, Desk
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_plot_of_a_signal_shows_it(desk: Desk, kind: Kind) -> None:
+    dice = random.Random(31)
+    truth = anywhere(SMALL, kind, dice, 6.0)
+    found = desk.result(units.pack(SMALL, make(SMALL, [truth], dice), centre=1.42e9))
+    first = next(one for one in sky.ranked([(3, found)]) if one.kind == kind)
+    assert (
+        not first.near
+        and first.unit == 3
+        and abs(first.frequency - 1.42e9 - truth.frequency) < 2 * first.bandwidth + 30 * abs(truth.drift)
+    )
+    places = [
+        first.left + k * (first.right - first.left) / (len(first.plot) - 1) for k in range(len(first.plot))
+    ]
+    strongest = places[max(range(len(places)), key=first.plot.__getitem__)]
+    if kind == "spike":
+        assert strongest == pytest.approx(0.0, abs=1e-9) and max(first.plot) == pytest.approx(
+            first.power, rel=1e-5
+        )
+        assert (first.along, len(first.plot)) == ("Hz", 64)
+    elif kind == "gaussian":
+        assert abs(strongest - truth.time) < 8 and len(first.model) == len(first.plot) == 64
+        missed = sum((a - b) ** 2 for a, b in zip(first.plot, first.model, strict=True))
+        flat = sum(first.plot) / 64
+        assert missed < 0.3 * sum((a - flat) ** 2 for a in first.plot), "the curve lies on the points"
+    elif kind == "pulse":
+        assert 8 <= len(first.plot) <= 15
+        off = abs(strongest - first.marks[0]) % first.period
+        assert min(off, first.period - off) <= first.period / len(first.plot)
+    else:
+        for mark in first.marks:
+            cell = min(range(64), key=lambda k: abs(places[k] - mark))
+            assert max(first.plot[max(0, cell - 1) : cell + 2]) > 0.5 * first.power
+
+
+def test_parts_of_one_recording_make_one_candidate_and_others_their_own() -> None:
+    tone = heard.found("spike", 3.0, 100.0, 0.5)
+    weaker = heard.found("spike", 2.0, 100.02, 0.501)
+    other = heard.found("gaussian", 1.5, -900.0, -3.0)
+    here = sky.Sky()
+    here.take(0, heard.result([tone]))
+    here.take(1, heard.result([weaker, other]))
+    here.take(2, heard.result([weaker], recording=8))
+    assert [(one.kind, one.unit, one.seen, one.parts) for one in here.ranked()] == [
+        ("spike", 0, 2, 2), ("spike", 2, 1, 1), ("gaussian", 1, 1, 1)
+    ]  # fmt: skip
+    assert (here.parts, here.signals, len(here.seconds)) == (3, 4, 2)
+
+
+def test_a_part_that_is_computed_again_replaces_what_it_said() -> None:
+    here = sky.Sky()
+    here.take(0, heard.result([heard.found("spike", 3.0, 100.0, 0.5)]))
+    near = heard.found("pulse", 0.9, 5.0, 0.1)
+    here.take(0, heard.result([], near=[near]))
+    (one,) = here.ranked()
+    assert one.near and one.kind == "pulse" and here.signals == 0 and here.parts == 1
+    here.forget(0)
+    assert here.ranked() == [] and (here.parts, here.operations) == (0, 0)
+
+
+def test_of_more_signals_than_fit_the_strongest_stay() -> None:
+    here = sky.Sky()
+    for unit in range(2 * sky.MOST // 32 + 2):
+        here.take(
+            unit,
+            heard.result(
+                [heard.found("spike", 1 + unit + k / 100, k * 50.0, 0.0) for k in range(32)], recording=unit
+            ),
+        )
+    assert here.signals <= 2 * sky.MOST
+    assert here.ranked(1)[0].score == pytest.approx(1 + 2 * sky.MOST // 32 + 1 + 0.31)
+
+
+def test_what_a_kernel_writes_is_what_is_read() -> None:
+    what = heard.result([heard.found(kind, 1.5, 40.0 * number, 0.2) for number, kind in enumerate(KINDS)])
+    read = signals.read_result(heard.said(what))
+    assert (read.rate, read.centre, read.recording, read.operations) == (
+        what.rate,
+        what.centre,
+        what.recording,
+        what.operations,
+    )
+    assert [one.plot for one in read.found] == [one.plot for one in what.found]
+    assert [one.beam for one in read.found] == pytest.approx([one.beam for one in what.found], rel=1e-3)
