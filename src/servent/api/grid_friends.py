@@ -88,7 +88,7 @@ async def results(
             futures += made
             numbers |= {future.key: number for future, number in zip(made, some, strict=True)}
         try:
-            async for future in as_completed(futures):  # type: ignore[no-untyped-call]
+            async for future in as_completed(futures, loop=dask.loop):  # type: ignore[no-untyped-call]
                 number = numbers[future.key]
                 wrong = await future.exception() if future.status == "error" else None
                 if future.status == "finished":

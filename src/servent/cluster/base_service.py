@@ -153,7 +153,11 @@ class ClustersBase:
         working = kept.work and roster is not None and roster.may(self._me, "worker")
         self._want("scheduler", live, live.mine and kept.up, self._schedule)
         self._want("visit", live, not live.mine, self._visit)
-        self._want("workers", live, working, self._work)
+        workers = self._workers.get(live.id)
+        if workers is not None and not working and live.scheduler and self._all.get(live.id) is live:
+            workers.leave()  # what they hold moves to others first
+        else:
+            self._want("workers", live, working, self._work)
 
     def _want(
         self, what: str, live: Live, on: bool, run: Callable[[Live], Coroutine[Any, Any, None]]
@@ -213,6 +217,8 @@ class ClustersBase:
         finally:
             self._workers.pop(live.id, None)
             self._changed()
+        self._running.pop(("workers", live.id), None)
+        self._set(live)  # it may be wanted again by now
 
     async def _open_stream(self, peer: PeerId) -> Stream:
         return await self._peers.open(peer, visits.SERVICE, standing=True)

@@ -160,6 +160,8 @@ def main() -> NoReturn:
     try:
         begin = pipes.read()
         if isinstance(begin, orders.Begin):
+            if begin.home:
+                os.environ["SERVENT_DATA_DIR"] = begin.home
             asyncio.run(serve(pipes, begin))
     except BaseException as wrong:  # the node is told, and the whole of it stands in the log
         logging.getLogger("servent.cluster").exception("this process ends")

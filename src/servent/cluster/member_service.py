@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -98,16 +99,20 @@ class Visit:
             self._stream = stream
             async with asyncio.TaskGroup() as tasks:
                 saying = tasks.create_task(self._reports(stream), name="reports to a cluster's owner")
-                try:
-                    while True:
-                        await self._take(await visits.read_told.read(stream))
-                finally:
-                    saying.cancel()
-        except* ServentError as wrong:
-            raise wrong.exceptions[0] from None
+                over = await self._hear(stream)
+                saying.cancel()
+            raise over
         finally:
             self._stream = None
             await stream.reset()
+
+    async def _hear(self, stream: Stream) -> ServentError:
+        """Why the visit is over."""
+        try:
+            while True:
+                await self._take(await visits.read_told.read(stream))
+        except ServentError as over:
+            return over
 
     async def _take(self, told: visits.Told) -> None:
         live = self._live
@@ -128,6 +133,11 @@ class Visit:
         self._told()
 
     async def _reports(self, stream: Stream) -> None:
+        """Until cancelled, or the stream is gone, which `_hear` tells."""
+        with contextlib.suppress(ConnectionLost):
+            await self._report_on(stream)
+
+    async def _report_on(self, stream: Stream) -> None:
         last: Report | None = None
         due = 0.0
         while True:

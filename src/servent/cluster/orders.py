@@ -21,6 +21,7 @@ WORD_BYTES = TOLD_BYTES
 
 class Begin(Struct, frozen=True, kw_only=True, tag="begin"):
     """What the process is to be. `folder`: for what leaves the memory. `door`: the path of the dashboard's socket, "" for none; `prefix`: what the paths of its pages begin with.
+    `home`: the data directory of the node, for tasks that ask it for something.
 
     `memory_bytes`: of a worker, 0 for no limit. `resources`: names by which tasks can be bound to it.
     """
@@ -35,6 +36,7 @@ class Begin(Struct, frozen=True, kw_only=True, tag="begin"):
     resources: list[str] = []
     door: str = ""
     prefix: str = ""
+    home: str = ""
 
 
 class Answer(Struct, frozen=True, tag="answer"):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from servent.cluster import visits
 from servent.cluster.live import Live
 from servent.cluster.visits import Bye, Enter, Here, Look, No, Report, Told
 from servent.codec import write_frame
-from servent.errors import BadMessage, ServentError
+from servent.errors import BadMessage, ConnectionLost, ServentError
 from servent.net.links import Stream
 from servent.net.session import Session
 
@@ -62,13 +63,18 @@ class Visitors:
         lock = asyncio.Lock()
         try:
             async with asyncio.TaskGroup() as tasks:
-                telling = tasks.create_task(self._tell(live, node, stream, lock, event), name="tell a member")
-                hearing = tasks.create_task(self._hear(live, node, stream, lock), name="hear a member")
-                await asyncio.wait((telling, hearing), return_when=asyncio.FIRST_COMPLETED)
+                telling = tasks.create_task(
+                    _settled(self._tell(live, node, stream, lock, event)), name="tell a member"
+                )
+                hearing = tasks.create_task(
+                    _settled(self._hear(live, node, stream, lock)), name="hear a member"
+                )
+                first, _ = await asyncio.wait((telling, hearing), return_when=asyncio.FIRST_COMPLETED)
                 telling.cancel()
                 hearing.cancel()
-        except* ServentError as wrong:
-            raise wrong.exceptions[0] from None
+            for one in first:
+                if (wrong := one.result()) is not None:
+                    raise wrong
         finally:
             self._events[live.id].discard(event)
             machine.here = False
@@ -96,8 +102,11 @@ class Visitors:
     async def _hear(self, live: Live, node: bytes, stream: Stream, lock: asyncio.Lock) -> None:
         """Returns when it left for good."""
         while True:
-            async with asyncio.timeout(visits.SILENCE):
-                said = await visits.read_said.read(stream)
+            try:
+                async with asyncio.timeout(visits.SILENCE):
+                    said = await visits.read_said.read(stream)
+            except TimeoutError:
+                raise ConnectionLost(f"a member said nothing for {visits.SILENCE:.0f} s") from None
             if isinstance(said, Report):
                 machine = live.machine(node)
                 machine.report, machine.at = said, self._wall()
@@ -111,3 +120,12 @@ class Visitors:
             else:
                 raise BadMessage("a visit to a cluster begins twice")
             await asyncio.sleep(SAID_RATE)
+
+
+async def _settled(work: Coroutine[Any, Any, None]) -> ServentError | None:
+    """How it ended: whoever waits for the first of two says it, and no group wraps it."""
+    try:
+        await work
+    except ServentError as wrong:
+        return wrong
+    return None

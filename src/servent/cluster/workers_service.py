@@ -81,6 +81,7 @@ class Workers:
         self._clock = asyncio.get_running_loop().time
         self._slots: list[Slot] = []
         self._soon = asyncio.Event()
+        self._leaving = False
         self.why = ""
 
     def parts(self) -> list[Part]:
@@ -97,17 +98,22 @@ class Workers:
         """Something is another: look now."""
         self._soon.set()
 
+    def leave(self) -> None:
+        """Hand over what is held, and be done: `run` returns then."""
+        self._leaving = True
+        self._soon.set()
+
     async def run(self) -> None:
-        """Until cancelled. What lending and the list of members say now is looked at every second."""
-        while True:
+        """Until cancelled, or asked to `leave`. What lending and the list of members say now is looked at every second."""
+        while not self._leaving:
             shape = self._shape()
-            self._slots = [self._slot(number, threads) for number, threads in enumerate(shape, 1)]
+            self._slots = [self._slot(number, threads) for number, threads in enumerate(shape[0], 1)]
             pausing = Pausing(self._retire_after())
             async with asyncio.TaskGroup() as tasks:
                 kept = [
                     tasks.create_task(self._keep(one), name=f"worker {one.number}") for one in self._slots
                 ]
-                while (now := self._shape()) == shape:
+                while not self._leaving and self._shape() == shape:
                     self._plan(pausing)
                     self._soon.clear()
                     try:
@@ -115,14 +121,15 @@ class Workers:
                             await self._soon.wait()
                     except TimeoutError:
                         continue
-                log.info("%s: %d workers in place of %d", self._live.kept.called, len(now), len(shape))
                 await self._retire_all()
                 for one in kept:
                     one.cancel()
 
-    def _shape(self) -> list[int]:
+    def _shape(self) -> tuple[list[int], Sequence[str]]:
+        """Threads of each worker, and the groups that all of them are in: what cannot be changed while they run."""
         cores = self._lent()
-        return working.processes(min(self._live.kept.cores or cores, cores))
+        me = None if self._live.roster is None else self._live.roster.member(self._node)
+        return working.processes(min(self._live.kept.cores or cores, cores)), () if me is None else me.groups
 
     def _slot(self, number: int, threads: int) -> Slot:
         return Slot(number, threads, Journal(self._folder / f"worker-{number}.log"))
@@ -240,8 +247,6 @@ class Workers:
             self._changed()
 
     def _begin(self, slot: Slot) -> orders.Begin:
-        me = None if self._live.roster is None else self._live.roster.member(self._node)
-        groups: Sequence[str] = () if me is None else me.groups
         slot.memory_bytes = self._allowed().memory_bytes // max(1, len(self._slots))
         return orders.Begin(
             cluster=self._live.id.hex(),
@@ -251,7 +256,8 @@ class Workers:
             folder=str(self._folder / f"worker-{slot.number}"),
             threads=slot.threads,
             memory_bytes=slot.memory_bytes,
-            resources=[*groups],
+            resources=[*self._shape()[1]],
+            home=str(self._folder.parent.parent),
         )
 
     async def _event(self, slot: Slot, seconds: float) -> None:
