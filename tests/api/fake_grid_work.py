@@ -229,6 +229,8 @@ class FakeGridWork:
         given = {key: value for key, value in msgspec.to_builtins(change).items() if value is not None}
         if found.closed and given:
             raise UsageError(f"{found.name} is closed for good", advice="Make another.")
+        if change.budget == 0:
+            given["budget"] = None
         self._my_projects[found.id] = msgspec.structs.replace(found, **given)
         return self.my_project(found.id)
 

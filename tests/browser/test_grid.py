@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from servent.api import schema_grid as grid
 from servent.api.client import Client
 from tests.api.running import client
 from tests.browser.conftest import Visit
-from tests.browser.finding import lively
+from tests.browser.finding import lively, until
 from tests.web.running import WebPage
 
 TABS = {
@@ -51,14 +51,6 @@ def node(home: Path, page: WebPage) -> Client:
 
 def primes(node: Client) -> str:
     return "/grid/" + node.my_project("primes").id
-
-
-def until(tab: Any, true: Callable[[], bool], what: str) -> None:
-    for _ in range(600):  # 30 s: machines may be busy
-        if true():
-            return
-        tab.wait_for_timeout(50)
-    raise AssertionError(what)
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1440, "dark"), (390, "light")])
@@ -301,11 +293,15 @@ def test_work_is_submitted_in_generations(visit: Visit, node: Client) -> None:
     tab.click(".head button:has-text('Submit work')")
     tab.select_option("dialog label:has-text('For the app') select", "trial")
     tab.fill("dialog label:has-text('inputs as text') textarea", "a\nb")
+    assert not tab.is_visible("dialog label:has-text('Quick results earn more')")
     tab.fill("dialog label:has-text('Generations') input", "7")
+    tab.check("dialog label:has-text('Quick results earn more') input")
     tab.click("dialog button:has-text('Submit')")
     tab.wait_for_selector(".toast:has-text('14 units')")
     made = node.batches("primes")[0]
     assert (made.units, made.generations) == (14, 7)
+    assert node.my_project("primes").bonus == 0.75
+    node.change_project("primes", grid.ProjectChange(bonus=0.0))
     tab.wait_for_selector(".batch:has-text('2 chains of 7 generations') .chain:has-text('input-1')")
     assert tab.locator(".batch:has-text('2 chains of 7') .chain button:visible").count() == 0, "no films"
     node.cancel_batch(made.id)

@@ -235,7 +235,13 @@ def test_chains_say_how_far_they_are_and_molecules_become_a_file_that_others_rea
     assert servent("trajectory", "4", "--species", "A r")[0] == 2
 
 
-def test_generations_are_shown_with_their_results(servent: Servent) -> None:
+def test_a_state_is_not_said_twice() -> None:
+    assert words.standing("paused", "paused by you until 12:30") == "paused by you until 12:30"
+    assert words.standing("waiting", "it has no work") == "waiting: it has no work"
+    assert words.standing("working", "") == "working"
+
+
+def test_generations_are_shown_with_their_results(servent: Servent, tmp_path: Path) -> None:
     words = ("submit", "trial", "--item", "one", "--item", "two", "--generations", "3", "--watch", "--json")
     made = json.loads(good(servent(*words)))
     assert (made["units"], made["generations"]) == (6, 3)
@@ -245,6 +251,26 @@ def test_generations_are_shown_with_their_results(servent: Servent) -> None:
     ]
     half = schema.Batch(id="1", project="p", project_name="p", app="a/1", units=36, done=13, generations=12)
     assert words_of(half) == "generation 5 of 12, 13 of 36"
+    assert json.loads(good(servent("show", "primes", "--json")))["bonus"] == 0.0, "it has a budget"
+    good(servent("new", "waters", "--json"))
+    try:
+        module = tmp_path / "m.wasm"
+        module.write_bytes(MODULE)
+        good(servent("app", "add", str(module), "--project", "waters", "--operations", "1G"))
+        submit = ("submit", "m", "--project", "waters", "--item", "x")
+        for words, bonus in (
+            ((), 0.0),
+            (("--generations", "2", "--no-bonus"), 0.0),
+            (("--generations", "2", "--budget", "5"), 0.0),
+            (("--generations", "2"), 0.75),
+        ):
+            good(servent(*submit, *words))
+            assert json.loads(good(servent("show", "waters", "--json")))["bonus"] == bonus, words
+        assert json.loads(good(servent("set", "waters", "--budget", "9", "--json")))["budget"] == 9.0
+        good(servent("set", "waters", "--budget", "0"))
+        assert json.loads(good(servent("show", "waters", "--json")))["budget"] is None
+    finally:
+        good(servent("close", "waters", "--yes", "--forget"))
     assert "2, of 3 generations each" in good(servent("batch", made["id"]))
     assert servent("submit", "trial", "--item", "1", "--generations", "0")[0] == 2
 

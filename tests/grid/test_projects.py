@@ -64,6 +64,11 @@ def test_a_project_is_made_changed_closed_and_forgotten_and_outlives_the_node(tm
                 manifests.open_project(projects._own[key][1].signed, key) == manifest
             )  # its owner agreed to pay
             await projects.change(key, paused=True)
+            assert (await projects.change(key, budget=0)).budget is None
+            manifest = projects.manifest(key)
+            assert manifest is not None and manifest.budget is None
+            manifests.open_project(projects._own[key][1].signed, key)  # a volunteer takes it as it is
+            assert (await projects.change(key, budget=100.0)).budget == 100.0
             await projects.add_app(key, "echo", text(tmp_path, ECHO, "echo.wat"), operations=1e9)
             second = await projects.add_app(key, "echo", tmp_path / "echo.wat", operations=2e9)
             assert second.version == 2 and projects.app_of(key, "echo") == second

@@ -206,14 +206,14 @@ class NewProject(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ProjectChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Only what is given changes. `closed`: for good: nothing is handed out any more. `paused`: until it is false again."""
+    """Only what is given changes. `closed`: for good: nothing is handed out any more. `paused`: until it is false again. `budget`: 0 takes it away."""
 
     about: Annotated[str, Meta(max_length=2000)] | None = None
     url: Annotated[str, Meta(max_length=256)] | None = None
     audience: GridAudience | None = None
     network: Annotated[str, Meta(max_length=64)] | None = None
     bonus: Annotated[float, Meta(ge=0, le=100)] | None = None
-    budget: Annotated[float, Meta(gt=0, le=1e15)] | None = None
+    budget: Annotated[float, Meta(ge=0, le=1e15)] | None = None
     paused: bool | None = None
     closed: bool | None = None
 

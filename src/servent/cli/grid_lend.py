@@ -9,7 +9,7 @@ from servent.cli.asking import parse_size
 from servent.cli.base import Session, command, hint, say, table
 from servent.cli.completing import complete_joined, complete_teams
 from servent.cli.grid_group import grid
-from servent.cli.grid_text import count, credit, flops, left, share_of
+from servent.cli.grid_text import count, credit, flops, left, share_of, standing
 from servent.cli.people import moment, one_line
 from servent.cli.text import duration, many, parse_duration, sentence, size
 from servent.errors import NotFound, UsageError
@@ -189,7 +189,7 @@ def status(session: Session) -> None:
     now, joined = client.lending(), client.joined_projects()
 
     def people() -> None:
-        say(f"machine   {_STATES[now.state]}" + (f": {one_line(now.why)}" if now.why and now.on else ""))
+        say(f"machine   {standing(_STATES[now.state], now.why if now.on else '')}")
         if now.on:
             say(f"rules     {now.preset}: {rules(now.policy, now.machine_cores)}")
         say(
@@ -367,7 +367,7 @@ def joined_table(known: list[schema.JoinedProject]) -> None:
     rows = [
         (
             one_line(one.name) + (" (yours)" if one.mine else ""),
-            one.state + (f": {one_line(one.why)}" if one.why and one.state != "working" else ""),
+            standing(one.state, one.why if one.state != "working" else ""),
             f"{one.share:g}",
             share_of(one.done, one.units),
             left(one.eta or None),
@@ -388,7 +388,7 @@ def _joined(one: schema.JoinedProject) -> None:
     if one.about:
         say(f"about     {one_line(one.about)}" + (f"  {one_line(one.url)}" if one.url else ""))
     say(f"owner     {one_line(one.owner_name) or one.owner[:12] or 'unknown'}")
-    say(f"now       {one.state}" + (f": {one_line(one.why)}" if one.why else ""))
+    say(f"now       {standing(one.state, one.why)}")
     whole = (
         f"{count(one.done)} of {count(one.units)} units ({share_of(one.done, one.units)})"
         if one.units

@@ -187,6 +187,7 @@ def project_lines(now: schema.MyProject) -> None:
 @command(
     "set",
     "servent grid set primes --for everyone --budget 20000",
+    "servent grid set primes --budget 0",
     "servent grid set primes --pause",
     group=grid,
 )
@@ -196,7 +197,12 @@ def project_lines(now: schema.MyProject) -> None:
 @_for
 @_network
 @_bonus
-@_budget
+@click.option(
+    "--budget",
+    type=click.FloatRange(0, 1e15),
+    metavar="CREDIT",
+    help="Cobblestones it may spend; 0 takes the limit away.",
+)
 @click.option("--pause/--go-on", "paused", default=None, help="Hand nothing out for now, or go on.")
 def set_(
     session: Session,

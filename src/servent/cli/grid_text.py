@@ -122,6 +122,14 @@ def how_far(batch: grid.Batch) -> tuple[float, str]:
     return (over / batch.units if batch.units else 0.0), ", ".join(words)
 
 
+def standing(state: str, why: str) -> str:
+    """A state with its reason; the reason alone where it says the state itself."""
+    said = one_line(why)
+    if not said:
+        return state
+    return said if said.startswith(state) else f"{state}: {said}"
+
+
 def called(name: str, key: str) -> str:
     """What somebody calls themselves, with the beginning of their key: names are anybody's to take."""
     name = one_line(name)

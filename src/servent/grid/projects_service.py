@@ -201,7 +201,7 @@ class Projects(Showing):
         closed: bool | None = None,
         local: bool | None = None,
     ) -> views.MyProject:
-        """Only what is given changes. `closed` for good. Raises NotFound, UsageError."""
+        """Only what is given changes; a `budget` of 0 takes it away. `closed` for good. Raises NotFound, UsageError."""
         async with self._one_at_a_time:
             before, (identity, own) = self._manifest(key), self._own[key]
             if before.closed and closed is False:
@@ -214,7 +214,9 @@ class Projects(Showing):
             project = structs.replace(
                 before, **{name: value for name, value in given.items() if value is not None}
             )
-            if budget is not None:
+            if budget == 0:
+                project = structs.replace(project, budget=None, consent=b"")
+            elif budget is not None:
                 project = structs.replace(project, budget=from_cobblestones(budget))
                 if from_cobblestones(budget) < (bound := self._coordinator.bound(key)):
                     raise UsageError(

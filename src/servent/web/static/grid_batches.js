@@ -11,6 +11,7 @@ import { stack } from "./grid_mine.js";
 import { counted, credit, deed, dot, empty, grouped, left, number, percent, share } from "./grid_words.js";
 import { Problem, live } from "./live.js";
 import { query } from "./net.js";
+import { skyDialog } from "./sky_dialog.js";
 import { cleanLines, settle } from "./talk_words.js";
 import { toast } from "./toast.js";
 
@@ -64,12 +65,13 @@ export class Batches {
     write(row.name, clean(batch.title || `${batch.app}, number ${batch.id}`));
     write(row.word, word);
     const spent = batch.cost ? `${credit(batch.cost)} credit${batch.budget ? ` of ${credit(batch.budget)}` : ""}` : "";
-    write(row.why, [batch.why ? upper(clean(batch.why)) : "", clean(batch.app), batch.generations > 1 ? `${counted(batch.units / batch.generations, "chain")} of ${counted(batch.generations, "generation")}` : "", `submitted ${ago(batch.created)}`, spent, batch.priority ? `priority ${batch.priority}` : "", batch.errors ? `${grouped(batch.errors)} failed` : "", batch.cancelled ? `${grouped(batch.cancelled)} cancelled` : "", batch.to ? `into ${clean(batch.to)}` : ""].filter(Boolean).join(" · "));
+    write(row.why, [batch.why ? upper(clean(batch.why)) : "", clean(batch.app), batch.generations > 1 ? `${counted(batch.units / batch.generations, "chain")} of ${counted(batch.generations, "generation")}` : "", batch.generations > 1 && live.projects.get(batch.project)?.bonus ? "quick results earn more" : "", `submitted ${ago(batch.created)}`, spent, batch.priority ? `priority ${batch.priority}` : "", batch.errors ? `${grouped(batch.errors)} failed` : "", batch.cancelled ? `${grouped(batch.cancelled)} cancelled` : "", batch.to ? `into ${clean(batch.to)}` : ""].filter(Boolean).join(" · "));
     const part = share(batch.done + batch.errors, batch.units);
     row.progress.show({ done: batch.done, error: batch.errors, cancelled: batch.cancelled, waiting: 0 }, batch.units);
     row.progress.node.dataset.tone = batch.state;
     write(row.part, `${grouped(batch.done)} of ${grouped(batch.units)}`);
     row.chains.look();
+    row.sky.hidden = batch.shows !== "signals"; // by what its results are, whatever app made them
     write(row.eta, over ? percent(share(batch.done, batch.units)) : left(batch.eta) || percent(part));
     row.pause.title = batch.state === "paused" ? "Resume" : "Pause";
     for (const each of [row.pause, row.priority, row.cancel, row.forget]) each.setAttribute("aria-label", `${each.title} ${row.name.textContent}`);
@@ -90,6 +92,7 @@ export class Batches {
     const progress = stack();
     const row = { chains: new Chains(id), dot: dot("none"), name: el("span", { class: "name", dir: "auto" }), word: el("span", { class: "mark" }), why: el("span", { class: "why", dir: "auto" }), part: el("span", {}), eta: el("span", { class: "left" }), progress };
     row.results = deed("Results", () => resultsDialog(now()), { small: true, sign: "document", said: this.fail });
+    row.sky = deed("What was found", () => skyDialog(now()), { small: true, sign: "search", said: this.fail });
     row.pause = round("Pause", "pause", async () => live.merge("batches", await patch(`/grid/batches/${quoted(id)}`, { paused: now().state !== "paused" })));
     row.priority = round("Change", "edit", () => priorityDialog(now()));
     row.cancel = round("Cancel", "cancel", async () => {
@@ -103,7 +106,7 @@ export class Batches {
       live.remove("batches", id);
     });
     row.node = el("li", { class: "batch" }, row.dot, el("span", { class: "what" }, el("span", { class: "who" }, row.name, row.word), row.why), el("span", { class: "progress" }, el("span", { class: "progress-text" }, row.part, row.eta), progress.node),
-      el("span", { class: "batch-buttons" }, row.results, row.pause, row.priority, row.cancel, row.forget), row.chains.node);
+      el("span", { class: "batch-buttons" }, row.sky, row.results, row.pause, row.priority, row.cancel, row.forget), row.chains.node);
     return row;
   }
 }

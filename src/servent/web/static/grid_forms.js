@@ -13,6 +13,7 @@ import { toast } from "./toast.js";
 export const AUDIENCES = [["friends", "Your friends"], ["network", "Members of a network"], ["everyone", "Everyone with the link"], ["invited", "Only those you invite"]];
 const MB = 1024 * 1024;
 const GFLOP = 1e9;
+const QUICK = 0.75; // k of the quick-return bonus, as Folding@home's projects have it
 
 const wrong = (title, advice) => new Problem({ title, advice }, 400);
 
@@ -50,7 +51,7 @@ function audience(project) {
   return { nodes: [who.node, which.node], values: () => ({ audience: who.value, network: who.value === "network" ? which.value : "" }) };
 }
 
-const bonusNote = "Credit grows by up to this factor for results that come early; 0 for none.";
+const bonusNote = "k: credit grows by √(k × time a volunteer has / time taken), at most ten times; 0 for none, 0.75 is usual.";
 
 export function newProject() {
   if (document.querySelector("dialog[open]")) return;
@@ -78,7 +79,7 @@ export function changeProject(one) {
   const bonus = text("Bonus for quick results", { value: String(one.bonus), note: bonusNote });
   open(`Change ${clean(one.name)}`, [about.node, url.node, ...who.nodes, budget.node, bonus.node], "Save", "Saving…", async (box) => {
     const { network, ...may } = who.values();
-    live.merge("projects", await patch(`/grid/projects/${quoted(one.id)}`, { about: about.value, url: url.value, ...may, ...(network ? { network } : {}), ...without({ budget: value(budget, "Budget"), bonus: value(bonus, "Bonus") }) }));
+    live.merge("projects", await patch(`/grid/projects/${quoted(one.id)}`, { about: about.value, url: url.value, ...may, ...(network ? { network } : {}), ...without({ budget: value(budget, "Budget") ?? (one.budget ? 0 : undefined), bonus: value(bonus, "Bonus") }) }));
     box.close();
   });
 }
@@ -155,6 +156,10 @@ export function submit(one, chosen = "") {
   const items = text("Or: inputs as text, one a line", { lines: 4, hint: "1000000007\n1000000009", note: "Each line is one unit." });
   const table = text("Or: a file whose lines are the inputs", { hint: "/home/you/numbers.txt" });
   const generations = text("Generations, one after the other", { type: "number", hint: "1", note: "The result of one is the input of the next: each input begins a chain of so many units." });
+  const quick = check("Quick results earn more", { value: !one.budget, note: one.bonus ? "" : "From now on in the whole project: √(0.75 × time a volunteer has / time taken), at most ten times the credit. A chain is as quick as those who compute it." });
+  const chained = () => (quick.node.hidden = Boolean(one.bonus) || !(Number(generations.value) > 1));
+  generations.input.addEventListener("input", chained);
+  chained();
   const args = text("Arguments, one a line", { lines: 2, hint: "--from\n{number}", note: "{name} and {number} stand for the input's name and number, {generation} counts from 0." });
   const title = text("What it is", { hint: "to tell it from others" });
   const repeat = text("The same so often, with different seeds", { type: "number", hint: "1" });
@@ -165,7 +170,7 @@ export function submit(one, chosen = "") {
   const to = text("Write results into the folder", { hint: "they stay in the node, to be fetched", note: "on this machine, as they come" });
   const again = check("Compute also what is known already", { note: "else the same input with the same app gives its known result at once" });
   const checks = text("Inputs whose answer is known, one a line", { lines: 2, hint: "6 = 2 3", note: "input = answer. They are mixed in, to catch cheaters." });
-  return open(`Work for ${clean(one.name)}`, [app.node, paths.node, items.node, table.node, generations.node, to.node, fold("Arguments, title and repeats", args.node, title.node, repeat.node), fold("When, how dear, how sure", priority.node, deadline.node, expires.node, budget.node, again.node, checks.node)], "Submit", "Reading it…", async (box) => {
+  return open(`Work for ${clean(one.name)}`, [app.node, paths.node, items.node, table.node, generations.node, quick.node, to.node, fold("Arguments, title and repeats", args.node, title.node, repeat.node), fold("When, how dear, how sure", priority.node, deadline.node, expires.node, budget.node, again.node, checks.node)], "Submit", "Reading it…", async (box) => {
     const known = lines(checks.value).map((line) => {
       const at = line.indexOf("=");
       if (at < 1) throw wrong(`"${line}" has no answer`, "Write each as: input = answer.");
@@ -176,6 +181,7 @@ export function submit(one, chosen = "") {
       generations: value(generations, "Generations", { whole: true }), priority: value(priority, "Priority", { whole: true }), deadline: Number(deadline.value), expires: value(expires, "Days", { factor: 86400 }), budget: value(budget, "Cost"), to: to.value, checks: known,
     });
     if (!work.paths && !work.items && !work.lines && !(work.repeat > 0)) throw wrong("there is nothing to compute", "Give files, lines of text, or how often it is to run.");
+    if (!quick.node.hidden && quick.value) live.merge("projects", await patch(`/grid/projects/${quoted(one.id)}`, { bonus: QUICK }));
     const made = await post(`/grid/projects/${quoted(one.id)}/batches`, { ...work, again: again.value }, { wait: LONG });
     live.merge("batches", made);
     box.close();

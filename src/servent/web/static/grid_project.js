@@ -161,7 +161,7 @@ class Project extends HTMLElement {
     const board = el("a", { class: "quiet-button small-button", href: `/grid?tab=leaderboard&project=${quoted(one.id)}` }, el("sv-icon", { name: "award" }), el("span", {}, "Leaderboard"));
     this.about.replaceChildren(facts([
       ["About", one.about ? clean(one.about) : "nothing said yet"], ["Page", one.url ? el("span", {}, ...linked(one.url, () => {})) : ""], ["Open to", may], ["This machine", one.local ? "computes for it, too" : "does not compute for it"],
-      ["Bonus", one.bonus ? `up to ${one.bonus} times the credit for quick results` : "none for quick results"], ["Budget", one.budget === null || one.budget === undefined ? "no limit" : `${credit(one.budget)} cobblestones`],
+      ["Bonus", one.bonus ? `credit for quick results times √(${one.bonus} × time a volunteer has / time taken), at most ten times` : "none for quick results"], ["Budget", one.budget === null || one.budget === undefined ? "no limit" : `${credit(one.budget)} cobblestones`],
       ["Ledger", one.ledger_entries ? `${counted(one.ledger_entries, "entry", "entries")}${one.ledger_open ? `, ${grouped(one.ledger_open)} not yet countersigned` : ", all countersigned"}` : "no entry yet"],
       ["Key", one.id],
     ]), said, el("div", { class: "grid-card-foot" }, ...buttons.filter(Boolean), board, check));
