@@ -123,7 +123,7 @@ def main() -> int:
         for result in mine.compute(python_app.work, items):
             assert result.value == python_app.work(result.item), result
         seconds = time.monotonic() - began
-        found["units"], found["hosts"] = options.units, len(owner.grid_hosts(project.id))
+        found["units"], found["hosts"] = options.units, len(owner.volunteers(project.id))
         found["units_per_s"] = round(options.units / seconds, 1)
         assert found["hosts"] == 2 and app.named == "work/1"
         for other in others:
