@@ -22,6 +22,7 @@ def found(batch: grid.Batch, query: sky.SkyQuery) -> sky.Sky:
         )
     dice, here = random.Random(4), Sky()
     for part in range(batch.done):
+        drift = -50 + 100 * part / PARTS
         kinds = [kind for kind in heard.KINDS if dice.random() < 0.08]
         signals = [
             heard.found(
