@@ -168,6 +168,21 @@ def test_records_nobody_asked_for_are_not_even_looked_at() -> None:
 # -- in words
 
 
+def test_who_was_told_goodbye_repeats_the_words_and_takes_no_blame() -> None:
+    async def story() -> None:
+        async with party(2) as nodes:
+            ours, theirs = await friends(nodes)
+            connection = ours._connection
+            await theirs._control.write(frame(wire.Bye("this node is closing")))
+            await until(lambda: ours.over is not None)
+            assert ours.over == await connection.wait_closed() == "they said: this node is closing"
+            with pytest.raises(ConnectionLost) as lost:
+                await connection.open()
+            assert "closed here" not in str(lost.value) and "this node is closing" in str(lost.value)
+
+    loop.run(story())
+
+
 def test_why_a_connection_is_relayed_is_said_in_words() -> None:
     relayed = Path("relayed", "https://relay.example", 0.05, True)
     assert "looking for a direct path" in why_path(relayed, 2.0, 0)

@@ -169,3 +169,13 @@ class Endpoint(Protocol):
     async def close(self) -> None:
         """Close every connection and socket. Never raises; safe twice."""
         ...
+
+
+THEIRS = "they said: "  # begins the words of a session that the other side ended
+
+
+def ended_here(said: str) -> str:
+    """Why a connection is gone that was closed at this end with these words; where they are the other side's, just those."""
+    if said.startswith(THEIRS):
+        return said
+    return f"closed here: {said}" if said else "closed here"

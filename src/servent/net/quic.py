@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from servent.errors import ConnectionLost, UsageError
 from servent.identity import PeerId
-from servent.net import fastffi
+from servent.net import fastffi, links
 from servent.net.links import Path
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class IrohConnection:
 
     def _why(self, reason: str) -> str:
         if self._said is not None:
-            return f"closed here: {self._said}" if self._said else "closed here"
+            return links.ended_here(self._said)
         found = re.match(r"closed by peer: (.*) \(code (\d+)\)\Z", reason, re.DOTALL)
         if found:
             said = printable(found.group(1)) or f"code {found.group(2)}"

@@ -12,7 +12,7 @@ from servent.codec import frame
 from servent.errors import ConnectionLost, PeerError
 from servent.identity import PeerId
 from servent.limits import TokenBucket
-from servent.net import hello, wire
+from servent.net import hello, links, wire
 from servent.net.channel import Channel, Channels
 from servent.net.links import Connection, Path, Stream
 from servent.net.opened import OpenedStream
@@ -302,7 +302,7 @@ class Session:
                     self._channels.announced(message)
                 case wire.Bye(reason):
                     self.said_bye = True
-                    self._finish(f"they said: {wire.printable(reason)}")
+                    self._finish(f"{links.THEIRS}{wire.printable(reason)}")
                     raise ConnectionLost(self.over or "")
                 case _:
                     self._host.heard(self, message)

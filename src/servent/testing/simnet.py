@@ -14,6 +14,7 @@ from typing import Literal
 
 from servent.errors import ConnectionLost, Unreachable, UsageError
 from servent.identity import Identity, PeerId
+from servent.net import links
 from servent.net.links import Path, PathKind, PeerAddress
 from servent.testing.simstream import Order, Pipe, SimStream
 
@@ -391,7 +392,7 @@ class SimConnection:
 
         asyncio.get_running_loop().call_later(self.net.delay(), tell)
         self.far.expect_silence()  # in case that word never arrives
-        self.end(f"closed here: {said}")
+        self.end(links.ended_here(said))
 
     async def wait_closed(self) -> str:
         await self._ended.wait()
