@@ -46,3 +46,28 @@ def test_the_power_over_frequency_and_time_is_drawn_while_somebody_looks(
         tab.wait_for_timeout(1000)
         assert not [url for url in visit.requests[before:] if "/picture" in url]
         assert visit.complaints == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_what_was_found_is_a_map_and_a_list_with_plots(browser: Any, page: WebPage, width: int) -> None:
+    with Visit(browser, page, width=width) as visit:
+        tab = visit.open("/grid/primes")
+        button = ".batch:has-text('three hours of the sky') button:has-text('What was found')"
+        tab.wait_for_selector(button, timeout=PATIENCE)
+        assert not tab.is_visible(".batch:has-text('argon melts') button:has-text('What was found')")
+        tab.click(button)
+        tab.wait_for_selector(".candidate", timeout=PATIENCE)
+        assert "of 120 parts" in tab.text_content(".sky-about")
+        scores = tab.eval_on_selector_all(
+            ".candidate:not(.near) .candidate-score", "all => all.map(one => parseFloat(one.textContent))"
+        )
+        assert len(scores) > 5 and scores == sorted(scores, reverse=True)
+        drawn = tab.eval_on_selector_all(
+            ".candidate", "all => all.filter(one => one.querySelector('svg .sky-ground')).length"
+        )
+        assert drawn == tab.locator(".candidate").count()
+        tab.click(".sky .segment:text-is('Gaussians')")
+        tab.wait_for_selector(".candidate[data-kind=spike]", state="detached", timeout=PATIENCE)
+        assert tab.locator(".candidate .sky-model").count() == tab.locator(".candidate").count() > 0
+        assert visit.sideways() <= 0 and visit.nameless() == [] and visit.complaints == []
