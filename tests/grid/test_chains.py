@@ -84,6 +84,22 @@ async def test_a_chain_that_failed_or_was_cancelled_says_so(tmp_path: Path) -> N
 
 
 @story
+async def test_a_unit_that_nobody_here_may_try_again_says_what_it_waits_for(tmp_path: Path) -> None:
+    async with desk(tmp_path) as here:
+        batch = await here.batches.submit(here.key, "app", items=[b"slow"], generations=2)
+        ann = await here.volunteer(1)
+        (task,) = await ann.lease()
+        await ann.give(wire.Result(lease=task.lease, outcome="time", words="it took longer than 1 h"))
+        assert await ann.lease() == [], "it is not handed to who failed with it"
+        (one,) = (await here.batches.chains.chains(batch.id)).chains
+        assert one.state == "waiting"
+        assert (
+            one.why
+            == "it went wrong once: it took longer than 1 h; it waits for somebody who did not try it yet"
+        )
+
+
+@story
 async def test_the_results_of_a_chain_are_one_film(tmp_path: Path) -> None:
     async with desk(tmp_path) as here:
         batch = await here.batches.submit(here.key, "app", items=[b"a", b"b"], generations=6)

@@ -26,8 +26,18 @@ def unit_view(look: UnitLook, place: tuple[int, int, str] | None) -> views.UnitV
         copies=tuple(map(copy_view, look.copies)),
         fraction=look.fraction,
         operations=look.operations * 1e6,
-        why=look.why,
+        why=look.why or _trouble(look),
     )
+
+
+def _trouble(look: UnitLook) -> str:
+    """Why a unit waits that went wrong already: whoever failed with it does not get it again."""
+    failed = [copy for copy in look.copies if copy.state == "failed"]
+    if look.shown != "waiting" or not failed:
+        return ""
+    times = "once" if len(failed) == 1 else f"{len(failed)} times"
+    last = next((copy.words for copy in reversed(failed) if copy.words), "")
+    return f"it went wrong {times}{': ' + last if last else ''}; it waits for somebody who did not try it yet"
 
 
 def copy_view(look: CopyLook) -> views.CopyView:

@@ -24,7 +24,7 @@ export function chainLine(chain, generations) {
   const part = chain.fraction === null || chain.fraction === undefined || chain.state !== "running" ? "" : `, ${percent(chain.fraction)}`;
   if (at.length) return `${which} on ${at.join(" and ")}${part}`;
   if (chain.state === "checking") return `${which} is back, and being compared`;
-  return `${which} waits for a machine`;
+  return chain.why ? `${which}: ${clean(chain.why)}` : `${which} waits for a machine`;
 }
 
 export class Chains {
