@@ -106,7 +106,7 @@ class Running:
         file = self.data_dir / "lag.json"
         file.unlink(missing_ok=True)
         os.kill(self.pid, signal.SIGUSR2)
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while not file.exists() and time.monotonic() < end:
             time.sleep(0.05)
         samples = json.loads(file.read_text())
@@ -161,7 +161,7 @@ def daemon(folder: Path, transfers: int, moving: int, first: bool) -> Iterator[R
         yield Running(process.pid, web, file.web_url, cookie, folder)
     finally:
         process.terminate()
-        process.wait(15)
+        process.wait(60)
 
 
 def paints(browser: Any, node: Running, rounds: int) -> dict[str, list[float]]:

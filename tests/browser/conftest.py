@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,6 +12,8 @@ import pytest
 from tests.web.fake_api import FakeApi, FakeNode
 from tests.web.running import WebPage, web_page
 
+HERE = Path(__file__).parent
+PATIENCE = 60_000  # ms that anything may take on a machine that does much else
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
         "--disable-component-update", "--disable-sync"]  # fmt: skip
@@ -23,20 +25,51 @@ NAMELESS = """() => [...document.querySelectorAll('button, input, select, textar
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.is_relative_to(Path(__file__).parent) and CHROMIUM is None:
+        if item.path.is_relative_to(HERE) and CHROMIUM is None:
             item.add_marker(pytest.mark.skip(reason="needs Debian's chromium: apt install chromium"))
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """For one module only: while playwright runs, this thread has a running loop, and no test could start its own."""
-    from playwright.sync_api import sync_playwright
+class Chromium:
+    """One for all tests of this folder, and gone before any other begins: while playwright runs, this thread has a running loop, and no test could start its own."""
 
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        started.new_context()  # the one that visits share
-        yield started
-        started.close()
+    def __init__(self) -> None:
+        self._playwright: Any = None
+        self._started: Any = None
+
+    def there(self) -> Any:
+        from playwright.sync_api import sync_playwright
+
+        if self._started is not None and not self._started.is_connected():
+            self.close()
+        if self._started is None:
+            self._playwright = sync_playwright().start()
+            self._started = self._playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+            self._started.new_context()  # the one that visits share
+        return self._started
+
+    def close(self) -> None:
+        if self._started is not None:
+            self._started.close()
+        if self._playwright is not None:
+            self._playwright.stop()
+        self._playwright = self._started = None
+
+
+CHROMIUM_OF_ALL = Chromium()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Generator[None, None, None]:
+    try:
+        yield
+    finally:
+        if nextitem is None or not nextitem.path.is_relative_to(HERE):
+            CHROMIUM_OF_ALL.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Any:
+    return CHROMIUM_OF_ALL.there()
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +96,9 @@ class Visit:
     ) -> None:
         self.page, self._cold = page, cold
         self.context = browser.new_context() if cold or not browser.contexts else browser.contexts[0]
+        self.context.set_default_timeout(PATIENCE)
         name, value = page.cookie
+        self.context.clear_cookies()
         self.context.add_cookies(
             [{"name": name, "value": value, "domain": "127.0.0.1", "path": "/", "httpOnly": True, "sameSite": "Strict"}]
         )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -20,7 +20,7 @@ def lively(data_dir: Path, *more: str) -> Iterator[WebPage]:
     """The page of a fake node with two peers who share some thousands of files each."""
     with fake_daemon(data_dir, "--web", *more) as process:
         ask = client(data_dir)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while (url := ask.status().web_url) is None and time.monotonic() < deadline:
             time.sleep(0.1)
         assert url is not None, "the page did not start"
@@ -28,6 +28,14 @@ def lively(data_dir: Path, *more: str) -> Iterator[WebPage]:
         port = urlsplit(url).port
         assert port is not None
         yield WebPage(process, port, (cookie_name(ask.id().id), session))  # type: ignore[arg-type]
+
+
+def until(tab: Any, true: Callable[[], object], what: str, limit: float = 60.0) -> None:
+    """Wait until it is so, while the page goes on; it fails after `limit` s, and says `what`."""
+    deadline = time.monotonic() + limit
+    while not true():
+        assert time.monotonic() < deadline, what
+        tab.wait_for_timeout(50)
 
 
 class Endless:

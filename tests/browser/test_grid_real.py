@@ -21,7 +21,7 @@ from tests.browser.conftest import Visit
 from tests.grid.sandbox.rig import ECHO
 from tests.web.running import WebPage
 
-pytestmark = [pytest.mark.browser, pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.real, pytest.mark.slow]
 
 LENDING = '[grid]\nlend = true\npreset = "own"\ncores = 1\nidle_minutes = 0.0\non_battery = true\n'
 
@@ -36,7 +36,7 @@ def up(data_dir: Path) -> Iterator[WebPage]:
     try:
         assert any(line.startswith("ready") for line in process.stdout), "it did not start"
         node = client(data_dir)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while (url := node.status().web_url) is None and time.monotonic() < deadline:
             time.sleep(0.1)
         assert url is not None, "the page did not start"
@@ -45,7 +45,7 @@ def up(data_dir: Path) -> Iterator[WebPage]:
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(5)

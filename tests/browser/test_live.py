@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.browser.conftest import Visit
+from tests.browser.finding import until
 from tests.web.fake_api import HOSTILE, FakeApi, FakeNode
 from tests.web.running import WebPage, web_page
 
@@ -99,18 +99,12 @@ def test_when_the_node_goes_the_page_says_so_and_recovers_with_it(browser: Any, 
 def test_a_hidden_page_lets_go_of_the_node(browser: Any, own_api: FakeApi, own_page: WebPage) -> None:
     with Visit(browser, own_page) as visit:
         tab = visit.open("/")
-        assert own_api.streams == 1
+        until(tab, lambda: own_api.streams == 1, "one stream")
         hide = "state => { Object.defineProperty(document, 'hidden', {value: state, configurable: true}); document.dispatchEvent(new Event('visibilitychange')); }"
         tab.evaluate(hide, True)
-        deadline = time.monotonic() + 10
-        while own_api.streams and time.monotonic() < deadline:
-            tab.wait_for_timeout(100)
-        assert own_api.streams == 0
+        until(tab, lambda: own_api.streams == 0, "it lets go")
         tab.evaluate(hide, False)
-        deadline = time.monotonic() + 10
-        while not own_api.streams and time.monotonic() < deadline:
-            tab.wait_for_timeout(100)
-        assert own_api.streams == 1
+        until(tab, lambda: own_api.streams == 1, "it is back")
         tab.wait_for_selector("html[data-connection=live]", state="attached")
 
 

@@ -39,8 +39,7 @@ def node(folder: Any, page: WebPage) -> Client:
     return client(folder)
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("width", [1600, 1280, 390])
+@pytest.mark.parametrize(("width", "theme"), [(1600, "light"), (1280, "dark"), (390, "light")])
 def test_every_screen_of_networks_fits_and_complains_of_nothing(
     browser: Any, page: WebPage, width: int, theme: str
 ) -> None:

@@ -19,8 +19,7 @@ SCREENS = {
 }
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "theme"), [(1280, "dark"), (390, "light")])
 def test_every_screen_fits_shows_its_content_and_complains_of_nothing(
     browser: Any, page: WebPage, width: int, theme: str
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from servent.api.client import Client
 from tests.api.running import client
 from tests.browser.conftest import Visit
-from tests.browser.finding import lively
+from tests.browser.finding import lively, until
 from tests.web.running import WebPage
 
 EVIL = "<img src=x onerror=\"document.title='owned'\"> <b>bold</b> javascript:alert(1) https://bank.example@evil.example/"
@@ -35,14 +35,6 @@ def node(home: Any, page: WebPage) -> Client:
 def choose(tab: Any, name: str) -> None:
     tab.click(f".talk-row[aria-label^='{name}']")
     tab.wait_for_selector(".talk-main .message.lead")
-
-
-def until(tab: Any, true: Any, what: str) -> None:
-    for _ in range(120):
-        if true():
-            return
-        tab.wait_for_timeout(50)
-    raise AssertionError(what)
 
 
 def said(tab: Any) -> str:
