@@ -79,7 +79,9 @@ class ClusterPart(LendPart):
     def _member(self, name: str, node: str) -> bytes:
         """Whom `node` means: somebody on the list, by key or what we call them; else anybody we know."""
         text = node.strip()
-        on_it = [one for one in self.one_cluster(name).machines if text and (one.id == text or one.name == text)]
+        on_it = [
+            one for one in self.one_cluster(name).machines if text and (one.id == text or one.name == text)
+        ]
         if len(on_it) == 1:
             return bytes(PeerId.parse(on_it[0].id))
         if text == "me":

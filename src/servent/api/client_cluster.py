@@ -59,5 +59,8 @@ class ClusterClient(Http):
     def cluster_dashboard(self, name: str) -> pool.DashboardDoor:
         return self._send("POST", f"/grid/clusters/{part(name)}/dashboard", pool.DashboardDoor)
 
+    def cluster_doors(self) -> dict[str, str]:
+        return self._get("/grid/clusters/doors", dict[str, str])
+
     def cluster_papers(self, wish: pool.PapersWish) -> pool.ClusterPapers:
         return self._send("POST", "/grid/clusters/papers", pool.ClusterPapers, wish)

@@ -36,6 +36,12 @@ async def cluster_papers(ctx: Context, body: pool.PapersWish) -> pool.ClusterPap
     return await ctx.node.cluster_papers(body)
 
 
+@routes.add("GET", "/grid/clusters/doors", scope="admin")
+async def cluster_doors(ctx: Context) -> dict[str, str]:
+    """For the page's process: what the paths of dashboards begin with, which is all that lets in there, and the sockets at which they answer."""
+    return ctx.node.cluster_doors()
+
+
 @routes.add("GET", "/grid/clusters/{name}", scope="read", problems=(400, 404))
 async def one_cluster(ctx: Context, name: str) -> pool.Cluster:
     """One cluster, with what its scheduler does now."""

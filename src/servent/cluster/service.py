@@ -22,6 +22,7 @@ from servent.trust.naming import clean_name
 
 log = logging.getLogger("servent.cluster")
 
+RESERVED = ("join", "papers", "doors")  # they mean something else where a name stands
 MOST_CLUSTERS = 64  # kept by one node
 MEET_WITHIN = 15.0  # s that joining waits for the owner's word
 
@@ -48,7 +49,7 @@ class Clusters(ClustersBase):
     async def create(self, name: str, *, work: bool = True, cores: int = 0) -> ClusterView:
         """A cluster of ours, whose scheduler starts. Raises UsageError, NoDask."""
         called = clean_name(name)
-        if not called or any(letter in called for letter in " /@;,:"):
+        if not called or called in RESERVED or any(letter in called for letter in " /@;,:"):
             raise UsageError(
                 f"{name[:80]!r} is no name for a cluster",
                 advice="Scripts write it as servent://NAME: no spaces, and none of / @ ; , :",
@@ -115,7 +116,7 @@ class Clusters(ClustersBase):
             return await self.change(found.cluster.hex(), work=work, cores=cores)
         self._room()
         called = found.name
-        while any(one.kept.called == called for one in self._all.values()):
+        while called in RESERVED or any(one.kept.called == called for one in self._all.values()):
             called = f"{found.name[:50]}-{secrets.token_hex(2)}"
         kept = Kept(
             id=found.cluster,

@@ -67,12 +67,13 @@ async def serve(options: argparse.Namespace) -> None:
     client = Client(api_url, token)
 
     from servent.web.app import build  # NiceGUI takes half a second: only once the rest is known to be right
+    from servent.web.dashboards import Dashboards
 
     guard = Guard(build(client, token), Keys.open(data_dir), node_id, need="admin", csp=page_csp())
     listener = listen(options.port)
     guard.port = listener.getsockname()[1]
     config = uvicorn.Config(
-        guard,
+        Dashboards(guard, guard, lambda: asyncio.to_thread(client.cluster_doors)),
         http=Patient,
         log_level="warning",
         lifespan="on",

@@ -35,6 +35,7 @@ TABLES = (
     "joined",
     "projects",
     "batches",
+    "clusters",
 )
 SAID_ONCE = ("messages", "notices")  # passed on and not kept; a page asks the node for what was before
 TOPICS = ("status", "reach", "shape", "presence", "talk", "lending", *TABLES, *SAID_ONCE)

@@ -21,6 +21,7 @@ def draw(_: Desk) -> None:
             ("lend", "Lend", _lend),
             ("projects", "Projects", lambda: _only("sv-grid-joined")),
             ("mine", "My projects", lambda: _only("sv-grid-mine")),
+            ("cluster", "Cluster", lambda: _only("sv-cluster")),
             ("leaderboard", "Leaderboard", _leaderboard),
             ("ledger", "Ledger check", lambda: _only("sv-grid-audit")),
         ),

@@ -7,7 +7,7 @@ import { upper } from "./format.js";
 
 const LISTS = [
   "peers", "transfers", "shares", "folders", "wishes", "feeds", "codes", "networks", "friends", "conversations", "rooms", "torrents",
-  "joined", "projects", "batches",
+  "joined", "projects", "batches", "clusters",
 ];
 const SAID_ONCE = ["messages", "notices"]; // not kept here; who shows them asks the node for what was before
 const RETRY = [500, 1000, 2000, 4000];

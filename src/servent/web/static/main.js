@@ -37,3 +37,4 @@ import "./grid_project.js";
 import "./grid_board.js";
 import "./grid_teams.js";
 import "./grid_audit.js";
+import "./cluster.js";
