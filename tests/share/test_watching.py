@@ -12,7 +12,7 @@ from servent.share import tending
 from tests.share.libraries import Lib, library
 
 
-async def until(what: Callable[[], Awaitable[bool]], limit: float = 10.0) -> None:
+async def until(what: Callable[[], Awaitable[bool]], limit: float = 60.0) -> None:
     async with asyncio.timeout(limit):
         while not await what():
             await asyncio.sleep(0.05)
