@@ -26,7 +26,7 @@ import distributed.utils
 import distributed.utils_test
 from distributed.comm import registry
 
-from servent.cluster import comm
+from servent.cluster import comm, lane
 from servent.cluster.comm import ServentBackend, ServentConnector
 from tests.cluster.desks import Lab, LocalDesk
 
@@ -175,6 +175,7 @@ async def run(theirs: Any, *, tcp: bool) -> dict[str, str]:
 
 def main() -> int:
     kind = sys.argv[1] if len(sys.argv) > 1 else "tcp"
+    lane.DIAL_TIME = 60.0  # a slow machine's TCP comms shall be that
     with tempfile.TemporaryDirectory() as folder:
         path = Path(sys.argv[2]) if len(sys.argv) > 2 else fetch(Path(folder))
         if path is None:

@@ -17,13 +17,19 @@ from distributed.comm import connect, listen
 from distributed.comm.core import Comm, CommClosedError
 from distributed.protocol import to_serialize
 
-from servent.cluster import comm
+from servent.cluster import comm, lane
 from servent.cluster.comm import ServentBackend, ServentComm
 from servent.cluster.lane import LaneComm
 from tests.cluster.desks import Lab, LocalDesk
 from tests.net.party import until
 
 pytestmark = [pytest.mark.real, pytest.mark.parametrize("tcp", [True, False], ids=["tcp", "streams"])]
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow machine a TCP connection may take its time; else the comm would be a stream."""
+    monkeypatch.setattr(lane, "DIAL_TIME", 60.0)
 
 
 @asynccontextmanager

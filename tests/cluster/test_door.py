@@ -259,3 +259,22 @@ def test_a_clusters_name_leads_to_its_scheduler_and_says_so_when_it_does_not_run
                 await connect("servent://nowhere")
 
     asyncio.run(story())
+
+
+def test_where_tcp_leads_to_nobody_or_to_somebody_else_a_comm_is_a_stream() -> None:
+    async def story() -> None:
+        lab = Lab(Member(bytes(BOB.peer), submit=True))
+        async with scheduler(lab) as (backend, place, heard):
+            process = await process_of(backend)
+            port = process.door.tcp_port
+            bob = office(lab, BOB, "client")
+            for where, digest in ((port, b"another certificate"), (1, b"nobody listens there")):
+                process.door.offer(where, digest.ljust(32))
+                bob = office(lab, BOB, "client")
+                one = await comm.ServentConnector(bob).connect(str(place).removeprefix("servent://"))
+                assert isinstance(one, comm.ServentComm)  # over QUIC then
+                one.abort()
+                await bob.close()
+            assert heard == []
+
+    asyncio.run(story())

@@ -18,7 +18,7 @@ import numpy as np
 from distributed import Client, Scheduler, Worker
 from distributed.comm import registry
 
-from servent.cluster import comm
+from servent.cluster import comm, lane
 from servent.cluster.comm import ServentBackend
 from servent.cluster.rosters import Member, Role
 from servent.identity import Identity
@@ -26,6 +26,12 @@ from tests.cluster.desks import ANN, BOB, Lab, LocalDesk
 from tests.net.party import until
 
 pytestmark = pytest.mark.real
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow machine a TCP connection may take its time; else the comm would be a stream."""
+    monkeypatch.setattr(lane, "DIAL_TIME", 60.0)
 
 
 class Parts(registry.Backend):
@@ -100,7 +106,7 @@ def test_a_map_a_gather_and_an_array_from_worker_to_worker(tcp: bool) -> None:
 WORKER = """
 import asyncio, sys
 from distributed import Worker
-from servent.cluster import comm
+from servent.cluster import comm, lane
 from tests.cluster.desks import BOB, Lab, LocalDesk
 from servent.cluster.rosters import Member
 lab = Lab(Member(bytes(BOB.peer)))

@@ -17,7 +17,7 @@ from servent.codec import write_frame
 from servent.errors import PeerError, Refused
 from servent.net.quic import IrohConnection, IrohStream
 
-LANE_REST = 60.0  # s that nobody tries TCP again after it did not reach
+LANE_REST = 600.0  # s that nobody tries TCP again after it did not reach
 HEARD_TIME = 2.0  # s for a No to be heard before the connection is closed
 _UNFIT = "versions: "  # how such a No begins
 

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DIAL_TIME = 2.0  # s for a TCP connection and its handshake; after that the comm is a stream
+DIAL_TIME = (
+    3.0  # s for a TCP connection and its handshake; after that the comm is a stream, and so are the next
+)
 DOOR_TIME = 20.0  # s for a secret to arrive
 WAITING_MOST = 256  # TCP connections that have not said a secret yet
 HOSTS_MOST = 3  # that are tried, one after the other
@@ -127,8 +129,7 @@ class Lanes:
 async def dial(link: Link, listener: int, hints: Sequence[str]) -> IOStream | None:
     """A TCP connection to a listener of the process at the other end of `link`; None where none can be had now.
 
-    Raises:
-        BadMessage: somebody else answers there. Nothing was said to them.
+    Whoever shows another certificate than was named at the door is told nothing.
     """
     offer = link.lane
     if offer is None or not link.lane_works:
@@ -136,30 +137,37 @@ async def dial(link: Link, listener: int, hints: Sequence[str]) -> IOStream | No
     paths = sorted(link.connection.paths(), key=lambda one: not one.selected)
     where = [path.address for path in paths if path.kind == "direct"]
     hosts = dict.fromkeys(str(found) for found, _ in good_addresses([*where, *hints]))
-    for known in list(hosts)[:HOSTS_MOST]:
-        stream: IOStream | None = None
-        try:
-            async with asyncio.timeout(DIAL_TIME):
-                stream = await TCPClient().connect(
-                    known, offer.port, ssl_options=_trusting_nobody(), max_buffer_size=_BUFFER_BYTES
-                )
-                sock = stream.socket
-                shown = sock.getpeercert(binary_form=True) if isinstance(sock, ssl.SSLSocket) else None
-                if shown is None or sha256(shown).digest() != offer.certificate:
-                    raise BadMessage("another certificate is shown on TCP than was named at the door")
-                await stream.write(offer.secret + listener.to_bytes(wire.LISTENER_BYTES, "big"))
-        except (TimeoutError, OSError, StreamClosedError) as error:
-            if stream is not None:
-                stream.close()
-            log.debug("no TCP connection to %s port %d: %s", known, offer.port, error or "too slow")
-            continue
-        except BaseException:
-            if stream is not None:
-                stream.close()
-            raise
-        return stream
+    try:
+        async with asyncio.timeout(DIAL_TIME):
+            for known in list(hosts)[:HOSTS_MOST]:
+                try:
+                    return await _reach(known, offer, listener)
+                except (
+                    OSError,
+                    StreamClosedError,
+                    BadMessage,
+                ) as error:  # a hint may lead to somebody else's machine
+                    log.debug("no TCP connection to %s port %d: %s", known, offer.port, error)
+    except TimeoutError:
+        log.debug("no TCP connection to port %d in %.0f s", offer.port, DIAL_TIME)
     link.lane_failed()
     return None
+
+
+async def _reach(known: str, offer: wire.Lane, listener: int) -> IOStream:
+    stream: IOStream = await TCPClient().connect(
+        known, offer.port, ssl_options=_trusting_nobody(), max_buffer_size=_BUFFER_BYTES
+    )
+    try:
+        sock = stream.socket
+        shown = sock.getpeercert(binary_form=True) if isinstance(sock, ssl.SSLSocket) else None
+        if shown is None or sha256(shown).digest() != offer.certificate:
+            raise BadMessage("another certificate is shown on TCP than was named at the door")
+        await stream.write(offer.secret + listener.to_bytes(wire.LISTENER_BYTES, "big"))
+    except BaseException:
+        stream.close()
+        raise
+    return stream
 
 
 _context: ssl.SSLContext | None = None
