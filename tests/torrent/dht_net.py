@@ -14,7 +14,7 @@ from servent.torrent.views import SessionSettings
 QUIET = SessionSettings(
     dht_private=True, local=False, map_ports=False, door=False, listen=("127.0.0.1",), dht_nodes=()
 )
-PATIENCE = 15.0  # s for all of them to know each other
+PATIENCE = 60.0  # s for all of them to know each other
 
 
 @dataclass

@@ -28,7 +28,7 @@ from tests.torrent.clients import PROGRAMS, Libtorrent, Program
 from tests.torrent.tracker import Tracker
 
 OURS = "10.99.0.1"
-WAIT = 40.0  # s for everything to come over; a program that does not start costs this
+WAIT = 120.0  # s for everything to come over; a program that does not start costs this
 LARGE, SMALL = 3_000_017, 300_000
 NAMES = {"v2": "from us", "hybrid": "from us to all"}
 KINDS: dict[str, Any] = {"v1": lt.create_torrent.v1_only, "v2": lt.create_torrent.v2_only, "hybrid": 0}

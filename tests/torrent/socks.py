@@ -12,12 +12,12 @@ OUT = "127.0.0.9"  # where its connections come from
 
 
 class Socks:
-    """Attributes: `asked`: "host:port" of each CONNECT, host as it was written; `udp`: how often UDP was asked for."""
+    """Attributes: `asked`: "host:port" of each CONNECT, host as it was written; `refused`: how many came with a wrong password."""
 
     def __init__(self, names: dict[str, str], password: tuple[str, str] | None) -> None:
         self._names, self._password = names, password
         self.asked: list[str] = []
-        self.udp = 0
+        self.refused = 0
         self.port = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -43,6 +43,7 @@ class Socks:
             word = (await reader.readexactly(length)).decode()
             writer.write(b"\x01" + bytes([(user, word) != self._password]))
             if (user, word) != self._password:
+                self.refused += 1
                 return
         _, command, _, kind = await reader.readexactly(4)
         if kind == 3:
@@ -52,7 +53,6 @@ class Socks:
             host = str(ipaddress.ip_address(await reader.readexactly(4 if kind == 1 else 16)))
         port = int.from_bytes(await reader.readexactly(2), "big")
         if command != 1:
-            self.udp += 1
             writer.write(b"\x05\x07\x00\x01" + bytes(6))
             return
         self.asked.append(f"{host}:{port}")

@@ -13,7 +13,7 @@ from bench.processes import Worker
 from tests.scenarios.test_killed_transfers import Side, _down
 from tests.torrent.test_getting_torrents import content, laid_out, link_of, some_bytes, torrent_of
 
-pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(240)]
 
 MB = 1024 * 1024
 SIZE = 10 * MB
@@ -27,7 +27,14 @@ class Door(Side):
     def start(self) -> None:
         log = self.folder.with_suffix(".log")
         self.worker = Worker(
-            "bench.peer", str(self.folder), "--bind", self.bind, "--log", "INFO", "--torrent", log=log
+            "tests.torrent.eager_peer",
+            str(self.folder),
+            "--bind",
+            self.bind,
+            "--log",
+            "INFO",
+            "--torrent",
+            log=log,
         )
         self.ask = self.worker.ask
 
@@ -64,9 +71,9 @@ def test_kills_lose_little_and_never_claim_what_is_not_there(tmp_path: Path, kin
             node.start()
             began = time.monotonic()
             while _down(node)["done_bytes"] < done:
-                assert time.monotonic() - began < 10.0, "what was there is forgotten"
+                assert time.monotonic() - began < 60.0, "what was there is forgotten"
                 time.sleep(0.02)
-        end = node.ask("wait", id=transfer, limit=30)
+        end = node.ask("wait", id=transfer, limit=100)
         assert end["state"] == "complete", (end["state"], end["reason"])
         assert content(tmp_path / "to" / "album") == content(album)
         assert handle.status().total_payload_upload < SIZE + KILLS * 4 * MB
