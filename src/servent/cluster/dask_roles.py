@@ -1,6 +1,7 @@
-"""What runs in a process of a cluster: Dask's own Scheduler or Worker, over `servent://`, without a port of its own. Knows `distributed`.
+"""What runs in a process of a cluster: Dask's own Scheduler or Worker, over `servent://`, without a web server at a port. Knows `distributed`.
 
-Neither opens a TCP port: the scheduler's dashboard answers at a Unix socket that only its own user may open, and a worker has none.
+Others reach them through the door of their `process`, and by TCP with the secret that is told there (`lane`); nothing else listens: the scheduler's dashboard
+answers at a Unix socket that only its own user may open, and a worker has none.
 """
 
 from __future__ import annotations
