@@ -10,6 +10,7 @@ import msgspec
 from servent.api import (
     schema,
     schema_chains,
+    schema_cluster,
     schema_credit,
     schema_doctor,
     schema_getting,
@@ -133,6 +134,7 @@ def render() -> str:
             schema_pictures,
             schema_sky,
             schema_wasm,
+            schema_cluster,
             schema_credit,
         )
         for kind in vars(module).values()
