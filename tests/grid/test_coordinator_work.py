@@ -214,7 +214,7 @@ async def test_who_was_trusted_and_is_caught_has_its_results_computed_again(tmp_
         assert caught and len(lies) > 8
         await until(lambda: any(final.state == "done" for final in here.finals))
         # whatever rested on her word alone is computed again by the others
-        for _ in range(400):
+        for _ in range(10_000):
             got = 0
             for one in (ann, bob):
                 got += await honest(one)

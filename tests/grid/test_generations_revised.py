@@ -186,7 +186,7 @@ async def _fickle(folder: Path, dice: random.Random) -> None:
                 if dice.random() < 0.3:
                     await asyncio.sleep(0.01)
     async with node(folder, fickle) as batches:
-        for _ in range(400):
+        for _ in range(10_000):
             for unit in fickle.units.values():
                 if unit.state == "open":
                     fickle.end(unit, "done", answer(unit))

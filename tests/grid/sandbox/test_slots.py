@@ -471,7 +471,7 @@ def test_the_process_itself_can_reach_nothing(tmp_path: Path) -> None:
         [sys.executable, "-I", "-c", PROBE, str(source), str(reads), str(writes)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         check=True,
     )
     held, *said = done.stdout.splitlines()
@@ -534,7 +534,7 @@ def test_a_process_that_was_taken_over_reaches_neither_its_node_nor_what_others_
         [sys.executable, "-I", "-u", "-c", ATTACK, str(source), str(writes), str(victim)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         check=False,
     )
     answers = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines())

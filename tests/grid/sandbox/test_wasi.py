@@ -151,7 +151,7 @@ def test_the_example_in_slices_finds_cole_s_factor(rig: Rig, tmp_path: Path) -> 
 
 @needs_compiler
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_the_examples_with_the_c_library_do_what_they_say(rig: Rig, tmp_path: Path) -> None:
     """The first build makes the C library, which takes half a minute."""
     words = compile_c([EXAMPLES / "words.c"], tmp_path / "words.wasm").read_bytes()
