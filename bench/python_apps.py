@@ -26,7 +26,7 @@ from typing import Any
 
 import servent
 from bench import python_app
-from servent.api import grid_python
+from servent.api import grid_python, wasm_build
 from servent.api import schema_grid as grid
 from servent.api import schema_wasm as wasm
 from servent.api.client import Client
@@ -101,7 +101,7 @@ def main() -> int:
         others = [stack.enter_context(up(folder / one, one)) for one in ("ann", "bob")]
         project = owner.create_project(grid.NewProject(name="bench", audience="everyone"))
         cache = folder / "cache"
-        grid_python._cache = lambda: cache  # type: ignore[assignment]
+        wasm_build.cache = lambda: cache
         item = {"kind": "loop", "size": 1000}
         began = time.monotonic()
         module = grid_python.built(python_app.work)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from servent.api import schema_grid as grid
+from servent.api import wasm_build
 from servent.api.client import Client
 from servent.errors import UsageError
 from servent.grid.pyapps import build, marks, sources
@@ -74,7 +75,7 @@ def value(output: bytes, kind: str) -> tuple[Any, str]:
 def _built(function: Callable[..., Any]) -> tuple[Found, Path]:
     text, name, folder = _source(function)
     found = sources.found(text, function.__name__)
-    return found, build.built(text, name, folder, found, _cache())
+    return found, build.built(text, name, folder, found, wasm_build.cache())
 
 
 def _added(
@@ -122,9 +123,3 @@ def _source(function: Callable[..., Any]) -> tuple[bytes, str, Path | None]:
             f"there is no source of {function.__name__}", advice="Write it into a file."
         ) from None
     return f"import servent\nfrom servent.grid import app\n{text}".encode(), "notebook.py", None
-
-
-def _cache() -> Path:
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("servent", appauthor=False)) / "python-apps"

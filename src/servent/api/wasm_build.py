@@ -14,6 +14,13 @@ SUFFIXES = cc.SUFFIXES
 PYTHON = ".py"
 
 
+def cache() -> Path:
+    """Where built Python apps are kept: one that was built need not be built again before it is submitted."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("servent", appauthor=False)) / "python-apps"
+
+
 def guess_abi(sources: Sequence[Path]) -> Abi:
     """Sources that include `servent.h` work in slices, Python is "python", others are programs."""
     if any(source.suffix == PYTHON for source in sources):
@@ -43,7 +50,7 @@ def build(
                 "a Python app is built from one file, without flags",
                 advice="What the file imports is taken along, also from beside it.",
             )
-        python.build(sources[0], out, function)
+        python.build(sources[0], out, function, cache())
         return out
     if function:
         raise UsageError("`--function` belongs to Python")

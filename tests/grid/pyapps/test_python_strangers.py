@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import servent
-from servent.api import grid_python
 from servent.api import schema_grid as grid
+from servent.api import wasm_build
 from servent.api.client import Client
 from tests.cli.test_real import data, run, up
 from tests.grid.pyapps import science as app
@@ -39,7 +39,7 @@ def ready(python: Rig, science: Path, tmp_path: Path) -> list[Path]:
 def test_strangers_compute_a_python_function(
     ready: list[Path], science: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grid_python, "_cache", lambda: science.parent)
+    monkeypatch.setattr(wasm_build, "cache", lambda: science.parent)
     ann, bob, carl = ready
     with up(ann, "--name", "ann"), up(bob, "--name", "bob"), up(carl, "--name", "carl"):
         link = run(ann, "grid", "new", "science", "--for", "everyone").strip()

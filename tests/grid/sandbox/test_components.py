@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from servent.grid.sandbox import components
+from servent.grid.sandbox.compiled import CompiledCode
 from servent.grid.sandbox.jobs import Ended
 from servent.grid.sandbox.modules import Unfit
 from tests.grid.sandbox.rig import LIMITS, Rig, module
@@ -173,6 +176,26 @@ def test_a_damaged_one_is_not_run(rig: Rig) -> None:
     job = rig.job(app(), "python")
     ended = rig.do(rig.slots.run(replace(job, digest=bytes(32))), 100)
     assert ended.outcome == "module" and "manifest" in ended.words
+
+
+def test_one_process_compiles_while_the_others_wait_for_it(tmp_path: Path) -> None:
+    code, waited, order = CompiledCode(tmp_path, "x"), list[int](), list[str]()
+
+    def waiting() -> None:
+        waited.append(1)
+        if len(waited) == 3:
+            first.close()
+
+    def called_off() -> None:
+        raise KeyError
+
+    first = contextlib.ExitStack()
+    first.enter_context(code.alone(called_off))
+    with code.alone(waiting):
+        order.append("second")
+        with pytest.raises(KeyError), code.alone(called_off):
+            order.append("third")
+    assert (order, len(waited)) == (["second"], 3)
 
 
 @given(st.data())

@@ -4,10 +4,14 @@ behind a hash that tells damage, and never comes from anywhere else.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+LOOK = 0.2  # s between two looks at whether another process has done compiling
 MOST_BYTES = 1024**3  # of all; the longest unused go first
 
 
@@ -42,6 +46,33 @@ class CompiledCode:
             self._prune()
         except OSError:
             pass  # a full disk: compiled again next time
+
+    @contextlib.contextmanager
+    def alone(self, waiting: Callable[[], None]) -> Iterator[None]:
+        """While no other process of this folder is in here: what one compiles the others need not, and each would take 370 MB for CPython. `waiting` is called meanwhile, and may raise.
+
+        Where the system has no such locks, nobody waits.
+        """
+        try:
+            import fcntl
+
+            file = os.open(self._folder / "compiling.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except (ImportError, OSError):
+            yield
+            return
+        try:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    waiting()
+                    time.sleep(LOOK)
+                except OSError:
+                    break
+            yield
+        finally:
+            os.close(file)
 
     def _prune(self) -> None:
         kept = sorted(

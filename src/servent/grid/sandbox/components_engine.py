@@ -110,14 +110,21 @@ class PythonEngine:
         return made
 
     def _compiled(self, digest: bytes, data: bytes) -> wit.Component:
-        if (code := self._code.get(digest, "python")) is not None:
-            try:
-                return wit.Component.deserialize(self._engine, code)
-            except wasmtime.WasmtimeError:
-                pass  # of another processor: compiled anew
-        compiled = wit.Component(self._engine, data)
-        self._code.keep(digest, "python", bytes(compiled.serialize()))
-        return compiled
+        if (kept := self._from_disk(digest)) is not None:
+            return kept
+        with self._code.alone(self._on_tick):
+            if (kept := self._from_disk(digest)) is not None:  # another process was at it
+                return kept
+            compiled = wit.Component(self._engine, data)
+            self._code.keep(digest, "python", bytes(compiled.serialize()))
+            return compiled
+
+    def _from_disk(self, digest: bytes) -> wit.Component | None:
+        code = self._code.get(digest, "python")
+        try:
+            return None if code is None else wit.Component.deserialize(self._engine, code)
+        except wasmtime.WasmtimeError:
+            return None  # of another processor: compiled anew
 
     def _linked(self, component: wit.Component, imports: list[str]) -> wit.Linker:
         linker = wit.Linker(self._engine)

@@ -103,7 +103,7 @@ export function passProject(one) {
   box.foot.append(button("Close", box.close, { kind: "main" }));
 }
 
-const ABIS = [["command", "command: a unit on stdin, its result on stdout"], ["slice", "slice: in slices, kept between them, goes on elsewhere"]];
+const ABIS = [["command", "command: a unit on stdin, its result on stdout"], ["slice", "slice: in slices, kept between them, goes on elsewhere"], ["python", "python: a Python function"]];
 
 export function addApp(one, previous) {
   const name = text("Its name", { hint: "factors", value: previous?.name ?? "", note: previous ? "The same name makes the next version." : "" });
