@@ -113,3 +113,10 @@ def test_a_unit_is_read_or_refused(data: bytes) -> None:
         units.read_head(data)
     with pytest.raises(BadMessage):
         units.read_head(b"servent listen 1" + data)
+
+
+@pytest.mark.parametrize("search", [TINY, SMALL, Search()], ids=["tiny", "small", "whole"])
+def test_a_unit_says_how_many_operations_it_takes(search: Search) -> None:
+    steps = (-200, 300)
+    unit = units.pack(search, bytes(search.samples // 4), steps)
+    assert units.operations(unit) == search.operations(*steps)

@@ -82,6 +82,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "grid:grid",
         "Computing: lend this machine to projects you choose, or have others compute for yours.",
     ),
+    "listen": (
+        "listen:listen",
+        "Search what a radio telescope recorded for signals: tones that drift, that come and go with the beam, pulses, triplets.",
+    ),
     "transfers": ("files:transfers", "What moves, what waits and why."),
     "files": ("getting:files", "The files inside a transfer; choose which to fetch."),
     "priority": (
@@ -126,7 +130,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Talk": ("friends", "presence", "chat", "room"),
     "Share": ("library", "send", "shares", "publish", "feeds", "codes", "torrent"),
     "Find and get": ("search", "who-has", "browse", "get", "receive", "follow", "wish", "recommend"),
-    "Compute": ("grid",),
+    "Compute": ("grid", "listen"),
     "Transfers": (
         "transfers", "files", "pause", "resume", "cancel", "priority", "verify", "move", "history", "queue", "limits",
     ),

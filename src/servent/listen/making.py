@@ -86,24 +86,31 @@ def anywhere(
 
     `strength`: what the detector measures is expected to be so many times its threshold, where the signal suits bin and drift rate.
     """
+    whole = search.seconds / 107.3741824  # 1.0 of a unit of 2^20 samples at 9,765.625 Hz
     frequency = dice.uniform(0.05, 0.4) * search.rate * dice.choice([-1, 1])
     drift = dice.uniform(-0.9, 0.9) * search.drift if drift is None else drift
     if kind == "spike":  # on for four spectra of the longest
         spectrum = 2 ** search.lengths[-1] / search.rate
         amplitude = math.sqrt(strength * search.spike * math.pi / (spectrum * search.rate))
-        return Injected(kind, frequency, drift, amplitude, dice.uniform(0, 50), 4 * spectrum)
+        return Injected(kind, frequency, drift, amplitude, dice.uniform(0, 50) * whole, 4 * spectrum)
     if kind == "gaussian":
         length = max(b for b in search.lengths if search.spectra(b) >= GAUSSIAN_SPECTRA)
         deviations = strength * search.gaussian(length)
         power = deviations * math.sqrt(64 / search.spectra(length) / sum(w * w for w in search.weights))
         amplitude = math.sqrt(power * math.pi / 2**length)
-        return Injected(kind, frequency, drift, amplitude, dice.uniform(25, 82), search.beam)
-    length = next(b for b in search.lengths if 2**b / search.rate > 0.35)  # s
+        return Injected(kind, frequency, drift, amplitude, dice.uniform(25, 82) * whole, search.beam)
+    length = next(b for b in search.lengths if 2**b / search.rate > 0.35 * whole)  # s
     spectrum = 2**length / search.rate
     if kind == "triplet":
         amplitude = math.sqrt(strength * search.triplet(length) * math.pi / 2**length)
         return Injected(
-            kind, frequency, drift, amplitude, dice.uniform(5, 20), 2 * spectrum, dice.uniform(15, 35)
+            kind,
+            frequency,
+            drift,
+            amplitude,
+            dice.uniform(5, 20) * whole,
+            2 * spectrum,
+            dice.uniform(15, 35) * whole,
         )
     period = dice.uniform(9, 14) * spectrum
     need, rows = next(

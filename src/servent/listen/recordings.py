@@ -5,7 +5,7 @@ from __future__ import annotations
 import array
 import sys
 import wave
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import BinaryIO, Literal
 
 from servent.errors import UsageError
@@ -32,6 +32,17 @@ def form_of(path: PurePath) -> Form:
     except KeyError:
         known = " ".join(sorted(ENDINGS))
         raise UsageError(f"what {path.name} holds is not clear from its name; known are {known}") from None
+
+
+def count(path: Path, form: Form) -> int:
+    """How many samples a file has. Raises UsageError, OSError."""
+    if form != "wav":
+        return path.stat().st_size // (4 if form == "s16" else 2)
+    try:
+        with wave.open(str(path), "rb") as sound:
+            return sound.getnframes()
+    except (wave.Error, EOFError) as trouble:
+        raise UsageError(f"this is no WAV file that can be read: {trouble}") from trouble
 
 
 def read(file: BinaryIO, form: Form, samples: int, *, skip: int = 0) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from servent.errors import BadMessage, UsageError
-from servent.listen.plan import HEAD, MAGIC, Search
+from servent.listen.plan import CHIRP, HEAD, LONGEST, MAGIC, SHORTEST, Search
 
 
 class Head(Struct, frozen=True):
@@ -46,6 +46,28 @@ def read_head(data: bytes) -> tuple[Head, bytes]:
     if not (1 <= rate <= 1e10 and 0 < step <= 1e9 and abs(centre) < 1e15 and first <= last):
         raise BadMessage("a unit that cannot be")
     return Head(rate, step, centre, first, last, bits), data[size:]
+
+
+def operations(data: bytes) -> int:
+    """Of a unit or a part of one, by what its head says is to be done. Raises BadMessage."""
+    head, _ = read_head(data)
+    tables = [
+        struct.unpack_from("<II", data, _TABLES + 16 * number) for number in range(LONGEST - SHORTEST + 1)
+    ]
+    costs = Search(bits=head.bits).costs
+    total = 0
+    for step in range(head.first, min(head.last, head.first + _MOST_STEPS)):
+        cost = sum(
+            costs.get(length, 0)
+            for length, (every, most) in enumerate(tables, SHORTEST)
+            if every and abs(step) <= most and step % every == 0
+        )
+        total += cost + CHIRP * (1 << head.bits) if cost else 0
+    return total
+
+
+_TABLES = 128  # bytes before those of the lengths
+_MOST_STEPS = 1_000_000
 
 
 def pack_signs(signs: bytes) -> bytes:
