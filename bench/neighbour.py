@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import select
 import socket
@@ -201,7 +200,7 @@ def main() -> None:
             continue
         with (
             tempfile.TemporaryDirectory(prefix="neighbour-") as folder,
-            SlowLine(f"gn{os.getpid() % 1000}", up=rate, down=5 * rate, queue=asked.queue_ms / 1000,
+            SlowLine("gn", up=rate, down=5 * rate, queue=asked.queue_ms / 1000,
                      delay=asked.delay_ms / 1000) as line,
         ):  # fmt: skip
             figures = servent(line, Path(folder), asked.mb << 20, **how)

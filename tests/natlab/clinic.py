@@ -25,7 +25,7 @@ from tests.natlab.matrix import RELAY4, RELAY6, ROOT, Matrix
 from tests.natlab.node import WholeNode, get, put, up
 
 EVERY = 0.2  # s between two visits
-PATIENCE = 25.0  # s until both sides say what is looked for
+PATIENCE = 90.0  # s until both sides say what is looked for
 
 
 class Said(msgspec.Struct, frozen=True):

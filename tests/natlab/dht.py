@@ -46,7 +46,7 @@ PORT = 6881
 EVERYONE = tuple(f"{NET}.{FIRST + number}:{PORT}" for number in range(COUNT))
 ENTRY = list(EVERYONE[:2])
 ECHO = "dhtlab/1"
-PATIENCE = 40.0  # s until a friend counts as lost
+PATIENCE = 60.0  # s until a friend counts as lost
 FRIEND, SEEKER = Identity(b"\x0a" * 32), Identity(b"\x0b" * 32)
 
 
@@ -109,7 +109,6 @@ async def seeker(folder: Path, changes: int) -> None:
         for number in range(changes):
             put(folder, f"ready{number}", {"met": met})
             at = float((await get(folder, f"happened{number}", 60.0))["at"])
-            await asyncio.sleep(0.2)  # until it has happened
             took.append(await until_heard(node, at))
         found = [found async for found in DhtProvider(node.torrent_session).resolve(FRIEND.peer)]
         stored = pkarr.read(FRIEND.peer, found[-1].value).address.addresses if found else ()
@@ -124,7 +123,7 @@ async def until_heard(node: Node, since: float) -> float | None:
         session = node.peers.session(FRIEND.peer)
         if session is not None:
             try:
-                async with asyncio.timeout(0.5):
+                async with asyncio.timeout(2.0):
                     stream = await session.open(ECHO)
                     await stream.write(b"?")
                     await stream.read_exactly(1)
@@ -166,9 +165,10 @@ def play(prefix: str = "ndht", changes: tuple[str, ...] = ("renumber", "restart"
             wait_for(lab, f"ready{number}", looking)
             if change == "restart":
                 moving.kill()
-                moving.wait(10)
-            put(lab.folder, f"happened{number}", {"at": time.time()})
+                moving.wait(60)
+            at = time.time()
             lab.ip("hB", f"addr del {here}/24 dev eth0", f"addr add {there}/24 dev eth0", way)
+            put(lab.folder, f"happened{number}", {"at": at})
             here, there = there, here
             if change == "restart":
                 moving = lab.spawn("hB", *python, "friend", folder, cwd=str(ROOT))

@@ -1,13 +1,15 @@
 """Builds networks out of namespaces: a public one, sites of routers and a host behind them, and takes them down.
 
-All namespaces of a lab carry its prefix, and only they and the processes inside them are ever touched. Labs with
-different prefixes run side by side.
+All namespaces of a lab carry its prefix and the number of the process that built it, and only they and the processes
+inside them are ever touched. Labs with different prefixes run side by side, and so do test runs. What the labs of a
+process left that was killed is taken down by the next one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -46,7 +48,7 @@ def missing() -> str | None:
 
 
 def run(*command: str, feed: str | None = None) -> str:
-    done = subprocess.run(command, check=False, input=feed, text=True, capture_output=True, timeout=20)
+    done = subprocess.run(command, check=False, input=feed, text=True, capture_output=True, timeout=120)
     if done.returncode:
         raise LabTrouble(f"{' '.join(command)}\n{feed or ''}\n{done.stderr}")
     return done.stdout
@@ -78,7 +80,11 @@ class Lab:
     _public_routes: list[str] = field(default_factory=list)
     _public_ports: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.prefix = f"lab{os.getpid()}-{self.prefix}"
+
     def __enter__(self) -> Self:
+        _bury_orphans()
         self.clear()
         self._space("pub", forwards=True)
         self._bridge("pub", "br0", f"{PUB4}.1/24", f"{PUB6}::1/64")
@@ -95,22 +101,15 @@ class Lab:
     def clear(self, keep_public: bool = False) -> None:
         """Kill what runs in our namespaces, then remove them."""
         self._unplug_public()
-        names = [line.split()[0] for line in run("ip", "netns", "list").splitlines() if line.strip()]
-        ours = [name for name in names if name.startswith(self.prefix)]
+        ours = [name for name in _spaces() if name.startswith(self.prefix)]
         if keep_public:
             ours = [name for name in ours if name != self.prefix + "pub"]
-        pids = [int(pid) for name in ours for pid in run("ip", "netns", "pids", name).split()]
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        for pid in pids:
-            _wait_gone(pid)
+        _kill_inside(ours)
         for process, space in list(self._processes.items()):
             if self.prefix + space in ours:
-                process.wait(5)
+                process.wait(60)
                 del self._processes[process]
-        if ours:
-            run("ip", "-batch", "-", feed="".join(f"netns del {name}\n" for name in ours))
+        _delete(ours)
 
     def _unplug_public(self) -> None:
         """Cut the sites off the public network at once.
@@ -310,8 +309,36 @@ class Lab:
     _built: set[str] = field(default_factory=set)
 
 
+def _spaces() -> list[str]:
+    return [line.split()[0] for line in run("ip", "netns", "list").splitlines() if line.strip()]
+
+
+def _kill_inside(spaces: list[str]) -> None:
+    pids = [int(pid) for name in spaces for pid in run("ip", "netns", "pids", name).split()]
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    for pid in pids:
+        _wait_gone(pid)
+
+
+def _delete(spaces: list[str]) -> None:
+    if spaces:
+        run("ip", "-batch", "-", feed="".join(f"netns del {name}\n" for name in spaces))
+
+
+def _bury_orphans() -> None:
+    """Take down what nobody will take down any more: labs of processes that are gone. Two may do it at once."""
+    for name in _spaces():
+        owner = re.match(r"lab(\d+)-", name)
+        if owner is not None and not Path(f"/proc/{owner[1]}").exists():
+            with contextlib.suppress(LabTrouble):
+                _kill_inside([name])
+                _delete([name])
+
+
 def _wait_gone(pid: int) -> None:
-    for _ in range(200):
+    for _ in range(6000):
         try:
             os.kill(pid, 0)
             with open(f"/proc/{pid}/stat") as stat:

@@ -102,25 +102,26 @@ def measure(
     if way == "node":
         module = "tests.natlab.node"
         server = [*python, module, "share", str(folder), RELAY4]
-        client = [*python, module, "fetch", str(folder), RELAY4, str(seconds)]
+        by = "tcp" if "pub" in (a, b) else "relayed" if a == b == "edm" else "direct"
+        client = [*python, module, "fetch", str(folder), RELAY4, str(seconds), by]
     else:
         server = [*python, "tests.natlab.peer", "serve", str(folder), RELAY4]
         client = [*python, "tests.natlab.pull", str(folder), RELAY4, way, str(seconds)]
     lab.spawn("hB", *server, cwd=str(ROOT))
     puller = lab.spawn("hA", *client, cwd=str(ROOT), stdout=subprocess.PIPE)
-    until = time.monotonic() + 25
+    until = time.monotonic() + 90
     while not (folder / "ready.json").exists() and time.monotonic() < until and puller.poll() is None:
         time.sleep(0.02)
     if not (folder / "ready.json").exists():
         logs = lab.logs()
         lab.clear(keep_public=True)
         return Move(event, way, None, {"error": "nothing arrived before the event", "logs": logs})
-    time.sleep(1.0)
+    time.sleep(0.5)
     at = time.time()
     put(folder, "happened", {"at": at})
     happen(lab, event, a if site == "A" else b, site)
     try:
-        printed, _ = puller.communicate(timeout=seconds + 20)
+        printed, _ = puller.communicate(timeout=seconds + 60)
     except subprocess.TimeoutExpired:
         printed = ""
     lab.clear(keep_public=True)

@@ -36,7 +36,7 @@ def put(folder: Path, name: str, value: Any) -> None:
     os.replace(folder / f"{name}.tmp", folder / f"{name}.json")
 
 
-async def get(folder: Path, name: str, patience: float = 20.0) -> Any:
+async def get(folder: Path, name: str, patience: float = 60.0) -> Any:
     async with asyncio.timeout(patience):
         while not (folder / f"{name}.json").exists():
             await asyncio.sleep(0.01)
@@ -174,7 +174,7 @@ async def start(folder: Path, relay: str, upnp: bool) -> Me:
     families = ["obs1", "obs2"] if any(not a.startswith("[") for a in local) else []
     families += ["obs6"] if any(a.startswith("[2") for a in local) else []
     await me.start(upnp, tuple(families))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while endpoint.address().relay is None:
             await asyncio.sleep(0.01)
     return me

@@ -63,7 +63,6 @@ async def seeker(folder: Path, changes: int) -> None:
         for number in range(changes):
             put(folder, f"ready{number}", {"met": met})
             at = float((await get(folder, f"happened{number}", 60.0))["at"])
-            await asyncio.sleep(0.2)  # until it has happened
             took.append(await until_heard(node, at))
         seen = await node.rendezvous.find(FRIEND.peer)
         said = {"met": met, "took": took, "stored": seen.address.addresses if seen else ()}
@@ -87,9 +86,10 @@ def play(prefix: str = "nrec", changes: tuple[str, ...] = ("renumber", "restart"
             wait_for(lab, f"ready{number}", looking)
             if change == "restart":
                 moving.kill()
-                moving.wait(10)
-            put(lab.folder, f"happened{number}", {"at": time.time()})
+                moving.wait(60)
+            at = time.time()
             lab.ip("hB", f"addr del {here}/24 dev eth0", f"addr add {there}/24 dev eth0")
+            put(lab.folder, f"happened{number}", {"at": at})
             here, there = there, here
             if change == "restart":
                 moving = lab.spawn("hB", *python, "friend", folder, cwd=str(ROOT))

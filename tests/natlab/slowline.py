@@ -133,7 +133,7 @@ class SlowLine:
         queue: float = 0.4,
         delay: float = 0.005,
     ) -> None:
-        self.spaces = {"home": f"{prefix}home", "world": f"{prefix}world"}
+        self.spaces = {end: f"{prefix}{os.getpid()}{end}" for end in ("home", "world")}
         self._log = tempfile.NamedTemporaryFile(prefix="slowline-")  # noqa: SIM115 - closed with the line
         self._shape = (self._log.name, up, down, queue, delay)
         self._processes: list[subprocess.Popen[str]] = []
@@ -197,7 +197,7 @@ class SlowLine:
         for process in self._processes:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            process.wait(10)
+            process.wait(60)
             for pipe in (process.stdout, process.stderr):
                 if pipe is not None:
                     pipe.close()

