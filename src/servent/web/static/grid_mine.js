@@ -14,6 +14,7 @@ export function standing(one) {
   if (one.closed) return ["Closed", "none"];
   if (one.paused) return ["Paused", "waiting"];
   if (!one.units) return ["New", "none"];
+  if (!openUnits(one) && one.by_state.error) return one.by_state.done ? ["Done in part", "waiting"] : ["Failed", "failed"];
   if (!openUnits(one)) return ["Done", "direct"];
   return one.throughput || one.by_state.running ? ["Running", "direct"] : ["Waiting", "relayed"];
 }
@@ -25,6 +26,7 @@ export function standingWhy(one) {
   if (one.paused) return "You paused it: nothing is handed out.";
   if (!one.apps.some((app) => !app.retired)) return "Add an app, a WebAssembly module, and then submit work for it.";
   if (!one.units) return "Submit work, and pass the project's link on to those who would help.";
+  if (!openUnits(one) && one.by_state.error) return `${counted(one.by_state.error, "unit")} failed: Errors says why.${one.by_state.done ? " All others are done." : ""}`;
   if (!openUnits(one)) return "Everything that was submitted is done.";
   return one.hosts_now ? `${counted(one.hosts_now, "machine")} connected.` : "Nobody computes for it right now. Pass its link on.";
 }
