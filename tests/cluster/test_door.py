@@ -16,6 +16,7 @@ from distributed.comm import connect, listen
 from distributed.comm.core import Comm, FatalCommClosedError
 
 from servent.cluster import comm, passes, wire
+from servent.cluster import process as process_module
 from servent.cluster.addresses import Place, parse
 from servent.cluster.comm import ServentBackend
 from servent.cluster.model import ALPN
@@ -276,5 +277,24 @@ def test_where_tcp_leads_to_nobody_or_to_somebody_else_a_comm_is_a_stream() -> N
                 one.abort()
                 await bob.close()
             assert heard == []
+
+    asyncio.run(story())
+
+
+def test_silent_strangers_at_the_door_keep_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_module, "STRANGERS_MOST", 4)
+
+    async def story() -> None:
+        lab = Lab(Member(bytes(BOB.peer), submit=True))
+        async with scheduler(lab) as (backend, place, _), stranger() as end:
+            process = await process_of(backend)
+            silent = [await end.connect(place.where, 30.0) for _ in range(9)]
+            await until(lambda: process.turned_away >= 5)
+            assert len(process._at_door) <= 4
+            bob = office(lab, BOB, "client")
+            assert await says(bob, place, "let me in") == "heard"
+            await bob.close()
+            for connection in silent:
+                await connection.close()
 
     asyncio.run(story())

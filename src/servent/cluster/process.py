@@ -30,7 +30,7 @@ from servent.tasks import begin
 log = logging.getLogger(__name__)
 
 DOOR_TIME = 20.0  # s for the first frames of a connection; a busy Python may take long to come to them
-STRANGERS_MOST = 64  # connections that stand at the door at once; more are closed
+STRANGERS_MOST = 64  # connections that stand at the door at once; one more, and who waits longest is closed
 LINKS_MOST = 4096  # processes that one is connected with
 CONNECT_TIME = 30.0  # s to look for a path
 RELAY_TIME = 5.0  # s that a listener waits for its home relay, so that its address names it
@@ -64,7 +64,7 @@ class Process:
         self._dials: dict[bytes, asyncio.Task[Link | ServentError]] = {}
         self._listeners: dict[int, Take] = {}
         self._next = 0
-        self._at_door = 0
+        self._at_door: dict[IrohConnection, None] = {}  # the one that came first stands first
         self._at_end: list[Callable[[], None]] = []
         self._ready = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
@@ -176,11 +176,15 @@ class Process:
                         connection = await self._end.accept()
                     except ConnectionLost:
                         break
-                    if self._at_door >= STRANGERS_MOST or len(self._links) >= LINKS_MOST:
+                    if len(self._links) >= LINKS_MOST:
                         self.turned_away += 1
                         await connection.close(_CODE_REFUSED, "busy")
                         continue
-                    self._at_door += 1
+                    if len(self._at_door) >= STRANGERS_MOST:  # else the silent would keep out everybody
+                        longest = next(iter(self._at_door))
+                        del self._at_door[longest]
+                        await longest.close(_CODE_REFUSED, "busy")
+                    self._at_door[connection] = None
                     self._group.create_task(self._answer(connection), name="door")
                 raise asyncio.CancelledError  # ends the group's other tasks with us
         finally:  # also when the loop ends and cancels all it has
@@ -255,7 +259,7 @@ class Process:
             )
             await connection.close(_CODE_REFUSED, "not let in")
         finally:
-            self._at_door -= 1
+            self._at_door.pop(connection, None)
 
     def _let_in(self, link: Link) -> Link:
         self._known.add(link)
