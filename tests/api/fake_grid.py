@@ -111,7 +111,9 @@ class FakeGrid(FakeGridWork):
 
     def slot_picture(self, number: int, query: pictures.PictureQuery) -> pictures.SlotPicture:
         slot = next((one for one in self.lending().slots if one.number == number), None)
-        if slot is None or slot.state != "running":
+        if slot is not None and slot.state != "running":
+            return pictures.SlotPicture(number=number)
+        if slot is None:
             raise NotFound(
                 f"nothing runs on core {number} now", advice="`servent grid status` shows what does."
             )

@@ -200,6 +200,9 @@ def test_a_core_shows_what_its_unit_does(node: Client) -> None:
     assert len(shown.picture.data) == shown.picture.width * shown.picture.height and shown.picture.x.label
     known = node.slot_picture(slot.number, after=shown.serial)
     assert known.serial != shown.serial or known.picture is None
+    node.pause_lending()
+    assert node.slot_picture(slot.number).unit == "", "nothing runs there now, which is no error"
+    node.resume_lending()
     for number in ("99999", "x", "9" * 30):
         with pytest.raises(ApiError) as wrong:
             node.slot_picture(number)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from servent.api import schema_pictures as pictures
 from servent.api import schema_wasm as wasm
 from servent.api import settings
 from servent.api.adapter_grid_base import GridBase, as_struct, ledger_link
-from servent.errors import UsageError
+from servent.errors import NotFound, UsageError
 from servent.grid import policy, views
 from servent.identity import PeerId
 from servent.net import ticket
@@ -74,7 +74,12 @@ class LendPart(GridBase):
         return [as_struct(grid.GridLogEntry, one) for one in rows]
 
     def slot_picture(self, number: int, query: pictures.PictureQuery) -> pictures.SlotPicture:
-        looked = self._grid.lending.pictures.look(number - 1, query.after)
+        try:
+            looked = self._grid.lending.pictures.look(number - 1, query.after)
+        except NotFound:
+            if any(slot.number == number for slot in self.lending().slots):
+                return pictures.SlotPicture(number=number)  # between two units, or paused
+            raise
         return as_struct(pictures.SlotPicture, looked, number=number)
 
     # -- projects joined

@@ -39,7 +39,7 @@ class Picture(Struct, frozen=True, kw_only=True):
 
 
 class SlotPicture(Struct, frozen=True, kw_only=True):
-    """The newest picture of the unit on a core; `picture` None where there is none but the one that is known. `serial` is another with each."""
+    """The newest picture of the unit on a core; `picture` None where there is none but the one that is known. `serial` is another with each. `unit` "" where nothing runs there now."""
 
     number: int
     unit: str = ""

@@ -80,13 +80,13 @@ class Shown extends HTMLElement {
     const core = this.core;
     try {
       const found = await get(`/grid/lending/slots/${core}/picture?after=${this.serial}`);
-      this.failed = false;
+      this.failed = !found?.unit; // between two units nothing runs there
       if (!this.isConnected || core !== this.core || !found?.picture) return;
       this.serial = found.serial;
       this._show(found.picture);
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
-      this.failed = true; // between two units nothing runs there
+      this.failed = true;
     }
   }
 
