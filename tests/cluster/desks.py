@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from servent.cluster import passes, rosters
@@ -29,8 +30,10 @@ class Lab:
 class LocalDesk:
     """`node`'s side of a cluster. It vouches for whatever it is asked to: who lets whom in is for the doors to say."""
 
-    def __init__(self, lab: Lab, node: Identity = ANN, *, past: float = 0.0) -> None:
-        self.lab, self.node, self.past = lab, node, past
+    def __init__(
+        self, lab: Lab, node: Identity = ANN, *, past: float = 0.0, relays: Sequence[str] = ()
+    ) -> None:
+        self.lab, self.node, self.past, self.relays = lab, node, past, list(relays)
         self.asked = 0
 
     async def papers(self, wish: Wish) -> Papers:
@@ -46,6 +49,7 @@ class LocalDesk:
             roster=rosters.sign(ANN, self.lab.roster),
             scheduler=self.lab.scheduler,
             bind=["127.0.0.1:0"],
+            relays=self.relays,
         )
 
     async def listening(self, cluster: str, process: bytes, role: Role, address: str) -> None:

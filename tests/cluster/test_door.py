@@ -29,6 +29,8 @@ from servent.errors import ConnectionLost
 from servent.identity import Identity
 from servent.net import endpoint as net_endpoint
 from servent.net.endpoint import IrohEndpoint
+from servent.net.relay.server import RelayServer
+from servent.net.relay.settings import RelaySettings
 from tests.cluster.desks import BOB, EVE, LAB, TOLD, Lab, LocalDesk, Tells
 from tests.net.party import until
 
@@ -298,3 +300,53 @@ def test_silent_strangers_at_the_door_keep_nobody_out(monkeypatch: pytest.Monkey
                 await connection.close()
 
     asyncio.run(story())
+
+
+def test_whose_address_nobody_has_is_reached_through_its_relay_or_over_what_it_dialed_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(process_module, "RELAY_TIME", 60.0)
+
+    async def story(url: str) -> None:
+        lab = Lab(Member(bytes(BOB.peer), work=True, submit=True))
+        backend = comm.set_up(LocalDesk(lab, relays=[url]), cluster="lab", role="scheduler", tcp=False)
+        heard: list[Any] = []
+
+        async def handle(one: Comm) -> None:
+            heard.append(await one.read())
+            await one.write("heard")
+
+        listener = await listen("servent://", handle)
+        place = parse(listener.contact_address)
+        assert isinstance(place, Place)
+        assert place.relay is not None
+        hidden = Place(place.process, place.node, place.cluster, 0, (), place.relay)
+        bob = Office(LocalDesk(lab, BOB, relays=[url]), cluster="lab", role="worker", tcp=False)
+        bobs = await bob.process(None)
+        back = await bobs.listen(_echo_once)
+        assert await says(bob, hidden, "through the relay") == "heard"
+        unknown = Place(back.process, back.node, back.cluster)  # nobody knows where he is: he dialed
+        one = await backend.get_connector().connect(str(unknown).removeprefix("servent://"))
+        assert isinstance(one, comm.ServentComm)
+        await one._stream.write(b"echo")  # type: ignore[union-attr]
+        assert await one._stream.read_exactly(4) == b"echo"  # type: ignore[union-attr]
+        one.abort()
+        listener.stop()
+        await bob.close()
+        await backend.office.close()
+
+    async def main() -> None:
+        async with asyncio.TaskGroup() as group:
+            server = RelayServer(RelaySettings(hosts=("127.0.0.1",), port=0))
+            group.create_task(server.run())
+            await server.ready.wait()
+            try:
+                await story(server.urls[0])
+            finally:
+                await server.close()
+
+    asyncio.run(main())
+
+
+async def _echo_once(stream: Any, link: Any) -> None:
+    await stream.write(await stream.read_exactly(4))
