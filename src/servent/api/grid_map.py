@@ -23,7 +23,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -227,6 +227,7 @@ class Grid:
         """A batch of these items, and how its outputs travel; "" of an app that is named. Blocks."""
         if isinstance(app, str):
             return _submit(self.client, self.project, app, [_checked(item) for item in some], how), ""
+        how = replace(how, args=tuple(str(one) for one in how.args))
         made = grid_python.prepare(self.client, self.project, app, some[0], how.args)
         given = [made.encoded(item) for item in some]
         return _submit(self.client, self.project, made.named, given, how), made.output

@@ -143,10 +143,11 @@ def try_(
             else:
                 say(made.output.removesuffix("\n"))
         words = f"{made.outcome}: {one_line(made.words)}" if made.words else made.outcome
+        memory_used = (
+            f", {size(made.memory_bytes)} of memory" if made.memory_bytes else ""
+        )  # Python says none
         slices = f", {many(made.slices, 'slice')}" if made.slices else ""
-        hint(
-            f"{words}; {made.seconds:.3f} s, {size(made.memory_bytes)} of memory{slices}, {size(made.size_bytes)} of output"
-        )
+        hint(f"{words}; {made.seconds:.3f} s{memory_used}{slices}, {size(made.size_bytes)} of output")
         if made.digest:
             hint(f"sha256 {made.digest}")
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import linecache
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import servent
+from servent.api import grid_python
 from servent.errors import NotFound, UsageError
 from servent.grid.pyapps import build, marks, sources
 
@@ -138,3 +141,26 @@ def test_what_the_builder_is_told_goes_wrong_while_importing_is_shown(tmp_path) 
         'Some("x")\nTraceback (most recent call last):\n  File "/0/servent_guest.py", line 3\n  File "a.py", line 1\nNameError: b'
     )
     assert said == 'Traceback (most recent call last):\n  File "a.py", line 1\nNameError: b'
+
+
+def test_a_function_without_a_file_is_taken_alone_and_one_without_a_source_refused() -> None:
+    text = "def typed(x: bytes) -> bytes:\n    return x\n"
+    room: dict[str, object] = {}
+    exec(compile(text, "<notebook 7>", "exec"), room)  # noqa: S102 - as a notebook does
+    with pytest.raises(UsageError, match="no source"):
+        grid_python._source(room["typed"])
+    linecache.cache["<notebook 7>"] = (len(text), None, text.splitlines(True), "<notebook 7>")
+    source, name, folder = grid_python._source(room["typed"])
+    assert (name, folder) == ("notebook.py", None) and sources.found(source, "typed").input == "bytes"
+    with pytest.raises(UsageError, match="plain function"):
+        grid_python._source(lambda x: x)  # it has no name to build it by
+    path, own = grid_python._source(scaled)[1:]
+    assert path == "test_marks_and_sources.py" and own is not None
+
+
+def test_items_have_to_be_what_the_function_takes() -> None:
+    made = grid_python.PythonApp("x/1", sources.found(SOURCE, "two"))
+    assert made.encoded(b"x") == b"x" and made.output == "json"
+    with pytest.raises(UsageError, match="bytes are wanted, not str"):
+        made.encoded("x")
+    assert grid_python.value(b"{", "json")[1].startswith("its result cannot be read")

@@ -16,9 +16,9 @@ from tests.grid.pyapps import science as plain
 from tests.grid.pyapps.conftest import ROOMY
 from tests.grid.sandbox.rig import SEED, Rig
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # s; a starved machine compiles for minutes
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # s; a starved machine compiles for minutes
 
-WAIT = 280.0
+WAIT = 800.0
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from pathlib import Path
@@ -17,7 +18,7 @@ from tests.grid.pyapps import science as app
 from tests.grid.pyapps.conftest import ROOMY
 from tests.grid.sandbox.rig import Rig
 
-pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def ready(python: Rig, science: Path, tmp_path: Path) -> list[Path]:
     """Data directories of nodes that have compiled the app before: that takes each of them ten seconds, and is tried elsewhere."""
     code = science.read_bytes()
     job = python.job(code, "python", limits=ROOMY, budget=30.0, stdin=b'{"do":"square","n":1}')
-    assert python.do(python.slots.run(job), 280).outcome == "done"
+    assert python.do(python.slots.run(job), 800).outcome == "done"
     found = [tmp_path / name for name in ("ann", "bob", "carl")]
     for place in found:
         for folder in ("sandbox", "sandbox-own"):
@@ -59,7 +60,7 @@ def test_strangers_compute_a_python_function(
         hosts = data(ann, "grid", "hosts")
         assert sorted(one["name"] for one in hosts) == ["bob", "carl"]
         # Known now: nothing is built or added again, and what was computed is not computed again.
-        assert [one.value["square"] for one in mine.compute(app.science, items[2:3])] == [4]
+        assert asyncio.run(_mapped(mine, items[2:3])) == [4]
         assert len(client.my_project(made.id).apps) == 1
         # The same by the commands that people type.
         tried = data(
@@ -81,6 +82,10 @@ def test_strangers_compute_a_python_function(
         assert data(ann, "grid", "watch", batch["id"])["done"] == 1
         (result,) = client.batch_results(batch["id"], wait=0).results
         assert isinstance(result, grid.UnitResult) and json.loads(result.output or "")["square"] == 81
+
+
+async def _mapped(mine: servent.Grid, items: list[dict[str, object]]) -> list[object]:
+    return [one.value["square"] async for one in mine.map(app.science, items, args=[0])]
 
 
 def _file(folder: Path, text: str) -> Path:
