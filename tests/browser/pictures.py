@@ -1,8 +1,9 @@
-"""Takes the README's pictures of the page again: `python -m tests.browser.pictures` writes docs/pictures."""
+"""Takes the README's pictures of the page again: `python -m tests.browser.pictures [NAME.png …]` writes docs/pictures."""
 
 from __future__ import annotations
 
 import io
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,15 @@ SCREENS = (
     ("search.png", "/search?q=summer", "sv-search .search-status:has-text('answered')", "dark"),
     ("talk.png", "/talk/lobby", "sv-talk .message.mention", "dark"),
     ("grid.png", "/grid/primes", "sv-grid-project .lane .grain", "dark"),
+    ("listen.png", "/grid", "sv-grid-picture canvas.heat", "dark"),
+    ("sky.png", "/grid/primes", "button:has-text('What was found')", "dark"),
     ("transfers.png", "/transfers", "sv-transfers .transfer", "light"),
 )
+# What stands below the fold, or behind a press: (button, what appears, what is scrolled to).
+ACTS = {
+    "listen.png": ("", "sv-grid-picture canvas.heat", "sv-grid-picture .card"),
+    "sky.png": ("button:has-text('What was found')", ".candidate", ""),
+}
 COLOURS = 128  # a picture of 1280 x 800 stays below 150 kB
 
 
@@ -34,8 +42,13 @@ def main() -> None:
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        wanted = sys.argv[1:]
         for name, path, content, theme in SCREENS:
-            take(browser, page, name, path, content, theme)
+            if not wanted or name in wanted:
+                take(browser, page, name, path, content, theme)
+        if wanted and "overview.png" not in wanted:
+            browser.close()
+            return
         with (
             FakeApi(FakeNode(transfers=28), Path(folder) / "many").running() as api,
             web_page(api.data_dir) as many,
@@ -50,9 +63,16 @@ def take(browser: Any, page: WebPage, name: str, path: str, content: str, theme:
         tab = visit.open(path)
         tab.set_viewport_size({"width": width, "height": 800})
         tab.wait_for_selector(content)
+        press, appears, to = ACTS.get(name, ("", "", ""))
+        if press:
+            tab.click(press)
+        if appears:
+            tab.wait_for_selector(appears)
+        if to:
+            tab.eval_on_selector(to, "one => one.scrollIntoView({ block: 'center' })")
         tab.wait_for_timeout(3000)  # until everything has settled
         taken = Image.open(io.BytesIO(tab.screenshot()))
-        taken.convert("RGB").quantize(COLOURS).save(PICTURES / name, optimize=True)
+        taken.convert("RGB").quantize(256 if name == "listen.png" else COLOURS).save(PICTURES / name, optimize=True)
 
 
 if __name__ == "__main__":
