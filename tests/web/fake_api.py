@@ -519,7 +519,7 @@ class FakeApi:
             return
         self._stop.set()
         self._server.should_exit = True
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=60)
         self._listener.close()
         self._thread = None
 

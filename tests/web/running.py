@@ -39,7 +39,7 @@ class WebPage:
         return f"http://127.0.0.1:{self.port}"
 
     def ask(self, method: str, path: str, *, login: bool = True, **headers: str) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.putrequest(method, path, skip_host="host" in headers)
             if login:
@@ -72,7 +72,7 @@ def web_page(data_dir: Path) -> Iterator[WebPage]:
     finally:
         process.stdin.close()
         try:
-            process.wait(timeout=10)
+            process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -58,7 +58,7 @@ def play(story: Callable[[Script, Hub], Awaitable[None]]) -> None:
 
 
 async def heard(page: Page, count: int = 1) -> list[dict[str, Any]]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         return [json.loads(await page.messages.get()) for _ in range(count)]
 
 
@@ -138,7 +138,7 @@ def test_the_stream_ends_a_little_after_the_last_page_left(monkeypatch: pytest.M
         await heard(again)
         assert (node.open, node.opened) == (1, 1)
         hub.leave(again)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while node.open:
                 await asyncio.sleep(0.01)
         late = hub.join()

@@ -20,7 +20,7 @@ def api(tmp_path: Path) -> Iterator[FakeApi]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(100):
+    for _ in range(2000):
         if condition():
             return
         await asyncio.sleep(0.03)

@@ -45,7 +45,7 @@ def play(folder: Path, story: Story) -> None:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await asyncio.to_thread(true):
             await asyncio.sleep(0.03)
 
