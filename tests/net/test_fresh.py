@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import sys
 
 import pytest
@@ -29,6 +30,8 @@ def test_only_connections_to_the_relay_are_broken() -> None:
             assert await to_other.read() == b""
             for writer in (relay_writer, other_writer):
                 writer.close()
-            await asyncio.sleep(0.05)
+            for writer in (relay_writer, other_writer):
+                with contextlib.suppress(ConnectionError):
+                    await writer.wait_closed()
 
     asyncio.run(main())

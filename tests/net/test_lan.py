@@ -26,7 +26,7 @@ def test_two_on_one_network_find_each_other_and_hear_a_goodbye() -> None:
             ),
             Lan(BOB, lambda: ["127.0.0.1:4002"], lambda a: found.update(bob=a), interfaces=["127.0.0.1"]),
         ]
-        async with asyncio.timeout(15), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(lan.run()) for lan in lans]
             while len(found) < 2:
                 await asyncio.sleep(0.02)

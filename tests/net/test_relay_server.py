@@ -16,6 +16,7 @@ from servent.net.relay import frames
 from servent.net.relay.frames import Kind
 from servent.net.relay.server import RelayServer
 from servent.net.relay.settings import RelaySettings
+from tests.net.party import until
 
 ANN, BOB, CAT = (Identity(bytes(31) + bytes([n])) for n in (1, 2, 3))
 
@@ -89,8 +90,7 @@ def test_probes_over_plain_http_are_answered() -> None:
             )
             assert (await web.get("/relay")).status_code == 426
             assert (await web.get("/nothing")).status_code == 404
-            await asyncio.sleep(0.05)
-            assert relay.view().connections == 0
+            await until(lambda: relay.view().connections == 0)
 
     asyncio.run(main())
 
@@ -135,8 +135,7 @@ def test_a_bad_frame_ends_its_sender_and_nobody_else(junk: bytes | str) -> None:
                 await cat.recv()
             await ann.send(datagram(BOB, b"still here"))
             assert payload(await bob.recv()) == b"still here"
-            await asyncio.sleep(0.05)
-            assert relay.view().connections == 2
+            await until(lambda: relay.view().connections == 2)
 
     asyncio.run(main())
 
@@ -159,7 +158,7 @@ def test_junk_right_behind_the_handshake_is_no_traceback(
                 reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
                 writer.write(head + junk)
                 writer.write_eof()
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(60):
                     with contextlib.suppress(ConnectionError):
                         await reader.read()
                 writer.close()
@@ -184,24 +183,37 @@ def test_the_newest_connection_of_a_key_receives() -> None:
     asyncio.run(main())
 
 
-def test_a_client_that_reads_nothing_is_dropped_and_never_stalls_others() -> None:
+async def deaf(relay: RelayServer, ann: ClientConnection) -> ClientConnection:
+    """Cat, who reads nothing, and is sent more than is kept for anybody."""
+    client = await enter(relay, CAT)
+    client.transport.pause_reading()
+    for _ in range(400):
+        await ann.send(datagram(CAT, bytes(60_000)))
+    return client
+
+
+def test_a_client_that_reads_nothing_never_stalls_others() -> None:
     async def main() -> None:
-        async with running(write_time=0.5, rate_bytes_per_s=None) as relay:
+        async with running(write_time=3600.0, rate_bytes_per_s=None) as relay:
             ann, bob = await enter(relay, ANN), await enter(relay, BOB)
-            dead = await enter(relay, CAT)
-            dead.transport.pause_reading()
-            for _ in range(400):
-                await ann.send(datagram(CAT, bytes(60_000)))
-            before = asyncio.get_running_loop().time()
+            dead = await deaf(relay, ann)
             await ann.send(datagram(BOB, b"quick"))
             assert payload(await bob.recv()) == b"quick"
-            assert asyncio.get_running_loop().time() - before < 0.3
+            assert relay.view().clients == 3
             assert relay.view().dropped_full > 0
             assert relay.view().queued_bytes <= relay.settings.queue_bytes
-            async with asyncio.timeout(5):
-                while relay.view().clients == 3:
-                    await asyncio.sleep(0.05)
-            assert relay.view().refused == {"takes nothing": 1}
+            dead.transport.abort()
+
+    asyncio.run(main())
+
+
+def test_a_client_that_reads_nothing_is_dropped() -> None:
+    async def main() -> None:
+        async with running(write_time=0.5, rate_bytes_per_s=None) as relay:
+            ann = await enter(relay, ANN)
+            dead = await deaf(relay, ann)
+            await until(lambda: relay.view().refused == {"takes nothing": 1})
+            await until(lambda: relay.view().clients == 1)
             dead.transport.abort()
 
     asyncio.run(main())
@@ -242,7 +254,7 @@ def test_a_flood_of_connections_leaves_the_clients_alone() -> None:
             sockets = []
             for number in range(300):
                 await asyncio.sleep(0)
-                sock = socket.create_connection(("127.0.0.1", relay.port), timeout=1)
+                sock = socket.create_connection(("127.0.0.1", relay.port), timeout=30)
                 with contextlib.suppress(OSError):
                     sock.sendall(
                         b"\x16\x03\x01 this is no HTTP \x00\xff\r\n\r\n" if number % 2 else b"GET /re"
@@ -252,30 +264,26 @@ def test_a_flood_of_connections_leaves_the_clients_alone() -> None:
             assert payload(await bob.recv()) == b"calm"
             for sock in sockets:
                 sock.close()
-            await asyncio.sleep(0.1)
+            await until(lambda: relay.view().connections == 2)
             view = relay.view()
-            assert view.connections == 2 and view.refused["too many from one address"] > 200
+            assert view.refused["too many from one address"] > 200
 
     asyncio.run(main())
 
 
-def test_closing_takes_less_than_a_second_and_leaves_no_socket() -> None:
+def test_closing_waits_for_nobody_and_leaves_no_socket() -> None:
     async def main() -> None:
-        async with running() as relay:
+        async with running(write_time=3600.0) as relay:
             ann = await enter(relay, ANN)
             stubborn = await enter(relay, BOB)
             stubborn.transport.pause_reading()
-            loop = asyncio.get_running_loop()
-            before = loop.time()
             await relay.close()
-            assert loop.time() - before < 1.0
             goodbye = await ann.recv()
             assert isinstance(goodbye, bytes) and goodbye[0] == Kind.RESTARTING
-            await asyncio.sleep(0.05)
-            assert relay.view().connections == 0
+            await until(lambda: relay.view().connections == 0)
             stubborn.transport.abort()
             with pytest.raises(OSError):
-                socket.create_connection(("127.0.0.1", relay.port), timeout=0.5)
+                socket.create_connection(("127.0.0.1", relay.port), timeout=30)
 
     asyncio.run(main())
 
@@ -307,7 +315,7 @@ def test_two_iroh_endpoints_find_each_other_knowing_only_the_relay() -> None:
                 bind_addr=f"{host}:0",
             )
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await made.online()
         return made
 
