@@ -56,7 +56,7 @@ class FakeNode(FakeNetworks, FakeTalk, FakeTorrents, FakeGrid, FakeClusters, Fak
         FakeTalk.__init__(self, pace, fresh=fresh)
         FakeTorrents.__init__(self, fresh=fresh)
         FakeGrid.__init__(self, pace, fresh=fresh)
-        FakeClusters.__init__(self)
+        FakeClusters.__init__(self, fresh=fresh)
         self._data_dir = data_dir
         self.seconds = seconds
         self.name = "me"

@@ -75,16 +75,17 @@ def lab() -> pool.Cluster:
 class FakeClusters:
     """`ClusterFace` from memory."""
 
-    def __init__(self) -> None:
-        self.kept: dict[str, pool.Cluster] = {"lab": lab()}
+    def __init__(self, *, fresh: bool = False) -> None:
+        self.kept: dict[str, pool.Cluster] = {} if fresh else {"lab": lab()}
 
     def clusters(self) -> list[pool.Cluster]:
         return list(self.kept.values())
 
     def one_cluster(self, name: str) -> pool.Cluster:
-        if name not in self.kept:
-            raise NotFound(f"no cluster here is called {name!r}")
-        return self.kept[name]
+        for one in self.kept.values():
+            if name in (one.name, one.id):
+                return one
+        raise NotFound(f"no cluster here is called {name!r}")
 
     async def create_cluster(self, new: pool.NewCluster) -> pool.Cluster:
         if new.name in self.kept:
@@ -110,15 +111,15 @@ class FakeClusters:
         given = {key: value for key, value in msgspec.to_builtins(change).items() if value is not None}
         if "up" in given:
             given["state"] = "up" if given["up"] else "down"
-        return self._put(name, **given)
+        return self._put_cluster(name, **given)
 
-    def _put(self, name: str, **given: object) -> pool.Cluster:
-        self.kept[name] = msgspec.structs.replace(self.one_cluster(name), **given)
-        return self.kept[name]
+    def _put_cluster(self, name: str, **given: object) -> pool.Cluster:
+        made = msgspec.structs.replace(self.one_cluster(name), **given)
+        self.kept[made.name] = made
+        return made
 
     async def remove_cluster(self, name: str) -> None:
-        self.one_cluster(name)
-        del self.kept[name]
+        del self.kept[self.one_cluster(name).name]
 
     async def change_member(self, name: str, node: str, change: pool.MemberChange) -> pool.Cluster:
         now = self.one_cluster(name)
@@ -126,21 +127,23 @@ class FakeClusters:
         known = [one for one in now.machines if node in (one.id, one.name)]
         made = known[0] if known else pool.Machine(id=node, name=node, work=True)
         made = msgspec.structs.replace(made, **given)
-        return self._put(name, machines=[*(one for one in now.machines if one.id != made.id), made])
+        return self._put_cluster(name, machines=[*(one for one in now.machines if one.id != made.id), made])
 
     async def drop_member(self, name: str, node: str) -> pool.Cluster:
         now = self.one_cluster(name)
         left = [one for one in now.machines if node not in (one.id, one.name)]
         if len(left) == len(now.machines):
             raise NotFound("they are not on the list of this cluster")
-        return self._put(name, machines=left)
+        return self._put_cluster(name, machines=left)
 
     async def change_group(self, name: str, group: str, change: pool.GroupChange) -> pool.Cluster:
         others = [one for one in self.one_cluster(name).groups if one.name != group]
-        return self._put(name, groups=[*others, pool.ClusterGroup(name=group, hours=change.hours)])
+        return self._put_cluster(name, groups=[*others, pool.ClusterGroup(name=group, hours=change.hours)])
 
     async def drop_group(self, name: str, group: str) -> pool.Cluster:
-        return self._put(name, groups=[one for one in self.one_cluster(name).groups if one.name != group])
+        return self._put_cluster(
+            name, groups=[one for one in self.one_cluster(name).groups if one.name != group]
+        )
 
     async def cluster_log(self, name: str, query: pool.ClusterLogQuery) -> pool.ClusterLog:
         if query.process not in self.one_cluster(name).logs:

@@ -19,6 +19,7 @@ TABS = {
     "Lend": ".slot",
     "Projects": ".grid-card:has-text('weather')",
     "My projects": "a.grid-mine-card:has-text('primes')",
+    "Cluster": ".worker-tile:has-text('bob')",
     "Leaderboard": ".standing.me",
     "Ledger check": ".audit-form",
 }
@@ -371,6 +372,7 @@ def test_a_newcomer_is_told_what_to_do_first(browser: Any, tmp_path: Path) -> No
         for word, content in (
             ("Projects", "No project joined yet"),
             ("My projects", "No project of yours yet"),
+            ("Cluster", "No cluster yet"),
             ("Leaderboard", "No project yet"),
         ):
             tab.click(f"sv-tabs .tab:text-is('{word}')")
