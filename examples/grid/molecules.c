@@ -2,7 +2,7 @@
    one unit is the input of the next, and many short generations give the same bits as one long run.
 
    build:  servent grid build examples/grid/molecules.c --abi slice
-   try:    echo "atoms 256 steps 5000 every 100" | servent grid try molecules.wasm > melted
+   try:    echo "atoms 256 steps 5000 every 500" | servent grid try molecules.wasm > melted
    use:    servent grid app add molecules.wasm --abi slice --operations 20G --memory 16MB --output 8MB
            echo "atoms 864 steps 100000 every 1000 seed 7" | servent grid submit molecules --lines - --generations 50 --to trajectory/
 

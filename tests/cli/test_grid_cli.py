@@ -377,7 +377,9 @@ def test_a_module_is_tried(servent: Servent, tmp_path: Path) -> None:
     (tmp_path / "good.wasm").write_bytes(MODULE)
     (tmp_path / "bad.wasm").write_bytes(b"#!/bin/sh")
     code, out, err = servent("try", str(tmp_path / "good.wasm"))
-    assert (code, out) == (0, "42\n") and "sha256" in err
+    assert (code, out) == (0, "42\n") and "sha256" in err and "first" not in err
+    code, out, err = servent("try", str(tmp_path / "good.wasm"), "--arg", "long")
+    assert code == 0 and "Only the first 65.5 kB of the output are shown" in err
     code, out, err = servent("try", str(tmp_path / "bad.wasm"))
     assert code == 1 and "no WebAssembly" in err
 

@@ -150,6 +150,13 @@ def try_(
         hint(f"{words}; {made.seconds:.3f} s{memory_used}{slices}, {size(made.size_bytes)} of output")
         if made.digest:
             hint(f"sha256 {made.digest}")
+        if (shown := _bytes(made)) < made.size_bytes:
+            hint(f"Only the first {size(shown)} of the output are shown: a unit of a project gives all.")
 
     session.show(made, people)
     return DONE if made.outcome == "done" else WENT_WRONG
+
+
+def _bytes(made: wasm.TryOut) -> int:
+    """Of the output that came with it."""
+    return len(b64decode(made.output)) if made.base64 else len(made.output.encode())
