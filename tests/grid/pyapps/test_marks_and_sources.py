@@ -136,11 +136,28 @@ def test_without_the_extra_it_is_said_what_brings_it(tmp_path, monkeypatch: pyte
     assert "servent[python-apps]" in missing.value.advice
 
 
-def test_what_the_builder_is_told_goes_wrong_while_importing_is_shown(tmp_path) -> None:
-    said = build._telling(
-        'Some("x")\nTraceback (most recent call last):\n  File "/0/servent_guest.py", line 3\n  File "a.py", line 1\nNameError: b'
-    )
-    assert said == 'Traceback (most recent call last):\n  File "a.py", line 1\nNameError: b'
+def test_what_goes_wrong_while_it_is_built_is_told_without_what_is_ours() -> None:
+    said = """some warning
+Error: Traceback (most recent call last):
+  File "/0/servent_guest.py", line 40, in <module>
+    _function = getattr(_loaded(), "f")
+                        ~~~~~~~^^
+  File "/0/servent_guest.py", line 36, in _loaded
+    exec(compile(text))
+  File "top.py", line 3, in <module>
+    TABLE = make_table()
+NameError: name 'make_table' is not defined
+
+Caused by:
+    NameError: name 'make_table' is not defined
+
+Stack backtrace:
+   0: <anyhow::Error>::msg"""
+    lines = build._telling(said).splitlines()
+    assert lines[0] == "Traceback (most recent call last):" and lines[1].startswith('  File "top.py", line 3')
+    assert lines[-1].startswith("NameError") or lines[-2].startswith("NameError")
+    assert "servent_guest" not in build._telling(said) and "anyhow" not in build._telling(said)
+    assert build._telling("it is out of memory\n") == "it is out of memory"
 
 
 def test_a_function_without_a_file_is_taken_alone_and_one_without_a_source_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -193,7 +194,12 @@ def _run(work: Path, folder: Path | None, made: Path) -> None:
         raise WorldError(f"the builder does not run: {trouble}") from trouble
     if done.returncode != 0 or not made.is_file():
         said = (done.stderr + done.stdout).decode(errors="replace").strip()
-        raise DoesNotCompile(_telling(said) or f"the builder ended with {done.returncode}")
+        words = _telling(said) or f"the builder ended with {done.returncode}"
+        missing = re.search(r"^(?:ModuleNotFound|Import)Error: ", words, re.MULTILINE)
+        advice = (
+            "Only pure Python can be taken along, of what is installed beside servent." if missing else None
+        )
+        raise DoesNotCompile(words, advice=advice)
     if made.stat().st_size > MODULE_BYTES:
         raise DoesNotCompile(
             f"it has {made.stat().st_size} bytes with all that it imports; {MODULE_BYTES} are allowed"
@@ -201,12 +207,12 @@ def _run(work: Path, folder: Path | None, made: Path) -> None:
 
 
 def _telling(said: str) -> str:
-    """Of what the builder says, the traceback of the person's own source, without what is ours."""
-    at = said.rfind("Traceback (most recent call last)")
-    text = said[at:] if at >= 0 else said
-    lines = [
-        line for line in text.splitlines() if "servent_guest" not in line and "stack backtrace" not in line
-    ]
+    """Of what the builder says, the traceback of the person's own source, without what is ours and what is the builder's."""
+    lines = said.partition("\nCaused by:")[0].partition("\nStack backtrace:")[0].splitlines()
+    ours = [at for at, line in enumerate(lines) if 'servent_guest.py", line' in line]
+    steps = [at for at, line in enumerate(lines) if line.startswith('  File "') and at > (ours or [-1])[-1]]
+    if ours and steps:
+        return "\n".join(["Traceback (most recent call last):", *lines[steps[0] :]])[-2000:]
     return "\n".join(lines)[-2000:].strip()
 
 
