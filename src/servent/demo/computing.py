@@ -23,7 +23,8 @@ LONG_SPAN = 240_000  # some 20 s of a core, in slices of a thousand numbers
 DEADLINE = 8.0  # s a volunteer of the long unit has until it says that it is still at it
 TOLD = 0.5  # of the long unit is done when its volunteer is killed
 RESUMED = 0.1  # and whoever goes on is first seen above this; one that began anew would be far below
-LIMIT = 90.0
+LIMIT = 300.0  # s; ends only what hangs
+ROUNDS = 10
 OPERATIONS = 1e9  # of a short unit: about so many divisions and comparisons
 
 
@@ -93,9 +94,9 @@ class Computing:
         return None, "no files, no network, own clock and dice: nothing to be afraid of"
 
     def _compute(self) -> tuple[None, str]:
-        """Three rounds at most: while others are quick, cat may have had no chance to cheat in the first."""
+        """Several rounds at most: while others are quick, cat may have had no chance to cheat in the first."""
         units, primes = 0, 0
-        for start in (FIRST, FIRST + UNITS * SPAN, FIRST + 2 * UNITS * SPAN):
+        for start in range(FIRST, FIRST + ROUNDS * UNITS * SPAN, UNITS * SPAN):
             primes += self._round(start)
             units += UNITS
             if self._hosts()["cat"].invalid:
@@ -149,26 +150,32 @@ class Computing:
         else:
             batch = self.ann.client.submit(PROJECT, long_one).id
         told = 0.0
+        heard: set[float] = set()
 
         def far_enough() -> bool:
             nonlocal told
             (unit,) = self.ann.client.units(PROJECT, grid.UnitsQuery(batch=int(batch))).units
             told = max((copy.fraction or 0.0 for copy in unit.copies if copy.state == "leased"), default=0.0)
-            return told > TOLD
+            if told > RESUMED:
+                heard.add(told)  # of one that is not the last ann has certainly fetched what was told of
+            return told > TOLD and len(heard) > 1
 
         wait_for("ann is told of a checkpoint", far_enough, LIMIT)
         time.sleep(1.5)  # she fetches it
+        wait_for("somebody computes it", lambda: self._who() is not None, LIMIT)
         actor = self._who()
+        if actor is None:
+            raise Failed("nobody computes it any more")
         actor.kill()
         self.killed = actor
         return batch, f"{actor.name} is killed (SIGKILL) after it told ann of {told:.0%}"
 
-    def _who(self) -> Actor:
+    def _who(self) -> Actor | None:
         """Who computes the long unit."""
         for actor in self.volunteers:
             if actor.up and any(slot.app.startswith(self.long_app) for slot in actor.client.lending().slots):
                 return actor
-        raise Failed("nobody computes it any more")
+        return None
 
     def _elsewhere(self, batch: str) -> tuple[None, str]:
         client = self.ann.client

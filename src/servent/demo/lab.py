@@ -15,9 +15,11 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Self
 
+PREFIX = "sv-demo-"
 PUBLIC = "203.0.113"  # TEST-NET-3, RFC 5737: never a real host
 HOMES = {"a": ("10.1.0", 10), "b": ("10.2.0", 20)}
 _CLONE_NEWNET = 0x40000000  # setns(2)
@@ -48,19 +50,44 @@ def unavailable() -> str | None:
     for tool in ("ip", "nft"):
         if not (shutil.which(tool) or os.path.exists(f"/usr/sbin/{tool}")):
             return f"`{tool}` is not installed"
-    probe = subprocess.run(["ip", "netns", "add", "sv-probe"], capture_output=True, text=True, check=False)
-    subprocess.run(["ip", "netns", "del", "sv-probe"], capture_output=True, check=False)
+    name = f"sv-probe-{os.getpid()}"
+    probe = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
+    subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
     return None if probe.returncode == 0 else "namespaces are not allowed here"
 
 
-class Lab:
-    """Hosts "pub" (203.0.113.1, .2, .3), "home-a" and "home-b", each home behind a router of its own."""
+def _namespaces() -> list[str]:
+    """Of this machine, by name."""
+    listing = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False).stdout
+    return [line.split()[0] for line in listing.splitlines() if line.strip()]
 
-    def __init__(self, prefix: str = "sv-demo-") -> None:
-        self.prefix = prefix
+
+def _remove(names: Iterable[str]) -> None:
+    for name in names:
+        subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+
+
+def _sweep() -> None:
+    """Remove what demos left here that were killed."""
+    ours = [(name, name.removeprefix(PREFIX).partition("-")[0]) for name in _namespaces()]
+    _remove(
+        name
+        for name, number in ours
+        if name.startswith(PREFIX) and not (number.isdigit() and Path("/proc", number).exists())
+    )
+
+
+class Lab:
+    """Hosts "pub" (203.0.113.1, .2, .3), "home-a" and "home-b", each home behind a router of its own.
+
+    Namespaces bear the number of this process: several demos may run at once.
+    """
+
+    def __init__(self) -> None:
+        self.prefix = f"{PREFIX}{os.getpid()}-"
 
     def __enter__(self) -> Self:
-        self.close()
+        _sweep()
         try:
             self._build()
         except BaseException:
@@ -73,10 +100,7 @@ class Lab:
 
     def close(self) -> None:
         """Remove every namespace with our prefix; the links inside go with them."""
-        listing = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False).stdout
-        for line in listing.splitlines():
-            if line.startswith(self.prefix):
-                subprocess.run(["ip", "netns", "del", line.split()[0]], capture_output=True, check=False)
+        _remove(name for name in _namespaces() if name.startswith(self.prefix))
 
     def command(self, host: str) -> list[str]:
         """What to put in front of a command line so that it runs on `host`."""

@@ -20,7 +20,7 @@ CROWD = (
     *("pia", "quin", "rob", "sue", "tom"),
 )
 MODES: tuple[tuple[str, NetworkMode], ...] = (("archive", "server"), ("club", "hybrid"), ("square", "p2p"))
-SETTLE = 60.0  # s for a network to find its shape
+SETTLE = 240.0  # s for a network to find its shape, which takes some 5 on a quiet machine
 INSTRUMENTS = ("piano", "guitar", "organ", "harp", "cello", "flute", "oboe")
 
 

@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+from servent.api import schema
 from servent.api import schema_getting as getting
 from servent.api import schema_share as share
 from servent.demo import album
@@ -13,6 +14,7 @@ from servent.demo.report import Failed, Report, size
 from servent.demo.stage import Actor
 from servent.demo.waiting import transfer, wait_for
 
+SONG_RATE = 1_000_000  # bytes/s of each source until both have sent something
 FEED_FILES, FEED_FILE_BYTES = 60, 200_000
 
 
@@ -96,8 +98,20 @@ class Sharing:
         wish = getting.NewGet(
             content=hit.content, size_bytes=hit.size_bytes, name=hit.name, peers=peers, to=to
         )
+        for actor in (self.bob, self.cat):
+            actor.client.set_limits(schema.Limits(up_bytes_per_s=SONG_RATE))
         began = time.monotonic()
         made = self.dan.client.get(wish)
+        gave: set[str] = set()
+
+        def both() -> bool:
+            now = transfer(self.dan, made.id)
+            gave.update(source.peer for source in now.sources if source.bytes)
+            return now.state == "complete" or len(gave) == 2
+
+        wait_for("both send", both, every=0.03)
+        for actor in (self.bob, self.cat):
+            actor.client.set_limits(schema.Limits())
         wait_for("the song is there", lambda: transfer(self.dan, made.id).state == "complete", every=0.03)
         took = time.monotonic() - began
         path = transfer(self.dan, made.id).path

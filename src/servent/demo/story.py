@@ -14,7 +14,9 @@ from servent.demo.stage import Actor
 from servent.demo.waiting import fetched, transfer, wait_for
 
 NETWORK = "demo"
-SOURCE_RATE = 9_000_000  # bytes/s each source may send, so that there is time to kill one
+SOURCE_RATE = (
+    1_500_000  # bytes/s each source may send until both kills are over, so that there is time for them
+)
 
 
 class Story:
@@ -178,6 +180,8 @@ class Story:
         )
 
     def _finish(self, wanted: str) -> tuple[None, str]:
+        for actor in (self.ann, self.cat):
+            actor.client.set_limits(schema.Limits())
         done = fetched(self.eve, wanted)
         self.bob.start()
         self.bob.wait_ready()
@@ -193,6 +197,8 @@ class Story:
         letter = self.dan.files / "letter.bin"
         letter.write_bytes(bytes(range(256)) * 40_000)
         share = self.dan.client.add_share(str(letter), wait=True)
+        if behind_nat:
+            wait_for("eve finds a direct path again", lambda: self._path(self.eve, self.dan).path == "direct")
         began = time.monotonic()
         fetched(self.eve, self.eve.client.download(share.link, str(self.eve.files)).id)
         took = time.monotonic() - began
