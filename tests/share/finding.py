@@ -40,6 +40,6 @@ async def found(node: Node, text: str, **more: Any) -> tuple[dict[str, Hit], lis
 
 async def met(members: Sequence[Node]) -> None:
     """Until everybody is connected to everybody."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not all(len(node.peers.sessions()) == len(members) - 1 for node in members):
             await asyncio.sleep(0.02)

@@ -42,7 +42,7 @@ def test_strangers_hand_over_a_folder_through_our_relay(tmp_path: Path) -> None:
                 ):
                     sent = ann.share.codes.send(folder)
                     got = bob.share.codes.receive(sent.code)
-                    async with asyncio.timeout(18.0):
+                    async with asyncio.timeout(90.0):
                         over = await ended(bob, got.id)
                         assert over.state == "done", over.reason
                         assert (await ended(ann, sent.id)).state == "done"

@@ -118,7 +118,7 @@ def test_what_was_fetched_to_somewhere_else_is_here_as_well(tmp_path: Path) -> N
             (hit,) = (await found(bob, '"leave me"'))[0].values()
             assert not hit.here
             view = await bob.share.getting.content(hit.content, hit.size, hit.name, to=tmp_path / "fetched")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while bob.blobs.transfer(view.id).state != "complete":
                     await asyncio.sleep(0.05)
             (hit,) = (await found(bob, '"leave me"'))[0].values()

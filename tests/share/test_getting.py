@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from pathlib import Path
 
 import msgspec
@@ -73,11 +72,14 @@ def test_half_of_a_folder_comes_from_a_peer_who_has_it_under_other_names_in_anot
             await stock(bob, 7, folder_of(tmp_path / "bob", half))
             let_see(bob, {cat.peer: {7}})
             for node in (ann, bob):
-                await node.blobs.set_limits(Limits(up_bytes_per_s=8 * MB))
+                await node.blobs.set_limits(Limits(up_bytes_per_s=2 * MB))
             id = await offered(ann, cat, folder_of(tmp_path / "ann", big))
             gave: dict[str, int] = {}
             while (now := cat.blobs.transfer(id)).state not in ("complete", "failed"):
                 gave |= {str(source.peer): source.bytes for source in now.sources}
+                if gave.get(str(bob.peer), 0) > 2 * MB:
+                    for node in (ann, bob):
+                        await node.blobs.set_limits(Limits())
                 await asyncio.sleep(0.02)
             assert now.state == "complete" and content(Path(now.path or "")) == big
             assert 2 * MB < gave[str(bob.peer)] <= sum(map(len, half.values())) + MB
@@ -152,12 +154,13 @@ def test_the_choice_changes_while_it_runs_and_what_is_not_wanted_leaves_nothing(
         async with nodes(3, tmp_path / "nodes") as (ann, bob, cat):
             await gather_in_network([ann, bob, cat])
             names = sorted(ALBUM)
-            await ann.blobs.set_limits(Limits(up_bytes_per_s=3 * MB))
+            await ann.blobs.set_limits(Limits(up_bytes_per_s=MB))
             id = await offered(ann, bob, folder_of(tmp_path / "ann", ALBUM))
-            while bob.blobs.transfer(id).done_bytes < 2 * MB:
+            while bob.blobs.transfer(id).done_bytes < MB:
                 await asyncio.sleep(0.02)
             part = GettingPart(bob)
             await part.choose_files(id, getting.FileChoice(wanted=[0, 7]))
+            await ann.blobs.set_limits(Limits())
             done = await ended(bob, id)
             assert done.state == "complete"
             assert content(Path(done.path or "")) == {names[n]: ALBUM[names[n]] for n in (0, 7)}
@@ -169,31 +172,30 @@ def test_the_choice_changes_while_it_runs_and_what_is_not_wanted_leaves_nothing(
     asyncio.run(main())
 
 
-def test_a_playback_position_is_there_within_a_second_while_the_rest_downloads(tmp_path: Path) -> None:
+def test_a_playback_position_comes_before_the_rest_of_the_film(tmp_path: Path) -> None:
     async def main() -> None:
         async with nodes(2, tmp_path / "nodes") as (ann, bob):
             await gather_in_network([ann, bob])
-            film = some_bytes(200 * MB)
+            film = some_bytes(80 * MB)
             await stock(ann, 1, folder_of(tmp_path / "ann", {"film.mp4": film}))
             let_see(ann, {bob.peer: {1}})
-            await ann.blobs.set_limits(Limits(up_bytes_per_s=20 * MB))
+            await ann.blobs.set_limits(Limits(up_bytes_per_s=10 * MB))
             root, _ = root_and_layer(film)
             part = GettingPart(bob)
             transfer = await part.get(
                 getting.NewGet(content=root.hex(), size_bytes=len(film), name="film.mp4")
             )
-            while bob.blobs.transfer(transfer.id).done_bytes < 20 * MB:
+            while bob.blobs.transfer(transfer.id).done_bytes < 8 * MB:
                 await asyncio.sleep(0.02)
-            waits = []
-            for at in (0, len(film) - 100_000, 120 * MB, 60 * MB, 121 * MB):
-                began = time.monotonic()
+            came = []  # bytes that came before those that were asked for
+            for at in (0, len(film) - 100_000, 50 * MB, 25 * MB, 51 * MB):
+                before = bob.blobs.transfer(transfer.id).done_bytes
                 reading = await part.read_transfer(transfer.id, 0)
                 data = await reading.read(at, 65536)
-                waits.append(time.monotonic() - began)
+                came.append(bob.blobs.transfer(transfer.id).done_bytes - before)
                 assert film[at : at + len(data)] == data and data
                 await reading.close()
-            print(waits)
-            assert max(waits) < 1.0, waits
+            assert max(came) < 10 * MB, came  # a second's worth; in order it were 17 and more
             assert bob.blobs.transfer(transfer.id).done_bytes < len(film)
 
     asyncio.run(main())

@@ -42,7 +42,7 @@ class Side:
         self.start()
 
 
-def until(true: Callable[[], bool], limit: float = 30.0) -> float:
+def until(true: Callable[[], bool], limit: float = 90.0) -> float:
     began = time.monotonic()
     while not true():
         assert time.monotonic() - began < limit
@@ -50,7 +50,7 @@ def until(true: Callable[[], bool], limit: float = 30.0) -> float:
     return time.monotonic() - began
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_every_message_arrives_once_and_in_order_whoever_is_killed_when(tmp_path: Path) -> None:
     dice = random.Random(5)
     ann, bob = Side(tmp_path / "ann"), Side(tmp_path / "bob")
@@ -72,7 +72,7 @@ def test_every_message_arrives_once_and_in_order_whoever_is_killed_when(tmp_path
             states = {state for page in said for mine, _, state in page if mine}
             return states == {"delivered"}
 
-        until(arrived, 60.0)
+        until(arrived)
         for side, other, name in ((ann, bob, "bob"), (bob, ann, "ann")):
             page = side.ask("said", **{"with": other.peer})
             assert [text for mine, text, _ in page if not mine] == written[name]

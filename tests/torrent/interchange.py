@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import libtorrent as lt
+import pytest
 
 from servent.blobs.views import TransferView
 from servent.node import Node
@@ -25,10 +26,11 @@ from servent.testing.nodes import quiet_config
 from servent.testing.simnet import SimNet
 from servent.torrent import metafile
 from tests.torrent.clients import PROGRAMS, Libtorrent, Program
+from tests.torrent.conftest import make_eager
 from tests.torrent.tracker import Tracker
 
 OURS = "10.99.0.1"
-WAIT = 120.0  # s for everything to come over; a program that does not start costs this
+WAIT = 330.0  # s for everything to come over: whose first try came to nothing asks the tracker again after five minutes
 LARGE, SMALL = 3_000_017, 300_000
 NAMES = {"v2": "from us", "hybrid": "from us to all"}
 KINDS: dict[str, Any] = {"v1": lt.create_torrent.v1_only, "v2": lt.create_torrent.v2_only, "hybrid": 0}
@@ -195,5 +197,6 @@ def ended(node: Node, view: TransferView) -> bool:
 
 if __name__ == "__main__":
     chosen = [one for one in PROGRAMS if one.name in sys.argv[2:] or one is Libtorrent or len(sys.argv) == 2]
+    make_eager(pytest.MonkeyPatch())
     print(json.dumps(asyncio.run(run(Path(sys.argv[1]), chosen))), flush=True)
     os._exit(0)  # libtorrent's own goodbye to trackers is not waited for
