@@ -12,7 +12,7 @@ from typing import Any
 from tests.cli.test_real import data, run, up
 
 
-def until(look: Callable[[], Any], limit: float = 20.0) -> Any:
+def until(look: Callable[[], Any], limit: float = 60.0) -> Any:
     """What `look` gives once it is true."""
     deadline = time.monotonic() + limit
     while not (found := look()):

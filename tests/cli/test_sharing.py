@@ -237,7 +237,7 @@ def test_ctrl_c_while_a_code_waits_leaves_it_to_the_node(tmp_path: Path) -> None
         while "preparing" not in (line := running.stderr.readline()) and "hashing" not in line:
             assert line
         running.send_signal(signal.SIGINT)
-        _, err = running.communicate(timeout=10)
+        _, err = running.communicate(timeout=60)
         assert running.returncode == 130
         assert "detached" in err and "servent codes --cancel" in err and "Traceback" not in err
         assert [code.state for code in client(tmp_path).codes()] != ["cancelled"]
