@@ -80,7 +80,7 @@ def test_in_small_units_the_truth_is_found(desk: Desk, kind: Kind | None, seed: 
 @pytest.mark.parametrize("kind", [*KINDS, None])
 @pytest.mark.parametrize("seed", range(4))
 def test_in_whole_units_the_truth_is_found(desk: Desk, kind: Kind | None, seed: int) -> None:
-    search_it(desk, Search(), kind, 100 + seed, (-32, 33))
+    search_it(desk, Search(), kind, 100 + seed, (-16, 17))
 
 
 def test_noise_gives_no_more_alarms_than_stated(desk: Desk) -> None:
