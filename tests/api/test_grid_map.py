@@ -15,6 +15,7 @@ from servent.api.client import Client
 from servent.errors import ServentError, UsageError
 from tests.cli.test_real import up
 from tests.cli.test_real_grid import ECHO
+from tests.grid import films
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
 
@@ -67,19 +68,37 @@ def test_every_generation_of_an_item_is_a_result_of_that_item(home: Path, tmp_pa
 
     async def story() -> None:
         whole = servent.Grid("echoes", data_dir=home)
-        for items in (["first", "second"], ["third", large]):
-            found = [one async for one in whole.map("echo", items, generations=3)]
-            assert sorted((one.number, one.generation) for one in found) == [
-                (number, generation) for number in range(2) for generation in range(3)
-            ]
-            for one in found:
-                said = large.read_bytes() if one.item is large else str(items[one.number]).encode()
-                assert (one.item, one.output, one.error) == (items[one.number], said, "")
-        assert len(list(whole.compute("echo", ["fourth"], generations=2))) == 2
+        items = ["first", large]
+        found = [one async for one in whole.map("echo", items, generations=2)]
+        assert sorted((one.number, one.generation) for one in found) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+        for one in found:
+            said = large.read_bytes() if one.item is large else b"first"
+            assert (one.item, one.output, one.error) == (items[one.number], said, "")
         with pytest.raises(ServentError, match="generations"):
             [one async for one in whole.map("echo", ["x"], generations=0)]
 
     asyncio.run(story())
+
+
+def test_how_far_chains_are_and_the_film_they_make_come_through_the_api(home: Path) -> None:
+    client = Client.from_data_dir(home)
+    state = films.generation(0, atoms=4, steps=30, every=10)  # the app gives it back as it is
+    items = [base64.b64encode(state).decode()]
+    batch = client.submit("echoes", grid.NewBatch(app="echo", items=items, items_base64=True, generations=2))
+    assert [one.generation for one in client.all_results(batch.id)] == [0, 1]
+    now = client.batch(batch.id)
+    assert (now.state, now.shows, now.generations) == ("done", "trajectory", 2)
+    (chain,) = client.batch_chains(batch.id).chains
+    assert (chain.done, chain.state) == (2, "done")
+    film = client.trajectory(batch.id)
+    assert (film.atoms, film.every, [part.frames for part in film.parts]) == (4, 10, [3, 3])
+    assert [(potential, kinetic) for _, potential, kinetic in film.energies[:3]] == [
+        films.energies(4, at) for at in (1, 2, 3)
+    ]
+    assert client.frames(batch.id, 1, first=1, count=2) == state[-2 * (16 + 24) :]
+    with pytest.raises(ServentError):
+        client.trajectory(batch.id, 1)
+    client.forget_batch(batch.id)
 
 
 def test_more_than_a_request_holds_goes_as_files_in_order(home: Path) -> None:
