@@ -10,6 +10,7 @@ import { settle } from "./talk_words.js";
 
 const FEW = 4; // shown at first
 const PAGE = 100; // more than that are in the results
+const EVERY = 2500; // ms between two looks while no result came
 const OVER = ["done", "cancelled"];
 
 const names = (chain) => [...new Set(chain.copies.filter((copy) => copy.state === "leased" && copy.peer).map((copy) => clean(copy.peer_name || copy.peer.slice(0, 8))))];
@@ -51,7 +52,9 @@ export class Chains {
     const batch = this.batch;
     if (!batch || batch.generations < 2 || this.asking) return;
     const mark = `${batch.state} ${batch.done} ${batch.errors} ${batch.shows} ${this.every}`;
-    if (!fresh && OVER.includes(batch.state) && mark === this.mark) return;
+    const now = performance.now();
+    if (!fresh && mark === this.mark && (OVER.includes(batch.state) || now - this.last < EVERY)) return;
+    this.last = now;
     this.asking = true;
     try {
       const page = await get(`/grid/batches/${quoted(this.id)}/chains${query({ limit: this.every ? PAGE : FEW })}`);
