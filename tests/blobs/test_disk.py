@@ -381,7 +381,7 @@ def test_a_real_full_disk_pauses_and_goes_on(tmp_path: Path) -> None:
             ],
             capture_output=True,
             text=True,
-            timeout=15,
+            timeout=100,
             check=False,
         )
     except FileNotFoundError:

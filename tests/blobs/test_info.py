@@ -235,10 +235,10 @@ def test_names_that_cannot_be_in_one_folder_are_our_users_problem() -> None:
         info.build("x", [File(("a",), 1, bytes(32)), File(("a", "b"), 2, b"\1" * 32)], 16 * KiB)
 
 
-def test_a_hundred_thousand_files_are_read_in_a_moment() -> None:
-    files = [File((f"{n // 100:04}", f"{n:06}.bin"), n + 1, n.to_bytes(32, "big")) for n in range(100_000)]
+def test_thirty_thousand_files_are_read_in_a_moment() -> None:
+    files = [File((f"{n // 100:04}", f"{n:06}.bin"), n + 1, n.to_bytes(32, "big")) for n in range(30_000)]
     made = info.build("many", files, MiB)
-    begun = time.perf_counter()
+    begun = time.process_time()
     again = info.parse(made.info, made.infohash)
-    assert time.perf_counter() - begun < 10  # some 0.4 s; a bound against quadratic work only
-    assert again.pieces == 100_000 and again.span(99_999).file == 99_999
+    assert time.process_time() - begun < 5  # some 0.1 s; a bound against quadratic work only
+    assert again.pieces == 30_000 and again.span(29_999).file == 29_999

@@ -63,9 +63,9 @@ def test_any_text_is_a_pattern_or_refused(text: str, path: list[str]) -> None:
 
 def test_no_pattern_takes_long() -> None:
     pattern = Pattern.parse("**/" * 20 + "*a" * 80 + "b")
-    began = time.perf_counter()
+    began = time.process_time()
     assert not pattern.matches(("a" * 200,) * 60)
-    assert time.perf_counter() - began < 5.0
+    assert time.process_time() - began < 5.0
 
 
 def test_later_patterns_win_and_exclude_beats_include() -> None:

@@ -92,7 +92,7 @@ def test_files_that_grow_when_they_are_read_have_no_tags_and_cost_nothing(tmp_pa
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     (tmp_path / "good.mp3").write_bytes(song("Title", "Artist"))
-    reader = Metadata(limit=4.0)
+    reader = Metadata(limit=15.0)
     try:
         found = reader.read([(name, name) for name in [*files, "good.mp3"]], str(tmp_path))
     finally:
