@@ -23,16 +23,15 @@ KINDS: list[Kind] = ["spike", "gaussian", "pulse", "triplet"]
 
 
 def check(search: Search, truth: Injected, found: Found) -> None:
-    """Frequency within one bin, drift and a beam's time within two, a period within two widths of the pulse over how many there are."""
+    """Frequency and drift within one bin, a beam's time within one of 64 points, a period within two widths of the pulse over how many there are."""
     bin_, spectrum = search.rate / found.length, found.length / search.rate
     looks_at = spectrum if search.spectra(int(math.log2(found.length))) < 64 else 2 * search.beam
     assert abs(found.at(found.time) - truth.frequency - truth.drift * found.time) <= bin_
-    # Two bins off, four fifths of the power are left: noise decides among these.
-    assert abs(found.drift - truth.drift) <= 2 * bin_ / looks_at
+    assert abs(found.drift - truth.drift) <= bin_ / looks_at
     if found.kind == "spike":
         assert truth.time - spectrum / 2 <= found.time <= truth.time + truth.width + spectrum / 2
     elif found.kind == "gaussian":
-        assert abs(found.time - truth.time) <= 2 * search.seconds / 64
+        assert abs(found.time - truth.time) <= search.seconds / 64
     else:
         folds = 1 if found.kind == "triplet" else (search.seconds / truth.period)
         resolution = max(2 * truth.width, truth.period / 8)

@@ -342,6 +342,12 @@ static void plot(struct signal *s, const float *values, uint32_t count) {
   s->high = high, s->points = count;
 }
 
+/* How far from the middle one of three the top of the parabola through them is, in steps. */
+static float between(float before, float top, float after) {
+  float bend = 2 * top - before - after, off = bend > 0 ? 0.5f * (after - before) / bend : 0;
+  return off < -0.5f ? -0.5f : off > 0.5f ? 0.5f : off;
+}
+
 static struct signal made(uint32_t kind, int b, uint32_t place, float power, float score, double spectra) {
   struct signal s = {0};
   uint32_t n = 1u << b, bin = bin_of(b, place);
@@ -466,7 +472,7 @@ static void gaussians(int b, uint32_t place, uint32_t spectra) {
     }
     chi *= (float)each / (POINTS - 2);
     if (chi > worst) continue;
-    struct signal s = made(GAUSSIAN, b, place + l, height, top[l] * unit_score / lengths[b].gaussian, (p + 0.5) * each);
+    struct signal s = made(GAUSSIAN, b, place + l, height, top[l] * unit_score / lengths[b].gaussian, (p + 0.5 + (p > EDGE && p + 1 < POINTS - EDGE ? between(fit[p - 1][l], fit[p][l], fit[p + 1][l]) : 0)) * each);
     s.chi = chi;
     s.extra = base;
     s.spectrum = (uint32_t)p;
@@ -849,8 +855,123 @@ int32_t slice(void) {
 
 SERVENT_EXPORT(fraction) double fraction(void) { return total > 0 ? out.operations / total : 1; }
 
+/* ---- what was found, more finely: between the bins and the drift rates of the search ------------------------------------------------------------------ */
+
+/* How much the spectrum `j` has to do with a signal. */
+static float weight(const struct signal *s, uint32_t j) {
+  double each = (double)(1u << s->bits) / rate, middle = (j + 0.5) * each, later = middle - s->time;
+  if (s->kind == SPIKE) return j == s->spectrum;
+  if (s->kind == GAUSSIAN) {
+    double points = size(later) * rate / (double)(1u << bits) * POINTS;
+    return points < EDGE ? taps[(int)(points + 0.5)] : 0;
+  }
+  double turns = later / (s->period > 0 ? s->period : 1), whole = __builtin_floor(turns + 0.5);
+  if (s->kind == TRIPLET && (whole < -0.5 || whole > 2.5)) return 0;
+  return size(turns - whole) * s->period <= (each > s->period / 16 ? each : s->period / 16) * 0.501;
+}
+
+/* Four parts more, each turned back by `df + dd * t` Hz; see `refine`. */
+static inline void turned_back(uint32_t part, float df, float dd, vec *re, vec *im) {
+  vec t = *(vec *)(work.power + part), c4, s4, phase = t * (df + dd * t), a = *(vec *)(work.re + part), b = *(vec *)(work.im + part);
+  for (int l = 0; l < 4; l++) phase[l] -= __builtin_floorf(phase[l]);
+  turn((words)__builtin_convertvector(phase * 0x1p30f, ints) << 2, &c4, &s4);
+  *re += a * c4 + b * s4;
+  *im += b * c4 - a * s4;
+}
+
+/* How much of a beam is left so many points off its middle. */
+static float tap_at(float off) {
+  off = off < 0 ? -off : off;
+  int whole = off < TAPS ? (int)off : TAPS;
+  return whole + 1 < TAPS ? taps[whole] + (taps[whole + 1] - taps[whole]) * (off - (float)whole) : 0;
+}
+
+/* When the beam passed: by the power of spectra that follow the tone as it is known now, `df + dd * t` Hz beside it; what is strong is uncertain, too. */
+static void when(struct signal *s, uint32_t used, uint32_t many, float df, float dd) {
+  const float *times = work.power;
+  float *seen = (float *)work.half, point = (float)((double)(1u << bits) / rate / POINTS), scale = 0.5f / (float)(1u << s->bits), missed[17];
+  int best = 8;
+  for (uint32_t j = 0; j < used; j++) {
+    vec re = {0}, im = {0};
+    for (uint32_t part = j * many; part < (j + 1) * many; part += 4) turned_back(part, df, dd, &re, &im);
+    float x = re[0] + re[1] + re[2] + re[3], y = im[0] + im[1] + im[2] + im[3];
+    seen[j] = (x * x + y * y) * scale;
+  }
+  for (int k = 0; k < 17; k++) {
+    missed[k] = 0;
+    for (uint32_t j = 0; j < used; j++) {
+      float off = times[j * many + many / 2] / point, rough = tap_at(off) * s->power, miss = seen[j] - s->extra - tap_at(off - (float)(k - 8) * 0.25f) * s->power;
+      missed[k] += miss * miss / (1 + 2 * rough);
+    }
+    if (missed[k] < missed[best]) best = k;
+  }
+  double off = best - 8;
+  if (best > 0 && best < 16) off += between(-missed[best - 1], -missed[best], -missed[best + 1]);
+  s->time += off * 0.25 * point;
+}
+
+/* The samples of each spectrum that has to do with it, turned back by it and summed up in parts; then the frequency and the drift beside its own at which these
+   parts add up to the most power. Scratch is free by then. */
+static void refine(struct signal *s) {
+  uint32_t n = 1u << s->bits, spectra = 1u << (bits - s->bits), many = s->kind == SPIKE ? 64 : 8, used = 0;
+  if (s->bits < 6 || s->score <= 0) return;
+  if (many > n / 4) many = n / 4;
+  uint32_t each = n / many, begin = spectra, end = 0;
+  uint64_t c1 = (uint64_t)(int64_t)__builtin_rint(s->frequency / rate * 0x1p64), c2 = (uint64_t)(int64_t)__builtin_rint(s->drift / (2 * rate * rate) * 0x1p64);
+  words i_bits = {1, 4, 16, 64}, q_bits = i_bits * 2;
+  float *weights = (float *)work.column, *times = work.power;
+  for (uint32_t j = 0; j < spectra; j++) {
+    float w = weight(s, j);
+    if (!(w > 0)) continue;
+    begin = j < begin ? j : begin, end = j + 1;
+    for (uint32_t part = 0; part < many; part++) {
+      vec re = {0}, im = {0};
+      uint32_t from = j * n + part * each;
+      for (uint32_t k = from; k < from + each; k += 4) {
+        longs m = {k, k + 1, k + 2, k + 3}, angle = m * c1 + m * m * c2;
+        vec c4, s4;
+        words byte = all(packed[k / 4]);
+        turn(__builtin_convertvector(angle >> 32, words), &c4, &s4);
+        words i = (words)((byte & i_bits) == 0) << 31, q = (words)((byte & q_bits) == 0) << 31;
+        re += (vec)((words)c4 ^ i) + (vec)((words)s4 ^ q);
+        im += (vec)((words)c4 ^ q) - (vec)((words)s4 ^ i);
+      }
+      work.re[used * many + part] = re[0] + re[1] + re[2] + re[3];
+      work.im[used * many + part] = im[0] + im[1] + im[2] + im[3];
+      times[used * many + part] = (float)((from + 0.5 * each) / rate - s->time);
+    }
+    weights[used++] = w;
+  }
+  if (!used) return;
+  double span = (end - begin) * (double)n / rate, bin = rate / n, fine = bin / 4, slow = bin / span / 3;
+  float power[13][9], top = -1;
+  int best_d = 6, best_f = 4;
+  for (int d = 0; d < 13; d++)
+    for (int f = 0; f < 9; f++) {
+      float sum = 0, df = (float)((f - 4) * fine), dd = (float)((d - 6) * slow / 2);
+      for (uint32_t j = 0; j < used; j++) {
+        vec re = {0}, im = {0};
+        for (uint32_t part = j * many; part < (j + 1) * many; part += 4) turned_back(part, df, dd, &re, &im);
+        float x = re[0] + re[1] + re[2] + re[3], y = im[0] + im[1] + im[2] + im[3];
+        sum += weights[j] * (x * x + y * y);
+      }
+      power[d][f] = sum;
+      if (sum > top) top = sum, best_d = d, best_f = f;
+    }
+  double df = best_f - 4, dd = best_d - 6;
+  if (best_f > 0 && best_f < 8) df += between(power[best_d][best_f - 1], top, power[best_d][best_f + 1]);
+  if (best_d > 0 && best_d < 12) dd += between(power[best_d - 1][best_f], top, power[best_d + 1][best_f]);
+  s->frequency += df * fine - dd * slow * s->time;
+  s->drift += dd * slow;
+  if (s->kind == GAUSSIAN && used >= POINTS / 8) when(s, used, many, (float)(df * fine), (float)(dd * slow / 2));
+}
+
 uint64_t result(void) {
   uint32_t n = 0;
+  for (int kind = 0; kind < KINDS; kind++) {
+    refine(&out.best[kind]);
+    for (uint32_t k = 0; k < out.count[kind]; k++) refine(&kept[kind][k]);
+  }
   for (int kind = 0; kind < KINDS; kind++)
     for (uint32_t k = 0; k < out.count[kind]; k++) out.found[n++] = kept[kind][k];
   return SERVENT_RESULT(&out, sizeof out - sizeof out.found + n * sizeof(struct signal));
