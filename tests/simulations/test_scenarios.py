@@ -43,11 +43,11 @@ def test_half_and_four_in_five_may_crash() -> None:
 
 
 def test_nearly_everybody_is_connected_while_peers_come_and_go() -> None:
-    assert numbers("churn", 300, seconds=300.0)["connected_least"] >= 0.98  # three of 300 are one percent
+    assert numbers("churn", 200, seconds=300.0)["connected_least"] >= 0.98  # two of 200 are one percent
 
 
 def test_a_crowd_gets_supernodes_by_election() -> None:
-    found = numbers("flash-crowd", 400, settle=400.0, seconds=60.0)
+    found = numbers("flash-crowd", 300, settle=400.0, seconds=60.0)
     assert found["ratio"] <= 256.0
     assert found["homeless"] <= 0.02
 
@@ -57,20 +57,20 @@ def test_a_leaf_says_little() -> None:
 
 
 def test_what_was_cut_off_comes_back() -> None:
-    found = numbers("partition", 300, questions=40, seconds=180.0)
+    found = numbers("partition", 200, questions=40, seconds=180.0)
     assert found["each_side"] >= 0.99
     assert found["cut_off"] > 0.2
     assert found["whole_after"] <= 120.0
 
 
 def test_few_address_blocks_do_not_eclipse_a_peer() -> None:
-    found = numbers("eclipse", 200, questions=20, seconds=180.0)
+    found = numbers("eclipse", 120, questions=20, seconds=180.0)
     assert found["end_share"] <= 0.5
     assert found["victim_recall"] >= 0.9
 
 
 def test_a_hot_term_is_answered() -> None:
-    found = numbers("hot-term", 300, questions=200)
+    found = numbers("hot-term", 200, questions=120)
     assert found["answered"] >= 0.99
     assert found["messages"] <= 10.0
 
