@@ -186,3 +186,18 @@ def test_names_have_room_and_nothing_overlaps_at_any_width(browser: Any, page: W
             tab.wait_for_selector(f"{selector} .item")
             assert tab.evaluate(overlaps, selector) == [], f"{path} at {width} px"
             assert visit.sideways() <= 0
+
+
+def test_what_can_be_undone_is_not_pushed_off_by_news(visit: Visit) -> None:
+    tab = visit.open("/")
+    tab.evaluate(
+        """async () => {
+            const found = performance.getEntriesByType('resource').find(one => one.name.includes('toast.js'));
+            const {toast} = await import(found.name);
+            toast('It is gone', {undo: {word: 'Undo', press: async () => 'It is back'}});
+            for (let number = 0; number < 6; number++) toast(`news ${number}`, {open: {word: 'Look', press: () => {}}});
+        }"""
+    )
+    assert tab.locator(".toast").count() == 3 and tab.locator(".toast:has-text('news 5')").count() == 1
+    tab.click(".toast:has-text('It is gone') .toast-button")
+    tab.wait_for_selector(".toast:has-text('It is back')")

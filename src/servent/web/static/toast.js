@@ -30,12 +30,17 @@ export function toast(text, { undo, open, sign, tone = "", stays = STAYS } = {})
         words.textContent = clean(`${wrong.message}. ${wrong.advice ?? ""}`);
       }
       button.remove();
+      delete node.dataset.undo;
     });
     node.append(button);
+    node.dataset.undo = "";
   }
   node.append(close);
   shelf.append(node);
-  while (shelf.children.length > MOST) shelf.firstChild.remove();
+  while (shelf.children.length > MOST) {
+    const older = [...shelf.children].slice(0, -1);
+    (older.find((one) => !("undo" in one.dataset)) ?? older[0]).remove(); // what can be undone stays when news come
+  }
   let left = stays;
   const timer = setInterval(() => {
     if (!node.isConnected) clearInterval(timer);
