@@ -68,10 +68,11 @@ class Skies:
     async def sky(self, id: int, most: int = 100) -> SkyView:
         """Of what came until now; what was read before is not read again. Raises NotFound; UsageError: its results are no signals."""
         _, batch, counts = self._batch(id)
+        no_signals = UsageError(
+            f"the results of batch {id} are no signals", advice="`servent grid results` has them."
+        )
         if batch.shows not in (None, "signals"):
-            raise UsageError(
-                f"the results of batch {id} are no signals", advice="`servent grid results` has them."
-            )
+            raise no_signals
         read = self._known.setdefault(id, _Read())
         self._known.move_to_end(id)
         while len(self._known) > KEPT:
@@ -82,6 +83,8 @@ class Skies:
                 await asyncio.to_thread(self._take, read, lines, finals)
                 read.after = lines[-1].order
             sky = read.sky
+            if read.unread and not sky.parts:  # nobody has looked yet at what kind of results they are
+                raise no_signals
             found = await asyncio.to_thread(sky.ranked, most)
             return SkyView(
                 parts=sky.parts,
