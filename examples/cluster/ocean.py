@@ -19,18 +19,18 @@ from servent.api import dask_backend
 from servent.api.client import Client
 from servent.api.cluster_data import held, holders, local
 
-LATITUDES, LONGITUDES, HOURS = 90, 180, 28 * 24  # two degrees; 28 days a month, by the hour
+LATITUDES, LONGITUDES = 90, 180  # two degrees
 EDGES = np.linspace(-2.0, 34.0, 37)
 
 
-def month(number: int) -> np.ndarray:
-    """Degrees Celsius, [hour, latitude, longitude]: warm at the equator, a season, days, and weather."""
+def month(number: int, days: int) -> np.ndarray:
+    """By the hour: degrees Celsius, [hour, latitude, longitude]: warm at the equator, a season, days, and weather."""
     dice = np.random.default_rng(number)
     latitude = np.radians(np.linspace(-89, 89, LATITUDES))[None, :, None]
     season = 4 * np.sin(2 * np.pi * (number - 4) / 12) * np.sign(latitude) * np.abs(np.sin(latitude))
-    hours = np.arange(HOURS)[:, None, None]
+    hours = np.arange(days * 24)[:, None, None]
     mean = 28 * np.cos(latitude) ** 2 - 1 + season + 0.4 * np.sin(2 * np.pi * hours / 24)
-    return (mean + dice.normal(0, 0.8, (HOURS, LATITUDES, LONGITUDES))).astype(np.float32)
+    return (mean + dice.normal(0, 0.8, (days * 24, LATITUDES, LONGITUDES))).astype(np.float32)
 
 
 def part(link: str) -> tuple[float, int, np.ndarray, np.ndarray, bool]:
@@ -49,13 +49,13 @@ def join(
     return total / count, sum(one[2] for one in parts), sum(one[3] for one in parts) / len(parts)
 
 
-def make(folder: Path, client: Client, months: int) -> list[str]:
+def make(folder: Path, client: Client, months: int, days: int) -> list[str]:
     """Write and share the months. Their links, also in `links.txt`."""
     folder.mkdir(parents=True, exist_ok=True)
     links = []
     for number in range(1, months + 1):
         path = folder / f"month-{number:02d}.npy"
-        np.save(path, month(number))
+        np.save(path, month(number, days))
         links.append(client.add_share(str(path), wait=True).link)
     (folder / "links.txt").write_text("\n".join(links) + "\n")
     return links
@@ -81,12 +81,13 @@ def main() -> None:
     parser.add_argument("path", type=Path)
     parser.add_argument("--cluster", default="lab")
     parser.add_argument("--months", type=int, default=12)
+    parser.add_argument("--days", type=int, default=28, help="of a month; 1.5 MB each")
     parser.add_argument(
         "--data-dir", type=Path, default=None, help="of the node; for a second one on this machine"
     )
     given = parser.parse_args()
     if given.what == "make":
-        links = make(given.path.expanduser(), Client.from_data_dir(given.data_dir), given.months)
+        links = make(given.path.expanduser(), Client.from_data_dir(given.data_dir), given.months, given.days)
         print(f"{len(links)} months shared; their links are in {given.path / 'links.txt'}")
         return
     if given.data_dir is not None:

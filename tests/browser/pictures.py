@@ -22,6 +22,7 @@ SCREENS = (
     ("grid.png", "/grid/primes", "sv-grid-project .lane .grain", "dark"),
     ("listen.png", "/grid", "sv-grid-picture canvas.heat", "dark"),
     ("sky.png", "/grid/primes", "button:has-text('What was found')", "dark"),
+    ("cluster.png", "/grid?tab=cluster", ".worker-tile:has-text('bob')", "light"),
     ("transfers.png", "/transfers", "sv-transfers .transfer", "light"),
 )
 # What stands below the fold, or behind a press: (button, what appears, what is scrolled to).
