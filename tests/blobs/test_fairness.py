@@ -30,7 +30,7 @@ def test_five_givers_among_fifty_leechers_get_most_and_nobody_starves(slots: int
     ],
 )
 def test_the_same_when_they_come_and_go(case: str, seed: int) -> None:
-    outcome = run(CASES[case](), seed=seed, minutes=30)
+    outcome = run(CASES[case](), seed=seed, minutes=20)
     assert outcome.share["giver"] >= 0.6
     assert max(outcome.longest_wait.values()) <= TEN_MINUTES
 
