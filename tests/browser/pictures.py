@@ -73,7 +73,9 @@ def take(browser: Any, page: WebPage, name: str, path: str, content: str, theme:
             tab.eval_on_selector(to, "one => one.scrollIntoView({ block: 'center' })")
         tab.wait_for_timeout(3000)  # until everything has settled
         taken = Image.open(io.BytesIO(tab.screenshot()))
-        taken.convert("RGB").quantize(256 if name == "listen.png" else COLOURS).save(PICTURES / name, optimize=True)
+        taken.convert("RGB").quantize(256 if name == "listen.png" else COLOURS).save(
+            PICTURES / name, optimize=True
+        )
 
 
 if __name__ == "__main__":
