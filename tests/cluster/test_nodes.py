@@ -28,7 +28,7 @@ T = TypeVar("T")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
-def until(found: Callable[[], T], patience: float = 90.0) -> T:
+def until(found: Callable[[], T], patience: float = 150.0) -> T:
     """What `found` gives once it is true; fails loudly when it never is."""
     end = time.monotonic() + patience
     while not (now := found()):

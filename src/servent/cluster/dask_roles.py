@@ -7,6 +7,7 @@ answers at a Unix socket that only its own user may open, and a worker has none.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -33,6 +34,7 @@ SAY_EVERY = 1.0  # s between two words on what the scheduler does
 RATE_OVER = 30.0  # s over which the speed is taken
 GROUP = "group-"  # a worker of the group "lab" has the resource "group-lab", without end
 PLENTY = 1e9
+GOODBYE = 5.0  # s for a worker whose results are with others to close
 START_WITHIN = (
     120.0  # s until a worker must have found its scheduler; then it ends, and its node begins another
 )
@@ -245,8 +247,20 @@ class WorkerRunning:
             asked = tasks.create_task(self._retire.wait(), name="asked to hand over")
             await asyncio.wait((living, asked), return_when=asyncio.FIRST_COMPLETED)
             if not living.done():
-                await worker.close_gracefully(reason="this machine is needed by its owner")
+                await self._hand_over(worker)
             asked.cancel()
+
+    async def _hand_over(self, worker: Worker) -> None:
+        """As Dask's `close_gracefully`, but once everything is with others, goodbyes have only so long."""
+        await worker.scheduler.retire_workers(
+            workers=[worker.address],
+            close_workers=False,
+            remove=True,
+            stimulus_id=f"servent-retires-{time.time()}",
+        )
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE):
+                await worker.close(executor_wait=False, reason="this machine is needed by its owner")
 
     def hold(self, on: bool) -> None:
         self._held = on
