@@ -26,6 +26,7 @@ FINGERPRINT = "-SV0100-"  # the peer id's beginning, as BEP 20 has it
 USER_AGENT = "servent/0.1"
 ALERTS_MOST = 4000  # libtorrent drops what comes on top, and says so
 PART_MOST = 10_000_000  # bytes of a .torrent file; libtorrent's own limit
+AGAIN = 10  # s, times one and how often it failed, until a peer is tried again; libtorrent's 60 leave the only peer alone for two minutes
 GOODBYE = 1  # s for trackers to take our leave
 TORRENT_ALERTS = frozenset(
     name + "_alert"
@@ -70,6 +71,7 @@ def packed(settings: SessionSettings, lt: Any, door: bool, serve: bool) -> dict[
         "connections_limit": settings.connections,
         "unchoke_slots_limit": settings.upload_slots,
         "stop_tracker_timeout": GOODBYE,
+        "min_reconnect_time": AGAIN,
         # What a link names is a stranger's choice: no services of this machine or the local network are to be had by it.
         "no_connect_privileged_ports": True,  # peers; libtorrent's default is False
         "ssrf_mitigation": True,
