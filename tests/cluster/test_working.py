@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from servent.blobs.queueing import parse_hours
 from servent.cluster import working
 from servent.cluster.working import RETIRE_SOON, Pausing
 from servent.errors import UsageError
@@ -81,7 +82,7 @@ def test_the_hours_of_the_cluster_hold_beside_what_is_lent() -> None:
         "make no sense" in working.outside(["whenever"], MONDAY, local)[0]
     )  # an owner's, of a newer version perhaps
     with pytest.raises(UsageError):
-        working.rules_of(["mon 25:00-26:00"])
+        parse_hours(["mon 25:00-26:00"])
 
 
 @given(st.integers(1, 512))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from servent.blobs.queueing import parse_hours
 from servent.blobs.schedule import utc
 from servent.errors import UsageError
 from servent.grid.policy import (
@@ -16,7 +17,6 @@ from servent.grid.policy import (
     Conditions,
     Deciding,
     Pause,
-    hours_of,
     policy_of,
 )
 from servent.grid.settings import Defaults
@@ -131,7 +131,7 @@ def test_a_full_disk_or_a_used_up_transfer_stops_fetching_alone() -> None:
 @pytest.mark.parametrize("text", ["nodays 10:00-11:00", "mon", "mon 25:00-26:00", "mon ten-eleven", ""])
 def test_hours_that_are_none_are_refused(text) -> None:
     with pytest.raises(UsageError):
-        hours_of([text])
+        parse_hours([text])
 
 
 machines = st.builds(

@@ -12,6 +12,7 @@ from servent.api import schema_pictures as pictures
 from servent.api import schema_wasm as wasm
 from servent.api import settings
 from servent.api.adapter_grid_base import GridBase, as_struct, ledger_link
+from servent.blobs.queueing import parse_hours
 from servent.errors import NotFound, UsageError
 from servent.grid import policy, views
 from servent.identity import PeerId
@@ -27,7 +28,7 @@ class LendPart(GridBase):
     async def change_lending(self, change: grid.LendChange) -> grid.Lending:
         given = {key: value for key, value in msgspec.to_builtins(change).items() if value is not None}
         own = {key: value for key, value in given.items() if key not in ("on", "preset")}
-        policy.hours_of(own.get("hours", ()))
+        parse_hours(own.get("hours", ()), "grid.hours")
         values: dict[str, settings.Value] = {}
         if change.on is not None:
             values["lend"] = change.on

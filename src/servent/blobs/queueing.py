@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from servent.blobs.schedule import Rule, minute_of
@@ -81,18 +81,41 @@ class Queue:
 def parse_rule(text: str) -> Rule:
     """ "weekdays 08:00-18:00 up=100000 down=1000000", "sat,sun 22:00-06:00 pause". Raises UsageError."""
     try:
-        days_text, times, *words = text.split()
-        days = SETS.get(days_text) or frozenset(DAYS.index(day) for day in days_text.split(","))
-        begin, _, end = times.partition("-")
+        days, times, *words = text.split()
         up, down, pause = _limits(words)
         if up is None and down is None and not pause:
             raise ValueError("it says nothing")
-        return Rule(days, minute_of(begin), minute_of(end), up, down, pause)
+        return replace(_part_of_week(days, times), up=up, down=down, pause=pause)
     except ValueError as wrong:
         raise UsageError(
             f"queue.schedule: {text[:80]!r} is no rule: {wrong}",
             advice='Like "weekdays 08:00-18:00 up=100000", "sat,sun 22:00-06:00 pause" or "daily 00:00-24:00 down=…".',
         ) from None
+
+
+def parse_hours(hours: Sequence[str], setting: str = "") -> list[Rule]:
+    """Parts of the week, as "weekdays 22:00-07:00": rules that pause, for those who ask when something may run.
+
+    Raises:
+        UsageError: one is no part of a week; `setting` stands before it.
+    """
+    rules = []
+    for text in hours:
+        days, _, times = text.partition(" ")
+        try:
+            rules.append(replace(_part_of_week(days, times), pause=True))
+        except ValueError:
+            raise UsageError(
+                f"{setting and setting + ': '}{text[:80]!r} is no part of a week",
+                advice='Write it as "weekdays 22:00-07:00".',
+            ) from None
+    return rules
+
+
+def _part_of_week(days: str, times: str) -> Rule:
+    begin, _, end = times.partition("-")
+    among = SETS.get(days) or frozenset(DAYS.index(day) for day in days.split(","))
+    return Rule(among, minute_of(begin), minute_of(end))
 
 
 def rule_text(rule: Rule) -> str:

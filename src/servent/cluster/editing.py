@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from servent.cluster import rosters, working
+from servent.blobs.queueing import parse_hours
+from servent.cluster import rosters
 from servent.cluster.live import Live
 from servent.cluster.rosters import MOST_GROUPS, MOST_MEMBERS, Group, Member, Roster
 from servent.errors import NotFound, UsageError
@@ -73,7 +74,7 @@ class Editing:
         """Make a group, or give it other hours. Raises UsageError."""
         live = self._find(cluster)
         roster = _roster(live)
-        working.rules_of(hours)
+        parse_hours(hours)
         try:
             made = msgspec.convert({"name": name, "hours": list(hours)}, Group)
         except msgspec.ValidationError:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from servent.blobs import schedule
-from servent.blobs.queueing import DAYS, SETS
+from servent.blobs.queueing import parse_hours
 from servent.errors import UsageError
 
 Wanted = Literal["run", "freeze", "retire"]
@@ -59,28 +59,12 @@ def processes(cores: int) -> list[int]:
     return [cores // number] * number
 
 
-def rules_of(hours: Sequence[str]) -> list[schedule.Rule]:
-    """Parts of the week, as "weekdays 22:00-07:00". Raises UsageError."""
-    rules = []
-    for text in hours:
-        days, _, times = text.partition(" ")
-        begin, _, end = times.partition("-")
-        try:
-            among = SETS.get(days) or frozenset(DAYS.index(day) for day in days.split(","))
-            rules.append(schedule.Rule(among, schedule.minute_of(begin), schedule.minute_of(end), pause=True))
-        except ValueError:
-            raise UsageError(
-                f"{text[:80]!r} is no part of a week", advice='Write it as "weekdays 22:00-07:00".'
-            ) from None
-    return rules
-
-
 def outside(hours: Sequence[str], wall: float, local: schedule.Local) -> tuple[str, float | None]:
     """Why the hours of its groups say that a machine does not work now, "" where they let it; and in how many seconds that changes."""
     if not hours:
         return "", None
     try:
-        says = schedule.now(rules_of(hours), wall, local)
+        says = schedule.now(parse_hours(hours), wall, local)
     except UsageError:
         return "its hours on the list of members make no sense", None
     again = None if says.until is None else max(1.0, says.until - wall)

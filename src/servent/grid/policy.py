@@ -7,15 +7,13 @@ three presets say.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
 
 from servent.blobs import schedule
-from servent.blobs.queueing import DAYS, SETS
-from servent.errors import UsageError
+from servent.blobs.queueing import parse_hours
 from servent.grid.settings import Settings
 from servent.grid.views import Policy
 
@@ -115,23 +113,6 @@ def _cores(wanted: int, there: int) -> int:
     return max(1, min(number, max(1, there)))
 
 
-def hours_of(hours: Sequence[str]) -> list[schedule.Rule]:
-    """Parts of the week, as "weekdays 22:00-07:00". Raises UsageError."""
-    rules = []
-    for text in hours:
-        days, _, times = text.partition(" ")
-        begin, _, end = times.partition("-")
-        try:
-            among = SETS.get(days) or frozenset(DAYS.index(day) for day in days.split(","))
-            rules.append(schedule.Rule(among, schedule.minute_of(begin), schedule.minute_of(end), pause=True))
-        except ValueError:
-            raise UsageError(
-                f"grid.hours: {text[:80]!r} is no part of a week",
-                advice='Write it as "weekdays 22:00-07:00".',
-            ) from None
-    return rules
-
-
 class Deciding:
     """Remembers how busy others were, so that a machine at the limit does not come and go. Times are seconds on the caller's clocks.
 
@@ -184,7 +165,7 @@ class Deciding:
     def _outside(self, policy: Policy, wall: float) -> tuple[str, float | None]:
         if not policy.hours:
             return "", None
-        says = schedule.now(hours_of(policy.hours), wall, self._local)
+        says = schedule.now(parse_hours(policy.hours), wall, self._local)
         if says.pause:
             return "", None
         if says.until is None:
