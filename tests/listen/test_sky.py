@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
+import msgspec
 import pytest
 
+from servent.errors import BadMessage
 from servent.listen import signals, sky, units
 from servent.listen.making import anywhere, make
 from servent.listen.signals import KINDS, Kind
@@ -97,3 +100,31 @@ def test_what_a_kernel_writes_is_what_is_read() -> None:
     )
     assert [one.plot for one in read.found] == [one.plot for one in what.found]
     assert [one.beam for one in read.found] == pytest.approx([one.beam for one in what.found], rel=1e-3)
+
+
+def test_signals_that_are_all_different_are_not_all_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A result of strangers' may have any: three thousand, each alone, took seconds at each look."""
+    here, compared = sky.Sky(), 0
+    for unit in range(100):
+        tones = [heard.found("spike", 2 + k / 100, (32 * unit + k) * 1e3, 0.0) for k in range(32)]
+        here.take(unit, heard.result(tones))
+
+    def alike(*given: Any) -> bool:
+        nonlocal compared
+        compared += 1
+        return signals.alike(*given)
+
+    monkeypatch.setattr(sky, "alike", alike)
+    assert [one.score for one in here.ranked(10)] == pytest.approx([2.31] * 10)
+    assert here.signals == 3200 and compared <= 10 * here.signals
+
+
+@pytest.mark.parametrize("field", ["frequency", "drift", "time", "period"])
+def test_numbers_that_no_search_reaches_are_no_result(field: str) -> None:
+    """They would be drawn and squared."""
+    tone = heard.found("gaussian", 2.0, 100.0, 0.5)
+    assert signals.read_result(heard.said(heard.result([tone]))).found[0].kind == "gaussian"
+    for value in (3e38, -3e38):
+        wrong = msgspec.structs.replace(tone, **{field: value})
+        with pytest.raises(BadMessage):
+            signals.read_result(heard.said(heard.result([wrong])))

@@ -16,6 +16,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 MAGIC = b"listen found 2  "
 KEPT = 32  # of a kind; as in listen.c
 PLOT = 64  # points that go with a signal
+FAR, LONG = 1e12, 1e9  # Hz and Hz/s, s: beyond what any search reaches, and still good to draw
 _HEAD = struct.Struct("<16sddddQ2I4I4I")
 _SIGNAL = struct.Struct("<IIffdddfffIiIffII64s")
 
@@ -119,6 +120,8 @@ def _signal(data: bytes, at: int) -> Found:
     numbers = (power, score, frequency, drift, time, period, chi, base, top, beside)
     if kind >= len(KINDS) or bits > 17 or not all(map(math.isfinite, numbers)) or bin_ >= 1 << bits:
         raise BadMessage("a signal that cannot be")
+    if max(abs(frequency), abs(drift)) > FAR or max(abs(time), abs(period)) > LONG:
+        raise BadMessage("a signal beyond all that was searched")
     if points > PLOT or not 0 <= beside < 1 or top < 0:
         raise BadMessage("a signal with a plot that cannot be")
     beam = math.sqrt(-0.5 / math.log(beside)) if beside > 1e-9 else 0.0

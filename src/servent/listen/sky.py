@@ -102,7 +102,7 @@ class Sky:
 
     def ranked(self, most: int = 100) -> list[Candidate]:
         """Strongest first. Where a recording has no signal of a kind, what comes closest stands at the end."""
-        groups: list[list[Heard]] = []
+        groups: list[list[Heard]] = []  # only those that are shown: to compare thousands takes seconds
         alike_ones: dict[tuple[int, Kind], list[list[Heard]]] = {}
         for one in sorted((one for some in self._of.values() for one in some), key=_order):
             mine = alike_ones.setdefault((one.recording, one.found.kind), [])
@@ -111,13 +111,14 @@ class Sky:
                     group.append(one)
                     break
             else:
-                mine.append([one])
-                groups.append(mine[-1])
-        known = {(group[0].recording, group[0].found.kind) for group in groups}
+                if len(groups) < most:  # later ones are weaker
+                    mine.append([one])
+                    groups.append(mine[-1])
+        known = set(alike_ones)
         near = sorted(
             (one for key, one in self._best.items() if key not in known and one.found.score <= 1), key=_order
         )
-        found = [_candidate(group) for group in groups[:most]]
+        found = [_candidate(group) for group in groups]
         return found + [_candidate([one], near=True) for one in near[: max(0, most - len(found))]]
 
     @property

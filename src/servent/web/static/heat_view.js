@@ -14,7 +14,11 @@ export function ticks(low, high, wanted) {
   const ten = 10 ** Math.floor(Math.log10(span / wanted));
   const step = [1, 2, 5, 10].map((each) => each * ten).find((each) => span / each <= wanted) ?? span;
   const found = [];
-  for (let at = Math.ceil(Math.min(low, high) / step - 1e-9) * step; at <= Math.max(low, high) + step * 1e-9; at += step) found.push(Math.abs(at) < step * 1e-9 ? 0 : at);
+  let at = Math.ceil(Math.min(low, high) / step - 1e-9) * step;
+  for (let last = -Infinity; at > last && at <= Math.max(low, high) + step * 1e-9; at += step) {
+    found.push(Math.abs(at) < step * 1e-9 ? 0 : at);
+    last = at; // a step too small for such a number would go on for ever
+  }
   return found;
 }
 
