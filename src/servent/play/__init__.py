@@ -1,0 +1,1 @@
+"""Real-time sessions straight between players: everybody simulates, only inputs travel."""

@@ -1,0 +1,1 @@
+"""Games that come with servent, written as anybody would write one."""
