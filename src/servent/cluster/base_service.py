@@ -299,7 +299,9 @@ class ClustersBase:
         text = name.strip().removeprefix("servent://")
         if links.is_link(text):
             text = links.decode(text).cluster.hex()
-        found = [one for one in self._all.values() if one.kept.called == text]
+        # An id comes first: somebody may have called their cluster by the id of another one.
+        found = [one for one in self._all.values() if one.id.hex() == text]
+        found = found or [one for one in self._all.values() if one.kept.called == text]
         found = found or [
             one for one in self._all.values() if len(text) >= 6 and one.id.hex().startswith(text)
         ]

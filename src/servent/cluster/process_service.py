@@ -16,7 +16,7 @@ from servent.cluster import orders
 from servent.cluster.journal import Journal
 from servent.cluster.model import Papers, Wish
 from servent.codec import frame
-from servent.errors import BadMessage, ServentError
+from servent.errors import BadMessage, Refused, ServentError
 
 log = logging.getLogger("servent.cluster")
 
@@ -177,10 +177,19 @@ class Process:
 
     async def _answer(self, ask: orders.Ask) -> None:
         try:
-            answer = orders.Answer(ask.number, await self._desk(ask.wish))
+            answer = orders.Answer(ask.number, await self._papers(ask.wish))
         except ServentError as wrong:
             answer = orders.Answer(ask.number, None, str(wrong), wrong.advice)
         self.say(answer)
+
+    async def _papers(self, wish: Wish) -> Papers:
+        """Only as what it was begun: tasks of whoever submits run in it. Raises Refused, and as the desk."""
+        if wish.role != self._begin.role:
+            raise Refused(f"this process is a {self._begin.role}, and no {wish.role}", advice="")
+        papers = await self._desk(wish)
+        if papers.cluster.hex() != self._begin.cluster:
+            raise Refused(f"this process is no {wish.role} of another cluster", advice="")
+        return papers
 
     async def _write_down(self, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None
