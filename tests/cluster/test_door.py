@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,8 +15,9 @@ pytest.importorskip("distributed")
 
 from distributed.comm import connect, listen
 from distributed.comm.core import Comm, FatalCommClosedError
+from tornado.iostream import IOStream
 
-from servent.cluster import comm, passes, wire
+from servent.cluster import comm, door, lane, passes, wire
 from servent.cluster import process as process_module
 from servent.cluster.addresses import Place, parse
 from servent.cluster.comm import ServentBackend
@@ -211,6 +213,73 @@ def test_who_was_added_a_moment_ago_comes_in_and_who_is_taken_off_is_sent_away(
 
     asyncio.run(story(True))
     asyncio.run(story(False))
+
+
+@pytest.mark.timeout(120)
+def test_who_is_sent_away_while_tcp_is_dialed_is_not_spoken_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "DIAL_TIME", 60.0)
+
+    async def story() -> None:
+        lab = Lab(Member(bytes(BOB.peer), work=True))
+        async with scheduler(lab) as (backend, _, _heard):
+            ann = await process_of(backend)
+            bob = Office(LocalDesk(lab, BOB), cluster="lab", role="worker")
+            bobs = await bob.process(None)
+            assert await lane.Lanes.open(bobs) is not None
+            back = await bobs.listen(_echo_once)
+
+            async def dial(*given: Any) -> IOStream | None:
+                found = await lane.dial(*given)
+                assert found is not None
+                lab.change()
+                await ann.standing.look()
+                await ann._send_away()
+                return found
+
+            monkeypatch.setattr(comm, "dial", dial)
+            with pytest.raises(FatalCommClosedError, match=r"no member|let us in|not let in"):
+                await backend.get_connector().connect(str(back).removeprefix("servent://"))
+            await bob.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.timeout(120)
+def test_who_breaks_off_at_the_door_keeps_no_tcp_connection_with_its_secret(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else it would stay when it is taken off the list: what is not let in nobody sends away."""
+
+    async def story() -> None:
+        lab = Lab(Member(bytes(BOB.peer), submit=True))
+        came = asyncio.Event()
+
+        async def told(stream: Any, said: Any) -> None:
+            await write_frame(stream, said)
+            if isinstance(said, wire.Welcome):
+                await came.wait()
+                raise ConnectionLost("it goes while it is told")
+
+        monkeypatch.setattr(door, "write_frame", told)
+        async with scheduler(lab) as (_, place, heard), stranger(BOB) as end:
+            connection = await end.connect(place.where, 30.0)
+            first = await connection.open()
+            his = passes.issue(BOB, LAB, BOB.peer, "client", time.time())
+            await write_frame(first, wire.Hello(his, versions_here()))
+            welcome = await wire.ANSWERS.read(first)
+            assert isinstance(welcome, wire.Welcome) and welcome.lane is not None
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            reader, writer = await asyncio.open_connection("127.0.0.1", welcome.lane.port, ssl=context)
+            writer.write(welcome.lane.secret + wire_start())
+            assert await reader.read(1)  # Dask says its first word: it was taken
+            came.set()
+            async with asyncio.timeout(60):
+                await reader.read()  # to the end
+            writer.close()
+            assert heard == []
+
+    asyncio.run(story())
 
 
 def test_other_versions_are_refused_with_what_to_install() -> None:

@@ -230,6 +230,9 @@ class ServentConnector(Connector):
                 process = await self._office.twin(process)
             link = await process.link(place)
             tcp = await dial(link, place.listener, place.hints)
+            if tcp is not None and link.lost:  # sent away meanwhile, of which this connection did not hear
+                tcp.close()
+                tcp = None
             if tcp is not None:
                 return LaneComm(tcp, link, str(process.here), PREFIX + address, deserialize)
             stream, link = await process.stream(place)

@@ -128,6 +128,9 @@ class Door:
             await stream.finish()
         except BaseException:
             self.forget(link)
+            link.lost = True
+            for end in list(link.on_sent_away):  # what came by TCP before: nobody would ever send it away
+                end()
             raise
         return link
 
