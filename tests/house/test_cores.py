@@ -5,7 +5,20 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("trust", "net", "query", "overlay", "blobs", "share", "torrent", "talk", "grid", "listen", "cluster", "play")
+ROOMS = (
+    "trust",
+    "net",
+    "query",
+    "overlay",
+    "blobs",
+    "share",
+    "torrent",
+    "talk",
+    "grid",
+    "listen",
+    "cluster",
+    "play",
+)
 GROUND = ("codec", "errors", "identity", "limits")
 WAITS = {
     "asyncio", "concurrent", "iroh", "multiprocessing", "os", "psutil", "random", "secrets", "selectors", "socket",

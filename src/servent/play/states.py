@@ -175,11 +175,16 @@ def _pack_size(size: int, out: bytearray) -> None:
     out.append(size)
 
 
+def _width(value: int) -> int:
+    """Bytes of a whole number as two's complement, the sign in them."""
+    return ((value if value >= 0 else ~value).bit_length() + 8) // 8
+
+
 def _pack_int(value: int, out: bytearray, path: str) -> None:
     if -64 <= value < 64:
         out.append(value & 127)
         return
-    size = (value.bit_length() + 8) // 8  # with room for the sign
+    size = _width(value)
     if size > MOST_INT_BYTES:
         raise NotPlain(f"{path or 'the state'} is a whole number of {value.bit_length()} bits")
     out.append(128 | size)
@@ -251,7 +256,7 @@ class _Reader:
         if size > MOST_INT_BYTES:
             raise BadMessage("too wide a whole number in a state")
         number = int.from_bytes(self._slice(at, size), "big", signed=True)
-        if -64 <= number < 64 or (number.bit_length() + 8) // 8 != size:
+        if -64 <= number < 64 or _width(number) != size:
             raise BadMessage("a whole number of a state is written too wide")
         return number, at + size
 
