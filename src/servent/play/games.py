@@ -13,23 +13,34 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta, Struct
 
 from servent.errors import UsageError
+from servent.play.model import Mode, Settings
 from servent.play.states import State
 
-Mode = Literal["rollback", "lockstep", "turns", "authority"]
-Predict = Literal[
-    "repeat", "neutral"
-]  # what is assumed of others whose input is not here: held buttons, or none
 Colour = Annotated[str, Meta(pattern="^#[0-9a-f]{6}$")]
-Settings = Mapping[str, int]
+Choices = Mapping[str, int]
+Standing = Literal["neutral", "bot"]
 
 
-class Setting(Struct, frozen=True):
-    """One thing that players may choose before a match: always a whole number. `why` is for people."""
+class Choice(Struct, frozen=True):
+    """One thing that players agree on before a match: always a whole number. `why` is for people."""
 
     default: int
     least: int
     most: int
     why: str
+
+
+class Button(Struct, frozen=True):
+    """One bit of an input, held as long as its key is: bit 0 is the lowest of the first byte.
+
+    `keys` are names as of `KeyboardEvent.code`: the n-th is for the n-th person at one keyboard, and who is alone there has
+    them all. `touch`: the stroke of a finger that presses it; "hold" is a place to rest a thumb on.
+    """
+
+    name: str
+    bit: int
+    keys: tuple[str, ...]
+    touch: Literal["left", "right", "up", "down", "hold", ""] = ""
 
 
 class Rect(Struct, frozen=True, tag="rect"):
@@ -65,6 +76,15 @@ class Line(Struct, frozen=True, tag="line"):
     glow: int = 0
 
 
+class Path(Struct, frozen=True, tag="path"):
+    """A stroke through many points: x, y, x, y, … Its corners and ends are round."""
+
+    points: tuple[int, ...]
+    colour: Colour
+    width: int = 1
+    glow: int = 0
+
+
 class Text(Struct, frozen=True, tag="text"):
     """One line of text, around (`x`, `y`) as `align` says, `size` units high."""
 
@@ -95,7 +115,7 @@ class Sound(Struct, frozen=True, tag="sound"):
     key: int
 
 
-Shape = Rect | Circle | Line | Text | Cells
+Shape = Rect | Circle | Line | Path | Text | Cells
 
 
 class Scene(Struct, frozen=True):
@@ -130,21 +150,23 @@ class Game(ABC):
     players: ClassVar[tuple[int, int]] = (2, 2)  # fewest, most
     fps: ClassVar[int] = 60
     mode: ClassVar[Mode] = "rollback"
-    predict: ClassVar[Predict] = "repeat"
     input_bytes: ClassVar[int] = 1
-    settings: ClassVar[Mapping[str, Setting]] = {}
+    held: ClassVar[bytes] = b""  # bits expected to stay as they were; empty: all (`model.Settings`)
+    stand_in: ClassVar[Standing] = "neutral"  # who plays for a seat whose player is gone
+    buttons: ClassVar[tuple[Button, ...]] = ()
+    choices: ClassVar[Mapping[str, Choice]] = {}
 
     @abstractmethod
-    def start(self, seats: int, seed: int, settings: Settings) -> State:
-        """The state before the first frame. `settings` has been through `chosen`."""
+    def start(self, seats: int, seed: int, choices: Choices) -> State:
+        """The state before the first frame. `choices` has been through `chosen`."""
 
     @abstractmethod
     def step(self, state: State, inputs: Sequence[bytes]) -> State:
         """The state one frame later. Never changes `state`; any bytes of the right length are an input."""
 
     @abstractmethod
-    def draw(self, state: State) -> Scene:
-        """What is to be seen of `state`; never changes it."""
+    def draw(self, state: State, me: int | None = None) -> Scene:
+        """What is to be seen of `state`, by the player in seat `me` or by all; never changes it."""
 
     @abstractmethod
     def result(self, state: State) -> Result | None:
@@ -154,8 +176,16 @@ class Game(ABC):
         """What a seat without a player does next. By default: nothing."""
         return self.neutral
 
+    def turn(self, state: State) -> int | None:
+        """In mode "turns": whose move it is; None: nobody's, it is over."""
+        return None
+
     def refusal(self, state: State, seat: int, move: bytes) -> str | None:
         """In mode "turns": why `seat` may not do `move` now, in words for its player; None: it may."""
+        return None
+
+    def tap(self, state: State, seat: int, x: int, y: int) -> bytes | None:
+        """The input that `seat` means by pressing at (`x`, `y`) of the scene; None: none."""
         return None
 
     @property
@@ -168,21 +198,35 @@ class Game(ABC):
         """Whether states may hold floats."""
         return self.mode == "authority"
 
-    def chosen(self, seats: int, settings: Settings | None = None) -> dict[str, int]:
-        """`settings` with defaults for what is missing: what `start` is given.
+    def match(self, seats: int) -> Settings:
+        """What a `Session` of this game is to be made with.
 
         Raises:
-            UsageError: not for so many seats, or a setting that the game does not have, or out of its range.
+            UsageError: not for so many seats, or not played in frames of a session.
+        """
+        self.chosen(seats)
+        if self.mode != "rollback" and self.mode != "lockstep":
+            raise UsageError(f"{self.title} is played in mode {self.mode}, not in frames of a session")
+        return Settings(
+            players=seats, input_bytes=self.input_bytes, mode=self.mode, fps=self.fps, held=self.held
+        )
+
+    def chosen(self, seats: int, choices: Choices | None = None) -> dict[str, int]:
+        """`choices` with defaults for what is missing: what `start` is given.
+
+        Raises:
+            UsageError: not for so many seats, or a choice that the game does not have, or out of its range.
         """
         fewest, most = self.players
         if not fewest <= seats <= most:
-            raise UsageError(f"{self.title} is for {fewest} to {most} players, not for {seats}")
-        given = dict(settings or {})
-        if unknown := sorted(given.keys() - self.settings.keys()):
-            raise UsageError(f"{self.title} has no setting {', '.join(unknown)}")
-        found = {name: given.get(name, one.default) for name, one in self.settings.items()}
+            people = f"{fewest} to {most}" if fewest < most else str(fewest)
+            raise UsageError(f"{self.title} is for {people} players, not for {seats}")
+        given = dict(choices or {})
+        if unknown := sorted(given.keys() - self.choices.keys()):
+            raise UsageError(f"{self.title} has no choice {', '.join(unknown)}")
+        found = {name: given.get(name, one.default) for name, one in self.choices.items()}
         for name, value in found.items():
-            one = self.settings[name]
+            one = self.choices[name]
             if type(value) is not int or not one.least <= value <= one.most:
                 raise UsageError(
                     f"{name} is a whole number from {one.least} to {one.most}, not {value!r:.40}"
