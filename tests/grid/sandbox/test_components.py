@@ -139,6 +139,27 @@ def test_what_it_asks_of_the_world_has_to_be_what_there_is(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(
+    ("function", "kind", "core", "call", "said"),
+    [
+        ("random/random get-random-u64", '(param "a" u32) (result u64)', "(param i32) (result i64)", "(drop (call $f (i32.const 5)))", "in a way"),
+        ("clocks/monotonic-clock subscribe-duration", "(result u64)", "(result i64)", "(drop (call $f))", "in a way"),
+        ("clocks/monotonic-clock subscribe-duration", '(param "a" char) (result u64)', "(param i32) (result i64)", "(drop (call $f (i32.const 65)))", "in a way"),
+        ("cli/exit exit-with-code", '(param "a" char)', "(param i32)", "(call $f (i32.const 27))", "no number"),
+        ("cli/exit exit-with-code", '(param "a" f64)', "(param f64)", "(call $f (f64.const nan))", "no number"),
+    ],
+)  # fmt: skip
+def test_what_it_says_the_world_takes_ends_it_and_not_its_process(
+    rig: Rig, function: str, kind: str, core: str, call: str, said: str
+) -> None:
+    """A component declares itself of which types what it imports is."""
+    interface, name = function.split()
+    imports = f'(import "wasi:{interface}@0.2.9" (instance $r (export "{name}" (func {kind})))) (core func $f (canon lower (func $r "{name}")))'
+    given = '(with "w" (instance (export "f" (func $f))))'
+    ended = run(rig, app(call + HELLO, imports, f'(import "w" "f" (func $f {core}))', given))
+    assert ended.outcome == "trap" and said in ended.words, ended
+
+
+@pytest.mark.parametrize(
     ("imports", "said"),
     [
         ('(import "evil:things/all@1.0.0" (instance))', "evil:things/all@1.0.0, which is not offered"),

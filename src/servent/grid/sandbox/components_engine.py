@@ -22,6 +22,7 @@ from servent.grid.sandbox import components
 from servent.grid.sandbox.compiled import CompiledCode
 from servent.grid.sandbox.engine import OFF, TABLE_ELEMENTS, Halted, _Deadline, flags
 from servent.grid.sandbox.modules import Unfit
+from servent.grid.sandbox.wasi import Exit
 from servent.grid.sandbox.wasi2 import FUNCTIONS, RESOURCES, NotThere, Own, Said, World
 
 STACK = 4 * 1024 * 1024  # bytes: Python's own limit of recursion comes first
@@ -196,6 +197,12 @@ class PythonEngine:
                 return _out(does(self._world, *(_in(store, one) for one in given)))
             except NotThere as why:
                 self._raised = Halted("trap", why.words)
+            except (Exit, MemoryError) as raised:
+                self._raised = raised
+            except Exception as wrong:  # noqa: BLE001 - a component says itself what it gives; anything may be wrong with it
+                self._raised = Halted(
+                    "trap", f"it asks the world in a way that is none ({type(wrong).__name__})"
+                )
             except BaseException as raised:  # noqa: BLE001 - it comes out of `run`; through C it cannot go
                 self._raised = raised
             raise wasmtime.WasmtimeError("ended")

@@ -111,6 +111,8 @@ class World:
         return Said("ok")
 
     def exit(self, code: int) -> None:
+        if type(code) is not int:
+            raise NotThere("it ends itself with what is no number")
         raise Exit(code)
 
 
