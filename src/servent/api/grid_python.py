@@ -68,7 +68,7 @@ def value(output: bytes, kind: str) -> tuple[Any, str]:
     """A result as what the function returned; or None, and words that say why it is none."""
     try:
         return marks.decoded(output, kind), ""
-    except ValueError as wrong:
+    except (ValueError, RecursionError) as wrong:  # strangers may send [[[[…
         return None, f"its result cannot be read: {wrong}"
 
 

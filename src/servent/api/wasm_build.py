@@ -64,5 +64,5 @@ def about(module: Path) -> str:
     try:
         said = json.loads(components.read(module.read_bytes()).about)
         return str(said.get("about", ""))[:500]
-    except (OSError, ValueError, AttributeError, modules.Unfit):
+    except (OSError, ValueError, RecursionError, AttributeError, modules.Unfit):
         return ""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import linecache
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import servent
-from servent.api import grid_python
+from servent.api import grid_python, wasm_build
 from servent.errors import NotFound, UsageError
 from servent.grid.pyapps import build, marks, sources
+from servent.grid.sandbox import components
 
 JSON = st.recursive(
     st.none()
@@ -181,3 +183,12 @@ def test_items_have_to_be_what_the_function_takes() -> None:
     with pytest.raises(UsageError, match="bytes are wanted, not str"):
         made.encoded("x")
     assert grid_python.value(b"{", "json")[1].startswith("its result cannot be read")
+
+
+def test_what_is_nested_too_deep_is_no_value_and_ends_no_script(tmp_path: Path) -> None:
+    """Results come from strangers, and modules from wherever a person has them."""
+    value, error = grid_python.value(b"[" * 100_000, "json")
+    assert value is None and error.startswith("its result cannot be read")
+    module = tmp_path / "app.wasm"
+    module.write_bytes(components.MAGIC + components.section(b"[" * 16_000))
+    assert wasm_build.about(module) == ""
