@@ -128,3 +128,14 @@ def test_numbers_that_no_search_reaches_are_no_result(field: str) -> None:
         wrong = msgspec.structs.replace(tone, **{field: value})
         with pytest.raises(BadMessage):
             signals.read_result(heard.said(heard.result([wrong])))
+
+
+@pytest.mark.parametrize("score", [1.0, 0.5, 0.0, -0.9, -1e30])
+def test_what_is_below_its_threshold_was_not_found(score: float) -> None:
+    """The kernel keeps none; on the map a star's size comes from it."""
+    tone = heard.found("gaussian", 2.0, 100.0, 0.5)
+    result = msgspec.structs.replace(
+        heard.result([tone]), found=(msgspec.structs.replace(tone, score=score),)
+    )
+    with pytest.raises(BadMessage, match="below its threshold"):
+        signals.read_result(heard.said(result))

@@ -81,6 +81,8 @@ def read_result(data: bytes) -> Result:
     wanted = [*KINDS, *(kind for kind, count in zip(KINDS, kept, strict=True) for _ in range(count))]
     if [signal.kind for signal in signals] != wanted:
         raise BadMessage("signals of another kind than their place says")
+    if not all(signal.score > 1 for signal in signals[4:]):
+        raise BadMessage("a signal that is below its threshold")
     return Result(
         samples=int(samples),
         operations=int(operations),
