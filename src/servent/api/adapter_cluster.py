@@ -15,7 +15,7 @@ from servent.cluster.model import Wish
 from servent.cluster.service import Clusters
 from servent.cluster.views import ClusterView
 from servent.codec import encode
-from servent.errors import NotFound
+from servent.errors import NotFound, UsageError
 from servent.identity import PeerId
 
 
@@ -66,32 +66,34 @@ class ClusterPart(LendPart):
         await self._clusters.remove(name)
 
     async def change_member(self, name: str, node: str, change: pool.MemberChange) -> pool.Cluster:
-        who = self._member(name, node)
+        who = self._member(name, node, gives=bool(change.work or change.submit))
         await self._clusters.edit.member(
             name, who, work=change.work, submit=change.submit, groups=change.groups
         )
         return self.one_cluster(name)
 
     async def drop_member(self, name: str, node: str) -> pool.Cluster:
-        await self._clusters.edit.drop(name, self._member(name, node))
+        await self._clusters.edit.drop(name, self._member(name, node, gives=False))
         return self.one_cluster(name)
 
-    def _member(self, name: str, node: str) -> bytes:
-        """Whom `node` means: somebody on the list, by key or what we call them; else anybody we know."""
+    def _member(self, name: str, node: str, *, gives: bool) -> bytes:
+        """Whom `node` means: by our own name, id, or the beginning of it. What somebody on the list calls themselves counts only where that `gives` them nothing."""
         text = node.strip()
-        on_it = [
-            one for one in self.one_cluster(name).machines if text and (one.id == text or one.name == text)
-        ]
-        if len(on_it) == 1:
-            return bytes(PeerId.parse(on_it[0].id))
         if text == "me":
             return bytes(self._node.peer)
+        on_it = self.one_cluster(name).machines
         try:
-            return bytes(meant(self._node, text))
+            return bytes(self._node.trust.resolve(text, [PeerId.parse(one.id) for one in on_it]))
         except NotFound:
-            if len(text) in (52, 64):  # a whole key: whoever it is
-                return bytes(PeerId.parse(text))
-            raise
+            named = [one for one in on_it if text and one.name == text]
+        if len(named) != 1:
+            return bytes(meant(self._node, text))
+        if gives and not named[0].mine:
+            raise UsageError(
+                f"{text!r} is only what they call themselves",
+                advice=f"Anyone can. Use the id: {named[0].id}",
+            )
+        return bytes(PeerId.parse(named[0].id))
 
     async def change_group(self, name: str, group: str, change: pool.GroupChange) -> pool.Cluster:
         await self._clusters.edit.group(name, group, change.hours)

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 from servent.cluster.model import ADDRESS_LENGTH
 from servent.cluster.rosters import ROSTER_BYTES, ClusterId, Signed
 from servent.codec import Decoder
+from servent.identity import KEY_BYTES
 
 SERVICE = "servent.cluster/1"
 REPORT_EVERY = 30.0  # s
@@ -105,7 +106,7 @@ class Worker(Struct, frozen=True):
 
     name: Text
     address: Annotated[str, Meta(max_length=ADDRESS_LENGTH)] = ""
-    node: Annotated[bytes, Meta(max_length=32)] = b""
+    node: Annotated[bytes, Meta(max_length=KEY_BYTES)] = b""
     status: Label = ""
     threads: Count = 0
     memory_limit_bytes: Count = 0
@@ -116,6 +117,10 @@ class Worker(Struct, frozen=True):
     waiting: Count = 0
     kept: Count = 0
     groups: Annotated[list[Label], Meta(max_length=16)] = []
+
+    def __post_init__(self) -> None:
+        if len(self.node) not in (0, KEY_BYTES):
+            raise ValueError("a worker of a node whose key is none")
 
 
 class Kind(Struct, frozen=True):

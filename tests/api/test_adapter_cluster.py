@@ -1,0 +1,71 @@
+"""Clusters through the API's words: whom a name means that somebody typed, and what a hostile owner says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from servent.api import schema_cluster as pool
+from servent.api.adapter import NodeFace
+from servent.cluster import rosters, visits
+from servent.cluster.live import Live
+from servent.cluster.rosters import Member, Roster
+from servent.cluster.rows import Kept
+from servent.errors import BadMessage, UsageError
+from servent.identity import Identity, PeerId
+from servent.node import Node
+from servent.testing.loop import run
+from servent.testing.nodes import nodes
+from servent.testing.simnet import SimNet
+
+BOB, MALLORY = (Identity(bytes([number]) * 32).peer for number in (2, 3))
+LAB = b"l" * 16
+
+
+def lab(node: Node, called: str) -> Live:
+    """A cluster of this node's own that is down. Mallory's machine may work in it, and is named by whatever it says."""
+    roster = Roster(LAB, bytes(node.peer), "lab", 1, (Member(bytes(MALLORY), work=True, submit=False),))
+    kept = Kept(
+        id=LAB, owner=bytes(node.peer), called="lab", roster=rosters.sign(node.clusters._identity, roster)
+    )
+    live = node.clusters._all[LAB] = Live(kept, True, roster)
+    live.machine(bytes(MALLORY)).report = visits.Report(name=called)
+    return live
+
+
+@pytest.mark.parametrize("called", [str(BOB), BOB.hex(), "bob"])
+def test_nobody_gets_what_was_given_to_another_by_taking_their_name_or_id(
+    tmp_path: Path, called: str
+) -> None:
+    async def story() -> None:
+        async with nodes(1, tmp_path, SimNet(1)) as (node,):
+            live, face = lab(node, called), NodeFace(node)
+            give = pool.MemberChange(submit=True)
+            if called == "bob":  # nobody is called so by us
+                with pytest.raises(UsageError, match="call themselves"):
+                    await face.change_member("lab", called, give)
+            else:
+                await face.change_member("lab", called, give)
+                assert live.roster is not None and live.roster.may(bytes(BOB), "client")
+            assert live.roster is not None and not live.roster.may(bytes(MALLORY), "client")
+            await face.change_member("lab", str(MALLORY), give)
+            assert live.roster.may(bytes(MALLORY), "client")
+            if called == "bob":  # what gives nothing may be said by the name that the list shows
+                await face.drop_member("lab", called)
+                assert live.roster.member(bytes(MALLORY)) is None
+
+    run(story())
+
+
+@pytest.mark.parametrize("size", [1, 31])
+def test_a_worker_of_half_a_key_is_refused_where_it_comes_in(size: int) -> None:
+    """The owner of a cluster says what its scheduler sees. One such worker, and no cluster of this node could be shown."""
+    seen = {"type": "seen", "workers": [{"name": "one", "node": b"k" * size}]}
+    with pytest.raises(BadMessage):
+        visits.read_told.decode(msgspec.msgpack.encode(seen))
+    whole = {"type": "seen", "workers": [{"name": "one", "node": bytes(BOB)}, {"name": "two", "node": b""}]}
+    told = visits.read_told.decode(msgspec.msgpack.encode(whole))
+    assert isinstance(told, visits.Seen)
+    assert [len(one.node) for one in told.workers] == [32, 0] and PeerId(told.workers[0].node) == BOB
