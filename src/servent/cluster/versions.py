@@ -20,7 +20,8 @@ CLOSE = (
     "pandas",
     "pyarrow",
 )  # the same major version, or a word in the log
-_Version = Annotated[str, Meta(max_length=40)]
+# What PEP 440 makes of a version: others' stand in a command that people copy.
+_Version = Annotated[str, Meta(max_length=40, pattern=r"^[0-9A-Za-z.!+_-]*\Z")]
 
 
 class Versions(Struct, frozen=True, array_like=True):
