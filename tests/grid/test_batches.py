@@ -8,6 +8,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -145,6 +146,29 @@ async def test_items_come_back_each_once_in_the_order_of_their_end(tmp_path: Pat
         assert await here.batches.output(batch.id, 1) == b"TWO -n1"
         names = await here.batches.names([one.unit for one in page.results])
         assert set(names.values()) == {(batch.id, 0, "one"), (batch.id, 1, "two"), (batch.id, 2, "three")}
+
+
+@story
+async def test_what_comes_while_results_are_read_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with desk(tmp_path) as here:
+        batch = await here.batches.submit(here.key, "app", items=[b"one"])
+        read, asked = here.batches._store.read, 0
+
+        async def slowly(job: Any) -> Any:
+            nonlocal asked
+            found, asked = await read(job), asked + 1
+            if asked == 1:  # the lines have been read: the batch is over before anybody sees them
+                with monkeypatch.context() as now:
+                    now.setattr(here.batches._store, "read", read)
+                    await here.compute()
+                    await until(lambda: here.batches.view(batch.id).state == "done")
+            return found
+
+        monkeypatch.setattr(here.batches._store, "read", slowly)
+        page = await here.batches.results(batch.id, wait=30.0)
+        assert page.ended and [one.output for one in page.results] == ["ONE"]
 
 
 @story

@@ -396,9 +396,9 @@ class Batches:
         limit, until = max(1, min(limit, 1000)), asyncio.get_running_loop().time() + wait
         while True:
             self._row(batch)
-            news = self._came
+            news, over = self._came, self._ended(batch)  # asked before: what comes while we read is news
             lines = await self._store.read(rows.after(batch, after, limit))
-            ended = self._ended(batch) and len(lines) < limit
+            ended = over and len(lines) < limit
             left = until - asyncio.get_running_loop().time()
             if lines or ended or left <= 0:
                 return views.Results(results=tuple(await self._shown(lines)), ended=ended)
