@@ -12,7 +12,7 @@ export function week(hours) {
   for (const rule of hours) {
     const [days, times = ""] = rule.split(" ");
     const [begin, end] = times.split("-").map((text) => Number(text.slice(0, 2)) * 60 + Number(text.slice(3)));
-    for (const day of SETS[days] ?? days.split(",")) {
+    for (const day of Object.hasOwn(SETS, days) ? SETS[days] : days.split(",")) { // the owner wrote them
       const first = DAYS.indexOf(day);
       if (first < 0) continue;
       for (let hour = 0; hour < 24; hour += 1) {

@@ -6,6 +6,7 @@ import { rampColour } from "./points_view.js";
 const GROWS = 420; // ms from one picture to the next
 const BACK = 0.74; // how wide the last row is beside the first
 const SHADES = 28; // colours from the ground to the top
+const MOST_ROWS = 256; // that are drawn; a picture may say 64 thousand, which would take seconds
 const CALM = matchMedia("(prefers-reduced-motion: reduce)");
 
 // Round numbers from low to high, about `wanted` of them.
@@ -134,7 +135,7 @@ export class HeatView {
 
     // rows, the last first, each hiding what is behind it
     const each = rows > 1 ? 1 / (rows - 1) : 0;
-    for (let row = rows - 1; row >= 0; row -= 1) {
+    for (let row = rows - 1; row >= 0; row -= Math.ceil(rows / MOST_ROWS)) {
       const deep = row * each;
       const ground_y = up(deep);
       const lift = tall * scale(deep);
