@@ -20,6 +20,7 @@ from distributed.comm import registry
 
 from servent.cluster import comm, lane
 from servent.cluster.comm import ServentBackend
+from servent.cluster.dask_roles import _Doored
 from servent.cluster.rosters import Member, Role
 from servent.identity import Identity
 from tests.cluster.desks import ANN, BOB, Lab, LocalDesk
@@ -69,6 +70,11 @@ class Parts(registry.Backend):
 
 def a_scheduler() -> Any:
     return Scheduler(protocol="servent", port=0, dashboard=False, dashboard_address=":0")
+
+
+def our_scheduler() -> Any:
+    """As a node runs it."""
+    return _Doored(protocol="servent", port=0, dashboard=False)
 
 
 def a_worker(scheduler: str, name: str) -> Any:
@@ -142,6 +148,30 @@ def test_a_worker_that_is_killed_is_missed_at_once_and_its_task_goes_to_another(
             finally:
                 process.kill()
                 process.wait()
+        await parts.close()
+
+    asyncio.run(story())
+
+
+def test_who_comes_again_takes_the_place_of_who_went_without_a_word_of_the_same_node_alone() -> None:
+    """Nothing of a killed process arrives over QUIC, and its name is taken until that is noticed: the next one was turned away for half a minute."""
+
+    async def story() -> None:
+        lab = Lab(Member(bytes(BOB.peer)))
+        parts = Parts(lab, tcp=False)
+        async with our_scheduler() as scheduler, AsyncExitStack() as stack:
+            parts.be(BOB, "worker")
+            first = await stack.enter_async_context(a_worker(scheduler.address, "bob-1"))
+            parts.be(BOB, "worker")
+            second = await stack.enter_async_context(a_worker(scheduler.address, "bob-1"))
+            assert list(scheduler.workers) == [second.address] != [first.address]
+            parts.be(ANN, "worker")
+            with pytest.raises(RuntimeError, match="failed to start"):
+                await a_worker(scheduler.address, "bob-1")
+            assert list(scheduler.workers) == [second.address]
+            parts.be(ANN, "client")
+            async with a_client(scheduler.address) as client:
+                assert await client.submit(pow, 2, 10) == 1024
         await parts.close()
 
     asyncio.run(story())

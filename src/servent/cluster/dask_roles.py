@@ -65,7 +65,7 @@ def make(begin: orders.Begin, desk: Desk, say: Say) -> Running:
 
 
 class _Doored(Scheduler):
-    """Dask's, with its pages at a Unix socket. `door`: its path, "" for nowhere."""
+    """Dask's, with its pages at a Unix socket, and who comes again takes the place of who went without a word. `door`: its path, "" for nowhere."""
 
     door = ""
 
@@ -80,6 +80,23 @@ class _Doored(Scheduler):
             os.makedirs(os.path.dirname(self.door), mode=0o700, exist_ok=True)
             self.http_server.add_socket(bind_unix_socket(self.door, mode=0o600))
         self.services["dashboard"] = self.http_server
+
+    async def add_worker(self, comm: Any, *, address: str, name: Any, **told: Any) -> None:
+        """A node has one process of a name at a time: where it shows another, the earlier is gone. QUIC alone would notice that half a minute later,
+        and Dask would turn the new one away until then, since its name is taken."""
+        before = self.aliases.get(name)
+        if before is not None and before != address and _node_of(before) == comm.extra_info.get("node"):
+            await self.remove_worker(before, stimulus_id=f"servent-again-{time.time()}")
+        await super().add_worker(comm, address=address, name=name, **told)
+
+
+def _node_of(address: str) -> str:
+    """Of whose node's process; "" where that is not said."""
+    try:
+        place = addresses.parse(address)
+    except UsageError:
+        return ""
+    return str(place.node) if isinstance(place, Place) else ""
 
 
 class _Portless(Worker):
