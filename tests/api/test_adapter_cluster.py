@@ -9,12 +9,14 @@ import pytest
 
 from servent.api import schema_cluster as pool
 from servent.api.adapter import NodeFace
-from servent.cluster import rosters, visits
+from servent.cluster import links, rosters, visits
+from servent.cluster.links import ClusterLink
 from servent.cluster.live import Live
 from servent.cluster.rosters import Member, Roster
 from servent.cluster.rows import Kept
 from servent.errors import BadMessage, UsageError
 from servent.identity import Identity, PeerId
+from servent.net.links import PeerAddress
 from servent.node import Node
 from servent.testing.loop import run
 from servent.testing.nodes import nodes
@@ -55,6 +57,22 @@ def test_nobody_gets_what_was_given_to_another_by_taking_their_name_or_id(
             if called == "bob":  # what gives nothing may be said by the name that the list shows
                 await face.drop_member("lab", called)
                 assert live.roster.member(bytes(MALLORY)) is None
+
+    run(story())
+
+
+def test_what_a_link_calls_its_cluster_is_no_code_here(tmp_path: Path) -> None:
+    """Its address stands in a line of Python with a button that copies it."""
+    pytest.importorskip("distributed")
+    link = links.encode(ClusterLink(LAB, 'x");import os;os.system("sh', PeerAddress(BOB)))
+
+    async def story() -> None:
+        async with nodes(1, tmp_path, SimNet(1)) as (node,):
+            made = await NodeFace(node).join_cluster(pool.JoinCluster(link=link, work=False))
+            assert (made.name, made.address) == (
+                "x-import-os-os.system-sh",
+                "servent://x-import-os-os.system-sh",
+            )
 
     run(story())
 

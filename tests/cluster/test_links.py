@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from servent.cluster import links, orders, visits
+from servent.cluster import addresses, links, orders, visits
 from servent.cluster.journal import MOST_BYTES, Journal
 from servent.cluster.links import ClusterLink
 from servent.errors import BadMessage, UsageError
@@ -84,3 +84,18 @@ def test_a_journal_keeps_the_end_and_cannot_fill_the_disk(tmp_path: Path) -> Non
         "line 29",
     ]
     assert sum(path.stat().st_size for path in journal.path.parent.iterdir()) < 2.2 * MOST_BYTES
+
+
+@given(st.text(max_size=200))
+def test_what_others_call_their_cluster_is_one_word_here(name: str) -> None:
+    """It stands in `Client("servent://…")`, which people copy."""
+    word = links.one_word(name)
+    assert addresses.parse(f"servent://{word}") == word and not word.startswith("-")
+    assert not set(word) & set("\"'`\\$(){}[]<>|&;#!*? /@,:~=%^\x1b\n")
+
+
+def test_names_that_are_words_stay() -> None:
+    assert [links.one_word(name) for name in ("lab", "labor-Süd", "gpu_2.0", "-rf", "", "…")] == [
+        "lab", "labor-Süd", "gpu_2.0", "rf", "cluster", "cluster",
+    ]  # fmt: skip
+    assert links.one_word('x");import os;os.system("sh') == "x-import-os-os.system-sh"

@@ -89,6 +89,11 @@ def decode(text: str) -> ClusterLink:
     return ClusterLink(packed.cluster, clean_name(packed.name) or "a cluster", owner)
 
 
+def one_word(name: str) -> str:
+    """What somebody calls their cluster, as it may stand in an address, and in a line of Python or for a shell that people copy."""
+    return re.sub(r"[^\w.+-]+", "-", clean_name(name))[:50].strip("-.+") or "cluster"
+
+
 def is_link(text: str) -> bool:
     """Whether `text` means to be a cluster's link, whole or not."""
     return text.lstrip().lower().startswith(SCHEME)

@@ -115,9 +115,9 @@ class Clusters(ClustersBase):
         if found.cluster in self._all:
             return await self.change(found.cluster.hex(), work=work, cores=cores)
         self._room()
-        called = found.name
+        called = word = links.one_word(found.name)
         while called in RESERVED or any(one.kept.called == called for one in self._all.values()):
-            called = f"{found.name[:50]}-{secrets.token_hex(2)}"
+            called = f"{word}-{secrets.token_hex(2)}"
         kept = Kept(
             id=found.cluster,
             owner=bytes(found.owner.peer),
