@@ -21,6 +21,9 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # s between two tries
 REFUSED_WAIT = 60.0  # s after a no; the owner may add us at any time
 WATCHED = 10.0  # s after somebody looked in which the scheduler is asked what it does,
 LOOK_EVERY = 2.0  # s between two such questions
+TOLD_RATE = (
+    0.1  # s that what an owner says is at least apart: each new list is checked, written down and shown
+)
 
 
 class Visit:
@@ -111,6 +114,7 @@ class Visit:
         try:
             while True:
                 await self._take(await visits.read_told.read(stream))
+                await asyncio.sleep(TOLD_RATE)
         except ServentError as over:
             return over
 
