@@ -9,6 +9,7 @@ import pytest
 from servent.errors import UsageError
 
 # GOfrom servent.play.bundled.go import Go
+from servent.play.bundled.go import Go
 from servent.play.bundled.lightcycles import Lightcycles
 from servent.play.engine import KEPT, Engine
 from servent.play.model import Advance, Check, Load, Request, Save
@@ -74,3 +75,5 @@ def test_a_session_is_told_what_the_game_is() -> None:
     assert (match.players, match.input_bytes, match.mode, match.fps) == (5, 1, "rollback", 60)
     with pytest.raises(UsageError, match="for 2 to 8 players, not for 9"):
         GAME.match(9)
+    with pytest.raises(UsageError, match="played in mode turns"):
+        Go().match(2)

@@ -118,6 +118,16 @@ class Sound(Struct, frozen=True, tag="sound"):
 Shape = Rect | Circle | Line | Path | Text | Cells
 
 
+class Lattice(Struct, frozen=True):
+    """Where a pointer moved by keys stops: `columns` by `rows` points, `step` units apart, the first at (`x`, `y`)."""
+
+    x: int
+    y: int
+    step: int
+    columns: int
+    rows: int
+
+
 class Scene(Struct, frozen=True):
     """What is to be seen and heard of a state. The page scales `width` by `height` units to its canvas."""
 
@@ -126,6 +136,7 @@ class Scene(Struct, frozen=True):
     background: Colour
     shapes: tuple[Shape, ...]
     sounds: tuple[Sound, ...] = ()
+    lattice: Lattice | None = None
 
 
 class Result(Struct, frozen=True):
