@@ -144,6 +144,15 @@ def test_its_pages_are_in_a_sandbox_of_their_own(tmp_path: Path) -> None:
             policy.startswith("sandbox allow-scripts allow-downloads;") and "allow-same-origin" not in policy
         )
         assert "default-src *" not in policy and f"frame-ancestors http://{at}" in policy
+        for part in policy.split(
+            "; "
+        ):  # the page has the same host and port: only paths with the secret may be asked
+            name, *sources = part.split()
+            if name.endswith("-src"):
+                named = {one for one in sources if "://" in one}
+                assert named <= {f"http://{at}{PREFIX}", f"ws://{at}{PREFIX}"} and (
+                    named or "'none'" in sources
+                )
         assert headers["referrer-policy"] == "no-referrer" and headers["x-content-type-options"] == "nosniff"
 
     run(tmp_path, story)

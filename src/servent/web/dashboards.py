@@ -82,8 +82,7 @@ class Dashboards:
 
     async def _door(self, path: str) -> str | None:
         """The socket behind a path, whose secret must be right."""
-        secret = path[len(ROOT) :].partition("/")[0]
-        prefix = f"{ROOT}{secret}/"
+        prefix = _prefix(path)
         if prefix not in self._doors and time.monotonic() - self._asked > LOOK_AGAIN:
             self._asked = time.monotonic()
             try:
@@ -125,16 +124,17 @@ class Dashboards:
             for name, _, value in (line.partition(":") for line in head[1:])
         }
         headers = {name: found[name] for name in PASSED_BACK if name in found}
-        return StreamingResponse(_body(reader, writer), status, headers | self._fences(request.headers))
+        fences = self._fences(request.headers["host"].lower(), _prefix(path))
+        return StreamingResponse(_body(reader, writer), status, headers | fences)
 
-    def _fences(self, headers: Any) -> dict[str, str]:
-        """What keeps these pages to themselves: an origin of their own, and no other place to speak with."""
-        own = f"http://{headers['host']}"
+    def _fences(self, host: str, prefix: str) -> dict[str, str]:
+        """What keeps these pages to themselves: an origin of their own, and no other place to speak with, our page no more than others."""
+        own = f"http://{host}{prefix}"
         return {
             "content-security-policy": (
                 f"sandbox allow-scripts allow-downloads; default-src {own}; script-src {own} 'unsafe-inline' 'unsafe-eval'; "
-                f"style-src {own} 'unsafe-inline'; img-src {own} data: blob:; font-src {own} data:; "
-                f"connect-src {own} ws://{headers['host']}; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors {own}"
+                f"style-src {own} 'unsafe-inline'; img-src {own} data: blob:; font-src {own} data:; connect-src {own} ws://{host}{prefix}; "
+                f"object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors http://{host}"
             ),
             "x-content-type-options": "nosniff",
             "referrer-policy": "no-referrer",
@@ -173,6 +173,11 @@ class Dashboards:
         except (OSError, WebSocketException, TimeoutError) as wrong:
             log.debug("a dashboard's socket: %s", wrong)
         await _close(socket)
+
+
+def _prefix(path: str) -> str:
+    """What stands in front of a dashboard's own paths, its secret with it."""
+    return f"{ROOT}{path[len(ROOT) :].partition('/')[0]}/"
 
 
 async def _body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> AsyncIterator[bytes]:
