@@ -6,6 +6,7 @@ A Python function goes as it is, with whatever it needs; there is no sandbox, an
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from servent.api.client import Client
 from servent.api.schema_cluster import Cluster
 from servent.errors import UsageError, WorldError
 
-HOW_TO_INSTALL = "python3 -m pip install 'servent[dask]'"
+HOW_TO_INSTALL = f"python3 -m pip --python '{sys.executable}' install 'servent[dask]' brings it."
 CONNECT_WITHIN = 60.0  # s
 
 

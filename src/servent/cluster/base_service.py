@@ -142,6 +142,7 @@ class ClustersBase:
     async def _look_at_machine(self) -> None:
         while True:
             self._hardware = await asyncio.to_thread(hardware.look, self._folder)
+            self._versions = await asyncio.to_thread(hardware.versions)
             self._changed()
             await asyncio.sleep(HARDWARE_EVERY)
 

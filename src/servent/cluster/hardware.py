@@ -6,6 +6,7 @@ import importlib.metadata
 import platform
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -15,7 +16,7 @@ from servent.cluster.visits import Hardware, Versions
 
 NEEDED = ("distributed", "dask", "cloudpickle")
 NOT_INSTALLED = "Dask is not installed here"
-HOW_TO_INSTALL = "python3 -m pip install 'servent[dask]', with the Python that runs servent"
+HOW_TO_INSTALL = f"python3 -m pip --python '{sys.executable}' install 'servent[dask]' brings it; the node need not be started again."
 ASKING = 5.0  # s for a driver's own program
 
 

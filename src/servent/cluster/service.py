@@ -76,9 +76,13 @@ class Clusters(ClustersBase):
         self._changed()
         return self._view(live)
 
-    def _room(self) -> None:
+    def _needs_dask(self) -> None:
         if not hardware.installed():
             raise NoDask(hardware.NOT_INSTALLED)
+        self._versions = hardware.versions()  # it may have come while this node ran
+
+    def _room(self) -> None:
+        self._needs_dask()
         if len(self._all) >= MOST_CLUSTERS:
             raise UsageError("this node knows as many clusters as it can", advice="Leave one first.")
 
@@ -87,8 +91,8 @@ class Clusters(ClustersBase):
     ) -> ClusterView:
         """Start or end the scheduler of a cluster of ours; whether this machine works in it, and with how many cores. Raises as `find`, NoDask."""
         live = self.find(name)
-        if (up or work) and not hardware.installed():
-            raise NoDask(hardware.NOT_INSTALLED)
+        if up or work:
+            self._needs_dask()
         if up is not None:
             self._ours(name)
             live.kept.up = up
