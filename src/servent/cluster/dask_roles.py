@@ -22,9 +22,10 @@ from distributed.core import Status
 from distributed.http.routing import RoutingApplication
 from tornado.httpserver import HTTPServer
 
-from servent.cluster import addresses, comm, orders, visits
+from servent.cluster import addresses, comm, orders, telling
 from servent.cluster.addresses import Place
-from servent.cluster.model import ADDRESS_LENGTH, Desk
+from servent.cluster.model import Desk
+from servent.cluster.telling import GROUP
 from servent.cluster.visits import MOST_KINDS, MOST_SEEN, Kind, Seen
 from servent.errors import UsageError
 
@@ -32,7 +33,6 @@ log = logging.getLogger("servent.cluster")
 
 SAY_EVERY = 1.0  # s between two words on what the scheduler does
 RATE_OVER = 30.0  # s over which the speed is taken
-GROUP = "group-"  # a worker of the group "lab" has the resource "group-lab", without end
 PLENTY = 1e9
 GOODBYE = 5.0  # s for a worker whose results are with others to close
 START_WITHIN = (
@@ -161,19 +161,19 @@ class SchedulerRunning:
             await asyncio.sleep(SAY_EVERY)
 
     def _seen(self, scheduler: Scheduler) -> Seen:
-        kinds = [_kind(one) for one in scheduler.task_prefixes.values()]
+        kinds = [telling.kind(one) for one in scheduler.task_prefixes.values()]
         done = sum(one.done for one in kinds)
         shown = sorted(
             (one for one in kinds if one.waiting or one.running or one.done or one.failed), key=_weight
         )
         return Seen(
-            workers=[_worker(one) for one in list(scheduler.workers.values())[:MOST_SEEN]],
+            workers=[telling.worker(one) for one in list(scheduler.workers.values())[:MOST_SEEN]],
             kinds=shown[:MOST_KINDS],
             waiting=sum(one.waiting for one in kinds),
             running=sum(len(one.executing) for one in scheduler.workers.values()),
             done=done,
             failed=sum(one.failed for one in kinds),
-            kept_bytes=max(0, int(sum(one.nbytes for one in scheduler.workers.values()))),
+            kept_bytes=telling.count(sum(one.nbytes for one in scheduler.workers.values())),
             per_minute=self._rate(done),
             clients=max(0, len(scheduler.clients) - 1),  # one is the scheduler's own
             since=scheduler.time_started,
@@ -190,42 +190,6 @@ class SchedulerRunning:
 
 def _weight(one: Kind) -> tuple[int, int]:
     return -(one.running + one.waiting), -one.done
-
-
-def _kind(prefix: Any) -> Kind:
-    states = prefix.states
-    return Kind(
-        name=str(prefix.name)[:200],
-        waiting=sum(max(0, states.get(one, 0)) for one in ("waiting", "queued", "no-worker")),
-        running=max(0, states.get("processing", 0)),
-        done=max(0, prefix.state_counts.get("memory", 0)),
-        failed=max(0, prefix.state_counts.get("erred", 0)),
-        seconds=round(max(0.0, prefix.duration_average), 6),
-    )
-
-
-def _worker(state: Any) -> visits.Worker:
-    metrics = state.metrics
-    try:
-        place = addresses.parse(state.address)
-    except UsageError:
-        place = ""
-    spilled = metrics.get("spilled_bytes", {})
-    return visits.Worker(
-        name=str(state.name)[:200],
-        address=state.address[:ADDRESS_LENGTH],
-        node=bytes(place.node) if isinstance(place, Place) else b"",
-        status=state.status.name,
-        threads=state.nthreads,
-        memory_limit_bytes=int(state.memory_limit or 0),
-        memory_bytes=max(0, int(metrics.get("memory", 0))),
-        spilled_bytes=max(0, int(spilled.get("disk", 0))) if isinstance(spilled, dict) else 0,
-        cpu=round(max(0.0, float(metrics.get("cpu", 0.0))), 1),
-        running=len(state.executing),
-        waiting=max(0, len(state.processing) - len(state.executing)),
-        kept=len(state.has_what),
-        groups=[one.removeprefix(GROUP)[:64] for one in state.resources if one.startswith(GROUP)][:16],
-    )
 
 
 class WorkerRunning:
