@@ -265,6 +265,11 @@ def test_a_chain_of_generations_is_watched_as_a_film(browser: Any, page: WebPage
         film = node.trajectory(4, 1)
         first, last = film.parts[0], film.parts[-1]
         assert step_shown(tab) == f"Step {first.first}"
+        tab.keyboard.press("Space")
+        until(tab, lambda: step_shown(tab) != f"Step {first.first}", "it plays")
+        tab.locator(".film-slider").focus()
+        tab.keyboard.press("Space")
+        assert tab.get_attribute(".film-play", "aria-label") == "Play", "it stands still"
         tab.locator(".film-slider").fill(str(sum(part.frames for part in film.parts) - 1))
         until(tab, lambda: step_shown(tab) == f"Step {last.step:,}", "the last frame")
         assert tab.inner_text(".film-generation").startswith(f"Generation {film.done} of 12")

@@ -56,12 +56,13 @@ export function filmDialog(batch, chain, name) {
   button.addEventListener("click", () => play(!playing));
   slider.addEventListener("input", () => seek(Number(slider.value)));
   box.node.addEventListener("keydown", (event) => {
-    if (event.key !== " " || event.target.closest("button, input")) return;
+    if (event.key !== " " || event.target.closest("button")) return;
     event.preventDefault();
     play(!playing);
   });
   let beat = requestAnimationFrame(tick);
   play(playing);
+  button.focus(); // else Space would press what comes first, which closes it
   look().catch(troubled);
 
   function troubled(problem) {
