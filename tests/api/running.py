@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,10 +55,16 @@ def fake_daemon(
                 break
         else:
             raise AssertionError("the daemon did not start:\n" + "".join(said))
-        yield process
-    finally:
-        if process.poll() is None:
+        # A full pipe would stop the daemon at its next line of log.
+        rest = threading.Thread(target=lambda out=process.stdout: deque(out, 0), name="what the daemon says")
+        rest.start()
+        try:
+            yield process
+        finally:
             process.kill()
+            rest.join(60)
+    finally:
+        process.kill()
         process.wait(60)
         process.stdout.close()
 

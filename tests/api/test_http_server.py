@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import logging
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -40,10 +41,10 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 @asynccontextmanager
-async def served() -> AsyncIterator[int]:
+async def served(what: Any = None) -> AsyncIterator[int]:
     listening = socket.create_server(("127.0.0.1", 0))
     listening.setblocking(False)
-    server = HttpServer(app)
+    server = HttpServer(what or app)
     running = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started:
         await asyncio.sleep(0.01)
@@ -222,6 +223,38 @@ def test_bad_requests_are_logged_by_rate(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(lines) == 1 and "Invalid HTTP request" in lines[0]
     assert not logging.getLogger("uvicorn.error").filters
     assert [logging.getLogger(name).level for name in ("uvicorn", "websockets")] == before
+
+
+def test_who_hangs_up_amid_an_answer_is_not_logged_for_each_piece(tmp_path: Path) -> None:
+    gone = asyncio.Event()
+
+    async def pieces(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        await gone.wait()
+        for left in reversed(range(40)):
+            await send({"type": "http.response.body", "body": b"more", "more_body": left > 0})
+
+    async def story() -> None:
+        logs = Logs(tmp_path, Bus(0), asyncio.get_running_loop())
+        try:
+            async with served(pieces) as port:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(GOOD)
+                await reader.readuntil(b"first")
+                raw = writer.get_extra_info("socket")
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+                writer.transport.abort()
+                gone.set()
+            logging.getLogger("asyncio").warning("something else")
+        finally:
+            logs.close()
+
+    asyncio.run(story())
+    assert [line.rpartition(": ")[2] for line in (tmp_path / LOG_FILE).read_text().splitlines()] == [
+        "something else"
+    ]
+    assert not logging.getLogger("asyncio").filters
 
 
 HAND = (

@@ -16,6 +16,7 @@ from servent.api import schema, server
 from servent.api import schema_getting as getting
 from servent.api import schema_share as share
 from servent.api.client import ApiError, Client, NodeDown
+from servent.api.events import Bus
 from servent.api.routing import Call, openapi, problem_of
 from servent.errors import (
     BadMessage,
@@ -194,6 +195,23 @@ def test_events_over_sse_as_curl_reads_them(folder: Path, node: Client) -> None:
     assert event["data"]["full"] is True
     assert event["seq"] == int(lines[2].removeprefix("id: "))
     connection.close()
+
+
+def test_whoever_hears_more_than_is_written_lets_others_run() -> None:
+    """Writing to a client that is gone is itself logged, and who listens to the log would hear that for ever."""
+
+    async def story() -> None:
+        bus, ready = Bus(0), asyncio.Event()
+        listener = bus.listen(["log"], ready.set)
+        assert listener is not None
+        with server._Ears(bus, listener, ready) as ears:
+            others = asyncio.create_task(asyncio.sleep(0))
+            for _ in range(10):
+                bus.publish("log", {"text": "socket.send() raised exception."})
+                assert len(await ears.take(60.0)) == 1
+            assert others.done()
+
+    asyncio.run(story())
 
 
 def test_a_change_is_told(node: Client) -> None:

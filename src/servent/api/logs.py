@@ -65,6 +65,11 @@ class _Seldom(logging.Filter):
         return times > 0
 
 
+def _no_hang_up(record: logging.LogRecord) -> bool:
+    """A client that hangs up amid an answer is an ordinary thing; asyncio says it of each piece that was still written."""
+    return record.msg != "socket.send() raised exception."
+
+
 class Logs:
     """Sets logging up for one run of the node, and takes it down again."""
 
@@ -85,11 +90,13 @@ class Logs:
         self._root.setLevel(logging.INFO)
         self._seldom = _Seldom()
         logging.getLogger("uvicorn.error").addFilter(self._seldom)
+        logging.getLogger("asyncio").addFilter(_no_hang_up)
         for logger in chatty[1:]:
             logger.setLevel(logging.WARNING)
 
     def close(self) -> None:
         logging.getLogger("uvicorn.error").removeFilter(self._seldom)
+        logging.getLogger("asyncio").removeFilter(_no_hang_up)
         for handler in self._handlers:
             self._root.removeHandler(handler)
             handler.close()

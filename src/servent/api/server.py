@@ -192,6 +192,9 @@ class _Ears:
         except TimeoutError:
             return []
         self._ready.clear()
+        # What waits already is given without waiting. But who listens to the log, and is gone, would have us write of that
+        # for ever: others run in between, and the connection's end is noticed.
+        await asyncio.sleep(0)
         return self._listener.take()
 
 
