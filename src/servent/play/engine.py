@@ -5,10 +5,10 @@ Whoever has an engine of his own writes these forty lines himself; for a `Game` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from servent.play.games import Choices, Game
-from servent.play.model import Advance, Check, Load, Request, Save
+from servent.play.model import Advance, Check, Confirmed, Load, Request, Save
 from servent.play.states import State, checksum
 
 KEPT = 40  # states; a session loads none older than its window, at most 32, and two
@@ -17,18 +17,30 @@ KEPT = 40  # states; a session loads none older than its window, at most 32, and
 class Engine:
     """The current state of a match, and the last saved ones. A saved state is kept, never copied: `step` changes none.
 
+    Args:
+        confirmed: is given each frame that is final, such as `Recorder.add`.
+
     Attributes:
         state: the current one, of `frame`.
     """
 
-    def __init__(self, game: Game, seats: int, seed: int, choices: Choices | None = None) -> None:
+    def __init__(
+        self,
+        game: Game,
+        seats: int,
+        seed: int,
+        choices: Choices | None = None,
+        *,
+        confirmed: Callable[[Confirmed], None] | None = None,
+    ) -> None:
         """Raises UsageError as `Game.chosen`."""
         self.game, self.seats = game, seats
         self.state = game.start(seats, seed, game.chosen(seats, choices))
         self.frame = 0
         self._saved: dict[int, State] = {0: self.state}
+        self._confirmed = confirmed
 
-    def carry_out(self, requests: Iterable[Request]) -> list[tuple[int, int]]:
+    def carry_out(self, requests: Iterable[Request | Confirmed]) -> list[tuple[int, int]]:
         """Do all of `requests` in their order.
 
         Returns:
@@ -42,7 +54,7 @@ class Engine:
         for one in requests:
             match one:
                 case Advance():
-                    self.state = self.game.step(self.state, self.inputs(one.inputs, one.gone))
+                    self.state = self._step(one)
                     self.frame = one.frame + 1
                 case Save():
                     self._save(one.frame)
@@ -50,17 +62,10 @@ class Engine:
                     self.state, self.frame = self._saved[one.frame], one.frame
                 case Check():
                     sums.append((one.frame, checksum(self._saved[one.frame], floats=self.game.floats)))
+                case Confirmed():
+                    if self._confirmed is not None:
+                        self._confirmed(one)
         return sums
-
-    def inputs(self, given: Sequence[bytes], gone: int) -> Sequence[bytes]:
-        """What the game is given: for a player who is gone (bit in `gone`) its bot, if the game wants one to stand in.
-
-        A bot sees the state alone, so that everybody steps the same.
-        """
-        if not gone or self.game.stand_in == "neutral":
-            return given
-        game, state = self.game, self.state
-        return [game.bot(state, seat) if gone >> seat & 1 else one for seat, one in enumerate(given)]
 
     def put(self, state: State, frame: int) -> None:
         """Go on from a state that came from elsewhere: a snapshot for somebody who joins, or after a desync."""
@@ -70,6 +75,9 @@ class Engine:
     def saved(self, frame: int) -> State:
         """The state saved for `frame`. Raises KeyError when it has been let go."""
         return self._saved[frame]
+
+    def _step(self, one: Advance) -> State:
+        return self.game.step(self.state, self.game.stands_in(self.state, one.inputs, one.gone))
 
     def _save(self, frame: int) -> None:
         self._saved[frame] = self.state

@@ -187,6 +187,15 @@ class Game(ABC):
         """What a seat without a player does next. By default: nothing."""
         return self.neutral
 
+    def stands_in(self, state: State, inputs: Sequence[bytes], gone: int) -> Sequence[bytes]:
+        """`inputs` with what the bot does for those who are gone (bits of `gone`), if the game wants it to.
+
+        A bot sees the state alone, so that everybody steps the same.
+        """
+        if not gone or self.stand_in == "neutral":
+            return inputs
+        return [self.bot(state, seat) if gone >> seat & 1 else one for seat, one in enumerate(inputs)]
+
     def turn(self, state: State) -> int | None:
         """In mode "turns": whose move it is; None: nobody's, it is over."""
         return None
