@@ -111,6 +111,19 @@ def test_what_cannot_be_split_says_why(servent: Servent, tmp_path: Path) -> None
     code, _, err = servent("split", str(short), str(tmp_path / "sky"))
     assert code == 2 and "1,048,576 samples" in err
     assert servent("split", str(short), str(tmp_path / "sky"), "--rate", "fast")[0] == 2
+    for rate in ("0", "0.5", "1000G"):
+        code, _, err = servent("split", str(short), str(tmp_path / "sky"), "--rate", rate)
+        assert code == 2 and "cannot be searched" in err
+    wav = (
+        b"WAVEfmt "
+        + struct.pack("<IHHIIHH", 16, 1, 2, 0, 0, 4, 16)
+        + b"data"
+        + struct.pack("<I", 4000)
+        + bytes(4000)
+    )
+    (tmp_path / "none.wav").write_bytes(b"RIFF" + struct.pack("<I", len(wav)) + wav)
+    code, _, err = servent("split", str(tmp_path / "none.wav"), str(tmp_path / "sky"))
+    assert code == 2 and "0 samples a second" in err
     (tmp_path / "b.dat").write_bytes(bytes(1000))
     code, _, err = servent("split", str(tmp_path / "b.dat"), str(tmp_path / "sky"))
     assert code == 2 and ".cu8" in err

@@ -282,6 +282,10 @@ def _search(bits: int, rate: float = 9765.625, drift: float | None = None) -> Se
     """`drift`: Hz/s to both sides, of short spectra; the longest are searched to two fifths of it. A beam takes 12 s, or a ninth of what is shorter."""
     from servent.listen.plan import Search
 
+    if not 1 <= rate <= 1e10:  # a WAV file may say 0
+        raise UsageError(
+            f"{rate:g} samples a second cannot be searched", advice="--rate says how many there are."
+        )
     fast = 50.0 * min(1.0, rate / 9765.625) if drift is None else drift
     return Search(bits=bits, rate=rate, beam=min(12.0, 2**bits / rate / 9), drift=0.4 * fast, fast_drift=fast)
 
