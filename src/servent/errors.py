@@ -7,7 +7,7 @@ WorldError   network, disk or permissions stood in the way
 
 
 class ServentError(Exception):
-    """Anything servent raises on purpose. `advice` is the next step for the person at the keyboard."""
+    """Anything servent raises on purpose. `advice` is the next step for the person at the keyboard; tracebacks end with it."""
 
     advice = ""
 
@@ -15,6 +15,8 @@ class ServentError(Exception):
         super().__init__(message)
         if advice is not None:
             self.advice = advice
+        if self.advice:
+            self.add_note(self.advice)
 
 
 class UsageError(ServentError):

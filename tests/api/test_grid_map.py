@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import traceback
 from concurrent.futures import as_completed
 from pathlib import Path
 
@@ -161,8 +162,12 @@ def test_which_project_is_asked_for_and_what_is_no_item(home: Path) -> None:
     client = Client.from_data_dir(home)
     client.create_project(grid.NewProject(name="another"))
     try:
-        with pytest.raises(UsageError, match="which project"):
+        with pytest.raises(UsageError, match="several projects") as said:
             servent.Grid(data_dir=home)
+        shown = "".join(traceback.format_exception(said.value))
+        assert "another" in shown and "Say which: servent.Grid(" in shown, (
+            "who writes a script reads tracebacks"
+        )
         with pytest.raises(UsageError, match="an item is"):
             list(servent.Grid("echoes", data_dir=home).compute("echo", [1]))  # type: ignore[list-item]
     finally:

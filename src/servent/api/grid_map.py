@@ -110,9 +110,12 @@ class Grid:
     def _only_one(self) -> str:
         found = self.client.my_projects()
         if len(found) != 1:
+            names = ", ".join(one.name for one in found[:5])
             raise UsageError(
-                "which project?" if found else "there is no project on this node",
-                advice="Name it." if found else "`servent grid new NAME` makes one.",
+                f"there are several projects: {names}" if found else "there is no project on this node",
+                advice=f"Say which: servent.Grid({found[0].name!r})."
+                if found
+                else "`servent grid new NAME` makes one.",
             )
         return found[0].id
 
