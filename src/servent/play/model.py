@@ -85,7 +85,7 @@ class Timing(Struct, frozen=True, kw_only=True):
 
 
 class Save(Struct, frozen=True, gc=False):
-    """Keep a copy of the state, which is that of `frame`. Only the last `window + 2` frames are ever loaded."""
+    """Keep a copy of the state, which is that of `frame`. Only the last `window + 2` frames are ever loaded, or checked."""
 
     frame: int
 
@@ -115,15 +115,15 @@ class Check(Struct, frozen=True, gc=False):
     frame: int
 
 
-Request = Save | Load | Advance | Check
-
-
 class Confirmed(Struct, frozen=True):
-    """What all players did in a frame, once and for all: what a replay or a spectator needs."""
+    """What all players did in a frame, once and for all: what a replay or a spectator needs. Each frame once, in order."""
 
     frame: int
     inputs: tuple[bytes, ...]
     gone: int = 0
+
+
+Request = Save | Load | Advance | Check | Confirmed
 
 
 class Heard(Struct, frozen=True):

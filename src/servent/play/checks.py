@@ -1,0 +1,57 @@
+"""Whether all players' games are the same: checksums of states that are final, compared. Pure."""
+
+from __future__ import annotations
+
+from servent.play.model import Desync
+
+KEPT = 32  # checksums of each player
+TELL_EVERY = 4  # packets; at 60 fps each checksum goes out 15 times
+
+
+class Checks:
+    """Compares our checksums with those that the others tell."""
+
+    def __init__(self, players: int, every: int) -> None:
+        self.newest: tuple[int, int] | None = None  # ours: frame and checksum
+        self.agreed = [0] * players  # the last frame whose checksum was the same, for each player
+        self._every = every
+        self._mine: dict[int, int] = {}
+        self._theirs: list[dict[int, int]] = [{} for _ in range(players)]
+        self._apart: set[int] = set()
+
+    def ours(self, frame: int, checksum: int) -> list[Desync]:
+        """We computed one."""
+        self._mine[frame] = checksum
+        self.newest = (frame, checksum)
+        if len(self._mine) > KEPT:
+            del self._mine[min(self._mine)]
+        oldest, found = min(self._mine), []
+        for player, told in enumerate(self._theirs):
+            if frame in told:
+                found += self._compare(player, frame, told.pop(frame))
+            for late in [one for one in told if one < oldest]:
+                del told[late]
+        return found
+
+    def theirs(self, player: int, frame: int, checksum: int) -> list[Desync]:
+        """A player told one; each may come several times."""
+        told = self._theirs[player]
+        newest = self.newest[0] if self.newest else 0
+        if frame <= 0 or frame % self._every or frame in told:
+            return []
+        if frame in self._mine:
+            return self._compare(player, frame, checksum)
+        if newest < frame <= newest + KEPT * self._every and len(told) < KEPT:
+            told[frame] = checksum
+        return []
+
+    def _compare(self, player: int, frame: int, checksum: int) -> list[Desync]:
+        mine = self._mine[frame]
+        if mine == checksum:
+            self.agreed[player] = max(self.agreed[player], frame)
+            self._apart.discard(player)
+            return []
+        if player in self._apart:
+            return []
+        self._apart.add(player)
+        return [Desync(player, frame, mine, checksum)]
