@@ -100,6 +100,8 @@ def test_a_recording_is_split_into_units(servent: Servent, tmp_path: Path, form:
     head, samples = units.read_head(Path(files[0]).read_bytes())
     assert (head.rate, head.centre, head.bits, len(files)) == (rate, 1420.4e6, 14, 2)
     signs = units.unpack_signs(samples)
+    code, out, err = servent(*line, *given, "--centre", "1420.4M", "--drift", "20000")
+    assert code == 0 and "0.341 s at 48,000 Hz each unit" in out, "less than a second is no 0 s"
     agree = sum(sign == (value > 0) for sign, value in zip(signs, values[80:], strict=False))
     assert agree > 0.97 * len(signs)
     assert head.first <= 0 < head.last or units.read_head(Path(files[1]).read_bytes())[0].first <= 0
@@ -144,7 +146,9 @@ def test_units_are_submitted_to_an_app_that_is_built_where_it_is_missing(
     made = next(one for one in node.batches("primes") if one.title == "a try")
     assert made.app.startswith("listen/") and made.units == 2
     code, out, err = servent("submit", str(tmp_path / "sky"), "--project", "primes", "--json")
-    assert code == 0 and "was built" not in err and json.loads(out)["units"] == 2
+    made_again = json.loads(out)
+    assert code == 0 and "was built" not in err and made_again["units"] == 2
+    assert made_again["title"] == "sky", "else every batch is called by how many files it has"
 
 
 def test_candidates_are_listed_strongest_first(servent: Servent, folder: Path) -> None:

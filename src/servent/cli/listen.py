@@ -30,6 +30,7 @@ PARTS = 120  # of a whole unit: ten seconds of a core each
 MOST_UNITS = 1000  # of one recording
 SECONDS = 3600.0  # of a core; a part of a whole unit has ten on an ordinary one
 ENDING = ".unit"
+TITLE = 100  # characters, as the node takes them
 
 
 @group(
@@ -191,7 +192,7 @@ def split(
     show_default=True,
     help="Machines that must agree, where they are not trusted.",
 )
-@click.option("--title", default="", help="What this is, for you.")
+@click.option("--title", default="", help="What this is, for you.  [default: the names of the inputs]")
 @click.option("--watch", "follow", is_flag=True, help="Return when all is searched.")
 def submit(
     session: Session, inputs: tuple[Path, ...], project: str, quorum: int, title: str, follow: bool
@@ -216,7 +217,10 @@ def submit(
         _add(client, whose, work, quorum)
         hint(f"the app {APP} was built and added to {one_line(whose.name)}")
     wish = schema.NewBatch(
-        app=APP, paths=[on_this_machine(path) for path in files], operations=work, title=title
+        app=APP,
+        paths=[on_this_machine(path) for path in files],
+        operations=work,
+        title=(title or ", ".join(path.resolve().name for path in inputs))[:TITLE],
     )
     made = client.submit(whose.id, wish)
     if follow:
@@ -348,7 +352,7 @@ def _operations(path: Path) -> float:
 
 def _said(search: Search, written: list[str], folder: Path) -> None:
     say(
-        f"{many(len(written), 'part')} in {folder}: {search.seconds:.0f} s at {search.rate:.0f} Hz each unit, {flops(_operations(Path(written[0])))} a part"
+        f"{many(len(written), 'part')} in {folder}: {search.seconds:.3g} s at {search.rate:,.0f} Hz each unit, {flops(_operations(Path(written[0])))} a part"
     )
     hint(f"`servent listen submit {folder}` has them searched.")
 
