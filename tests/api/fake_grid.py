@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from servent.api import schema_credit as credit
 from servent.api import schema_grid as grid
 from servent.api import schema_pictures as pictures
 from servent.api import schema_wasm as wasm
@@ -159,13 +160,15 @@ class FakeGrid(FakeGridWork):
     def joined_projects(self) -> list[grid.JoinedProject]:
         return list(self._joined.values())
 
+    async def look_at_project(self, request: credit.ProjectLink) -> credit.ProjectPreview:
+        _meet(request.link)
+        return credit.ProjectPreview(
+            id=SKY, name="sky survey", about="Signals from far away", owner=SKY, owner_name="carl",
+            audience="everyone", bonus=0.75, units=70_000, done=21_000,
+        )  # fmt: skip
+
     async def join_project(self, request: grid.JoinProject) -> grid.JoinedProject:
-        if "refused" in request.link:
-            raise Refused("this project takes only those it invited")
-        if "far" in request.link:
-            raise Unreachable("its coordinator", 15.0, ["direct", "relay"])
-        if not request.link.startswith("servent-project:"):
-            raise UsageError("this is no link of a project", advice="It begins with servent-project:")
+        _meet(request.link)
         made = grid.JoinedProject(
             id=SKY,
             name="sky survey",
@@ -175,6 +178,7 @@ class FakeGrid(FakeGridWork):
             state="waiting",
             why="asks its coordinator for work",
             share=request.share,
+            bonus=0.75,
             team=request.team,
             units=70_000,
             done=21_000,
@@ -274,3 +278,12 @@ def _some_log() -> list[grid.GridLogEntry]:
             )
         )
     return rows
+
+
+def _meet(link: str) -> None:
+    if "refused" in link:
+        raise Refused("this project takes only those it invited")
+    if "far" in link:
+        raise Unreachable("its coordinator", 15.0, ["direct", "relay"])
+    if not link.startswith("servent-project:"):
+        raise UsageError("this is no link of a project", advice="It begins with servent-project:")

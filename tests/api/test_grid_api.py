@@ -61,6 +61,10 @@ def test_the_log_comes_page_by_page(node: Client) -> None:
 
 
 def test_projects_are_joined_changed_and_left(node: Client) -> None:
+    assert node.look_at_project(f"servent-project:{SKY}").bonus == 0.75
+    assert SKY not in {
+        one.id for one in node.joined_projects() if one.share == 50.0
+    }  # nothing was joined by it
     made = node.join_project(grid.JoinProject(link=f"servent-project:{SKY}", share=50.0))
     assert made.name == "sky survey" and made.share == 50.0
     assert node.change_joined("sky survey", grid.JoinedChange(paused=True)).state == "paused"

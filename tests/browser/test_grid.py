@@ -159,6 +159,9 @@ def test_a_link_that_somebody_wrote_asks_before_it_joins(visit: Visit) -> None:
     tab.wait_for_selector("h1:has-text('Grid')")
     tab.wait_for_selector("dialog h2:has-text('Join a project')")
     assert tab.input_value("dialog textarea") == "servent-project:abc123"
+    tab.click("dialog button:has-text('Look at it first')")
+    tab.wait_for_selector("dialog h3:has-text('sky survey')")
+    assert "√(0.75 × deadline / time taken)" in tab.inner_text("dialog")
     tab.click("dialog button:has-text('Not now')")
     assert visit.complaints == []
 

@@ -128,9 +128,13 @@ def test_projects_are_joined_shown_paused_and_left(servent: Servent) -> None:
     code, _, err = servent("join", "nonsense")
     assert code == 2 and "servent-project:" in err
     assert servent("join", "servent:refused")[0] == 5 and servent("join", "servent:far")[0] == 6
+    looked = good(servent("show", "servent-project:x"))
+    assert "bonus      √(0.75 × deadline / time taken)" in looked and "21,000 of 70,000 (30%)" in looked
+    assert servent("show", "servent-project:refused")[0] == 5
     assert "sky survey is joined" in good(servent("join", "servent-project:x", "--share", "50"))
     assert "sky survey\twaiting" in good(servent("projects"))
-    assert "share     25" in good(servent("projects", "sky survey", "--share", "25"))
+    out = good(servent("projects", "sky survey", "--share", "25"))
+    assert "share     25" in out and "bonus     √(0.75 ×" in out
     out = good(servent("projects", "folding"))
     assert FOLDING in out and "8,310 of 12,000 units" in out and "night owls" in out
     assert servent("projects", "nowhere")[0] == 4 and servent("projects", "--share", "5")[0] == 2

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from servent.codec import write_frame
-from servent.errors import ConnectionLost, Refused
+from servent.errors import ConnectionLost, NotFound, Refused
 from servent.grid import wire
 from servent.grid.coordinator_service import Coordinator
 from servent.grid.manifests import Audience
+from servent.grid.newest_service import look_at
 from servent.net.links import Stream
 from servent.store import Store
 from tests.grid.coordinating import KEY, app, pieces, project, right, story
@@ -105,6 +106,26 @@ async def test_strangers_to_a_project_of_friends_are_told_so(tmp_path: Path) -> 
             stream = await ann.peers.open(host.peer, wire.SERVICE)
             (other,) = await ask(stream, wire.Join(bytes(bob.peer)))
             assert other == wire.Sorry("no such project here", None)
+
+
+@story
+async def test_whoever_has_a_projects_link_sees_before_joining_what_it_pays_for_being_quick(
+    tmp_path: Path,
+) -> None:
+    async with party(2) as (host, ann):
+        await befriend(host, ann)
+        async with coordinating(host, tmp_path) as coordinator:
+            await ann.peers.connect(host.address)
+            await coordinator.add_project(project(serial=2, bonus=0.75))
+            nobody = b"\x07" * 32
+            shown, welcome = await look_at(ann.peers.open, PROJECT, [nobody, bytes(host.peer)])
+            assert (shown.bonus, shown.name) == (0.75, "test")
+            assert (welcome.units, welcome.done) == (50, 0)
+            await coordinator.add_project(project(serial=3, audience="invited"))
+            with pytest.raises(Refused, match="those who are invited"):
+                await look_at(ann.peers.open, PROJECT, [bytes(host.peer)])
+            with pytest.raises(NotFound, match="nobody"):
+                await look_at(ann.peers.open, PROJECT, [])
 
 
 @story

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from servent.api import schema_credit as credit
 from servent.api import schema_grid as grid
 from servent.api import schema_pictures as pictures
 from servent.api import schema_wasm as wasm
@@ -103,12 +104,13 @@ class LendPart(GridBase):
         teams = (one for one in self._grid.teams.all() if one.member)
         return next((one.name for one in teams if str(PeerId(one.key)) == key), "")
 
+    async def look_at_project(self, request: credit.ProjectLink) -> credit.ProjectPreview:
+        _no_ticket(request.link)
+        view = await self._grid.look(request.link)
+        return as_struct(credit.ProjectPreview, view, id=view.key, owner_name=self._called(view.owner))
+
     async def join_project(self, request: grid.JoinProject) -> grid.JoinedProject:
-        if request.link.strip().casefold().startswith(ticket.SCHEME):
-            raise UsageError(
-                "this is somebody's ticket, not a project's link",
-                advice="`servent join` takes it; `servent grid show` prints the link of a project at its owner.",
-            )
+        _no_ticket(request.link)
         team = self._grid.teams.find(request.team).key if request.team else None
         view = await self._grid.join(request.link.strip(), share=request.share, team=team)
         if request.lend and not self._node.config.grid.lend:
@@ -138,3 +140,12 @@ class LendPart(GridBase):
             memory_bytes=request.memory_bytes,
         )
         return as_struct(wasm.TryOut, made)
+
+
+def _no_ticket(link: str) -> None:
+    """Raises UsageError."""
+    if link.strip().casefold().startswith(ticket.SCHEME):
+        raise UsageError(
+            "this is somebody's ticket, not a project's link",
+            advice="`servent join` takes it; `servent grid show` prints the link of a project at its owner.",
+        )

@@ -67,6 +67,10 @@ class GridClient(Http):
     def joined_projects(self) -> list[grid.JoinedProject]:
         return self._get("/grid/joined", list[grid.JoinedProject])
 
+    def look_at_project(self, link: str) -> credit.ProjectPreview:
+        request = credit.ProjectLink(link=link)
+        return self._send("POST", "/grid/look", credit.ProjectPreview, request, timeout=self._asking)
+
     def join_project(self, request: grid.JoinProject) -> grid.JoinedProject:
         return self._send("POST", "/grid/joined", grid.JoinedProject, request, timeout=self._asking)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from servent.api import paths, schema
+from servent.api import schema_credit as credit
 from servent.api import schema_grid as grid
 from servent.api import schema_pictures as pictures
 from servent.api import schema_wasm as wasm
@@ -62,6 +63,12 @@ async def grid_log(ctx: Context, query: grid.GridLogQuery) -> list[grid.GridLogE
 async def joined_projects(ctx: Context) -> list[grid.JoinedProject]:
     """Projects this machine computes for."""
     return ctx.node.joined_projects()
+
+
+@routes.add("POST", "/grid/look", problems=TROUBLE)
+async def look_at_project(ctx: Context, body: credit.ProjectLink) -> credit.ProjectPreview:
+    """What a project says of itself, and what it pays for being quick, before anybody joins it. Its coordinator is asked, and sees who asks."""
+    return await ctx.node.look_at_project(body)
 
 
 @routes.add("POST", "/grid/joined", problems=TROUBLE)

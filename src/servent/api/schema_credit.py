@@ -1,4 +1,4 @@
-"""The stable surface, what is about credit: leaderboards, the check of a ledger, teams, balances. The same rules as in `schema_grid`.
+"""The stable surface, what is about credit: what a project pays, leaderboards, the check of a ledger, teams, balances. The same rules as in `schema_grid`.
 
 Credit is in cobblestones, BOINC's unit: 200 are one GFLOPS-day.
 """
@@ -10,10 +10,34 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from servent.api.schema import ShortName
+from servent.api.schema_grid import GridAudience
 
 Span = Literal["day", "week", "all"]
 Board = Literal["people", "teams"]
 FolderText = Annotated[str, Meta(min_length=1, max_length=4096)]
+
+
+class ProjectLink(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`servent-project:…`"""
+
+    link: Annotated[str, Meta(min_length=1, max_length=2048)]
+
+
+class ProjectPreview(Struct, frozen=True, kw_only=True):
+    """What a project says of itself before anybody joins it, signed by its key `id`. `bonus`: k of the quick-return bonus: credit times √(k × deadline / time taken), at least 1 and at most 10; 0 for none. `units`, `done`, `eta`: as in `JoinedProject`."""
+
+    id: str
+    name: str
+    about: str = ""
+    url: str = ""
+    owner: str = ""
+    owner_name: str = ""
+    audience: GridAudience = "friends"
+    bonus: float = 0.0
+    closed: bool = False
+    units: int = 0
+    done: int = 0
+    eta: float | None = None
 
 
 class Standing(Struct, frozen=True, kw_only=True):

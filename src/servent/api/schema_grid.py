@@ -141,8 +141,7 @@ class GridLogQuery(Struct, frozen=True, kw_only=True):
 class JoinedProject(Struct, frozen=True, kw_only=True):
     """A project this machine computes for. `state`: "working", "waiting" (`why` says for what), "unreachable", "refused", "paused", "closed".
 
-    `share`: of this machine, against the other projects' shares. `units`, `done`, `eta`: of the whole project, as its coordinator says. `ledger`: a link to its
-    newest published ledger. `id`: the project's key.
+    `share`: of this machine, against the other projects' shares. `bonus`: as in `NewProject`. `units`, `done`, `eta`: of the whole project, as its coordinator says. `ledger`: a link to its newest published ledger. `id`: the project's key.
     """
 
     id: str
@@ -157,6 +156,7 @@ class JoinedProject(Struct, frozen=True, kw_only=True):
     share: float = 100.0
     team: str = ""
     mine: bool = False
+    bonus: float = 0.0
     units: int = 0
     done: int = 0
     eta: float | None = None

@@ -9,7 +9,7 @@ from servent.cli.asking import parse_size
 from servent.cli.base import Session, command, hint, say, table
 from servent.cli.completing import complete_joined, complete_teams
 from servent.cli.grid_group import grid
-from servent.cli.grid_text import count, credit, flops, left, share_of, standing
+from servent.cli.grid_text import being_quick, count, credit, flops, left, share_of, standing
 from servent.cli.people import moment, one_line
 from servent.cli.text import duration, many, parse_duration, sentence, size
 from servent.errors import NotFound, UsageError
@@ -400,6 +400,8 @@ def _joined(one: schema.JoinedProject) -> None:
         f"{one.leased} at work, {one.returned} returned"
     )
     say(f"credit    {credit(one.today)} today, {credit(one.recent)} a day lately, {credit(one.total)} in all")
+    if one.bonus:
+        say(f"bonus     {being_quick(one.bonus)}")
     say(f"share     {one.share:g}" + (f", for the team {one_line(one.team)}" if one.team else ""))
     if one.ledger:
         say(f"ledger    {one.ledger}")

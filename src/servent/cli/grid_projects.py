@@ -7,12 +7,23 @@ from pathlib import Path
 
 import click
 
+from servent.api import schema_credit
 from servent.api import schema_grid as schema
 from servent.cli.asking import NOT_DONE, on_this_machine, parse_size
 from servent.cli.base import Session, command, group, hint, say, table
 from servent.cli.completing import complete_apps, complete_my_projects
 from servent.cli.grid_group import grid
-from servent.cli.grid_text import count, credit, flops, left, my_project, project_option, share_of, states
+from servent.cli.grid_text import (
+    being_quick,
+    count,
+    credit,
+    flops,
+    left,
+    my_project,
+    project_option,
+    share_of,
+    states,
+)
 from servent.cli.people import moment, one_line
 from servent.cli.text import duration, many, parse_duration, size
 from servent.errors import NotFound, UsageError
@@ -141,13 +152,35 @@ def _now(one: schema.MyProject) -> str:
     )
 
 
-@command("show", "servent grid show", "servent grid show primes", group=grid)
+@command(
+    "show", "servent grid show", "servent grid show primes", "servent grid show servent-project:…", group=grid
+)
 @click.argument("project", default="", shell_complete=complete_my_projects)
 def show(session: Session, project: str) -> None:
-    """Show a project of yours: units by state, speed, end, volunteers, credit, apps, and its link."""
+    """Show a project of yours: units by state, speed, end, volunteers, credit, apps, and its link.
+
+    By its link, a project of somebody else's as it is before you join it: what it is about, how far it is, and what it pays for being quick.
+    """
     client = session.client()
+    if project.lstrip().casefold().startswith("servent-project:"):
+        look = client.look_at_project(project.strip())
+        session.show(look, lambda: _look_lines(look), [look.id])
+        return
     now = my_project(client, project)
     session.show(now, lambda: project_lines(now))
+
+
+def _look_lines(look: schema_credit.ProjectPreview) -> None:
+    say(f"project    {one_line(look.name)}  {look.id}" + ("  closed" if look.closed else ""))
+    if look.about:
+        say(f"about      {one_line(look.about)}" + (f"  {one_line(look.url)}" if look.url else ""))
+    say(f"owner      {one_line(look.owner_name) or look.owner[:12]}")
+    say(f"may lend   {WHO[look.audience] if look.audience != 'friends' else 'friends of its owner'}")
+    whole = f"{count(look.done)} of {count(look.units)} ({share_of(look.done, look.units)})"
+    say(
+        f"units      {', '.join(filter(None, (whole, left(look.eta or None)))) if look.units else 'none yet'}"
+    )
+    say(f"bonus      {being_quick(look.bonus) or 'none'}")
 
 
 def project_lines(now: schema.MyProject) -> None:
@@ -171,6 +204,8 @@ def project_lines(now: schema.MyProject) -> None:
         f", {credit(now.promised)} more for what is open" if now.promised else ""
     )
     say(f"credit     {spent}" + (f", of a budget of {credit(now.budget)}" if now.budget else ""))
+    if now.bonus:
+        say(f"bonus      {being_quick(now.bonus)}")
     if now.ledger:
         waits = f", {now.ledger_open} not countersigned yet" if now.ledger_open else ""
         say(

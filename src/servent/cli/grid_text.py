@@ -43,6 +43,11 @@ def credit(cobblestones: float) -> str:
     return f"{cobblestones:,.{3 if size < 1 else 2 if size < 10 else 1 if size < 1000 else 0}f}"
 
 
+def being_quick(k: float) -> str:
+    """What a project pays for being quick: `credit.bonus` of the grid, in words; "" for nothing."""
+    return f"√({k:g} × deadline / time taken) times as much for quick results, at most 10" if k else ""
+
+
 def left(eta: float | None) -> str:
     """ "12 min 5 s left"; "" where nobody can tell."""
     return "" if eta is None else f"{duration(eta)} left"

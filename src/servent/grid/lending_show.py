@@ -171,6 +171,7 @@ def joined(
         share=kept.share,
         team=letters(kept.team),
         mine=mine,
+        bonus=manifest.bonus if manifest is not None else 0.0,
         units=kept.units,
         done=kept.done,
         eta=kept.eta,

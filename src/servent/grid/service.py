@@ -21,8 +21,9 @@ from servent.grid.credit_views import Audited
 from servent.grid.gates_service import Gates
 from servent.grid.ledger_service import Ledger
 from servent.grid.lending_service import Lending
+from servent.grid.lending_show import letters
 from servent.grid.lost_service import give_back_lost
-from servent.grid.newest_service import newest_ledger
+from servent.grid.newest_service import look_at, newest_ledger
 from servent.grid.projects_service import Projects
 from servent.grid.sandbox.slots_service import Slots
 from servent.grid.settings import Settings
@@ -282,6 +283,34 @@ class Grid:
             await self.projects.change(key, local=True)
         self._gates.set()
         return made
+
+    async def look(self, link: str) -> lending_views.ProjectPreview:
+        """What the project that `link` leads to says of itself, without joining it. Raises UsageError, and as `look_at`."""
+        found = links.decode(link.strip())
+        own = self.projects.manifest(found.key)
+        if own is not None:
+            now = self.projects.view(found.key)
+            manifest, units, done, eta = own, now.units, now.by_state.get("done", 0), now.eta
+        else:
+            for one in found.coordinators:
+                if one.peer != self._peers.peer:
+                    self._peers.remember(one)
+            contacts = [bytes(one.peer) for one in found.coordinators if one.peer != self._peers.peer]
+            manifest, said = await look_at(self._peers.open, found.key, contacts)
+            units, done, eta = said.units, said.done, said.eta
+        return lending_views.ProjectPreview(
+            key=letters(manifest.key),
+            name=manifest.name,
+            about=manifest.about,
+            url=manifest.url,
+            owner=letters(manifest.owner),
+            audience=manifest.audience,
+            bonus=manifest.bonus,
+            closed=manifest.closed,
+            units=units,
+            done=done,
+            eta=eta,
+        )
 
     async def leave(self, project: bytes) -> None:
         """As `Lending.leave`; of an own project, this machine computes for it no more."""

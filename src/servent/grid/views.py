@@ -91,8 +91,24 @@ class GridLogEntry(Struct, frozen=True, kw_only=True):
     words: str = ""
 
 
+class ProjectPreview(Struct, frozen=True, kw_only=True):
+    """What a project says of itself to whoever has its link. `key`, `owner`: in letters. `bonus`: k of `credit.bonus`. `units`, `done`, `eta`: of the whole project."""
+
+    key: str
+    name: str
+    about: str = ""
+    url: str = ""
+    owner: str = ""
+    audience: str = "friends"
+    bonus: float = 0.0
+    closed: bool = False
+    units: int = 0
+    done: int = 0
+    eta: float | None = None
+
+
 class JoinedProject(Struct, frozen=True, kw_only=True):
-    """A project this machine computes for. `units`, `done`, `eta`: of the whole project, as its coordinator says.
+    """A project this machine computes for. `bonus`: k of `credit.bonus`. `units`, `done`, `eta`: of the whole project, as its coordinator says.
 
     `owner_name` and `ledger` as a link are for the face to add: here `owner` is a key, `ledger` the infohash in hexadecimal letters.
     """
@@ -109,6 +125,7 @@ class JoinedProject(Struct, frozen=True, kw_only=True):
     share: float = 100.0
     team: str = ""
     mine: bool = False
+    bonus: float = 0.0
     units: int = 0
     done: int = 0
     eta: float | None = None

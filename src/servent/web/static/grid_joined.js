@@ -5,7 +5,7 @@ import { go, note, wanted } from "./address.js";
 import { button, confirmed, dialog } from "./dialog.js";
 import { check, select, text, trouble } from "./forms.js";
 import { clean, el, upper, write } from "./format.js";
-import { bar, counted, credit, deed, dot, empty, grouped, left, number, percent, share as partOf } from "./grid_words.js";
+import { bar, beingQuick, counted, credit, deed, dot, empty, grouped, left, number, percent, share as partOf } from "./grid_words.js";
 import { icon } from "./icons.js";
 import { Problem, live } from "./live.js";
 import { linked, settle } from "./talk_words.js";
@@ -73,7 +73,7 @@ class Joined extends HTMLElement {
     for (const [key, value] of [["today", credit(one.today)], ["recent", credit(one.recent)], ["total", credit(one.total)]]) write(card.figures[key], value);
     const counts = [[one.leased, "here now"], [one.valid, "valid"], [Math.max(0, one.returned - one.valid - one.invalid), "being checked"], [one.invalid, "invalid"], [one.errors, "failed"]].filter(([count], index) => count || index === 1);
     write(card.counts, counts.map(([count, what]) => `${grouped(count)} ${what}`).join(" · "));
-    write(card.by, [one.owner_name ? `by ${clean(one.owner_name)}` : one.owner ? `by ${one.owner.slice(0, 8)}` : "", `share ${grouped(one.share)}`, one.team ? `for ${clean(one.team)}` : ""].filter(Boolean).join(" · "));
+    write(card.by, [one.owner_name ? `by ${clean(one.owner_name)}` : one.owner ? `by ${one.owner.slice(0, 8)}` : "", `share ${grouped(one.share)}`, one.team ? `for ${clean(one.team)}` : "", beingQuick(one.bonus)].filter(Boolean).join(" · "));
     write(card.pause.querySelector(".label"), one.state === "paused" ? "Resume" : "Pause");
     card.pause.firstChild.setAttribute("name", one.state === "paused" ? "resume" : "pause");
     card.pause.hidden = one.state === "closed";
@@ -121,16 +121,31 @@ export async function joinDialog(link = "") {
   const team = select("Credit counts for", [["", "No team"]]);
   const lend = check("Lend this machine from now on", { value: true, note: "as set under Lend; each pause says why" });
   const said = trouble();
-  const join = deed("Join", async () => {
+  const shown = el("div", { class: "dialog-part" });
+  shown.hidden = true;
+  const told = (problem) => write(said, problem ? whole(problem) : "");
+  const given = () => {
     if (!field.value) throw new Problem({ title: "no link was given", advice: "Paste the line that the project's owner gave you." }, 400);
+  };
+  // Only when asked for: its coordinator sees who asks.
+  const look = deed("Look at it first", async () => {
+    given();
+    const one = await post("/grid/look", { link: field.value }, { wait: LONG });
+    const by = one.owner_name ? `by ${clean(one.owner_name)}` : `by ${one.owner.slice(0, 8)}`;
+    const far = one.closed ? "closed" : one.units ? `${percent(partOf(one.done, one.units))} of ${counted(one.units, "unit")} done` : "no work yet";
+    shown.replaceChildren(el("h3", { dir: "auto" }, clean(one.name)), ...(one.about ? [el("p", { dir: "auto" }, clean(one.about))] : []), el("p", { class: "muted" }, `${by} · ${far}`), el("p", { class: "muted" }, beingQuick(one.bonus) || "Quick results earn what any earn."));
+    shown.hidden = false;
+  }, { doing: "Asking the project…", said: told });
+  const join = deed("Join", async () => {
+    given();
     const one = await post("/grid/joined", { link: field.value, share: number(share) ?? 100, team: team.value, lend: lend.value }, { wait: LONG });
     live.merge("joined", one);
     box.close();
     go("/grid?tab=projects");
     toast(`Joined ${clean(one.name)}`, { sign: "check" });
-  }, { kind: "main", doing: "Asking the project…", said: (problem) => write(said, problem ? whole(problem) : "") });
-  box.body.append(el("p", { class: "muted" }, "Its programs run in a sandbox: no files of yours, no network, limited memory and time."), field.node, el("details", { class: "fold" }, el("summary", {}, "How much, and for whom"), el("div", { class: "dialog-part" }, share.node, team.node)), lend.node, said);
-  box.foot.append(button("Not now", box.close), join);
+  }, { kind: "main", doing: "Asking the project…", said: told });
+  box.body.append(el("p", { class: "muted" }, "Its programs run in a sandbox: no files of yours, no network, limited memory and time."), field.node, shown, el("details", { class: "fold" }, el("summary", {}, "How much, and for whom"), el("div", { class: "dialog-part" }, share.node, team.node)), lend.node, said);
+  box.foot.append(button("Not now", box.close), look, join);
   field.input.focus();
   fillTeams(team, "");
 }

@@ -91,6 +91,9 @@ export function deed(word, work, { sign, kind = "quiet", doing = "Working…", s
   return node;
 }
 
+// What a project pays for being quick, by its k; "" for nothing.
+export const beingQuick = (k) => (k > 0 ? `Quick results earn more: √(${Math.round(k * 1000) / 1000} × deadline / time taken) times as much, at most 10` : "");
+
 export const dot = (tone) => el("span", { class: "dot", "data-tone": tone });
 
 // A bar; `set(part)` with 0 to 1, or null for "somewhere in between".
