@@ -84,8 +84,12 @@ def test_what_a_peer_calls_itself_is_enough_to_ping_but_not_to_befriend(tmp_path
     async def told(ann: NodeFace, bob: NodeFace) -> None:
         await acquainted(ann, bob)
         assert (await bob.ping("node 0", 1)).id == ann.id().id
-        with pytest.raises(UsageError, match="only what they call themselves"):
+        with pytest.raises(UsageError, match="only what they call themselves") as said:
             await bob.change_peer("node 0", schema.PeerChange(friend=True))
+        word = said.value.advice.rpartition("servent contact ")[2]
+        assert word.endswith(" --name 'node 0'"), "what to do next can be typed as it stands"
+        await bob.change_peer(word.partition(" ")[0], schema.PeerChange(petname="node 0"))
+        assert (await bob.change_peer("node 0", schema.PeerChange(friend=True))).friend
         with pytest.raises(NotFound):
             await bob.ping("nobody", 1)
 

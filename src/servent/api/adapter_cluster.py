@@ -10,12 +10,12 @@ import msgspec
 from servent.api import schema_cluster as pool
 from servent.api import schema_grid as grid
 from servent.api.adapter_grid_lend import LendPart
-from servent.api.who import meant
+from servent.api.who import meant, unnamed
 from servent.cluster.model import Wish
 from servent.cluster.service import Clusters
 from servent.cluster.views import ClusterView
 from servent.codec import encode
-from servent.errors import NotFound, UsageError
+from servent.errors import NotFound
 from servent.identity import PeerId
 
 
@@ -89,10 +89,7 @@ class ClusterPart(LendPart):
         if len(named) != 1:
             return bytes(meant(self._node, text))
         if gives and not named[0].mine:
-            raise UsageError(
-                f"{text!r} is only what they call themselves",
-                advice=f"Anyone can. Use the id: {named[0].id}",
-            )
+            raise unnamed(text, [PeerId.parse(named[0].id)])
         return bytes(PeerId.parse(named[0].id))
 
     async def change_group(self, name: str, group: str, change: pool.GroupChange) -> pool.Cluster:

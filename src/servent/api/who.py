@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
+
 from servent.errors import NotFound, UsageError
 from servent.identity import PeerId
 from servent.node import Node
@@ -19,8 +22,13 @@ def meant(node: Node, text: str) -> PeerId:
     except NotFound:
         found = [peer.id for peer in view if peer.name == text]
         if found:
-            raise UsageError(
-                f"{text!r} is only what they call themselves",
-                advice=f"Anyone can. Use the id: {', '.join(str(peer) for peer in found[:3])}",
-            ) from None
+            raise unnamed(text, found) from None
         raise
+
+
+def unnamed(text: str, found: Sequence[PeerId]) -> UsageError:
+    """The error where somebody only calls themselves `text`."""
+    advice = f"Anyone can. Use the id: {', '.join(str(peer) for peer in found[:3])}"
+    if len(found) == 1:
+        advice += f"\nOr name them yourself: servent contact {found[0]} --name {shlex.quote(text)}"
+    return UsageError(f"{text!r} is only what they call themselves", advice=advice)

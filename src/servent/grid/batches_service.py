@@ -442,7 +442,10 @@ class Batches:
     async def collect(self, batch: int, to: Path) -> list[Path]:
         """Write all results that are there as files into a folder, with `results.jsonl`. The files. Raises DiskTrouble."""
         if (folder := self._row(batch)[1].to) and Path(folder) == to:
-            raise UsageError(f"the results of batch {batch} go to {to} by themselves")
+            raise UsageError(
+                f"the results of batch {batch} go to {to} by themselves",
+                advice="Those that are there lie in it already; name another folder to have them twice.",
+            )
         await asyncio.to_thread(writable, to)
         found: dict[int, Line] = {}
         after = 0
