@@ -15,6 +15,7 @@ import msgspec
 from servent.api.events import Bus
 from servent.api.schema import LogLine
 from servent.net.quiet import Quiet, others
+from servent.net.wire import printable
 
 LOG_FILE = "node.log"
 LOG_BYTES = 2 * 1024 * 1024
@@ -23,11 +24,19 @@ MOST_TEXT = 2_000  # characters of one line
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 
+class _Plain(logging.Formatter):
+    """Without what a terminal would obey: words of others get into the log, and logs are read on terminals. Lines stay, since tracebacks have some."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(printable, super().format(record).expandtabs().split("\n")))
+
+
 class _ToBus(logging.Handler):
     """Records become events, from whichever thread they come."""
 
     def __init__(self, bus: Bus, loop: AbstractEventLoop) -> None:
         super().__init__(logging.INFO)
+        self.setFormatter(_Plain())
         self._bus, self._loop = bus, loop
         self._thread = threading.get_ident()
 
@@ -78,10 +87,10 @@ class Logs:
         file = logging.handlers.RotatingFileHandler(
             data_dir / LOG_FILE, maxBytes=LOG_BYTES, backupCount=LOG_FILES - 1, encoding="utf-8", delay=True
         )
-        file.setFormatter(logging.Formatter(FORMAT))
+        file.setFormatter(_Plain(FORMAT))
         screen = logging.StreamHandler(sys.stderr)
         screen.setLevel(logging.INFO if verbose else logging.WARNING)
-        screen.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        screen.setFormatter(_Plain("%(levelname)s %(name)s: %(message)s"))
         self._handlers: list[logging.Handler] = [file, screen, _ToBus(bus, loop)]
         chatty = (self._root, logging.getLogger("uvicorn"), logging.getLogger("websockets"))
         self._levels = {logger: logger.level for logger in chatty}
