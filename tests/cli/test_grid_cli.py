@@ -165,8 +165,10 @@ def test_a_project_from_nothing_to_results(servent: Servent, tmp_path: Path) -> 
     (tmp_path / "in").mkdir()
     for name in ("a", "b", "c"):
         (tmp_path / "in" / name).write_text(name)
-    made = json.loads(good(servent("submit", "count", str(tmp_path / "in"), "--project", "mine", "--json")))
-    assert made["units"] == 3
+    code, _, err = servent("submit", "nothing", "--item", "1")
+    assert code == 2 and "several projects" in err and "--project " in err
+    made = json.loads(good(servent("submit", "count", str(tmp_path / "in"), "--json")))
+    assert made["units"] == 3 and made["project_name"] == "mine", "of several projects the one that has it"
     code, out, err = servent("watch", made["id"])
     assert code == 0 and "3 of 3 units done" in out and "%" in err
     assert good(servent("results", made["id"])).splitlines()[0] == "a\ta: 0"

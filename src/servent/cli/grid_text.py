@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
 import tempfile
 import time
@@ -83,8 +84,8 @@ def flops(operations: float) -> str:
     return f"{operations:.0f} FLOP"
 
 
-def my_project(client: Client, name: str = "") -> grid.MyProject:
-    """The own project of that name; without a name, the only one that is not closed.
+def my_project(client: Client, name: str = "", app: str = "") -> grid.MyProject:
+    """The own project of that name; without a name, the only one that is not closed, or the only one of those that has the `app` (its name, "name/version" or id).
 
     Raises:
         NotFound: none. UsageError: several, and no name.
@@ -96,9 +97,19 @@ def my_project(client: Client, name: str = "") -> grid.MyProject:
     if not open_ones:
         raise NotFound("this node has no project", advice="`servent grid new NAME` makes one.")
     if len(open_ones) > 1:
+        having = [one for one in open_ones if app and any(_is(of, app) for of in one.apps)]
+        if len(having) == 1:
+            return having[0]
         names = ", ".join(one_line(one.name) for one in open_ones[:5])
-        raise UsageError(f"there are several projects: {names}", advice="Say which, by its name.")
+        raise UsageError(
+            f"there are several projects: {names}",
+            advice=f"Say which, by its name; where it is an option: --project {shlex.quote(one_line(open_ones[0].name))}",
+        )
     return open_ones[0]
+
+
+def _is(app: grid.GridApp, called: str) -> bool:
+    return not app.retired and called in (app.name, f"{app.name}/{app.version}", app.id)
 
 
 def my_batch(client: Client, number: str | None) -> grid.Batch:

@@ -139,7 +139,7 @@ def submit(
     Returns when everything is stored; volunteers fetch it from then on. Inputs and results come and go as they are.
     """
     client = session.client()
-    whose = my_project(client, project)
+    whose = my_project(client, project, app)
     if quick is None:  # who waits for each other's results gains by quick ones
         quick = generations > 1 and whose.budget is None and budget is None
     if quick and not whose.bonus:

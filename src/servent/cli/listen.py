@@ -204,7 +204,7 @@ def submit(
     from servent.cli.grid_work import _watch
 
     client = session.client()
-    whose = my_project(client, project)
+    whose = my_project(client, project, APP)
     files = [
         path for given in inputs for path in (sorted(given.glob(f"*{ENDING}")) if given.is_dir() else [given])
     ]
