@@ -168,6 +168,27 @@ def test_a_stranger_on_tcp_says_no_secret_and_is_not_read() -> None:
     asyncio.run(story())
 
 
+@pytest.mark.timeout(120)
+def test_the_silent_on_tcp_keep_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "WAITING_MOST", 3)
+    monkeypatch.setattr(lane, "DIAL_TIME", 60.0)
+
+    async def story() -> None:
+        lab = Lab(Member(bytes(BOB.peer), work=True, submit=True))
+        async with scheduler(lab) as (backend, place, _heard):
+            port = (await process_of(backend)).door.tcp_port
+            silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
+            bob = office(lab, BOB, "client")
+            one = await comm.ServentConnector(bob).connect(str(place).removeprefix("servent://"))
+            assert isinstance(one, lane.LaneComm), "TCP was taken by those who say nothing"
+            one.abort()
+            for _, writer in silent:
+                writer.close()
+            await bob.close()
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize(
     ("node", "role", "past", "why"),
     [

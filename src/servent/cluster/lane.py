@@ -36,7 +36,9 @@ DIAL_TIME = (
     3.0  # s for a TCP connection and its handshake; after that the comm is a stream, and so are the next
 )
 DOOR_TIME = 20.0  # s for a secret to arrive
-WAITING_MOST = 256  # TCP connections that have not said a secret yet
+WAITING_MOST = (
+    256  # TCP connections that have not said a secret yet; one more, and who waits longest is closed
+)
 HOSTS_MOST = 3  # that are tried, one after the other
 _EVERY = {4: "0.0.0.0", 6: "::"}  # as iroh does: a family that is not named gets every address
 BACKLOG = 2048  # as distributed's own
@@ -67,7 +69,7 @@ class Lanes:
         self._process = process
         self._server = TCPServer(ssl_options=certificate.context, max_buffer_size=_BUFFER_BYTES)
         self._server.handle_stream = self._take  # type: ignore[method-assign]
-        self._waiting = 0
+        self._waiting: dict[IOStream, None] = {}  # the one that came first stands first
         self.turned_away = 0  # connections that said no secret of ours
 
     @classmethod
@@ -100,11 +102,11 @@ class Lanes:
         self._server.stop()
 
     async def _take(self, stream: IOStream, address: Any) -> None:
-        if self._waiting >= WAITING_MOST:
-            self.turned_away += 1
-            stream.close()
-            return
-        self._waiting += 1
+        if len(self._waiting) >= WAITING_MOST:  # else the silent would keep out everybody
+            longest = next(iter(self._waiting))
+            del self._waiting[longest]
+            longest.close()
+        self._waiting[stream] = None
         try:
             async with asyncio.timeout(DOOR_TIME):
                 await stream.wait_for_handshake()  # type: ignore[attr-defined]
@@ -115,7 +117,7 @@ class Lanes:
             stream.close()
             return
         finally:
-            self._waiting -= 1
+            self._waiting.pop(stream, None)
         link = await self._process.door.by_secret(bytes(said[: wire.SECRET_BYTES]))
         take = self._process.listener(int.from_bytes(said[wire.SECRET_BYTES :], "big"))
         if link is None or take is None:
