@@ -308,7 +308,7 @@ def _difference(left: State, right: State, path: str) -> Difference | None:
         if len(left) != len(right):
             return Difference(path, f"{len(left)} items", f"{len(right)} items")
         return None
-    if left == right and repr(left) == repr(right):  # repr: 0.0 is not -0.0
+    if left == right and (type(left) is not float or repr(left) == repr(right)):  # 0.0 is not -0.0
         return None
     if isinstance(left, bytes):
         if len(left) != len(right):

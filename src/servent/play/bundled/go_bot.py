@@ -76,7 +76,7 @@ def _worth(state: State, wide: int, at: int, colour: int, region: tuple[int, int
         return -1000
     _, liberties = go_rules.chain(after[0], wide, at)
     worth = 40 + 30 * after[1] if after[1] else 0
-    for other in set(go_rules.around(at, wide)):
+    for other in go_rules.around(at, wide):
         if board[other] not in (go_rules.BLACK, go_rules.WHITE):
             continue
         stones, free = go_rules.chain(board, wide, other)
