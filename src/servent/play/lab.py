@@ -26,6 +26,7 @@ Meddle = Callable[[int, int, bytes, "Random"], list[bytes]]
 T = TypeVar("T")
 
 BEGIN = 1.0  # s for probes; then frame 0
+TAG = b"lab."  # of all matches here
 LINGER = 20  # packets of somebody who leaves
 
 
@@ -184,11 +185,9 @@ class _Clock:
 
 
 class _Player:
-    def __init__(
-        self, seat: int, match: Match, tag: bytes, engine: Engine, dice: Random, compare: bool
-    ) -> None:
+    def __init__(self, seat: int, match: Match, engine: Engine, dice: Random, compare: bool) -> None:
         self.seat, self.clock = seat, _Clock(dice, match.drift)
-        self.session = Session(match.settings, seat, tag, self.clock.here(0.0), match.timing)
+        self.session = Session(match.settings, seat, TAG, self.clock.here(0.0), match.timing)
         self.sums: dict[int, int] = {}
         self.final: dict[int, Confirmed] = {}
         self.engine, self._compare = engine, compare
@@ -259,12 +258,10 @@ class Table:
         meddle: Meddle | None = None,
     ) -> None:
         seats = match.settings.players
-        tag = dice.randbytes(4)
         self._match, self._dice, self._bot, self._meddle = match, dice, bot, meddle
         seed = dice.getrandbits(64)
         self._players = [
-            _Player(seat, match, tag, Engine(game, seats, seed, choices), dice, compare)
-            for seat in range(seats)
+            _Player(seat, match, Engine(game, seats, seed, choices), dice, compare) for seat in range(seats)
         ]
         self._links = {
             (one, other): _Link(match.links.get((one, other), match.weather), dice)

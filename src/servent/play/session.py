@@ -354,10 +354,10 @@ class Session:
         self._runs.clear()
         packets = []
         for peer in self._peers:
-            if roll.dropped >> peer.player & 1 and not (
-                roll.listens(peer.player, now) and now - peer.probed >= self.timing.resend_every
-            ):
-                continue  # who is dropped learns it as long as it speaks to us
+            if roll.dropped >> peer.player & 1:  # it is to learn that we go on without it
+                timing, speaks = self.timing, roll.listens(peer.player, now)
+                if now - peer.probed < (timing.resend_every if speaks else timing.hear_after):
+                    continue
             peer.probed = now
             packets.append((peer.player, self._wire.encode(self._packet(peer, deaf, now))))
         return packets
