@@ -19,6 +19,7 @@ log = logging.getLogger("servent.cluster")
 
 STREAMS = 8  # of one member: one for each of the clusters it shares with us
 SAID_RATE = 0.05  # s that what a member says is at least apart: a hostile one costs no more
+LOOK_RATE = 1.0  # s that looks of a member are at least apart: an answer may have two megabytes
 NOT_ON_IT = "you are not on the list of this cluster"
 
 
@@ -114,6 +115,7 @@ class Visitors:
             elif isinstance(said, Look):
                 async with lock:
                     await write_frame(stream, live.seen)
+                await asyncio.sleep(LOOK_RATE)
             elif isinstance(said, Bye):
                 await self._left(live, node)
                 return
