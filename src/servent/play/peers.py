@@ -114,7 +114,7 @@ class Peer:
         stamp = stamp_of(now)
         if self._stamp is None or now - self._stamp[1] > LONGEST_HOLD:
             return stamp, 0, 0xFFFF
-        return stamp, self._stamp[0], int((now - self._stamp[1]) * TICKS)
+        return stamp, self._stamp[0], max(int((now - self._stamp[1]) * TICKS), 0)
 
     def probe(self, now: float) -> Probe:
         """The next probe to it."""
@@ -122,7 +122,7 @@ class Peer:
         if self._probe is None:
             return Probe(micros(now), 0, NONE)
         clock, at = self._probe
-        return Probe(micros(now), clock, min(micros(now - at), NONE))
+        return Probe(micros(now), clock, min(max(micros(now - at), 0), NONE - 1))
 
     def probes(self, probe: Probe, now: float) -> None:
         """Read a probe that came."""

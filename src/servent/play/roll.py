@@ -109,10 +109,10 @@ class Roll:
         self.last_deaf = deaf
         return deaf
 
-    def listens(self, player: int, now: float) -> bool:
-        """Whether packets come from `player`, dropped or not."""
+    def hears(self, player: int, now: float, within: float) -> bool:
+        """Whether a packet came from `player` itself within so many seconds, dropped or not."""
         heard = self._heard[player]
-        return heard is not None and now - heard <= self._timing.hear_after
+        return heard is not None and now - heard <= within
 
     def row_of(self, to: int) -> list[Row]:
         """What we and others said about who is gone, for a packet to `to`."""
@@ -178,7 +178,7 @@ class Roll:
                 if now - since >= self._timing.quarrel_after:
                     self._drop(teller, now)
                     break
-        speak = [player for player in self._others if self.listens(player, now)]
+        speak = [player for player in self._others if self.hears(player, now, self._timing.hear_after)]
         if not self.out and speak and all(self._drops[player] >> self._me & 1 for player in speak):
             self.out = True
             return [Gone(self._me, min(self._lasts[player][self._me] for player in speak))]

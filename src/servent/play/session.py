@@ -38,6 +38,9 @@ ROWS_EVERY = 8  # packets, once we know who is gone; others may not yet
 PASS_ON_AFTER = (
     4  # frames that somebody lacks, beyond those that are on their way: then what we hold goes to it
 )
+ITSELF = (
+    0.1  # s; of somebody whom we heard within so long, we take no inputs from others: they could be invented
+)
 MOST_PASSED = 16  # frames of one player in one packet
 
 
@@ -239,6 +242,8 @@ class Session:
             self._compare(run, by, known)
         if known < 0 or known >= len(run.values):
             return
+        if not (direct or self._roll.dropped >> player & 1) and self._roll.hears(player, now, ITSELF):
+            return
         most = self._rollback.frame + MAX_AHEAD
         for frame, value in enumerate(run.values[known:], inputs.last + 1):
             if frame > most:
@@ -257,7 +262,7 @@ class Session:
             if frame <= inputs.last - KEPT + MAX_RUN:
                 continue
             if player != by:
-                if inputs[frame] != value and frame not in self._passed[player]:
+                if inputs[frame] != value:
                     self._contradicted(player, by, frame)
                     return
                 continue
@@ -355,7 +360,7 @@ class Session:
         packets = []
         for peer in self._peers:
             if roll.dropped >> peer.player & 1:  # it is to learn that we go on without it
-                timing, speaks = self.timing, roll.listens(peer.player, now)
+                timing, speaks = self.timing, roll.hears(peer.player, now, self.timing.hear_after)
                 if now - peer.probed < (timing.resend_every if speaks else timing.hear_after):
                     continue
             peer.probed = now
