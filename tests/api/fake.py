@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from servent.api import schema
+from servent.api import schema, schema_cluster, schema_grid
 from servent.api.daemon import OpenNode, Options, run_daemon
 from servent.api.face import Face
 from servent.errors import DiskTrouble, NotFound, Refused, Unreachable, UsageError
@@ -93,6 +93,12 @@ class FakeNode(FakeNetworks, FakeTalk, FakeTorrents, FakeGrid, FakeClusters, Fak
         self._lasts: dict[str, float] = {}  # seconds; those in here begin again at their end
         for number, row in enumerate(crowd(crowd_of)):
             self.add_transfer(row, 20.0 + number % 60)
+
+    async def create_cluster(self, new: schema_cluster.NewCluster) -> schema_cluster.Cluster:
+        made = await FakeClusters.create_cluster(self, new)
+        if new.work and new.lend:
+            await self.change_lending(schema_grid.LendChange(on=True))
+        return made
 
     @property
     def data_dir(self) -> Path:

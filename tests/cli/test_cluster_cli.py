@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from servent.api.schema_grid import LendChange
 from servent.cli.main import run
-from tests.api.running import fake_daemon
+from tests.api.running import client, fake_daemon
 
 Servent = Callable[..., tuple[int, str, str]]
 
@@ -71,6 +72,22 @@ def test_from_up_to_down(cluster: Servent) -> None:
     assert code == 2 and "--yes" in err  # nobody is here to ask
     assert cluster("leave", "attic", "--yes")[1] == "attic is gone\n"
     assert cluster("show", "attic")[0] == 4
+
+
+def test_who_lends_by_making_a_cluster_is_told(cluster: Servent, folder: Path) -> None:
+    node = client(folder)
+    assert "lent from now on" not in cluster("up", "cellar", "--wait", "0")[2], "it was before"
+    node.change_lending(LendChange(on=False))
+    try:
+        assert "lent" not in cluster("up", "shed", "--no-work", "--wait", "0")[2]
+        code, _, err = cluster("up", "barn", "--wait", "0")
+        assert (
+            code == 0
+            and "This machine is lent from now on, when-idle: " in err
+            and "servent grid lend" in err
+        )
+    finally:
+        node.change_lending(LendChange(on=True))
 
 
 def test_whoever_joins_is_told_first_what_that_means(cluster: Servent) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,10 +13,14 @@ from servent.cli.asking import NOT_DONE
 from servent.cli.base import Session, command, group, hint, say, table
 from servent.cli.completing import complete_clusters, complete_peers
 from servent.cli.grid_group import grid
+from servent.cli.grid_lend import rules
 from servent.cli.grid_text import ago, count
 from servent.cli.people import one_line
 from servent.cli.text import duration, many, sentence, size
 from servent.errors import UsageError
+
+if TYPE_CHECKING:
+    from servent.api.client import Client
 
 LOOK_EVERY = 0.3  # s between two looks at a cluster that starts
 STATES = {
@@ -62,6 +67,7 @@ grid.add_command(cluster)
 def up(session: Session, name: str, cores: int | None, work: bool, lend: bool, wait: float) -> None:
     """Make a cluster and start its scheduler, or start that of one that is down; prints its link."""
     client = session.client()
+    lent = client.lending().on
     known = [one for one in client.clusters() if name in (one.name, one.id)]
     if known:
         now = client.change_cluster(
@@ -76,6 +82,7 @@ def up(session: Session, name: str, cores: int | None, work: bool, lend: bool, w
 
     def people() -> None:
         say(now.link)
+        _say_lending(client, lent)
         if now.state != "up":
             hint(
                 f"{one_line(now.name)} is {STATES[now.state]}: {one_line(now.why) or 'its scheduler has not begun yet'}"
@@ -85,6 +92,15 @@ def up(session: Session, name: str, cores: int | None, work: bool, lend: bool, w
         hint(f"Next: servent grid cluster allow {one_line(now.name)} FRIEND, who then joins with this link")
 
     session.show(now, people, [now.link])
+
+
+def _say_lending(client: Client, before: bool) -> None:
+    """Where a machine is lent by what was just done."""
+    now = client.lending()
+    if now.on and not before:
+        hint(
+            f"This machine is lent from now on, {now.preset}: {rules(now.policy, now.machine_cores)}. `servent grid lend` says it otherwise."
+        )
 
 
 @command(
@@ -113,11 +129,13 @@ def join(session: Session, link: str, cores: int | None, work: bool, lend: bool,
             )
         if not click.confirm(f"{what}?", err=True):
             raise click.exceptions.Exit(NOT_DONE)
+    lent = client.lending().on
     now = client.join_cluster(schema.JoinCluster(link=link, work=work, cores=cores or 0, lend=lend))
 
     def people() -> None:
         say(f"you take part in {one_line(now.name)} of {one_line(now.owner_name) or now.owner[:8]}")
         submit = [_called(one) for one in now.machines if one.submit]
+        _say_lending(client, lent)
         if work and submit:
             hint(f"Who may run code here: {', '.join(submit)}")
         if now.submit:
