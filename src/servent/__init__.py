@@ -9,9 +9,9 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "Grid": "servent.api.grid_map",
-    "GridExecutor": "servent.api.grid_map",
-    "GridFailure": "servent.api.grid_map",
-    "GridResult": "servent.api.grid_map",
+    "GridExecutor": "servent.api.grid_executor",
+    "GridFailure": "servent.api.grid_items",
+    "GridResult": "servent.api.grid_items",
     "Node": "servent.node",
     "PeerId": "servent.identity",
     "ServentError": "servent.errors",

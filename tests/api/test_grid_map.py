@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 import servent
+from servent.api import grid_python
 from servent.api import schema_grid as grid
 from servent.api.client import Client
+from servent.api.grid_python import PythonApp
 from servent.errors import ServentError, UsageError
+from servent.grid.pyapps import sources
 from tests.cli.test_real import up
 from tests.cli.test_real_grid import ECHO
 from tests.grid import films
@@ -151,6 +154,42 @@ def test_an_executor_is_one_of_concurrent_futures(home: Path) -> None:
         pool.submit("echo", "late")
 
 
+def same(item, times: int = 1):
+    """What an executor is given in place of an app's name; never called here."""
+    return item
+
+
+def test_an_executor_takes_a_function_and_its_items_as_they_are(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Building takes its time and is tried elsewhere: the app that it comes to gives back what it is given."""
+    asked = []
+
+    def prepare(client: Client, project: str, function: object, sample: object, args: object) -> PythonApp:
+        asked.append((function, sample, args))
+        if args == ("7",):
+            raise UsageError("it cannot be built")
+        return PythonApp("echo/1", sources.found(Path(__file__).read_bytes(), "same"))
+
+    monkeypatch.setattr(grid_python, "prepare", prepare)
+    with servent.GridExecutor(data_dir=home) as pool:
+        changing = {"n": [1, 2.5, None, "ä"]}
+        futures = [pool.submit(same, changing), pool.submit(same, 3)]
+        changing.clear()  # it was taken down
+        assert [one.result(60) for one in futures] == [{"n": [1, 2.5, None, "ä"]}, 3]
+        assert asked == [(same, '{"n":[1,2.5,null,"ä"]}'.encode(), ())]
+        assert list(pool.map(same, ["x", True], timeout=60)) == ["x", True]
+        with pytest.raises(UsageError, match="it cannot be built"):
+            pool.submit(same, 1, 7).result(60)
+        with pytest.raises(UsageError, match="what the function takes"):
+            pool.submit(same, b"no JSON")
+        for no_app in (lambda item: item, Path.exists, sorted, print):
+            with pytest.raises(TypeError, match="left margin"):
+                pool.submit(no_app, "x")
+        with pytest.raises(TypeError, match="texts and numbers"):
+            pool.submit(same, 1, [2])
+
+
 def test_what_is_cancelled_in_time_is_not_waited_for(home: Path) -> None:
     pool = servent.GridExecutor(data_dir=home)
     futures = [pool.submit("echo", f"never {n}") for n in range(5)]
@@ -176,6 +215,6 @@ def test_which_project_is_asked_for_and_what_is_no_item(home: Path) -> None:
 
 
 def test_items_travel_as_base64_within_what_the_api_takes() -> None:
-    from servent.api.grid_map import ITEM_BYTES
+    from servent.api.grid_items import ITEM_BYTES
 
     assert len(base64.b64encode(bytes(ITEM_BYTES))) <= 16384

@@ -21,16 +21,39 @@ from servent.grid.pyapps.sources import Found
 SECONDS = 3600.0  # s of a core that a unit of such an app may take
 
 
-class PythonApp:
-    """A function as an app of a project. `named`: "name/version". `input`, `output`: how they travel, see `marks.kind_of`."""
+class Encoded(bytes):
+    """An item that is a unit's input already."""
 
-    def __init__(self, named: str, found: Found) -> None:
-        self.named = named
+
+class Kinds:
+    """How what a function takes and returns travels, see `marks.kind_of`."""
+
+    def __init__(self, found: Found) -> None:
         self.input, self.output = found.input, found.output
 
-    def encoded(self, item: Any) -> bytes | Path:
+    def encoded(self, item: Any) -> Encoded | Path:
         """An item as a unit's input; a path stands for what is in that file. Raises UsageError."""
-        return item if isinstance(item, Path) else _encoded(item, self.input)
+        return item if isinstance(item, Path) else Encoded(_encoded(item, self.input))
+
+
+class PythonApp(Kinds):
+    """A function as an app of a project. `named`: "name/version"."""
+
+    def __init__(self, named: str, found: Found) -> None:
+        super().__init__(found)
+        self.named = named
+
+
+def is_plain(function: object) -> bool:
+    """Whether it may be one that can be built: it has a name, and stands at the left margin."""
+    return (
+        inspect.isfunction(function) and "." not in function.__qualname__ and function.__name__ != "<lambda>"
+    )
+
+
+def kinds(function: Callable[..., Any]) -> Kinds:
+    """Of a function, which is looked at and not built. Raises UsageError: it cannot be; it says why."""
+    return Kinds(sources.found(_source(function)[0], function.__name__))
 
 
 def prepare(
@@ -39,7 +62,7 @@ def prepare(
     """The app that `function` is, in its newest version; built where it is not in our cache, and added to `project` where it is not there. Blocks.
 
     Args:
-        sample, args: an item and a unit's arguments, by which the operations of a unit are measured when the app is added.
+        sample, args: an item, `Encoded` or not, and a unit's arguments, by which the operations of a unit are measured when the app is added.
 
     Raises:
         UsageError: the function cannot be built; it says why. ApiError: the node says why not.
@@ -98,6 +121,8 @@ def _added(
 
 
 def _encoded(item: Any, kind: str) -> bytes:
+    if isinstance(item, Encoded):
+        return item
     try:
         return marks.encoded(item, kind)
     except (TypeError, ValueError) as wrong:
@@ -109,7 +134,7 @@ def _encoded(item: Any, kind: str) -> bytes:
 
 def _source(function: Callable[..., Any]) -> tuple[bytes, str, Path | None]:
     """Its file, the file's name and folder; in a notebook, which has none, the function alone. Raises UsageError."""
-    if not inspect.isfunction(function) or "." in function.__qualname__:
+    if not is_plain(function):
         raise UsageError(
             f"{function!r} is no plain function", advice="Give one that stands at the left margin."
         )

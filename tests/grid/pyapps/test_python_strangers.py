@@ -61,6 +61,8 @@ def test_strangers_compute_a_python_function(
         assert sorted(one["name"] for one in hosts) == ["bob", "carl"]
         # Known now: nothing is built or added again, and what was computed is not computed again.
         assert asyncio.run(_mapped(mine, items[2:3])) == [4]
+        with servent.GridExecutor(data_dir=ann) as pool:
+            assert [one["square"] for one in pool.map(app.science, items[3:5], timeout=300)] == [9, 16]
         assert len(client.my_project(made.id).apps) == 1
         # The same by the commands that people type.
         tried = data(
