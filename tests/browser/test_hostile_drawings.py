@@ -48,6 +48,33 @@ TICKS = (
 }"""
 )
 
+CROWD = (
+    "async (mine) => {"
+    + MODULES
+    + """
+    const { live } = await import(at + "live.js");
+    await import(at + "cluster.js");
+    const some = (count, make) => Array.from({ length: count }, (_, n) => make(n));
+    const hardware = { system: "", processor: "", cores: 0, memory_bytes: 0, disk_free_bytes: 0, gpus: [] };
+    const versions = { python: "", dask: "", distributed: "", servent: "" };
+    const node = document.createElement("sv-cluster");
+    document.querySelector("main").append(node);
+    live.clusters.set("c", {
+      id: "c", name: "c", owner: "y".repeat(52), owner_name: "", mine, state: "up", why: "", address: "", link: "", number: 1, up: true, work: true, submit: false, cores: 0,
+      machines: some(300, (n) => ({ id: `m${n}`, name: "", mine: false, owner: false, work: true, submit: false, groups: [], here: true, at: 0, why: "", lends: true, cores: 1, memory_bytes: 1, hardware, versions, unfit: "", parts: [] })),
+      groups: some(100, (n) => ({ name: `g${n}`, hours: ["constructor 00:00-24:00"], machines: 0 })),
+      workers: some(4096, (n) => ({ name: `w${n}`, address: "", node: "", status: "running", threads: 1, memory_limit_bytes: 1, memory_bytes: 1, spilled_bytes: 0, cpu: 1, running: 0, waiting: 0, kept: 0, groups: [] })),
+      kinds: [], waiting: 0, running: 0, done: 0, failed: 0, kept_bytes: 0, per_minute: 0, clients: 0, restarts: 0, dashboard: false, logs: [],
+    });
+    node.paint();
+    const found = [".worker-tile", ".machine", ".cluster-group"].map((kind) => node.querySelectorAll(kind).length);
+    const words = [...node.querySelectorAll(".cluster-part > .note:not([hidden])")].map((one) => one.textContent);
+    node.remove();
+    live.clusters.delete("c");
+    return [found, words];
+}"""
+)
+
 
 @pytest.mark.browser
 def test_what_strangers_say_is_drawn_in_time_or_not_at_all(browser: Any, page: WebPage) -> None:
@@ -57,6 +84,9 @@ def test_what_strangers_say_is_drawn_in_time_or_not_at_all(browser: Any, page: W
         assert tab.evaluate(WEEK, ["daily 00:00-24:00"]) == 7 * 24
         for days in ("constructor", "__proto__", "toString", "", ",,,"):
             assert tab.evaluate(WEEK, [f"{days} 00:00-24:00", "mon 08:00-09:00", "x"]) == 1, days
+        # What a cluster has others say: its owner, and members with thousands of workers.
+        assert tab.evaluate(CROWD, False) == [[200, 200, 20], ["and 3,896 more", "and 100 more"]]
+        assert tab.evaluate(CROWD, True) == [[200, 300, 100], ["and 3,896 more"]]
         # A picture has 64 KiB, in whatever shape.
         assert tab.evaluate(ROWS, [64, 64]) > 64
         assert 128 < tab.evaluate(ROWS, [1, 65_000]) < 300

@@ -16,6 +16,7 @@ const STATES = { up: ["Up", "direct"], starting: ["Starting", "waiting"], down: 
 const SILENT = { starting: "Its scheduler starts.", down: "Its scheduler does not run.", away: "Its owner is not reached; tried again by itself.", refused: "Its owner took this machine off the list." };
 const PARTS = { running: "direct", starting: "waiting", frozen: "waiting", retiring: "relayed", retired: "none", failed: "failed" };
 const KIND_STATES = [["done", "done"], ["running", "running"], ["waiting", "waiting"], ["failed", "error"]];
+const MOST = 200; // workers that are drawn, and machines and groups of others' clusters: who means harm says thousands, and a page that draws them stands still
 const FIGURES = [["workers", "Workers"], ["running", "Tasks running"], ["waiting", "Waiting"], ["rate", "Done a minute"], ["kept", "Kept in memory"], ["clients", "Clients"]];
 
 class Clusters extends HTMLElement {
@@ -88,14 +89,16 @@ class Card {
     this.figures = Object.fromEntries(FIGURES.map(([key]) => [key, el("span", { class: "figure" })]));
     this.figureRow = el("div", { class: "cluster-figures" }, ...FIGURES.map(([key, word]) => el("div", { class: "grid-figure" }, el("span", { class: "total-word" }, word), this.figures[key])));
     this.workers = el("div", { class: "cluster-workers" });
+    this.more = el("p", { class: "note" });
     this.kinds = el("div", { class: "cluster-kinds" });
     this.machines = el("div", { class: "cluster-machines" });
+    this.others = el("p", { class: "note" });
     this.groups = el("div", { class: "cluster-groups" });
     this.tiles = new Map();
     this.rows = new Map();
     this.bars = new Map();
-    const part = (title, body) => el("section", { class: "card cluster-part" }, el("h3", {}, title), body);
-    this.workersPart = part("Workers", this.workers);
+    const part = (title, ...body) => el("section", { class: "card cluster-part" }, el("h3", {}, title), ...body);
+    this.workersPart = part("Workers", this.workers, this.more);
     this.kindsPart = part("Tasks", this.kinds);
     this.groupsPart = part("Schedule", this.groups);
     this.head = el("section", { class: "card cluster-head" },
@@ -103,7 +106,7 @@ class Card {
       this.figureRow, this.line, this.problem,
       el("div", { class: "grid-card-foot" }, ...this.mine, small("This machine", workDialog, "settings"), this.log, leave));
     this.sides = el("div", { class: "cluster-sides" }, this.kindsPart, this.groupsPart);
-    this.node = el("article", { class: "cluster" }, this.head, this.workersPart, this.sides, part("Machines", this.machines));
+    this.node = el("article", { class: "cluster" }, this.head, this.workersPart, this.sides, part("Machines", this.machines, this.others));
   }
 
   show(one) {
@@ -131,10 +134,13 @@ class Card {
     this.kindsPart.hidden = !one.kinds.length;
     this.groupsPart.hidden = !one.groups.length;
     this.sides.hidden = !one.kinds.length && !one.groups.length;
-    settle(this.workers, this._known(this.tiles, one.workers, (its) => its.name, () => new Tile()));
+    rest(this.more, one.workers.length - MOST);
+    settle(this.workers, this._known(this.tiles, one.workers.slice(0, MOST), (its) => its.name, () => new Tile()));
     settle(this.kinds, this._known(this.bars, one.kinds, (its) => its.name, () => new Kind()));
+    const most = one.mine ? Infinity : MOST; // an owner has to reach every one
     const order = [...one.machines].sort((a, b) => b.mine - a.mine || b.owner - a.owner || b.here - a.here || clean(a.name).localeCompare(clean(b.name)));
-    settle(this.machines, this._known(this.rows, order, (its) => its.id, () => new Machine(this.id)));
+    rest(this.others, order.length - most);
+    settle(this.machines, this._known(this.rows, order.slice(0, most), (its) => its.id, () => new Machine(this.id)));
     this._groups(one);
   }
 
@@ -159,12 +165,17 @@ class Card {
     const said = JSON.stringify([one.groups, one.mine]);
     if (said === this.saidGroups) return;
     this.saidGroups = said;
-    this.groups.replaceChildren(...one.groups.map((group) => {
+    this.groups.replaceChildren(...one.groups.slice(0, one.mine ? Infinity : MOST / 10).map((group) => {
       const head = el("div", { class: "cluster-group-head" }, el("h4", { dir: "auto" }, clean(group.name)), el("span", { class: "note" }, `${counted(group.machines, "machine")} · ${group.hours.map(clean).join(", ") || "always"}`));
       if (one.mine) head.append(el("button", { class: "round", type: "button", "aria-label": `Change group ${clean(group.name)}`, onclick: () => groupDialog(live.clusters.get(this.id), group) }, icon("edit")));
       return el("div", { class: "cluster-group" }, head, weekPicture(group.hours));
     }));
   }
+}
+
+function rest(node, count) {
+  node.hidden = !(count > 0);
+  write(node, count > 0 ? `and ${grouped(count)} more` : "");
 }
 
 const level = (label) => {
