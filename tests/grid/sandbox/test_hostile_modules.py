@@ -68,10 +68,10 @@ def write(fd: int) -> str:
 
 
 def compile_bomb() -> bytes:
-    """A function so long that its compilation takes many seconds: half a million instructions that all depend on each other."""
+    """A function so long that its compilation takes 7 s of a quick core: over a million instructions that all depend on each other."""
     step = "(local.set 0 (i32.mul (i32.xor (local.get 0) (local.get 1)) (local.get 2))) (local.set 1 (i32.add (local.get 0) (local.get 1)))"
     loops = "(loop $l (br_if $l (i32.eqz (local.get 2))))"
-    return command(f"(local i32 i32 i32) {(step + loops) * 60_000}")
+    return command(f"(local i32 i32 i32) {(step + loops) * 200_000}")
 
 
 HOSTILE: dict[str, tuple[bytes, str, dict[str, Any], str, str]] = {
