@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -10,11 +11,13 @@ import pytest
 from servent.api import schema_cluster as pool
 from servent.api.adapter import NodeFace
 from servent.cluster import links, rosters, visits
+from servent.cluster.base_service import BLOCKED
 from servent.cluster.links import ClusterLink
 from servent.cluster.live import Live
+from servent.cluster.model import Wish
 from servent.cluster.rosters import Member, Roster
 from servent.cluster.rows import Kept
-from servent.errors import BadMessage, UsageError
+from servent.errors import BadMessage, Refused, UsageError
 from servent.identity import Identity, PeerId
 from servent.net.links import PeerAddress
 from servent.node import Node
@@ -57,6 +60,48 @@ def test_nobody_gets_what_was_given_to_another_by_taking_their_name_or_id(
             if called == "bob":  # what gives nothing may be said by the name that the list shows
                 await face.drop_member("lab", called)
                 assert live.roster.member(bytes(MALLORY)) is None
+
+    run(story())
+
+
+def test_whoever_is_blocked_leaves_our_clusters(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with nodes(1, tmp_path, SimNet(1)) as (node,):
+            live, face = lab(node, "mallory"), NodeFace(node)
+            await node.trust.block(MALLORY)
+            await asyncio.sleep(1.0)
+            assert live.roster is not None and live.roster.members == () and live.roster.number == 2
+            assert live.kept.roster is not None
+            assert rosters.read(live.kept.roster, bytes(node.peer), LAB) == live.roster, (
+                "and everybody is told"
+            )
+            with pytest.raises(UsageError, match="blocked"):
+                await face.change_member("lab", str(MALLORY), pool.MemberChange())
+
+    run(story())
+
+
+def test_nothing_of_ours_works_for_an_owner_who_is_blocked(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with nodes(1, tmp_path, SimNet(1)) as (node,):
+            roster = Roster(LAB, bytes(BOB), "lab", 1, (Member(bytes(node.peer), work=True, submit=True),))
+            signed = rosters.sign(Identity(bytes([2]) * 32), roster)
+            live = Live(Kept(id=LAB, owner=bytes(BOB), called="lab", roster=signed), False, roster)
+            live.scheduler = "servent://somewhere"
+            rooms = node.clusters
+            rooms._all[LAB] = live
+            wish = Wish(cluster="lab", role="client", process=bytes(MALLORY))
+            assert (await rooms.papers(wish)).scheduler == "servent://somewhere"
+            working = asyncio.create_task(asyncio.sleep(1e6))  # in place of processes
+            rooms._running["workers", LAB] = working  # type: ignore[assignment]
+            await node.trust.block(BOB)
+            await asyncio.sleep(1.0)
+            assert working.cancelled() and (live.scheduler, live.why) == ("", BLOCKED)
+            with pytest.raises(Refused, match="blocked"):
+                await rooms.papers(wish)
+            await node.trust.unblock(BOB)
+            await asyncio.sleep(1.0)
+            assert live.why != BLOCKED and (await rooms.papers(wish)).owner == bytes(BOB)
 
     run(story())
 

@@ -15,7 +15,7 @@ from servent.cluster.model import Wish
 from servent.cluster.service import Clusters
 from servent.cluster.views import ClusterView
 from servent.codec import encode
-from servent.errors import NotFound
+from servent.errors import NotFound, UsageError
 from servent.identity import PeerId
 
 
@@ -67,6 +67,9 @@ class ClusterPart(LendPart):
 
     async def change_member(self, name: str, node: str, change: pool.MemberChange) -> pool.Cluster:
         who = self._member(name, node, gives=bool(change.work or change.submit))
+        contact = self._node.trust.contact(PeerId(who))
+        if contact is not None and contact.blocked:
+            raise UsageError("you have blocked them", advice="`servent unblock` lifts that.")
         await self._clusters.edit.member(
             name, who, work=change.work, submit=change.submit, groups=change.groups
         )

@@ -18,10 +18,10 @@ from servent.cluster.scheduler_service import SchedulerRun
 from servent.cluster.settings import Settings
 from servent.cluster.views import ClusterView
 from servent.cluster.visitors_service import STREAMS, Visitors
-from servent.cluster.visits import Hardware, Report
+from servent.cluster.visits import Hardware, Report, Seen
 from servent.cluster.workers_service import Workers
 from servent.cluster.working import Allowed
-from servent.errors import NotFound, Refused, UsageError
+from servent.errors import NotFound, Refused, ServentError, UsageError
 from servent.identity import Identity, PeerId
 from servent.net import ticket
 from servent.net.links import PeerAddress, Stream
@@ -34,6 +34,7 @@ from servent.trust.service import TrustService
 log = logging.getLogger("servent.cluster")
 
 HARDWARE_EVERY = 300.0  # s between two looks at what this machine has
+BLOCKED = "its owner is blocked here"
 
 
 class ClustersBase:
@@ -96,6 +97,7 @@ class ClustersBase:
             visits.SERVICE, self._visitors.serve, audience="friends", streams=STREAMS, standing=True
         )
         self._peers.on_session(self._session)
+        self._trust.on_change(self._trust_changed)
         self._set_passes()
 
     async def run(self) -> None:
@@ -106,6 +108,7 @@ class ClustersBase:
                 looking = tasks.create_task(self._look_at_machine(), name="the machine's inventory")
                 for live in self._all.values():
                     self._set(live)
+                self._trust_changed()
                 await self._stop.wait()
                 looking.cancel()
                 for task in self._running.values():
@@ -150,10 +153,10 @@ class ClustersBase:
 
     def _set(self, live: Live) -> None:
         """Begin and end what this cluster needs here, by what is kept of it."""
-        kept, roster = live.kept, live.roster
-        working = kept.work and roster is not None and roster.may(self._me, "worker")
+        kept, roster, blocked = live.kept, live.roster, self._blocked(live.kept.owner)
+        working = kept.work and roster is not None and roster.may(self._me, "worker") and not blocked
         self._want("scheduler", live, live.mine and kept.up, self._schedule)
-        self._want("visit", live, not live.mine, self._visit)
+        self._want("visit", live, not live.mine and not blocked, self._visit)
         workers = self._workers.get(live.id)
         if workers is not None and not working and live.scheduler and self._all.get(live.id) is live:
             workers.leave()  # what they hold moves to others first
@@ -244,6 +247,35 @@ class ClustersBase:
                     visit.again()
 
     # -- who may come
+
+    def _blocked(self, node: bytes) -> bool:
+        contact = self._trust.contact(PeerId(node))
+        return contact is not None and contact.blocked
+
+    def _trust_changed(self) -> None:
+        """Who is blocked has no part in our clusters, and none of our processes in theirs."""
+        for live in self._all.values():
+            if live.mine:
+                if self._blocked_members(live):
+                    begin(self._tasks, self._drop_blocked(live), f"blocked members of {live.kept.called}")
+            elif self._blocked(live.kept.owner):
+                live.scheduler, live.why, live.seen = "", BLOCKED, Seen()  # first: nothing is handed over
+                self._set(live)
+                self._changed()
+            elif live.why == BLOCKED:
+                live.why = "its owner was not met yet"
+                self._set(live)
+                self._changed()
+
+    def _blocked_members(self, live: Live) -> list[bytes]:
+        return [one.node for one in live.roster.members if self._blocked(one.node)] if live.roster else []
+
+    async def _drop_blocked(self, live: Live) -> None:
+        try:
+            while some := self._blocked_members(live):
+                await self._member_left(live, some[0])
+        except ServentError as wrong:
+            log.warning("a blocked member stays on the list of %s: %s", live.kept.called, wrong)
 
     def _set_passes(self) -> None:
         """Members come in for this alone, also where they are no friends; and so does the owner of what we joined."""

@@ -185,6 +185,10 @@ class Clusters(ClustersBase):
     async def papers(self, wish: Wish) -> Papers:
         """As `model.Desk`."""
         live = self.find(wish.cluster)
+        if self._blocked(live.kept.owner):
+            raise Refused(
+                f"the owner of {live.kept.called} is blocked here", advice="`servent unblock` lifts that."
+            )
         if live.roster is None or live.kept.roster is None:
             raise WorldError(
                 f"the owner of {live.kept.called} was not met yet: {live.why}",
