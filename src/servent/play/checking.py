@@ -1,4 +1,4 @@
-"""Plays a game against itself to find what would part two machines: `servent play check` and each game's own test. Pure.
+"""Plays a game against itself to find what would part two machines. Pure.
 
 The same match is stepped in several ways at once: straight on; from states that went through their bytes and back, as somebody
 who joins gets them; and again after going back, as a rollback does. All have to agree in every frame. What differs only
