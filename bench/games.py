@@ -25,7 +25,8 @@ from servent.play.bundled.go import Go
 from servent.play.bundled.lightcycles import Lightcycles
 from servent.play.engine import Engine
 from servent.play.model import Advance, Confirmed, Load, Request, Save
-from servent.play.replays import Header, Playback, Recorder, Replay, Seal
+from servent.play.playback import Playback
+from servent.play.replays import Header, Recorder, Replay, Seal
 from servent.play.states import checksum, pack
 
 MINUTE = 3600  # frames

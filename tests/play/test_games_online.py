@@ -9,7 +9,8 @@ from servent.play.bundled.lightcycles import Lightcycles
 from servent.play.engine import Engine
 from servent.play.lab import Match, Weather, play
 from servent.play.model import Advance, Gone
-from servent.play.replays import Header, Playback, Recorder, Replay
+from servent.play.playback import Playback
+from servent.play.replays import Header, Recorder, Replay
 from servent.play.states import same
 
 GAME = Lightcycles()

@@ -18,7 +18,8 @@ from servent.play.bundled.go import PASS, RESIGN, Go
 from servent.play.bundled.lightcycles import Lightcycles
 from servent.play.engine import Engine
 from servent.play.model import Advance, Confirmed
-from servent.play.replays import Header, Playback, Recorder, Replay, Seal, played
+from servent.play.playback import Playback, played
+from servent.play.replays import Header, Recorder, Replay, Seal
 from servent.play.states import checksum, same
 
 GAME = Lightcycles()

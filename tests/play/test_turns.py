@@ -14,7 +14,8 @@ from servent.errors import BadMessage, UsageError
 from servent.identity import Identity
 from servent.play.bundled.go import PASS, RESIGN, Go
 from servent.play.bundled.lightcycles import Lightcycles
-from servent.play.replays import Header, Recorder, Replay, Seal, played
+from servent.play.playback import played
+from servent.play.replays import Header, Recorder, Replay, Seal
 from servent.play.states import checksum, same
 from servent.play.turns import MOST_AHEAD, Forbidden, Forked, Move, Moves, TurnLog, linked, promise, signed
 

@@ -17,9 +17,7 @@ from msgspec import Meta, Struct
 from servent.codec import Decoder, Hash, Key, Signature, canonical
 from servent.errors import BadMessage, UsageError
 from servent.identity import PeerId
-from servent.play.games import Game, Result
 from servent.play.model import MAX_INPUT_BYTES, MAX_PLAYERS, Confirmed
-from servent.play.states import State, checksum
 
 BLOCK = 60  # frames that are hashed together: a second of most games
 MOST_FRAMES = 1_000_000  # over four hours at 60 a second
@@ -28,7 +26,6 @@ MOST_COLUMNS = (
     32 * 1024 * 1024
 )  # of what a file's inputs unfold to; eight people who press without a pause for two hours
 HEADS_KEPT = 64  # ends of blocks for which a seal may still come: a minute
-KEYFRAME = 600  # frames between the states that a playback keeps, to go back to
 MAGIC = b"servent replay 1\n"
 _BEGINS, _SEALS = b"servent/play/replay/1", b"servent/play/seal/1"
 
@@ -196,7 +193,7 @@ class Recorder:
 
 
 class Replay:
-    """A file that was read: well formed, but nothing in it is believed before `standing` and `played` have said so."""
+    """A file that was read: well formed, but nothing in it is believed before `standing` and `playback.played` have said so."""
 
     def __init__(
         self,
@@ -296,67 +293,6 @@ class Standing(NamedTuple):
 
     word: Literal["agreed", "left", "disputed", "unsigned"]
     seals: dict[int, Seal]
-
-
-class Playback:
-    """Steps a replay's game again, forwards and back. Each 600th state is kept; kept states share what did not change."""
-
-    def __init__(self, replay: Replay, game: Game) -> None:
-        """Raises UsageError for another game or version, or choices that the game does not have."""
-        header = replay.header
-        if (game.id, game.version, game.input_bytes) != (header.game, header.version, header.input_bytes):
-            raise UsageError(
-                f"this is a replay of {header.game}, version {header.version}, not of {game.id}, version {game.version}"
-            )
-        self._game, self.replay = game, replay
-        choices = game.chosen(len(header.seats), header.choices)
-        self.state: State = game.start(len(header.seats), header.seed, choices)
-        self.frame = 0
-        self._inputs: list[tuple[tuple[bytes, ...], int]] = []
-        last: tuple[tuple[bytes, ...], int] = ((), 0)
-        for (
-            one
-        ) in replay.confirmed():  # the same tuple as long as nothing changes: four hours are 8 MB, not 80
-            if one.inputs is not last[0] or one.gone != last[1]:
-                last = (one.inputs, one.gone)
-            self._inputs.append(last)
-        self._kept: dict[int, State] = {0: self.state}
-
-    def seek(self, frame: int) -> State:
-        """The state of `frame`, or of the last one where that is beyond the end; costs at most 600 frames more than the way."""
-        frame = max(0, min(frame, self.replay.frames))
-        begin = max(kept for kept in self._kept if kept <= frame)
-        if not begin <= self.frame <= frame:
-            self.state, self.frame = self._kept[begin], begin
-        game, state = self._game, self.state
-        stands_in = game.stand_in != "neutral"
-        for at in range(self.frame, frame):
-            inputs, gone = self._inputs[at]
-            if gone and stands_in:
-                inputs = tuple(game.stands_in(state, inputs, gone))
-            state = game.step(state, inputs)
-            if (at + 1) % KEYFRAME == 0:
-                self._kept[at + 1] = state
-        self.state, self.frame = state, frame
-        return state
-
-
-class Played(NamedTuple):
-    """What came out of stepping a replay again. `honest`: the state is the one that the seals at the end vouch for."""
-
-    state: State
-    result: Result | None
-    honest: bool
-    standing: Standing
-
-
-def played(replay: Replay, game: Game) -> Played:
-    """Step all of `replay` again and compare: the proof of a result. Raises UsageError as `Playback`."""
-    standing = replay.standing()
-    state = Playback(replay, game).seek(replay.frames)
-    sums = {seal.sum for seal in standing.seals.values() if seal.frames == replay.frames}
-    honest = sums == {checksum(state, floats=game.floats)}
-    return Played(state, game.result(state), honest, standing)
 
 
 def _write(number: int, out: bytearray) -> None:
