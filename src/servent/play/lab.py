@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
+from math import log
 from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct
@@ -35,7 +36,7 @@ class Weather(Struct, frozen=True, kw_only=True):
 
     Attributes:
         rtt: seconds there and back, without jitter.
-        jitter: mean of what comes on top, one way; few packets take much longer (a gamma distribution).
+        jitter: mean of what comes on top, one way; few packets take much longer (the gamma distribution of shape 2).
         loss: share of packets that never come. `burst`: how many of them in a row, in the mean.
         again: share that come twice. `late`: share that take up to 50 ms more, and so come out of order.
     """
@@ -119,6 +120,7 @@ class Outcome(Struct, kw_only=True):
         checked: checksums of final states that were compared here, between all players.
         differ: frames whose final states or inputs were not the same for all.
         desyncs: players who were told of one.
+        final: all final frames of the first player who stayed, if they were compared.
     """
 
     players: list[Played]
@@ -126,6 +128,7 @@ class Outcome(Struct, kw_only=True):
     checked: int
     differ: list[int]
     desyncs: int
+    final: list[Confirmed]
 
     @property
     def fps(self) -> float:
@@ -164,7 +167,7 @@ class _Link:
         weather, dice = self._weather, self._dice
         delay = weather.rtt / 2
         if weather.jitter:
-            delay += dice.gammavariate(2, weather.jitter / 2)
+            delay -= weather.jitter / 2 * log((1 - dice.random()) * (1 - dice.random()))
         if weather.late and dice.random() < weather.late:
             delay += dice.random() * 0.05
         return delay
@@ -311,7 +314,8 @@ class Table:
         frame = session.frame
         value = self._bot(player.engine.state, player.seat, self._dice)
         player.carry_out(session.tick(here, value))
-        player.events += [(now - BEGIN, event) for event in session.events()]
+        if events := session.events():
+            player.events += [(now - BEGIN, event) for event in events]
         if session.frame == frame and now > player.began:
             player.stalled += 1
             player.longest = max(player.longest, player.stalled)
@@ -323,24 +327,24 @@ class Table:
             if player.leaving > LINGER:
                 player.until = now
                 return
-        late = self._dice.expovariate(1 / match.noise) if match.noise else 0.0
+        late = -match.noise * log(1 - self._dice.random())
         due = max(player.clock.there(session.next_tick()), now)
         if session.frame == 0 and now < player.began:
             due = min(due, player.began)
         self._at(due + late, player.seat, -1, b"")
 
     def _send(self, player: _Player, now: float, here: float) -> None:
-        dark = [one for one in self._match.dark if one.start <= now - BEGIN < one.end]
+        meddle, since = self._meddle, now - BEGIN
+        dark = [one for one in self._match.dark if one.start <= since < one.end]
         for receiver, data in player.session.send(here):
             player.packets_out += 1
             player.bytes_out += len(data)
             player.largest = max(player.largest, len(data))
-            if dark and any(one.covers(player.seat, receiver, now - BEGIN) for one in dark):
+            if dark and any(one.covers(player.seat, receiver, since) for one in dark):
                 continue
-            for one in (
-                [data] if self._meddle is None else self._meddle(player.seat, receiver, data, self._dice)
-            ):
-                for when in self._links[player.seat, receiver].arrivals(now):
+            arrivals = self._links[player.seat, receiver].arrivals
+            for one in (data,) if meddle is None else meddle(player.seat, receiver, data, self._dice):
+                for when in arrivals(now):
                     self._at(when, receiver, player.seat, one)
 
     def _outcome(self) -> Outcome:
@@ -356,6 +360,7 @@ class Table:
             asymmetry=max(depths, default=0.0) - min(depths, default=0.0),
             checked=checked,
             differ=sorted(set(differ)),
+            final=list(stayed[0].final.values()) if stayed else [],
             desyncs=sum(isinstance(event, Desync) for player in played for _, event in player.events),
         )
 

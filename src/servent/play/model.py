@@ -62,7 +62,8 @@ class Timing(Struct, frozen=True, kw_only=True):
 
     Attributes:
         probe_every: before the start, and as long as nothing is played (8 probes in 0.4 s find the clock to about 1 ms).
-        resend_every: a packet goes out at least so often; GGPO 0.2, which a burst of lost packets makes long.
+        resend_every: who was dropped and still speaks is told so this often; to all others a packet goes with each tick,
+            also while we wait, for a burst of lost packets makes GGPO's 0.2 long.
         hear_after: a player of whom nothing came directly for so long is said not to be heard.
         freeze_after: then people are told that the match waits for somebody; GGPO 0.75.
         gone_after: without a sign by any path a player is gone; GGPO 5, but 5 s of darkness are to be outlived.
@@ -96,7 +97,7 @@ class Load(Struct, frozen=True, gc=False):
     frame: int
 
 
-class Advance(Struct, frozen=True):
+class Advance(Struct, frozen=True, gc=False):
     """Step the current state, which is that of `frame`, by these inputs, one for each player.
 
     `gone`: bit p is set where player p no longer plays in this frame; its input is zeros. `again`: the frame was stepped
@@ -115,7 +116,7 @@ class Check(Struct, frozen=True, gc=False):
     frame: int
 
 
-class Confirmed(Struct, frozen=True):
+class Confirmed(Struct, frozen=True, gc=False):
     """What all players did in a frame, once and for all: what a replay or a spectator needs. Each frame once, in order."""
 
     frame: int

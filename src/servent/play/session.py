@@ -41,6 +41,7 @@ PASS_ON_AFTER = (
 ITSELF = (
     0.1  # s; of somebody whom we heard within so long, we take no inputs from others: they could be invented
 )
+FIRST = 0.25  # s after the start, in which the first packets of the others come
 MOST_PASSED = 16  # frames of one player in one packet
 
 
@@ -121,7 +122,7 @@ class Session:
         self._liars: set[tuple[int, int]] = set()
         self._events: list[Event] = []
         self._early = self._inputs[me].nothing
-        self._changed = now
+        self._changed = self._first = now
         self._stalls, self._waits = 0, [0] * settings.players
         self._runs: dict[int, Run] = {}
 
@@ -144,6 +145,7 @@ class Session:
         """Frame 0 is to be stepped at `at`, which all were told in the clock of one of them (`offset`)."""
         self._pace.start(at)
         self._roll.begin(at)
+        self._first = at + FIRST
         far = self._furthest()
         if self._auto is not None and far is not None:
             self.delay = self._auto.wanted(far)
@@ -174,6 +176,8 @@ class Session:
 
     def events(self) -> list[Event]:
         """What happened since the last call."""
+        if not self._events:
+            return []
         events, self._events = self._events, []
         return events
 
@@ -242,7 +246,9 @@ class Session:
             self._compare(run, by, known)
         if known < 0 or known >= len(run.values):
             return
-        if not (direct or self._roll.dropped >> player & 1) and self._roll.hears(player, now, ITSELF):
+        if not (direct or self._roll.dropped >> player & 1) and (
+            self._roll.hears(player, now, ITSELF) or now < self._first
+        ):
             return
         most = self._rollback.frame + MAX_AHEAD
         for frame, value in enumerate(run.values[known:], inputs.last + 1):
@@ -355,7 +361,7 @@ class Session:
             due = [peer for peer in self._peers if now - peer.probed >= self.timing.probe_every - 1e-6]
             return [(peer.player, self._wire.probe(peer.probe(now))) for peer in due]
         roll = self._roll
-        deaf = roll.deaf(now)
+        deaf = roll.last_deaf
         self._runs.clear()
         packets = []
         for peer in self._peers:

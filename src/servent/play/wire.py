@@ -35,7 +35,7 @@ TICKS = 10_000  # of a stamp in a second; 16 bits of it turn over in 6.5 s
 LEAD = 256  # parts of a frame
 
 
-class Run(Struct, frozen=True):
+class Run(Struct, frozen=True, gc=False):
     """What `player` did in the frames from `start` on."""
 
     player: int
@@ -43,7 +43,7 @@ class Run(Struct, frozen=True):
     values: list[bytes]
 
 
-class Row(Struct, frozen=True):
+class Row(Struct, frozen=True, gc=False):
     """What `owner` said of those without whom it plays on: `dropped` has their bits, `last` the last frame it holds of each, in order."""
 
     owner: int
@@ -51,7 +51,7 @@ class Row(Struct, frozen=True):
     last: tuple[int, ...]
 
 
-class Packet(Struct):
+class Packet(Struct, gc=False):
     """One datagram of a running match.
 
     Attributes:
@@ -77,7 +77,7 @@ class Packet(Struct):
     rows: tuple[Row, ...] = ()
 
 
-class Probe(Struct, frozen=True):
+class Probe(Struct, frozen=True, gc=False):
     """Before the start: the sender's clock, the receiver's that came last, and how long ago that was; microseconds.
 
     `held` is 2^32 - 1 where none came yet.
@@ -119,19 +119,22 @@ def unpack_run(data: bytes, at: int, count: int, size: int) -> tuple[list[bytes]
     mask = int.from_bytes(data[at:end], "little")
     if end > len(data) or mask >> count:
         raise BadMessage("a run of inputs has a wrong mask")
-    value, values = bytes(size), []
-    for _ in range(count):
-        if mask & 1:
-            if size == 1:
-                new = data[end : end + 1]
-                end += 1
-            else:
-                new, end = _changed(data, end, value)
-            if len(new) != size or new == value:
-                raise BadMessage("a run of inputs changes nothing, or ends early")
-            value = new
-        mask >>= 1
-        values.append(value)
+    value: bytes = bytes(size)
+    values: list[bytes] = []
+    done = 0
+    while mask:  # from one change to the next: most frames are like the one before
+        frame = (mask & -mask).bit_length() - 1
+        mask &= mask - 1
+        if size == 1:
+            new = data[end : end + 1]
+            end += 1
+        else:
+            new, end = _changed(data, end, value)
+        if len(new) != size or new == value:
+            raise BadMessage("a run of inputs changes nothing, or ends early")
+        values += [value] * (frame - done)
+        value, done = new, frame
+    values += [value] * (count - done)
     return values, end
 
 
@@ -176,30 +179,25 @@ class Wire:
 
     def encode(self, packet: Packet) -> bytes:
         """`packet` in bytes. Runs that have no room in a datagram are left out, the last ones first."""
-        frame, size = packet.frame, self._size
-        flags = (
-            (CLOCK if packet.clock else 0)
-            | (CHECK if packet.check else 0)
-            | (DEAF if packet.deaf else 0)
-            | (ROWS if packet.rows else 0)
-            | (GOSSIP if len(packet.runs) > 1 else 0)
-        )
+        frame, size, runs = packet.frame, self._size, packet.runs
+        flags = GOSSIP if len(runs) > 1 else 0
+        if packet.clock:
+            flags |= CLOCK
+        if packet.check:
+            flags |= CHECK
+        if packet.deaf:
+            flags |= DEAF
+        if packet.rows:
+            flags |= ROWS
         deltas = [last - frame for last in packet.have]
-        deltas_run = [run.start - frame for run in packet.runs]
+        lead = min(max(round(packet.lead * LEAD), -32768), 32767)
         try:
-            have = self._narrow.pack(*deltas)
-            heads = [
-                _NARROW.pack(delta, len(run.values))
-                for delta, run in zip(deltas_run, packet.runs, strict=True)
-            ]
+            have, shape = self._narrow.pack(*deltas), _NARROW
+            heads = [shape.pack(run.start - frame, len(run.values)) for run in runs]
         except struct.error:
             flags |= WIDE
-            have = self._broad.pack(*deltas)
-            heads = [
-                _BROAD.pack(delta, len(run.values))
-                for delta, run in zip(deltas_run, packet.runs, strict=True)
-            ]
-        lead = min(max(round(packet.lead * LEAD), -32768), 32767)
+            have, shape = self._broad.pack(*deltas), _BROAD
+            heads = [shape.pack(run.start - frame, len(run.values)) for run in runs]
         parts = [_HEAD.pack(self._tag, flags, packet.number & 0xFFFF, frame, lead), have]
         if packet.clock:
             parts.append(_CLOCK.pack(*packet.clock))
@@ -212,12 +210,11 @@ class Wire:
             for row in packet.rows:
                 parts.append(bytes((row.owner, row.dropped)))
                 parts.extend(_U32.pack(last + 1) for last in row.last)
-        own = packet.runs[0]
-        parts += (heads[0], pack_run(own.values, size))
+        parts += (heads[0], pack_run(runs[0].values, size))
         if flags & GOSSIP:
             room = MAX_PACKET - 1 - sum(map(len, parts))
             passed: list[bytes] = []
-            for head, run in zip(heads[1:], packet.runs[1:], strict=True):
+            for head, run in zip(heads[1:], runs[1:], strict=True):
                 one = bytes((run.player,)) + head + pack_run(run.values, size)
                 room -= len(one)
                 if room < 0:
