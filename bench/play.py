@@ -20,7 +20,8 @@ from servent.play.bundled.lightcycles import Lightcycles
 from servent.play.engine import Engine
 from servent.play.lab import Dark, Match, Weather
 from servent.play.model import Advance, Load, Request, Save, Settings
-from servent.play.replays import Header, Playback, Recorder, Replay
+from servent.play.playback import Playback
+from servent.play.replays import Header, Recorder, Replay
 
 ALWAYS = 1e9
 KEYS = 5
