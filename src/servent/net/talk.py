@@ -42,7 +42,8 @@ class _Line:
     answers: TokenBucket
     asked: dict[bytes, bool] = field(default_factory=dict)  # network -> whether its answer is still to come
     stale: set[bytes] = field(default_factory=set)  # networks to ask about again, once the answer is here
-    here_at: float = float("-inf")
+    here_at: float = float("-inf")  # the last `Here`
+    here_due: bool = False  # another waits until it may go
     judging: bool = False
     proving: dict[bytes, asyncio.Future[None]] = field(default_factory=dict)
 
@@ -222,18 +223,19 @@ class Talk:
 
     def _say_here(self, session: Session) -> None:
         line = self._lines.get(session)
-        now = self._clock()
-        if line is None:
+        if line is None or line.here_due:  # one later word covers everything until then
             return
-        wait = line.here_at + self._settings.here_every - now
-        line.here_at = max(now, line.here_at + self._settings.here_every)
-        if wait <= 0:
+        wait = line.here_at + self._settings.here_every - self._clock()
+        if wait > 0:
+            line.here_due = True
+            self._spawn(self._say_here_later(session, line, wait), f"here to {session.peer.short}")
+        else:
+            line.here_at = self._clock()
             session.tell(self._here_now())
-        elif wait <= self._settings.here_every:  # one later word covers everything until then
-            self._spawn(self._say_here_later(session, wait), f"here to {session.peer.short}")
 
-    async def _say_here_later(self, session: Session, wait: float) -> None:
+    async def _say_here_later(self, session: Session, line: _Line, wait: float) -> None:
         await asyncio.sleep(wait)
+        line.here_due, line.here_at = False, self._clock()
         session.tell(self._here_now())
 
     def _here_now(self) -> wire.Here:
