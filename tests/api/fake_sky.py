@@ -42,5 +42,6 @@ def found(batch: grid.Batch, query: sky.SkyQuery) -> sky.Sky:
         recordings=len(here.seconds),
         seconds=sum(here.seconds.values()),
         operations=float(here.operations),
+        full=here.full,
         candidates=[as_struct(sky.Candidate, one) for one in here.ranked(query.most)],
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Any
 
@@ -21,12 +22,14 @@ def test_the_plot_of_a_signal_shows_it(desk: Desk, kind: Kind) -> None:
     dice = random.Random(31)
     truth = anywhere(SMALL, kind, dice, 6.0)
     found = desk.result(units.pack(SMALL, make(SMALL, [truth], dice), centre=1.42e9))
-    first = next(one for one in sky.ranked([(3, found)]) if one.kind == kind)
+    strongest_one = sky.ranked([(3, found)])[0]
     assert (
-        not first.near
-        and first.unit == 3
-        and abs(first.frequency - 1.42e9 - truth.frequency) < 2 * first.bandwidth + 30 * abs(truth.drift)
+        not strongest_one.near
+        and strongest_one.unit == 3
+        and abs(strongest_one.frequency - 1.42e9 - truth.frequency)
+        < 2 * strongest_one.bandwidth + 30 * abs(truth.drift)
     )
+    first = next(one for one in (strongest_one, *strongest_one.also) if one.kind == kind)
     places = [
         first.left + k * (first.right - first.left) / (len(first.plot) - 1) for k in range(len(first.plot))
     ]
@@ -63,6 +66,54 @@ def test_parts_of_one_recording_make_one_candidate_and_others_their_own() -> Non
         ("spike", 0, 2, 2), ("spike", 2, 1, 1), ("gaussian", 1, 1, 1)
     ]  # fmt: skip
     assert (here.parts, here.signals, len(here.seconds)) == (3, 4, 2)
+
+
+def test_who_is_seen_by_several_detectors_is_one_candidate_named_by_the_strongest() -> None:
+    def at(kind: Kind, score: float, frequency: float, drift: float) -> signals.Found:
+        return msgspec.structs.replace(heard.found(kind, score, 0.0, 0.0), frequency=frequency, drift=drift, time=40.0)  # fmt: skip
+
+    spike = at("spike", 3.0, 100.0, 0.5)  # bins of 0.07 Hz; those of a Gaussian here 0.6 Hz, 0.026 Hz/s
+    here = sky.Sky()
+    here.take(0, heard.result([spike, at("gaussian", 2.0, 100.5, 0.5), at("pulse", 1.2, 99.0, 0.5)]))
+    here.take(1, heard.result([at("gaussian", 4.0, 100.6, 0.5)]))
+    (one,) = [one for one in here.ranked() if not one.near]
+    assert (one.kind, one.seen, one.parts) == ("gaussian", 4, 2)
+    assert [(other.kind, other.score) for other in one.also] == [("spike", 3.0), ("pulse", 1.2)]
+    assert all(other.plot for other in one.also)
+    assert {one.kind for one in here.ranked() if one.near} == set()  # none of those kinds is missing
+    for other in (
+        at("gaussian", 2.0, 101.5, 0.5),
+        at("gaussian", 2.0, 100.0, 0.6),
+    ):  # beside it, or drifting away
+        alone = sky.ranked([(0, heard.result([spike, other]))])
+        assert [(one.kind, one.also) for one in alone] == [("spike", []), ("gaussian", [])]
+    elsewhere = heard.result([at("gaussian", 2.0, 100.5, 0.5)], recording=8)
+    assert len(sky.ranked([(0, heard.result([spike])), (1, elsewhere)])) == 2
+
+
+def test_parts_that_heard_more_than_a_result_holds_are_counted() -> None:
+    here, tone = sky.Sky(), heard.found("spike", 3.0, 100.0, 0.5)
+    noisy = msgspec.structs.replace(heard.result([tone]), crowded=(0, 7, 0, 0))
+    here.take(0, signals.read_result(heard.said(noisy)))
+    here.take(1, heard.result([tone]))
+    assert here.full == 1
+    here.take(0, heard.result([tone]))
+    assert here.full == 0
+
+
+def test_a_sender_that_hops_fills_a_result_and_it_says_so(desk: Desk) -> None:
+    """Another tone every 1,024 samples, and no noise at all: 32 of a kind stay, and who looks is told that there were more."""
+    dice, signs = random.Random(60), bytearray()
+    for _ in range(SMALL.samples // 1024):
+        turn = dice.uniform(-math.pi, math.pi)
+        for k in range(1024):
+            signs += bytes((math.cos(turn * k) < 0, math.sin(turn * k) < 0))
+    found = desk.result(units.pack(SMALL, units.pack_signs(signs)))
+    kept = [sum(one.kind == kind for one in found.found) for kind in KINDS]
+    assert kept[0] == signals.KEPT and found.crowded[0] > 0, (kept, found.crowded)
+    here = sky.Sky()
+    here.take(0, found)
+    assert here.full == 1 and len(here.ranked(500)) <= sum(kept)
 
 
 def test_a_part_that_is_computed_again_replaces_what_it_said() -> None:

@@ -247,7 +247,11 @@ def sky(session: Session, batch: str | None, kind: Kind | None, most: int) -> No
     client = session.client()
     now = my_batch(client, batch)
     seen = client.sky(now.id, most=500 if kind else most)
-    some = [one for one in seen.candidates if kind in (None, one.kind)][:most]
+    some = [
+        one
+        for one in seen.candidates
+        if kind is None or kind in (one.kind, *(other.kind for other in one.also))
+    ][:most]
 
     def people() -> None:
         headers = ("", "kind", "score", "frequency", "drift", "time", "", "part")
@@ -261,6 +265,10 @@ def sky(session: Session, batch: str | None, kind: Kind | None, most: int) -> No
             f"{count(seen.parts)} of {many(seen.units, 'part')} searched, {many(seen.signals, 'signal')} above threshold"
             f" in {duration(seen.seconds)} of listening"
         )
+        if seen.full:
+            hint(
+                f"{many(seen.full, 'part')} heard more than a result has room for (32 of a kind), as interference makes it, or a band that is not flat: weaker signals of those are missing."
+            )
 
     session.show({**_fields(seen), "candidates": some}, people)
 
@@ -270,7 +278,8 @@ def _row(rank: int, one: schema_sky.Candidate) -> tuple[str, ...]:
     again = f"every {one.period:.2f} s" if one.period else f"fit {one.chi:.2f}" if one.chi else ""
     score = f"({one.score:.2f})" if one.near else f"{one.score:.2f}"
     drift = f"{one.drift:+.4f} Hz/s"
-    return str(rank), one.kind, score, where, drift, f"{one.time:.1f} s", again, str(one.unit)
+    kinds = ", ".join([one.kind, *(other.kind for other in one.also)])
+    return str(rank), kinds, score, where, drift, f"{one.time:.1f} s", again, str(one.unit)
 
 
 def _fields(seen: schema_sky.Sky) -> dict[str, Any]:

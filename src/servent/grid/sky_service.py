@@ -26,7 +26,7 @@ KEPT = 4  # batches whose sky stays in memory
 
 
 class SkyView(Struct, frozen=True):
-    """`parts` of `units` are read; `signals` above a threshold; `candidates`: what they are of, strongest first. `seconds`: of listening, `recordings`: how many; `unread`: results that are none."""
+    """`parts` of `units` are read; `signals` above a threshold; `candidates`: what they are of, strongest first. `seconds`: of listening, `recordings`: how many; `full`: parts that heard more than a result has room for; `unread`: results that are none."""
 
     parts: int
     units: int
@@ -34,6 +34,7 @@ class SkyView(Struct, frozen=True):
     recordings: int
     seconds: float
     operations: float
+    full: int
     unread: int
     candidates: tuple[Candidate, ...]
 
@@ -93,6 +94,7 @@ class Skies:
                 recordings=len(sky.seconds),
                 seconds=sum(sky.seconds.values()),
                 operations=float(sky.operations),
+                full=sky.full,
                 unread=len(read.unread),
                 candidates=tuple(found),
             )

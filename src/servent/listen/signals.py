@@ -137,6 +137,20 @@ def alike(one: Found, other: Found, rate: float) -> bool:
     return off <= 2 * wide + abs((one.drift - other.drift) * (other.time - one.time))
 
 
+def same_place(one: Found, other: Found, rate: float, seconds: float) -> bool:
+    """Whether what two detectors saw is in one place: frequency, at the time of either, and drift within a bin of each. `seconds`: of the whole unit."""
+    wide = rate / (one.length or 1) + rate / (other.length or 1)
+    if min(abs(one.at(time) - other.at(time)) for time in (one.time, other.time)) > wide:
+        return False
+    return abs(one.drift - other.drift) <= sum(_drift_bin(each, rate, seconds) for each in (one, other))
+
+
+def _drift_bin(found: Found, rate: float, seconds: float) -> float:
+    """Hz/s that move it by a bin while its detector looks: a spectrum, or two passages of the beam (`Search.beam` is at most a ninth of a unit)."""
+    bin_ = rate / (found.length or 1)
+    return bin_ / max(1 / bin_, 0.0 if found.kind == "spike" else 2 * seconds / 9)
+
+
 def ranked(results: Iterable[Result], rate: float) -> list[list[Found]]:
     """The signals of all parts of a unit, strongest first; each with all those that may be the same tone."""
     groups: list[list[Found]] = []

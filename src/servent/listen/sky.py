@@ -5,16 +5,34 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import msgspec
 from msgspec import Struct
 
-from servent.listen.signals import Found, Kind, Result, alike
+from servent.listen.signals import Found, Kind, Result, alike, same_place
 
 MOST = 2_000  # signals that are kept; of more the strongest
 MODEL = 64  # points of a fitted curve
 
 
+class SeenAs(Struct, frozen=True):
+    """What another detector made of the same sender, at its strongest. The fields as those of a candidate."""
+
+    kind: Kind
+    score: float
+    power: float
+    time: float
+    period: float
+    chi: float
+    plot: list[float]
+    model: list[float]
+    marks: list[float]
+    left: float
+    right: float
+    along: str
+
+
 class Candidate(Struct, frozen=True):
-    """What may be one sender, as one detector sees it. `unit`: the part that it is strongest in; `seen`: signals that may be the same, in `parts` parts. `near`: no part of its recording has one above its threshold, and this comes closest.
+    """What may be one sender, as the detector sees it that sees it best; `also`: others that do. `unit`: the part that it is strongest in; `seen`: signals that may be the same, in `parts` parts. `near`: no part of its recording has one above its threshold, and this comes closest.
 
     `frequency`: Hz on the sky where the recording says its centre, else from its centre. `plot`: values of a curve, the first at `left`, the last at `right`, with the unit `along`; `model`: what was fitted to it, as long as
     `plot`, or nothing; `marks`: places on it that matter, in the same unit.
@@ -41,6 +59,7 @@ class Candidate(Struct, frozen=True):
     left: float
     right: float
     along: str
+    also: list[SeenAs]
 
 
 class Heard(Struct, frozen=True):
@@ -64,6 +83,7 @@ class Sky:
         self._of: dict[int, list[Heard]] = {}
         self._best: dict[tuple[int, Kind], Heard] = {}
         self._done: dict[int, int] = {}
+        self._full: set[int] = set()
 
     def take(self, unit: int, result: Result) -> None:
         self.forget(unit)
@@ -81,6 +101,8 @@ class Sky:
             key = result.recording, found.kind
             if key not in self._best or self._best[key].found.score < found.score:
                 self._best[key] = heard(found)
+        if any(result.crowded):
+            self._full.add(unit)
         self._prune()
 
     def forget(self, unit: int) -> None:
@@ -89,6 +111,7 @@ class Sky:
             self.parts -= 1
             self.operations -= self._done.pop(unit)
             self._of.pop(unit, None)
+            self._full.discard(unit)
             self._best = {key: one for key, one in self._best.items() if one.unit != unit}
 
     def _prune(self) -> None:
@@ -101,29 +124,53 @@ class Sky:
         self._best = dict(sorted(self._best.items(), key=lambda item: _order(item[1]))[:MOST])
 
     def ranked(self, most: int = 100) -> list[Candidate]:
-        """Strongest first. Where a recording has no signal of a kind, what comes closest stands at the end."""
-        groups: list[list[Heard]] = []  # only those that are shown: to compare thousands takes seconds
-        alike_ones: dict[tuple[int, Kind], list[list[Heard]]] = {}
-        for one in sorted((one for some in self._of.values() for one in some), key=_order):
-            mine = alike_ones.setdefault((one.recording, one.found.kind), [])
+        """Strongest first, each sender once. Where a recording has no signal of a kind, what comes closest stands at the end."""
+        groups: list[_Group] = []  # only those that are shown: to compare thousands takes seconds
+        of: dict[int, list[_Group]] = {}
+        every = sorted((one for some in self._of.values() for one in some), key=_order)
+        for one in every:
+            mine = of.setdefault(one.recording, [])
             for group in mine:
-                if alike(group[0].found, one.found, one.rate):
-                    group.append(one)
+                if group.has(one):
+                    group.add(one)
                     break
             else:
                 if len(groups) < most:  # later ones are weaker
-                    mine.append([one])
+                    mine.append(_Group(one))
                     groups.append(mine[-1])
-        known = set(alike_ones)
+        known = {(one.recording, one.found.kind) for one in every}
         near = sorted(
             (one for key, one in self._best.items() if key not in known and one.found.score <= 1), key=_order
         )
         found = [_candidate(group) for group in groups]
-        return found + [_candidate([one], near=True) for one in near[: max(0, most - len(found))]]
+        return found + [_candidate(_Group(one), near=True) for one in near[: max(0, most - len(found))]]
 
     @property
     def signals(self) -> int:
         return sum(map(len, self._of.values()))
+
+    @property
+    def full(self) -> int:
+        """Parts that heard more of a kind than a result has room for (`signals.KEPT`): the weaker ones are missing."""
+        return len(self._full)
+
+
+class _Group:
+    """Signals of one sender, the strongest first."""
+
+    def __init__(self, first: Heard) -> None:
+        self.all = [first]
+        self.best = {first.found.kind: first}  # of each kind
+
+    def has(self, one: Heard) -> bool:
+        mine, first = self.best.get(one.found.kind), self.all[0]
+        if mine is not None:
+            return alike(mine.found, one.found, one.rate)
+        return same_place(first.found, one.found, one.rate, one.samples / one.rate)
+
+    def add(self, one: Heard) -> None:
+        self.all.append(one)
+        self.best.setdefault(one.found.kind, one)
 
 
 def ranked(results: Iterable[tuple[int, Result]], most: int = 100) -> list[Candidate]:
@@ -139,12 +186,10 @@ def _order(one: Heard) -> tuple[float, int, int, int, int, int]:
     return (-found.score, one.recording, found.step, found.length, found.bin, found.spectrum)
 
 
-def _candidate(group: list[Heard], near: bool = False) -> Candidate:
-    first = group[0]
-    found, spectrum = first.found, first.found.length / first.rate
-    seconds = first.samples / first.rate
+def _seen_as(one: Heard) -> SeenAs:
+    found, seconds = one.found, one.samples / one.rate
     plot = [value / 255 * found.top for value in found.plot]
-    bin_ = first.rate / found.length
+    bin_ = one.rate / found.length
     left, right, along, model, marks = 0.0, seconds, "s", list[float](), list[float]()
     if found.kind == "spike":
         half = len(plot) // 2
@@ -164,26 +209,34 @@ def _candidate(group: list[Heard], near: bool = False) -> Candidate:
         cell = seconds / len(plot)
         left, right = cell / 2, seconds - cell / 2
         marks = [found.time + k * found.period for k in range(3)]
-    return Candidate(
+    return SeenAs(
         kind=found.kind,
         score=found.score,
         power=found.power,
-        frequency=first.centre + found.frequency,
-        drift=found.drift,
         time=found.time,
         period=found.period,
         chi=found.chi,
-        length=found.length,
-        bandwidth=1 / spectrum,
-        unit=first.unit,
-        seen=len(group),
-        parts=len({one.unit for one in group}),
-        near=near,
-        recording=f"{first.recording:016x}"[:8],
         plot=plot,
         model=model,
         marks=marks,
         left=left,
         right=right,
         along=along,
+    )
+
+
+def _candidate(group: _Group, near: bool = False) -> Candidate:
+    first, found = group.all[0], group.all[0].found
+    return Candidate(
+        **msgspec.structs.asdict(_seen_as(first)),
+        frequency=first.centre + found.frequency,
+        drift=found.drift,
+        length=found.length,
+        bandwidth=first.rate / found.length,
+        unit=first.unit,
+        seen=len(group.all),
+        parts=len({one.unit for one in group.all}),
+        near=near,
+        recording=f"{first.recording:016x}"[:8],
+        also=[_seen_as(one) for one in group.best.values() if one is not first],
     )

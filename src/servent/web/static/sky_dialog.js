@@ -17,6 +17,7 @@ const CHOICES = [["", "All"], ["spike", "Spikes"], ["gaussian", "Gaussians"], ["
 
 const hertz = (value) => (Math.abs(value) >= 1e6 ? `${(value / 1e6).toFixed(6)} MHz` : `${value >= 0 ? "+" : "−"}${Math.abs(value).toFixed(2)} Hz`);
 const drifts = (value) => `${value >= 0 ? "+" : "−"}${Math.abs(value).toFixed(3)} Hz/s`;
+const seenAs = (one, kind) => !kind || one.kind === kind || one.also.some((other) => other.kind === kind);
 const line = (one) => `${KINDS[one.kind]} · ${hertz(one.frequency)} · ${drifts(one.drift)} · ${one.score.toFixed(2)} × threshold`;
 
 export function skyDialog(batch) {
@@ -67,9 +68,10 @@ export function skyDialog(batch) {
       ["Listened", `${lasting(Math.round(found.seconds))}${found.recordings > 1 ? ` in ${counted(found.recordings, "recording")}` : ""}`],
       ["Operations", short(found.operations)],
       ["Not readable", found.unread ? counted(found.unread, "result") : ""],
+      ["Full", found.full ? `${counted(found.full, "part")} heard more than a result has room for: weaker signals are missing` : ""],
     ]);
     about.replaceChildren(told);
-    const some = found.candidates.filter((one) => !kind || one.kind === kind);
+    const some = found.candidates.filter((one) => seenAs(one, kind));
     map.show(some, line);
     map.node.hidden = !some.length;
     list.replaceChildren(...some.map((one, index) => candidate(one, index + 1)));
@@ -77,7 +79,7 @@ export function skyDialog(batch) {
   }
 
   function choose(one) {
-    const some = found.candidates.filter((each) => !kind || each.kind === kind);
+    const some = found.candidates.filter((each) => seenAs(each, kind));
     const row = list.children[some.indexOf(one)];
     row?.scrollIntoView({ block: "center", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
     row?.focus({ preventScroll: true });
@@ -96,5 +98,6 @@ function candidate(one, rank) {
     el("div", { class: "candidate-head" }, el("span", { class: "candidate-rank" }, one.near ? "–" : String(rank)), el("span", { class: "candidate-kind" }, KINDS[one.kind] ?? clean(one.kind)),
       el("span", { class: "candidate-score", title: "times the threshold" }, one.near ? `${Math.floor(one.score * 100)} % of the threshold` : `${one.score.toFixed(2)} ×`)),
     el("div", { class: "candidate-place" }, el("span", {}, hertz(one.frequency)), el("span", { class: "muted" }, drifts(one.drift))),
-    plotOf(one), el("p", { class: "candidate-more" }, more));
+    plotOf(one), el("p", { class: "candidate-more" }, more),
+    ...one.also.flatMap((other) => [el("p", { class: "candidate-more" }, `Also as ${(KINDS[other.kind] ?? clean(other.kind))} · ${other.score.toFixed(2)} ×${other.kind === "gaussian" ? ` · fit ${other.chi.toFixed(2)}` : ""}${other.period ? ` · every ${other.period.toFixed(2)} s` : ""}`), plotOf(other)]));
 }
