@@ -93,3 +93,18 @@ def test_noise_gives_no_more_alarms_than_stated(desk: Desk) -> None:
     # Neighbouring drift rates find the same and count once; thresholds that were far too high would find nothing.
     assert counts["spike"] >= 15, counts
     print(counts)
+
+
+def test_no_drift_is_made_up_for_what_was_there_for_a_moment(desk: Desk) -> None:
+    """A spectrum of microseconds tells no drift; what was made up for one put the beginning far out of the band."""
+    search = Search(bits=14, rate=2.4e6, beam=0.0007, drift=20.0, fast_drift=50.0)
+    short = 0
+    for seed in range(8):
+        for one in desk.result(units.pack(search, make(search, [], random.Random(70 + seed)))).best:
+            assert abs(one.drift) <= 2 * search.fast_drift + 2 * search.step, one
+            assert (
+                abs(one.frequency)
+                <= search.rate / 2 + abs(one.drift) * search.seconds + search.rate / one.length
+            )
+            short += 64 <= one.length <= 1024 and one.kind == "spike"
+    assert short, "else nothing was tried"

@@ -944,6 +944,8 @@ static void refine(struct signal *s) {
   }
   if (!used) return;
   double span = (end - begin) * (double)n / rate, bin = rate / n, fine = bin / 4, slow = bin / span / 3;
+  double widest = (lengths[s->bits].most + 1) * step / 6; /* who looks for a moment sees no drift: none is made up beyond those that are searched */
+  slow = slow < widest ? slow : widest;
   float power[13][9], top = -1;
   int best_d = 6, best_f = 4;
   for (int d = 0; d < 13; d++)
