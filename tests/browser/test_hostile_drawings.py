@@ -75,6 +75,45 @@ CROWD = (
 }"""
 )
 
+MEMBER = (
+    "async (mine) => {"
+    + MODULES
+    + """
+    const { live } = await import(at + "live.js");
+    await import(at + "cluster.js");
+    const hardware = { system: "", processor: "", cores: 0, memory_bytes: 0, disk_free_bytes: 0, gpus: [] };
+    const versions = { python: "", dask: "", distributed: "", servent: "" };
+    const node = document.createElement("sv-cluster");
+    document.querySelector("main").append(node);
+    const machine = (id, work) => ({ id, name: "", mine: false, owner: false, work, submit: true, groups: [], here: false, at: 0, why: "", lends: false, cores: 0, memory_bytes: 0, hardware, versions, unfit: "", parts: [] });
+    const worker = (name, node) => ({ name, address: "", node, status: "running", threads: 1, memory_limit_bytes: 1, memory_bytes: 1, spilled_bytes: 0, cpu: 1, running: 0, waiting: 0, kept: 0, groups: [] });
+    live.clusters.set("c", {
+      id: "c", name: "c", owner: "y".repeat(52), owner_name: "", mine, state: "up", why: "", address: "", link: "", number: 1, up: true, work: true, submit: false, cores: 0,
+      machines: [machine("busy", true), machine("idle", true), machine("asks", false)], groups: [], workers: [worker("a", "busy"), worker("b", "busy")],
+      kinds: [], waiting: 0, running: 0, done: 0, failed: 0, kept_bytes: 0, per_minute: 0, clients: 0, restarts: 0, dashboard: false, logs: [],
+    });
+    node.paint();
+    const found = [...node.querySelectorAll(".machine-lends .small")].map((one) => one.textContent);
+    node.remove();
+    live.clusters.delete("c");
+    return found;
+}"""
+)
+
+
+@pytest.mark.browser
+def test_a_member_is_not_told_that_others_lend_nothing(browser: Any, page: WebPage) -> None:
+    """Only the owner knows what other machines have: of them a member sees their workers."""
+    with Visit(browser, page) as visit:
+        tab = visit.open("/people")
+        assert sorted(tab.evaluate(MEMBER, False)) == ["", "2 workers", "only submits"]
+        assert sorted(tab.evaluate(MEMBER, True)) == [
+            "lends nothing now",
+            "lends nothing now",
+            "only submits",
+        ]
+        assert visit.complaints == []
+
 
 @pytest.mark.browser
 def test_what_strangers_say_is_drawn_in_time_or_not_at_all(browser: Any, page: WebPage) -> None:

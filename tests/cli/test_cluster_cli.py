@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from servent.api.schema_cluster import Cluster, ClusterWorker, Machine
 from servent.api.schema_grid import LendChange
+from servent.cli.grid_cluster import _is
 from servent.cli.main import run
 from tests.api.running import client, fake_daemon
 
@@ -103,3 +106,13 @@ def test_words_of_processes_and_the_dashboard(cluster: Servent) -> None:
     assert cluster("log", "lab", "worker-9")[0] == 4
     code, _, err = cluster("dashboard", "lab", "--print")
     assert code == 2 and "without its page" in err
+
+
+def test_a_member_sees_others_by_their_workers_and_the_owner_who_is_away() -> None:
+    one = Machine(id="ann", name="ann", work=True)
+    theirs = Cluster(
+        id="c", name="lab", owner="ann", mine=False, workers=[ClusterWorker(name="a", node="ann")]
+    )
+    assert _is(one, theirs) == "1 worker"
+    assert _is(one, replace(theirs, workers=[])) == "", "who is no owner is not told how it is there"
+    assert _is(one, replace(theirs, mine=True)) == "away"

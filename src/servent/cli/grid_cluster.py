@@ -214,7 +214,7 @@ def _lines(now: schema.Cluster) -> None:
         [
             (
                 _called(one) + (" (owner)" if one.owner else ""),
-                _is(one),
+                _is(one, now),
                 _may(one),
                 ", ".join(one.groups),
                 f"{many(one.cores, 'core')}, {size(one.memory_bytes)}" if one.cores else "",
@@ -246,9 +246,12 @@ def _lines(now: schema.Cluster) -> None:
         )
 
 
-def _is(one: schema.Machine) -> str:
+def _is(one: schema.Machine, of: schema.Cluster) -> str:
     running = sum(part.state == "running" for part in one.parts)
     failed = next((part.why for part in one.parts if part.state == "failed"), "")
+    if not one.here and not of.mine:  # its owner alone is told how it is there
+        theirs = sum(worker.node == one.id for worker in of.workers)
+        return many(theirs, "worker") if theirs else ""
     if not one.here:
         return f"away, seen {ago(one.at)}" if one.at else "away"
     if failed:

@@ -278,8 +278,12 @@ class Machine {
     if (states.join() !== this.saidParts) this.parts.replaceChildren(...states.map((state) => el("span", { class: "part-dot", "data-tone": PARTS[state] })));
     this.saidParts = states.join();
     this.parts.setAttribute("aria-label", states.length ? `Workers: ${states.join(", ")}` : "No workers");
-    write(this.lends, one.cores ? `${counted(one.cores, "core")}, ${bytes(one.memory_bytes)}` : one.work ? "lends nothing now" : "only submits");
-    const mine = live.clusters.get(this.cluster)?.mine;
+    const { mine, workers } = live.clusters.get(this.cluster) ?? { mine: false, workers: [] };
+    // What others' machines have, their cluster's owner alone is told; whose workers there are, everybody sees.
+    const there = mine || one.here ? 0 : workers.reduce((sum, its) => sum + (its.node === one.id), 0);
+    if (there) this.dot.dataset.tone = "direct";
+    const untold = one.work ? (there ? counted(there, "worker") : "") : "only submits";
+    write(this.lends, one.cores ? `${counted(one.cores, "core")}, ${bytes(one.memory_bytes)}` : !mine && !one.here ? untold : one.work ? "lends nothing now" : "only submits");
     this.edit.hidden = !mine;
     attribute(this.edit, "aria-label", `Change what ${nodeName(one)} may`);
   }
