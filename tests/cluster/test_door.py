@@ -31,6 +31,7 @@ from servent.errors import ConnectionLost
 from servent.identity import Identity
 from servent.net import endpoint as net_endpoint
 from servent.net.endpoint import IrohEndpoint
+from servent.net.quiet import Quiet
 from servent.net.relay.server import RelayServer
 from servent.net.relay.settings import RelaySettings
 from tests.cluster.desks import BOB, EVE, LAB, TOLD, Lab, LocalDesk, Tells
@@ -166,6 +167,23 @@ def test_a_stranger_on_tcp_says_no_secret_and_is_not_read() -> None:
             assert (TOLD, heard) == ([], [])
 
     asyncio.run(story())
+
+
+def test_strangers_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        lab = Lab()
+        async with scheduler(lab) as (backend, place, _heard):
+            process = await process_of(backend)
+            process._quiet = Quiet(1e6)
+            eve = office(lab, EVE, "client")
+            for _ in range(3):
+                with pytest.raises(FatalCommClosedError, match=r"let us in|not let in"):
+                    await says(eve, place, "let me in")
+            await until(lambda: process.turned_away == 3)
+            await eve.close()
+
+    asyncio.run(story())
+    assert len([one for one in caplog.messages if "is not let in" in one]) == 1
 
 
 @pytest.mark.timeout(120)

@@ -25,6 +25,7 @@ from servent.cluster import wire
 from servent.cluster.people import Known
 from servent.errors import BadMessage
 from servent.net.addresses import good_addresses, parse_address
+from servent.net.quiet import Quiet, others
 
 if TYPE_CHECKING:
     from servent.cluster.door import Link
@@ -71,6 +72,7 @@ class Lanes:
         self._server.handle_stream = self._take  # type: ignore[method-assign]
         self._waiting: dict[IOStream, None] = {}  # the one that came first stands first
         self.turned_away = 0  # connections that said no secret of ours
+        self._quiet = Quiet()
 
     @classmethod
     async def open(cls, process: Process) -> Lanes | None:
@@ -122,7 +124,8 @@ class Lanes:
         take = self._process.listener(int.from_bytes(said[wire.SECRET_BYTES :], "big"))
         if link is None or take is None:
             self.turned_away += 1
-            log.warning("a TCP connection from %s is not let in", address[0])
+            if times := self._quiet.note("tcp", asyncio.get_running_loop().time()):
+                log.warning("a TCP connection from %s is not let in%s", address[0], others(times))
             stream.close()
             return
         await take(stream, link)

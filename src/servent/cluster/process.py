@@ -25,6 +25,7 @@ from servent.identity import Identity
 from servent.net import endpoint as net_endpoint
 from servent.net.endpoint import IrohEndpoint
 from servent.net.quic import IrohConnection, IrohStream
+from servent.net.quiet import Quiet, others
 from servent.tasks import begin
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Process:
         self._ready = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
         self.turned_away = 0
+        self._quiet = Quiet()  # strangers must not fill the log
         # Without a group above it, since Dask has none: its owner is this object, close() ends it and waits for it.
         self._running = asyncio.get_running_loop().create_task(self._run(), name=f"cluster {standing.role}")
 
@@ -254,9 +256,9 @@ class Process:
                 self._let_in(await self.door.welcome(connection))
         except (ServentError, TimeoutError) as error:
             self.turned_away += 1
-            log.warning(
-                "%s is not let in: %s", connection.peer.short, str(error) or "it said nothing in time"
-            )
+            if times := self._quiet.note(type(error).__name__, asyncio.get_running_loop().time()):
+                why = str(error) or "it said nothing in time"
+                log.warning("%s is not let in: %s%s", connection.peer.short, why, others(times))
             await connection.close(_CODE_REFUSED, "not let in")
         finally:
             self._at_door.pop(connection, None)

@@ -15,6 +15,8 @@ from servent.identity import PeerId
 
 log = logging.getLogger(__name__)
 
+LOOK_APART = 1.0  # s at least between two looks that somebody unknown at the door causes: strangers must not keep our node busy
+
 
 class Unfit(UsageError):
     """The other process runs versions that ours cannot work with."""
@@ -71,6 +73,8 @@ class Standing:
         except Refused:
             before, came = self.roster.number, time.monotonic()
             async with self._admit_turn:  # one look serves all who came before it began
+                if self._looked < came:
+                    await asyncio.sleep(max(0.0, self._looked + LOOK_APART - time.monotonic()))
                 if self._looked < came:
                     try:
                         await self.look()
