@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from servent.api.schema_cluster import Cluster, ClusterWorker, Machine
 from servent.api.schema_grid import LendChange
-from servent.cli.grid_cluster import _is
+from servent.cli.grid_cluster import _is, _seen
 from servent.cli.main import run
 from tests.api.running import client, fake_daemon
 
@@ -116,3 +116,20 @@ def test_a_member_sees_others_by_their_workers_and_the_owner_who_is_away() -> No
     assert _is(one, theirs) == "1 worker"
     assert _is(one, replace(theirs, workers=[])) == "", "who is no owner is not told how it is there"
     assert _is(one, replace(theirs, mine=True)) == "away"
+
+
+def test_a_member_is_shown_what_goes_on_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first question makes the node ask the owner; what it knew by then may be of yesterday."""
+    old = Cluster(id="c", name="lab", owner="ann", mine=False, state="up", done=1)
+    answers = [old, replace(old, done=2)]
+    asked: list[str] = []
+
+    class Node:
+        def one_cluster(self, name: str) -> Cluster:
+            asked.append(name)
+            return answers[len(asked) - 1]
+
+    monkeypatch.setattr("servent.cli.grid_cluster.ASKED_WITHIN", 0.0)
+    assert _seen(Node(), "lab").done == 2 and asked == ["lab", "c"]  # type: ignore[arg-type]
+    answers[0], asked = replace(old, mine=True), []
+    assert _seen(Node(), "lab").done == 1 and asked == ["lab"], "its owner knows"  # type: ignore[arg-type]

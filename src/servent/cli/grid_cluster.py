@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from servent.api.client import Client
 
 LOOK_EVERY = 0.3  # s between two looks at a cluster that starts
+ASKED_WITHIN = 1.0  # s in which the machine of a cluster's owner says what goes on there
 STATES = {
     "up": "up",
     "starting": "starting",
@@ -178,8 +179,17 @@ def ls(session: Session) -> None:
 @_name
 def show(session: Session, name: str) -> None:
     """Show a cluster: its machines with what they have, groups, workers and tasks."""
-    now = session.client().one_cluster(name or _only(session))
+    now = _seen(session.client(), name or _only(session))
     session.show(now, lambda: _lines(now))
+
+
+def _seen(client: Client, name: str) -> schema.Cluster:
+    """As it is now. The owner's machine is asked once somebody looks; till it answers, a member's node has what it saw last."""
+    now = client.one_cluster(name)
+    if not now.mine and now.state == "up":
+        time.sleep(ASKED_WITHIN)
+        now = client.one_cluster(now.id)
+    return now
 
 
 def _only(session: Session) -> str:
