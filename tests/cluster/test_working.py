@@ -85,6 +85,31 @@ def test_the_hours_of_the_cluster_hold_beside_what_is_lent() -> None:
         parse_hours(["mon 25:00-26:00"])
 
 
+def test_hours_are_reckoned_anew_only_when_they_or_the_time_change_what_they_say() -> None:
+    """An owner may write many, and each member's machine asks every second."""
+    asked = 0
+
+    def counted(wall: float) -> datetime:
+        nonlocal asked
+        asked += 1
+        return local(wall)
+
+    hours, night = working.Hours(), ["weekdays 22:00-07:00"]
+    begin = MONDAY + 22 * 3600 - 100.0
+    said = [hours.outside(night, begin + second, counted) for second in range(200)]
+    assert all(one.startswith("outside the hours") for one in said[:100]) and said[100:] == [""] * 100
+    once = asked
+    assert hours.outside(night, begin + 200, counted) == "" and asked == once
+    assert "outside" in hours.outside(["mon 08:00-09:00"], begin + 200, counted), "a new list holds at once"
+    assert hours.outside(night, begin + 201, counted) == ""
+    assert "outside" in hours.outside(night, begin - 3600, counted), "a clock that is set back"
+    assert hours.outside([], begin, counted) == ""
+    before = asked
+    many = [f"mon {number // 60:02}:{number % 60:02}-23:59" for number in range(working.MOST_HOURS + 1)]
+    assert "too many" in hours.outside(many, begin, counted) and asked == before
+    assert "too many" not in hours.outside(many[1:], begin, counted)
+
+
 @given(st.integers(1, 512))
 def test_every_core_has_a_thread(cores: int) -> None:
     shape = working.processes(cores)

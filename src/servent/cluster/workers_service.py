@@ -80,6 +80,7 @@ class Workers:
         self._changed, self._wall, self._local = changed, wall, local_time
         self._clock = asyncio.get_running_loop().time
         self._slots: list[Slot] = []
+        self._hours = working.Hours()
         self._soon = asyncio.Event()
         self._leaving = False
         self.why = ""
@@ -139,9 +140,8 @@ class Workers:
     def _plan(self, pausing: Pausing) -> None:
         allowed = self._allowed()
         roster = self._live.roster
-        closed = working.outside(
-            () if roster is None else roster.hours(self._node), self._wall(), self._local
-        )[0]
+        hours = () if roster is None else roster.hours(self._node)
+        closed = self._hours.outside(hours, self._wall(), self._local)
         plan = pausing.decide(allowed, closed, [one.threads for one in self._slots], self._clock())
         why = plan.why or ("" if self._live.scheduler else self._live.why or "its scheduler does not run")
         told = why != self.why

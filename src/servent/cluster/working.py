@@ -16,6 +16,10 @@ from servent.blobs.queueing import parse_hours
 from servent.errors import UsageError
 
 Wanted = Literal["run", "freeze", "retire"]
+MOST_HOURS = (
+    100  # parts of the week that are looked at: what an owner writes costs each member's machine time
+)
+HOURS_KEPT = 300.0  # s that what they say is kept at most: zones and clocks change
 RETIRE_SOON = 20.0  # s frozen for want of memory before a worker goes: others may only have opened something
 
 
@@ -63,6 +67,8 @@ def outside(hours: Sequence[str], wall: float, local: schedule.Local) -> tuple[s
     """Why the hours of its groups say that a machine does not work now, "" where they let it; and in how many seconds that changes."""
     if not hours:
         return "", None
+    if len(hours) > MOST_HOURS:
+        return "its hours on the list of members are too many", None
     try:
         says = schedule.now(parse_hours(hours), wall, local)
     except UsageError:
@@ -73,6 +79,22 @@ def outside(hours: Sequence[str], wall: float, local: schedule.Local) -> tuple[s
     if says.until is None:
         return "outside the hours of its groups", None
     return f"outside the hours of its groups; again {local(says.until):%a %H:%M}", again
+
+
+class Hours:
+    """Asked every second; reckons, as `outside`, where the list or the time has changed what it said."""
+
+    def __init__(self) -> None:
+        self._of: tuple[str, ...] = ()
+        self._from = self._until = 0.0
+        self._said = ""
+
+    def outside(self, hours: Sequence[str], wall: float, local: schedule.Local) -> str:
+        if tuple(hours) != self._of or not self._from <= wall < self._until:
+            self._said, again = outside(hours, wall, local)
+            self._of, self._from = tuple(hours), wall
+            self._until = wall + min(HOURS_KEPT, HOURS_KEPT if again is None else again)
+        return self._said
 
 
 class Pausing:
