@@ -10,10 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from random import Random
+from typing import TextIO
 
 from servent.play import lab
 from servent.play.bundled.lightcycles import Lightcycles
@@ -212,8 +214,7 @@ def main() -> None:
                 continue
             matches = list(pool.map(partial(one_match, name, given.seconds), range(given.seeds)))
             found.append(row_of(name, matches))
-            if not given.json:
-                show(found[-1])
+            show(found[-1], sys.stderr if given.json else sys.stdout)
     cost: dict[str, object] = {}
     if "cost" in given.only:
         took = [one_match("two-0", 60.0, seed)["cpu_s"] for seed in range(5)]
@@ -228,7 +229,7 @@ def main() -> None:
         print(json.dumps({"rows": found, "cost": cost}, indent=1))
 
 
-def show(row: dict[str, object]) -> None:
+def show(row: dict[str, object], where: TextIO) -> None:
     mean, worst = row["mean"], row["worst"]
     assert isinstance(mean, dict) and isinstance(worst, dict)
     print(
@@ -237,10 +238,11 @@ def show(row: dict[str, object]) -> None:
         f"(worst {worst['deeper_than_3_per_s']:.2f}), than 5: {mean['deeper_than_5_per_s']:.3f}/s (worst {worst['deeper_than_5_per_s']:.2f}), "
         f"asymmetry {mean['asymmetry']:.3f} (worst {worst['asymmetry']:.3f}), {mean['payload_bytes_per_s']:.0f} B/s up, "
         f"{row['checked']} checksums compared, {row['desyncs']} desyncs, {mean['cpu_s']:.2f} CPU s a match",
+        file=where,
         flush=True,
     )
     if "ggrs" in row:
-        print(f"  beside: GGRS {json.dumps(row['ggrs'])}", flush=True)
+        print(f"  beside: GGRS {json.dumps(row['ggrs'])}", file=where, flush=True)
 
 
 if __name__ == "__main__":

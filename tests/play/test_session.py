@@ -12,13 +12,14 @@ from servent.errors import UsageError
 from servent.play import lab
 from servent.play.inputs import KEPT, MAX_AHEAD
 from servent.play.lab import TAG, Dark, Match, Outcome, Weather
-from servent.play.model import Advance, Confirmed, Contradicted, Gone, Load, Request, Settings, tag_of
+from servent.play.model import Advance, Confirmed, Contradicted, Gone, Load, Request, Settings, Timing, tag_of
 from servent.play.session import Session
 from servent.play.wire import MAX_PACKET, Packet, Row, Run, Wire
 from tests.play.counting import Counting
 
 FPS = 60
 FINE = Weather(rtt=0.05, loss=0.02)
+SOON = Timing(gone_after=2.5)
 
 
 def session(players: int = 2, me: int = 0, **others: int) -> Session:
@@ -265,12 +266,12 @@ def test_a_player_who_sends_but_does_nothing_is_not_waited_for_for_ever() -> Non
             packet.runs = packet.runs[:1]
         return [wire.encode(packet)] if isinstance(packet, Packet) else [data]
 
-    outcome = play(Match(settings=Settings(players=3), duration=24, weather=FINE), meddle)
+    outcome = play(Match(settings=Settings(players=3), duration=12, weather=FINE, timing=SOON), meddle)
     for player in (0, 1):
         assert any(
             isinstance(event, Gone) and event.player == 2 for _, event in outcome.players[player].events
         )
-        assert outcome.players[player].view.frame > FPS * 3
+        assert outcome.players[player].view.frame > FPS * 2
 
 
 def test_garbage_replays_and_truncation_from_one_player_do_not_stop_the_others() -> None:
@@ -305,7 +306,7 @@ def test_a_laptop_that_slept_drops_nobody_for_its_own_silence() -> None:
 
 def test_a_split_network_goes_on_as_two_matches() -> None:
     dark = tuple(Dark(1, 99, one, other) for one in (0, 1) for other in (2, 3))
-    match = Match(settings=Settings(players=4), duration=10, weather=FINE, dark=dark)
+    match = Match(settings=Settings(players=4), duration=7, weather=FINE, dark=dark, timing=SOON)
     outcome = lab.play(match, Random(1), Counting())
     sides = [
         {event.player for _, event in player.events if isinstance(event, Gone)} for player in outcome.players
