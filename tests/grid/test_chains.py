@@ -134,6 +134,28 @@ async def test_the_results_of_a_chain_are_one_film(tmp_path: Path) -> None:
         assert here.batches.view(batch.id).shows == "trajectory", "it is remembered"
 
 
+@pytest.mark.parametrize("odd", [0, 1, 3])
+@story
+async def test_a_generation_of_other_atoms_is_left_out_and_hides_no_film(tmp_path: Path, odd: int) -> None:
+    """Whoever computed it may have made it up."""
+
+    def answer(task: wire.Task) -> bytes:
+        number = 0
+        if task.stdin.startswith(films.MAGIC):
+            number = read_head(task.stdin[:HEAD_BYTES], len(task.stdin)).step // 10
+        return films.generation(number, atoms=9 if number == odd else 8, steps=10, every=4)
+
+    async with desk(tmp_path) as here:
+        batch = await here.batches.submit(here.key, "app", items=[b"a"], generations=4)
+        while here.batches.view(batch.id).done < 4:
+            await here.compute(answer)
+            await asyncio.sleep(0.01)
+        film = await here.batches.chains.trajectory(batch.id, 0)
+        shown = [number for number in range(4) if number != odd]
+        assert film.atoms == 8 and [one.generation for one in film.parts] == shown
+        assert len(film.energies) == sum(one.frames for one in film.parts)
+
+
 @story
 async def test_a_long_film_is_thinned_and_no_answer_is_larger_than_it_may_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -65,32 +66,21 @@ class Chains:
         numbers = [
             chain + batch.chains * generation for generation in trajectories.thinned(found.done, PARTS_MOST)
         ]
-        parts: list[views.TrajectoryPart] = []
-        heads: list[tuple[Head, bytes | Path]] = []
+        there: list[tuple[int, Head, bytes | Path]] = []
         for begin in range(0, len(numbers), RESULTS_AT_ONCE):
             some = numbers[begin : begin + RESULTS_AT_ONCE]
             units = await self._store.read(rows.units_of(id, some))
             finals = await self._coordinator.results(list(units.values()))
             sources = [(number, self._source(finals.get(units.get(number, 0)))) for number in some]
-            read = await asyncio.to_thread(
+            there += await asyncio.to_thread(
                 _heads, [(number, one) for number, one in sources if one is not None]
             )
-            for number, head, source in read:
-                if heads and (head.atoms, head.every) != (heads[0][0].atoms, heads[0][0].every):
-                    raise NotFound(f"the generations of chain {chain} do not fit together")
-                heads.append((head, source))
-                parts.append(
-                    views.TrajectoryPart(
-                        number=number,
-                        generation=number // batch.chains,
-                        frames=head.frames,
-                        first=head.first,
-                        step=head.step,
-                    )
-                )
-        if not heads:
+        if not there:
             raise NotFound(f"chain {chain} of batch {id} has no trajectory yet")
-        first = heads[0][0]
+        # A stranger's that is of other atoms than most are is left out, as one that is no trajectory.
+        shape = Counter((head.atoms, head.every) for _, head, _ in there).most_common(1)[0][0]
+        there = [one for one in there if (one[1].atoms, one[1].every) == shape]
+        first = there[0][1]
         return views.Trajectory(
             chain=chain,
             input=found.name,
@@ -101,8 +91,19 @@ class Chains:
             began=first.began,
             generations=batch.generations,
             done=found.done,
-            parts=tuple(parts),
-            energies=tuple(await asyncio.to_thread(_energies, heads)),
+            parts=tuple(
+                views.TrajectoryPart(
+                    number=number,
+                    generation=number // batch.chains,
+                    frames=head.frames,
+                    first=head.first,
+                    step=head.step,
+                )
+                for number, head, _ in there
+            ),
+            energies=tuple(
+                await asyncio.to_thread(_energies, [(head, source) for _, head, source in there])
+            ),
         )  # fmt: skip
 
     async def frames(self, id: int, number: int, first: int, count: int, every: int) -> bytes:
