@@ -263,3 +263,6 @@ def test_a_bot_does_not_let_a_living_chain_be_called_dead() -> None:
     alive = move(move(move(state, PASS), at(state, 1, 0)), PASS)
     assert GAME.turn(alive) == 0 and GAME.bot(alive, 0) == PLAY_ON.to_bytes(2, "big")
     assert GAME.bot(move(state, PASS), 1) == PASS.to_bytes(2, "big")
+    state = move(move(picture("..... .OOO. .OXO. .O.O. .OOO."), PASS), PASS)
+    doomed = move(move(move(state, PASS), at(state, 2, 2)), PASS)
+    assert GAME.turn(doomed) == 0 and GAME.bot(doomed, 0) == PASS.to_bytes(2, "big")

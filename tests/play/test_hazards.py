@@ -116,10 +116,11 @@ def test_what_a_game_makes_itself_it_may_change() -> None:
                 state["a"] = 1
                 return state
 
-        def helper(state):
-            state = {**state}
-            state["b"] = 2
-            return state
+        class Careful(Game):
+            def step(self, state, inputs):
+                state = {**state}
+                state["b"] = 2
+                return state
     """)
 
 

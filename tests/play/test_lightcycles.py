@@ -92,6 +92,7 @@ def test_a_rider_falls_at_its_own_wall_too() -> None:
 def test_two_who_meet_head_on_both_fall(gap: int) -> None:
     state = until_over(placed(begun(), (20, 20, RIGHT), (20 + gap, 20, LEFT)))
     assert rider(state, 0).fell == rider(state, 1).fell
+    assert rider(state, 1).at - rider(state, 0).at == (2 if gap == 6 else 1)  # nobody is in the other's cell
     assert state["winner"] == -1 and state["wins"] == (0, 0)
 
 

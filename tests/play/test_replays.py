@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import zlib
 from collections.abc import Sequence
+from hashlib import sha256
 
 import pytest
 from hypothesis import given, settings
@@ -161,6 +162,22 @@ def test_what_the_seals_say(
         assert recorder.seal(sealed(recorder, seat, sum_, frames))
     standing = Replay.read(recorder.write()).standing()
     assert standing.word == word and set(standing.seals) == set(signed)
+
+
+def test_the_chain_is_what_its_words_say() -> None:
+    """Written out once more: who writes another program for these files needs no more than this."""
+    recorder = Recorder(header())
+    head = sha256(b"servent/play/replay/1" + canonical(header())).digest()
+    block = b""
+    for one in pressing(2, 130):
+        gone = 2 if one.frame >= 65 else 0
+        recorder.add(Confirmed(one.frame, one.inputs, gone))
+        block += bytes((gone,)) + b"".join(one.inputs)
+        if one.frame % 60 == 59:
+            head, block = sha256(head + block).digest(), b""
+            assert recorder.promise(7, one.frame + 1) == replays.promise(head, one.frame + 1, 7)
+    end = sha256(head + block).digest()
+    assert recorder.promise(7) == b"servent/play/seal/1" + canonical((end, 130, 7))
 
 
 def test_a_seal_for_another_match_or_of_another_seat_is_not_taken() -> None:

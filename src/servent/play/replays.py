@@ -276,11 +276,10 @@ class Replay:
             return "disputed"
         if len(last) == len(self.header.seats):
             return "agreed"
-        final = self.gone[-1][1] if self.gone else 0
         for seat in set(range(len(self.header.seats))) - {seal.seat for seal in last}:
             left = next((frame for frame, mask in reversed(self.gone) if not mask >> seat & 1), -1)
             since = next((frame for frame, mask in self.gone if frame > left and mask >> seat & 1), None)
-            if since is None or not final >> seat & 1:
+            if since is None:
                 return "disputed"
             if seat not in good or good[seat].frames < since - 2 * BLOCK:
                 return "disputed"
