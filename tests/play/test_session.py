@@ -313,3 +313,13 @@ def test_a_split_network_goes_on_as_two_matches() -> None:
     ]
     assert sides == [{2, 3}, {2, 3}, {0, 1}, {0, 1}]
     assert all(player.view.frame > FPS * 2 for player in outcome.players)
+
+
+def test_what_was_passed_on_is_remembered_only_as_long_as_its_player_may_speak_of_it() -> None:
+    one = session(3)
+    for start in range(0, 100, 10):
+        runs = [Run(2, 0, []), Run(1, start, [b"\1"] * 10)]
+        one.receive(2, packet(3, 2, number=start, frame=start, runs=runs), 1.0)
+    assert len(one._passed[1]) == 100
+    one.receive(1, packet(3, 1, frame=95, runs=[Run(1, 95, [b"\1"] * 5)]), 1.0)
+    assert not one._passed[1]

@@ -27,6 +27,7 @@ Meddle = Callable[[int, int, bytes, "Random"], list[bytes]]
 T = TypeVar("T")
 
 BEGIN = 1.0  # s for probes; then frame 0
+NEVER = float("inf")
 TAG = b"lab."  # of all matches here
 LINGER = 20  # packets of somebody who leaves
 
@@ -199,7 +200,7 @@ class _Player:
         self.bytes_out = self.packets_out = self.largest = 0
         self.stalled = self.longest = 0
         self.leaving = 0
-        self.until = float("inf")
+        self.until = NEVER
 
     def carry_out(self, requests: Sequence[Request]) -> None:
         for frame, checksum in self.engine.carry_out(requests):
@@ -303,12 +304,10 @@ class Table:
 
     def _tick(self, player: _Player, now: float) -> None:
         session, here, match = player.session, player.clock.here(now), self._match
-        stop = match.stops.get(player.seat)
-        if stop is not None and now >= BEGIN + stop:
+        if match.stops and now >= BEGIN + match.stops.get(player.seat, NEVER):
             player.until = now
             return
-        leave = match.leaves.get(player.seat)
-        if leave is not None and now >= BEGIN + leave and not player.leaving:
+        if match.leaves and not player.leaving and now >= BEGIN + match.leaves.get(player.seat, NEVER):
             player.leaving = 1
             session.leave()
         frame = session.frame
@@ -349,9 +348,7 @@ class Table:
 
     def _outcome(self) -> Outcome:
         played = [self._played(player) for player in self._players]
-        stayed = [
-            player for player in self._players if player.until == float("inf") and not player.session.out
-        ]
+        stayed = [player for player in self._players if player.until == NEVER and not player.session.out]
         checked, differ = _differing([player.sums for player in stayed])
         differ += _differing([player.final for player in stayed])[1]
         depths = [player.depth for player in played if player.player in {one.seat for one in stayed}]

@@ -241,6 +241,9 @@ class Session:
         if self._roll.gone >> player & 1 or (not direct and (player, by) in self._liars):
             return
         passed = self._passed[player]
+        if direct and passed:
+            while passed and (first := next(iter(passed))) < run.start:
+                del passed[first]  # acknowledged: the player itself will not speak of it any more
         known = inputs.last + 1 - run.start
         if known > 0 and (passed or not direct):
             self._compare(run, by, known)
@@ -258,7 +261,8 @@ class Session:
             self._rollback.came(player, frame, value)
             if not direct:
                 passed[frame] = by
-                passed.pop(frame - KEPT + MAX_RUN, None)
+                if len(passed) > KEPT - MAX_RUN:
+                    del passed[next(iter(passed))]
         self._roll.moved(player, now)
 
     def _compare(self, run: Run, by: int, known: int) -> None:
