@@ -18,7 +18,8 @@ from servent.net.router import RouterSettings
 from servent.net.session import SessionSettings
 from servent.net.settings import PeersSettings
 
-TEXT = (Path(__file__).resolve().parents[2] / "docs" / "protocol.md").read_text()
+DOCS = (Path(__file__).resolve().parents[2] / "docs" / "protocol.md").read_text()
+TEXT = DOCS.partition("\n## 9. ")[0]  # services have words of their own, some by the same names
 MESSAGES = [
     *get_args(wire.Control),
     wire.Hello,

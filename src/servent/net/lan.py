@@ -12,6 +12,7 @@ import ipaddress
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
+from zeroconf import Error as MulticastError
 from zeroconf import IPVersion, ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
@@ -25,7 +26,9 @@ log = logging.getLogger("servent.net")
 SERVICE = "_servent._udp.local."
 VERSION = b"1"
 RESOLVE_MS = 3000  # how long to ask for a service's address; answers take about 50 ms
-RESOLVES_MOST = 32  # at once; what comes on top is announced again anyway
+RESOLVERS = 4  # names asked about at once: each that a liar made up takes RESOLVE_MS
+TRIES = 3  # of a name that nobody answers for: its first announcement may be the only one for an hour
+RESOLVES_MOST = 32  # that wait; what comes on top is announced again anyway
 NEWS_RATE, NEWS_BURST = 5.0, 50.0  # services looked up per second: a network full of liars costs no more
 LOOK_EVERY = 5.0  # s between looks at our own interfaces
 RETRY_EVERY = 30.0  # s until multicast is tried again where there was none
@@ -56,7 +59,9 @@ class Lan:
         self._on_found = on_found
         self._interfaces = list(interfaces) if interfaces else None
         self._bucket = TokenBucket(NEWS_RATE, NEWS_BURST)
-        self._names: asyncio.Queue[str] = asyncio.Queue(RESOLVES_MOST)
+        self._names: asyncio.Queue[tuple[str, int]] = asyncio.Queue(RESOLVES_MOST)  # with the try it is
+        self._asked: dict[str, int] = {}  # names that are being asked about now, and how often
+        self._left: set[str] = set()  # those of them that said goodbye meanwhile
         self._found: dict[PeerId, PeerAddress] = {}
         self.working = False  # whether multicast works here
 
@@ -69,8 +74,8 @@ class Lan:
         while True:
             try:
                 await self._announce_and_listen()
-            except OSError as error:
-                log.info("no peers can be found on the local network: %s", error)
+            except (OSError, MulticastError) as error:
+                log.info("no peers can be found on the local network: %r", error)
             self.working = False
             await asyncio.sleep(RETRY_EVERY)
 
@@ -84,16 +89,21 @@ class Lan:
         browser = None
         try:
             if here:
-                await multicast.async_register_service(self._describe(here), allow_name_change=False)
+                # No probe for the name's other owners (RFC 6762, 8.1): it is our key, and whoever else claims it lies.
+                await multicast.async_register_service(self._describe(here), cooperating_responders=True)
             browser = AsyncServiceBrowser(multicast.zeroconf, SERVICE, handlers=[self._changed])
             self.working = True
             async with asyncio.TaskGroup() as tasks:
-                resolving = tasks.create_task(self._resolve(multicast), name="local network: resolve")
+                resolving = [
+                    tasks.create_task(self._resolve(multicast), name="local network: resolve")
+                    for _ in range(RESOLVERS)
+                ]
                 while True:
                     await asyncio.sleep(LOOK_EVERY)
                     if self._where() != here:
                         break
-                resolving.cancel()
+                for one in resolving:
+                    one.cancel()
         finally:
             if browser is not None:
                 await browser.async_cancel()
@@ -122,7 +132,7 @@ class Lan:
             properties={
                 "pk": str(self._peer),
                 "v": VERSION,
-                "at": ",".join(_join(*one) for one in here)[:250],
+                "at": _listed(here),
             },
             server=f"{self._peer.short}.servent.local.",
         )
@@ -135,21 +145,43 @@ class Lan:
             peer = _peer_of(name)
             if peer is not None:
                 self._found.pop(peer, None)
+            if name in self._asked:
+                self._left.add(name)
             return
+        self._left.discard(name)
         if not self._names.full() and self._bucket.allow(1, asyncio.get_running_loop().time()):
-            self._names.put_nowait(name)
+            self._names.put_nowait((name, 1))
 
     async def _resolve(self, multicast: AsyncZeroconf) -> None:
         while True:
-            info = AsyncServiceInfo(SERVICE, await self._names.get())
-            if await info.async_request(multicast.zeroconf, RESOLVE_MS):
-                found = read(info.properties, info.parsed_scoped_addresses(), info.port or 0)
-                if found is not None and found.peer != self._peer and self._found.get(found.peer) != found:
-                    self._found.pop(found.peer, None)
-                    if len(self._found) >= FOUND_MOST:
-                        del self._found[next(iter(self._found))]
-                    self._found[found.peer] = found
-                    self._on_found(found)
+            name, tried = await self._names.get()
+            self._asked[name] = self._asked.get(name, 0) + 1
+            try:
+                info = AsyncServiceInfo(SERVICE, name)
+                answered = await info.async_request(multicast.zeroconf, RESOLVE_MS)
+                left = name in self._left
+            finally:
+                self._asked[name] -= 1
+                if not self._asked[name]:
+                    del self._asked[name]
+                    self._left.discard(name)
+            if left:
+                continue
+            if answered:
+                self._take(info)
+            elif tried < TRIES and not self._names.full():
+                self._names.put_nowait((name, tried + 1))
+
+    def _take(self, info: AsyncServiceInfo) -> None:
+        found = read(info.properties, info.parsed_scoped_addresses(), info.port or 0)
+        if found is None or found.peer == self._peer or found.peer != _peer_of(info.name):
+            return
+        if self._found.get(found.peer) != found:
+            self._found.pop(found.peer, None)
+            if len(self._found) >= FOUND_MOST:
+                del self._found[next(iter(self._found))]
+            self._found[found.peer] = found
+            self._on_found(found)
 
 
 def read(properties: dict[bytes, bytes | None], hosts: Sequence[str], port: int) -> PeerAddress | None:
