@@ -132,6 +132,9 @@ def test_there_is_an_end_to_what_is_found_and_to_what_is_read() -> None:
     assert len(read("x = 0.5\n" * 500)) == MOST_FOUND
     assert "over the limit" in read("#" * 2_000_000)[0].words
     assert "no Python" in read("(" * 5000)[0].words
+    assert len(read("x = " + "-" * 20_000 + "1")[0].words) > len("this is no Python: ")
+    long = " | ".join(["a"] * 2000)
+    assert read(f"a = {long}\nfor x in {long}: pass\nfor x in {long} | {{1}}: pass")[0].line == 3
 
 
 @settings(max_examples=60, deadline=None)

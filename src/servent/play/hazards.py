@@ -97,7 +97,10 @@ def read(source: str, *, floats: bool = False) -> list[Hazard]:
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as wrong:
-        return [Hazard(getattr(wrong, "lineno", None) or 1, "wrong", f"this is no Python: {wrong.args[0]}")]
+        said = (
+            getattr(wrong, "msg", None) or str(wrong) or "it is nested too deeply"
+        )  # MemoryError says nothing
+        return [Hazard(getattr(wrong, "lineno", None) or 1, "wrong", f"this is no Python: {said}")]
     lines = source.splitlines()
     reader = _Reader(tree, floats)
     found = sorted(set(reader.module(tree)))
@@ -275,14 +278,21 @@ def _bound(body: list[ast.stmt]) -> set[str]:
 
 
 def _is_set(node: ast.AST, sets: set[str]) -> bool:
-    if isinstance(node, ast.Set | ast.SetComp):
-        return True
-    if isinstance(node, ast.Name):
-        return node.id in sets
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        return node.func.id in ("set", "frozenset")
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr | ast.BitAnd | ast.Sub | ast.BitXor):
-        return _is_set(node.left, sets) or _is_set(node.right, sets)
+    pending = [node]
+    while pending:  # no recursion: somebody may write `a | a | a | …` ten thousand times
+        one = pending.pop()
+        if isinstance(one, ast.BinOp) and isinstance(one.op, ast.BitOr | ast.BitAnd | ast.Sub | ast.BitXor):
+            pending += (one.left, one.right)
+        elif (
+            isinstance(one, ast.Set | ast.SetComp)
+            or (isinstance(one, ast.Name) and one.id in sets)
+            or (
+                isinstance(one, ast.Call)
+                and isinstance(one.func, ast.Name)
+                and one.func.id in ("set", "frozenset")
+            )
+        ):
+            return True
     return False
 
 
