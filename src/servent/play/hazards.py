@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 SURE = "# play: sure"
-MOST_SOURCE = 1024 * 1024  # characters
+MOST_SOURCE = 256 * 1024  # characters: read within seconds
 MOST_FOUND = 100  # hazards; who has more begins with these
 
 _DICE = "take dice from servent.play.dice, whose memory lies in the state"
@@ -170,7 +170,7 @@ class _Reader:
         given = arguments[at] if at is not None and len(arguments) > at and arguments[0] == "self" else None
         if given in _bound(node.body):
             given = None  # `state = {**state}`: from then on it is its own
-        for inner in _walk(node):
+        for inner in _within(node.body):
             base, how = _changed(inner)
             if base is None:
                 continue
@@ -188,19 +188,20 @@ class _Reader:
 
     def _orders(self, body: list[ast.stmt]) -> Iterator[Hazard]:
         """Sets whose order is seen: it differs from process to process."""
+        nodes = list(_within(body))
         sets = {
             target.id
-            for node in _within(body)
+            for node in nodes
             if isinstance(node, ast.Assign) and _is_set(node.value, set())
             for target in node.targets
             if isinstance(target, ast.Name)
         }
-        for node in _within(body):
+        for node in nodes:
             if isinstance(node, ast.Assign) and not _is_set(node.value, sets):
                 sets -= {target.id for target in node.targets if isinstance(target, ast.Name)}
         words = "the order of a set differs from process to process: go through sorted(it), or keep a dict"
         fine: set[int] = set()
-        for node in _within(body):
+        for node in nodes:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ORDERLESS:
                 for argument in node.args:
                     fine.add(id(argument))
@@ -208,7 +209,7 @@ class _Reader:
                         fine |= {id(one) for one in argument.generators}
             elif isinstance(node, ast.SetComp):
                 fine |= {id(one) for one in node.generators}
-        for node in _within(body):
+        for node in nodes:
             if isinstance(node, ast.For) and _is_set(node.iter, sets):
                 yield _wrong(node, words)
             elif isinstance(node, ast.ListComp | ast.GeneratorExp | ast.DictComp):
