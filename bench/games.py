@@ -3,8 +3,8 @@
     python -m bench.games [--json] [--rounds 5]
 
 Matches of bots, which never stop turning, for what costs time; people who change what they press 6.7 times a second, made up
-by seeded dice, for what a replay weighs. Rollbacks are timed while all still ride, each with its saves, in
-seconds of the core, so that neighbours do not count; each figure is the median but where it says otherwise.
+by seeded dice, for what a replay weighs. Rollbacks, timed while all still ride, each with its saves, and
+replays are measured in seconds of the core, so that neighbours do not count; each figure is the median but where it says otherwise.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def replayed(seats: int, rounds: int) -> float:
     for one in by_bots(seats, 3 * MINUTE):
         kept.add(one)
     data = kept.write()
-    return 3 * 60 / took(lambda: Playback(Replay.read(data), GAME).seek(3 * MINUTE), rounds)
+    return 3 * 60 / took(lambda: Playback(Replay.read(data), GAME).seek(3 * MINUTE), rounds, time.thread_time)
 
 
 def rollbacks(seats: int) -> list[float]:
