@@ -21,7 +21,7 @@ from tests.cli.test_real import up
 from tests.cli.test_real_grid import ECHO
 from tests.grid import films
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.real]
 
 TRAP = '(module (memory (export "memory") 1) (func (export "_start") unreachable))'
 

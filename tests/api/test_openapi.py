@@ -32,7 +32,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 @pytest.mark.filterwarnings("ignore")
 @schema.parametrize()
 @settings(

@@ -513,7 +513,6 @@ while True:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_a_writer_killed_at_twenty_random_moments_loses_nothing_it_recorded(tmp_path: Path) -> None:
     dice = random.Random(11)
     source = tmp_path / "src"

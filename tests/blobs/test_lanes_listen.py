@@ -203,7 +203,9 @@ def test_what_is_no_tls_is_closed_and_logged_by_rate(
                 await until(lambda: not there._strangers)
                 sock.close()
             with pytest.raises((ConnectionLost, BadMessage)):  # and somebody else's certificate is noticed
-                await asyncio.to_thread(TlsPipe.dial, await asyncio.to_thread(dial, there), b"\x00" * 32, 60.0)
+                await asyncio.to_thread(
+                    TlsPipe.dial, await asyncio.to_thread(dial, there), b"\x00" * 32, 60.0
+                )
             ann = Somebody(1)
             lane = await asyncio.to_thread(knock, there, there.token(ann))
             await until(lambda: there.lanes(ann) == 1)

@@ -390,7 +390,6 @@ def test_a_module_is_tried(servent: Servent, tmp_path: Path) -> None:
     assert code == 1 and "no WebAssembly" in err
 
 
-@pytest.mark.timeout(120)  # the compiler's first run here makes its own parts
 @pytest.mark.skipif(cc.zig() is None, reason="no C compiler for WebAssembly")
 def test_c_becomes_a_module_without_a_node(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -10,7 +10,7 @@ import pytest
 from tests.cli.test_real import data, run, up
 from tests.cli.test_real_sharing import until
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.real]
 
 ECHO = """(module
   (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))

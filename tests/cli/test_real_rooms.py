@@ -11,7 +11,7 @@ from tests.cli.test_real import data, run, up
 from tests.cli.test_real_sharing import until
 from tests.cli.test_real_talk import texts
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.real]
 
 
 def test_a_room_is_found_entered_talked_in_and_kept_in_order(tmp_path: Path) -> None:

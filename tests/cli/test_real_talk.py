@@ -11,7 +11,7 @@ from tests.api.running import client
 from tests.cli.test_real import data, run, up
 from tests.cli.test_real_sharing import until
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.real]
 
 
 def friend(data_dir: Path, name: str) -> talk.Friend | None:

@@ -186,7 +186,6 @@ def test_strangers_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None
     assert len([one for one in caplog.messages if "is not let in" in one]) == 1
 
 
-@pytest.mark.timeout(120)
 def test_the_silent_on_tcp_keep_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane, "WAITING_MOST", 3)
     monkeypatch.setattr(lane, "DIAL_TIME", 60.0)
@@ -254,7 +253,6 @@ def test_who_was_added_a_moment_ago_comes_in_and_who_is_taken_off_is_sent_away(
     asyncio.run(story(False))
 
 
-@pytest.mark.timeout(120)
 def test_who_is_sent_away_while_tcp_is_dialed_is_not_spoken_with(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane, "DIAL_TIME", 60.0)
 
@@ -283,7 +281,6 @@ def test_who_is_sent_away_while_tcp_is_dialed_is_not_spoken_with(monkeypatch: py
     asyncio.run(story())
 
 
-@pytest.mark.timeout(120)
 def test_who_breaks_off_at_the_door_keeps_no_tcp_connection_with_its_secret(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -22,7 +22,7 @@ from servent.api.client import Client
 from servent.errors import ServentError
 from tests.cli.test_real import ROOT, up
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.real]
 
 T = TypeVar("T")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

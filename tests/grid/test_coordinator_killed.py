@@ -200,7 +200,6 @@ async def while_it_lives(life: Life, people: list[Volunteer], owner: Owner, stop
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @story
 async def test_a_coordinator_that_is_killed_two_hundred_times_loses_nothing_and_pays_once(

@@ -16,7 +16,7 @@ from servent.testing.nodes import gather_in_network, nodes
 from tests.grid.sandbox.rig import ECHO
 from tests.net.party import until
 
-pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 OPERATIONS = 1000  # MFLOP of a unit
 

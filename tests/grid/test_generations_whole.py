@@ -16,7 +16,6 @@ from tests.net.party import until
 pytestmark = [
     pytest.mark.real,
     pytest.mark.slow,
-    pytest.mark.timeout(120),
     pytest.mark.skipif(zig() is None, reason="needs ziglang"),
 ]
 GENERATIONS, STEPS = 4, 60

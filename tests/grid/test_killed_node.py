@@ -15,7 +15,7 @@ from servent.api.client import Client
 from tests.cli.test_real import up
 from tests.cli.test_real_grid import ECHO
 
-pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 ITEMS, KILLS = 2000, 4
 

@@ -17,7 +17,7 @@ from servent.testing.nodes import nodes
 from tests.grid.sandbox.rig import COUNTS, ECHO
 from tests.net.party import until
 
-pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True)

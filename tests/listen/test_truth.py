@@ -75,7 +75,6 @@ def test_in_small_units_the_truth_is_found(desk: Desk, kind: Kind | None, seed: 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", [*KINDS, None])
 @pytest.mark.parametrize("seed", range(4))
 def test_in_whole_units_the_truth_is_found(desk: Desk, kind: Kind | None, seed: int) -> None:

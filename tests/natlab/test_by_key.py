@@ -18,7 +18,6 @@ WAYS = {"dht": dht.play, "records": records.play}
 Plays = dict[str, "Future[Outcome]"]
 pytestmark = [
     pytest.mark.natlab,
-    pytest.mark.timeout(300),  # three times somebody is waited for
     pytest.mark.skipif(WHY_NOT is not None, reason=WHY_NOT or ""),
 ]
 

@@ -21,7 +21,6 @@ WIRE = 10.0  # Mbit/s of 20
 TRIES = 3  # a machine that is busy with something else pings late and sends slowly; a bad neighbour is one each time
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("bulk", [True, False], ids=["tcp", "quic"])
 def test_a_background_transfer_leaves_everybody_their_ping(tmp_path: Path, bulk: bool) -> None:
     found = {}

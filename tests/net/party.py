@@ -113,7 +113,7 @@ async def party(
             await node.stop()
 
 
-async def until(true: Callable[[], bool], limit: float = 30.0, step: float = 0.05) -> float:
+async def until(true: Callable[[], bool], limit: float = 60.0, step: float = 0.05) -> float:
     """Wait until `true()`; the seconds that took. Fails after `limit` s."""
     loop = asyncio.get_running_loop()
     began = loop.time()

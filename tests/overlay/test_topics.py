@@ -15,8 +15,6 @@ from servent.testing.cores import CoreNet
 from servent.testing.cores import Send as Mail
 from tests.overlay.throng import Throng, context_of, key_of, record_of
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def topics_of(number: int = 0) -> Topics:
     return Topics(context_of(number))

@@ -48,7 +48,6 @@ def _down(worker: Side) -> dict:
     return next(view for view in worker.ask("transfers") if view["direction"] == "down")
 
 
-@pytest.mark.timeout(240)
 def test_twenty_kills_on_either_side_cost_no_verified_piece_and_little_else(tmp_path: Path) -> None:
     dice = random.Random(7)
     source = tmp_path / "film.bin"

@@ -98,7 +98,7 @@ async def holds(asker: LightNode, content: bytes, holder: LightNode) -> bool:
 
 @pytest.mark.real
 @pytest.mark.slow
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(1200)
 def test_two_hundred_nodes_find_what_the_others_have() -> None:
     async def main() -> None:
         members = [node(number) for number in range(COUNT)]

@@ -59,7 +59,6 @@ def test_the_same_seed_has_the_same_numbers() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_its_scenario_holds_its_marks_for_a_part_of_its_units() -> None:
     scenario = read_all()["cheaters"]
     assert scenario.cheats.hosts == 0.1 and scenario.cheats.units == 0.2

@@ -12,7 +12,7 @@ from simulations.run import Numbers, run
 from simulations.scenario import read_all
 
 SCENARIOS = read_all()
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow]
 
 
 def numbers(name: str, peers: int, **more: object) -> Numbers:

@@ -13,7 +13,7 @@ from bench.processes import Worker
 from tests.scenarios.test_killed_transfers import Side, _down
 from tests.torrent.test_getting_torrents import content, laid_out, link_of, some_bytes, torrent_of
 
-pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 MB = 1024 * 1024
 SIZE = 10 * MB

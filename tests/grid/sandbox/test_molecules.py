@@ -162,7 +162,6 @@ def test_it_shows_its_atoms_while_somebody_looks_which_changes_nothing(rig: Rig,
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_energy_is_kept_over_a_hundred_thousand_steps(rig: Rig, code: bytes) -> None:
     text = b"atoms 108 steps 100000 every 100"
     ended = rig.do(
