@@ -146,6 +146,23 @@ def test_a_query_is_kept_watching_and_taken_back(visit: Visit) -> None:
     assert visit.complaints == []
 
 
+def test_why_there_is_nothing_follows_who_is_connected(visit: Visit) -> None:
+    """The address of a search may be opened: it is over before the page knows whether anybody is connected."""
+    tab = visit.open("/search?q=somethingnobodyhas")
+    tab.wait_for_selector("text=Nobody here has it now")
+    known = """async (peers) => {
+        const at = document.querySelector("script[src$='main.js']").src.replace("main.js", "");
+        const { live } = await import(at + "live.js");
+        const status = peers && { ...live.status, peers };
+        Object.defineProperty(live, "status", { get: () => status, set() {}, configurable: true });  // whatever the node says
+        live.changed("status");
+    }"""
+    tab.evaluate(known, {"total": 0})
+    tab.wait_for_selector("text=No peer is connected")
+    tab.evaluate(known, None)
+    tab.wait_for_selector("text=Nobody here has it now")
+
+
 def test_a_query_that_is_not_understood_says_why_in_place(visit: Visit) -> None:
     tab = visit.open("/search?q=x")
     tab.route("**/node/search**", lambda route: route.fulfill(

@@ -47,7 +47,7 @@ class Search extends HTMLElement {
     this.phase = "idle"; // idle | searching | done | failed
     this.painted = 0;
     this._build();
-    this._stop = [live.watch(["transfers", "peers"], () => this._progress(), 1000), live.watch(["networks"], () => this._scopes(), 1000), follow("/search", (values) => this._address(values))];
+    this._stop = [live.watch(["transfers", "peers"], () => this._progress(), 1000), live.watch(["networks"], () => this._scopes(), 1000), live.watch(["status"], () => this.phase === "done" && this._emptiness(this.order.length), 1000), follow("/search", (values) => this._address(values))];
     this._address(wanted(), true);
   }
 
@@ -330,12 +330,16 @@ class Search extends HTMLElement {
     this.side.classList.toggle("void", !this.hits.size);
     this.side.classList.toggle("over", !this.hits.size && this.phase !== "searching");
     if (shown) return;
-    const say = (title, text, ...more) => this.empty.replaceChildren(el("p", { class: "empty-title" }, title), el("p", { class: "empty-text" }, text), ...more);
+    const say = (title, text, ...more) => {
+      if (this.empty.dataset.says === title + text) return; // a button in it keeps its focus
+      this.empty.dataset.says = title + text;
+      this.empty.replaceChildren(el("p", { class: "empty-title" }, title), el("p", { class: "empty-text" }, text), ...more);
+    };
     if (this.phase === "failed") {
       say(clean(this.problem.message), clean(this.problem.advice ?? ""), el("button", { class: "quiet-button", type: "button", onclick: () => this._search(this.q, this.scope.value) }, "Search again"));
     } else if (this.phase === "searching") say("Asking…", "Hits appear as they come.");
     else if (this.hits.size) say("Nothing passes these filters", "Press a chosen filter again to lift it.");
-    else if (!live.status?.peers?.total && !this.networks.size && this.scope.value !== "library")
+    else if (live.status && !live.status.peers?.total && !this.networks.size && this.scope.value !== "library")
       say("No peer is connected, so nobody could be asked", "Search covers your own library, the peers you are connected to, and your networks.", el("a", { class: "quiet-button", href: "/invite" }, "Invite somebody"));
     else say("Nobody here has it now", "Fewer words find more; an ending is found with *, as in record*. Keep watching puts it on your wish list: you are told when somebody shares it.");
   }
