@@ -63,6 +63,7 @@ class GridExecutor(Executor):
         self._waiting: dict[tuple[App, tuple[str, ...]], list[tuple[Item, Future[Any]]]] = {}
         self._functions: dict[Callable[..., Any], grid_python.Kinds] = {}
         self._open: dict[str, _Open] = {}
+        self._going: list[Future[Any]] = []  # of what is being built and submitted now
         self._sending = 0
         self._over = False
         self._threads = [
@@ -116,6 +117,8 @@ class GridExecutor(Executor):
                 for some in self._waiting.values():
                     for _, future in some:
                         future.cancel()
+                for future in self._going:
+                    future.cancel()
                 for batch in self._open.values():
                     for future in batch.futures:
                         future.cancel()
@@ -136,6 +139,7 @@ class GridExecutor(Executor):
             time.sleep(GATHER)
             with self._lock:
                 gathered, self._waiting = self._waiting, {}
+                self._going = [future for some in gathered.values() for _, future in some]
                 self._sending += 1
             try:
                 for (app, args), some in gathered.items():
@@ -143,19 +147,21 @@ class GridExecutor(Executor):
                         self._send_one(app, args, some[at : at + BATCH_ITEMS])
             finally:
                 with self._lock:
+                    self._going = []
                     self._sending -= 1
                     self._lock.notify_all()
 
     def _send_one(self, app: App, args: tuple[str, ...], some: list[tuple[Item, Future[Any]]]) -> None:
-        wanted = [(item, future) for item, future in some if not future.cancelled()]
-        if not wanted:
+        if not (wanted := _not_cancelled(some)):
             return
-        items = [item for item, _ in wanted]
         kind = ""
         try:
             if not isinstance(app, str):
-                made = grid_python.prepare(self._client, self._project, app, items[0], args)
+                made = grid_python.prepare(self._client, self._project, app, wanted[0][0], args)
                 app, kind = made.named, made.output
+                if not (wanted := _not_cancelled(wanted)):  # to build one takes its time
+                    return
+            items = [item for item, _ in wanted]
             how = How(args, expires=self._expires, title="of a script")
             batch = submit_items(self._client, self._project, app, items, how)
         except Exception as wrong:  # noqa: BLE001 - whoever waits for a future is told
@@ -189,8 +195,8 @@ class GridExecutor(Executor):
                 for one in page.results:
                     batch.after = one.order
                     if one.number in batch.left:
-                        batch.left.discard(one.number)
                         self._settle(batch, one)
+                        batch.left.discard(one.number)  # only now: fetching an output may fail
                 over = page.ended or not batch.left
                 if page.ended:
                     for number in batch.left:
@@ -211,6 +217,10 @@ class GridExecutor(Executor):
             _settle(future, GridFailure(result.error))
         elif future.set_running_or_notify_cancel():
             future.set_result(result.value if batch.kind else result.output)
+
+
+def _not_cancelled(some: list[tuple[Item, Future[Any]]]) -> list[tuple[Item, Future[Any]]]:
+    return [(item, future) for item, future in some if not future.cancelled()]
 
 
 def _settle(future: Future[Any], wrong: BaseException) -> None:
