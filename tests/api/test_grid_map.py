@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import servent
-from servent.api import grid_python
+from servent.api import grid_executor, grid_python
 from servent.api import schema_grid as grid
 from servent.api.client import Client
 from servent.api.grid_python import PythonApp
@@ -172,6 +172,7 @@ def test_an_executor_takes_a_function_and_its_items_as_they_are(
         return PythonApp("echo/1", sources.found(Path(__file__).read_bytes(), "same"))
 
     monkeypatch.setattr(grid_python, "prepare", prepare)
+    monkeypatch.setattr(grid_executor, "GATHER", 1.0)  # a busy machine may take long between two items
     with servent.GridExecutor(data_dir=home) as pool:
         changing = {"n": [1, 2.5, None, "ä"]}
         futures = [pool.submit(same, changing), pool.submit(same, 3)]
