@@ -944,7 +944,7 @@ static void refine(struct signal *s) {
   }
   if (!used) return;
   double span = (end - begin) * (double)n / rate, bin = rate / n, fine = bin / 4, slow = bin / span / 3;
-  double widest = (lengths[s->bits].most + 1) * step / 6; /* who looks for a moment sees no drift: none is made up beyond those that are searched */
+  double widest = (lengths[s->bits].most + 1) * step / 6; /* who looks for a moment sees no drift: it is moved by what the search reaches, and a step, at most */
   slow = slow < widest ? slow : widest;
   float power[13][9], top = -1;
   int best_d = 6, best_f = 4;
