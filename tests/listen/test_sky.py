@@ -136,7 +136,10 @@ def test_of_more_signals_than_fit_the_strongest_stay() -> None:
                 [heard.found("spike", 1 + unit + k / 100, k * 50.0, 0.0) for k in range(32)], recording=unit
             ),
         )
-    assert here.signals <= 2 * sky.MOST
+    assert sum(map(len, here._of.values())) <= 2 * sky.MOST
+    assert here.signals == 32 * (2 * sky.MOST // 32 + 2), "what is forgotten was heard all the same"
+    here.forget(0)
+    assert here.signals == 32 * (2 * sky.MOST // 32 + 1)
     assert here.ranked(1)[0].score == pytest.approx(1 + 2 * sky.MOST // 32 + 1 + 0.31)
 
 

@@ -83,6 +83,7 @@ class Sky:
         self._of: dict[int, list[Heard]] = {}
         self._best: dict[tuple[int, Kind], Heard] = {}
         self._done: dict[int, int] = {}
+        self._heard: dict[int, int] = {}  # how many signals, kept or not
         self._full: set[int] = set()
 
     def take(self, unit: int, result: Result) -> None:
@@ -96,6 +97,7 @@ class Sky:
             return Heard(found, unit, result.rate, result.centre, result.recording, result.samples)
 
         if result.found:
+            self._heard[unit] = len(result.found)
             self._of[unit] = [heard(found) for found in result.found]
         for found in result.best:
             key = result.recording, found.kind
@@ -111,6 +113,7 @@ class Sky:
             self.parts -= 1
             self.operations -= self._done.pop(unit)
             self._of.pop(unit, None)
+            self._heard.pop(unit, None)
             self._full.discard(unit)
             self._best = {key: one for key, one in self._best.items() if one.unit != unit}
 
@@ -147,7 +150,8 @@ class Sky:
 
     @property
     def signals(self) -> int:
-        return sum(map(len, self._of.values()))
+        """All that parts said, those with them that were too weak to be kept."""
+        return sum(self._heard.values())
 
     @property
     def full(self) -> int:
