@@ -23,7 +23,11 @@ def wire(players: int = 3, size: int = 1, tag: bytes = TAG) -> Wire:
 @st.composite
 def runs(draw: st.DrawFn, player: int, size: int, most: int = 12) -> Run:
     values = draw(st.lists(st.binary(min_size=size, max_size=size), max_size=most))
-    return Run(player, draw(st.integers(0, 1 << 30)), values)
+    start = draw(st.integers(0, 1 << 30))
+    offsets = draw(st.sets(st.integers(0, len(values) - 1), max_size=2)) if values else set()
+    return Run(
+        player, start, values, tuple((start + at, draw(st.integers(0, player))) for at in sorted(offsets))
+    )
 
 
 @st.composite

@@ -45,6 +45,12 @@ class Checks:
             told[frame] = checksum
         return []
 
+    def forget(self, player: int) -> None:
+        """`player` is another one now."""
+        self.agreed[player] = 0
+        self._theirs[player].clear()
+        self._apart.discard(player)
+
     def _compare(self, player: int, frame: int, checksum: int) -> list[Desync]:
         mine = self._mine[frame]
         if mine == checksum:

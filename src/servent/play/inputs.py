@@ -16,14 +16,15 @@ class Inputs:
         held: bits that are expected to stay; the others are expected to be 0. Empty: all stay.
 
     Attributes:
+        first: frames before it are not known to us.
         last: the newest frame that is known, -1 for none.
         guess: what is assumed of each frame after `last`.
     """
 
-    __slots__ = ("_held", "_ring", "_size", "guess", "last", "nothing")
+    __slots__ = ("_held", "_ring", "_size", "first", "guess", "last", "nothing")
 
     def __init__(self, size: int, held: bytes = b"") -> None:
-        self.last = -1
+        self.first, self.last = 0, -1
         self.nothing = self.guess = bytes(size)
         self._size = size
         self._held = int.from_bytes(held, "little") if held else None
@@ -38,6 +39,11 @@ class Inputs:
         self.last += 1
         self._ring[self.last & (KEPT - 1)] = value
         self.guess = value if self._held is None else self.staying(value)
+
+    def rest(self, last: int) -> None:
+        """Begin after the frame `last`."""
+        self.first, self.last, self.guess = last + 1, last, self.nothing
+        self._ring = [self.nothing] * KEPT
 
     def change(self, frame: int, value: bytes) -> None:
         """`frame`, which is known, was otherwise."""

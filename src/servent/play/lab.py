@@ -15,9 +15,11 @@ from msgspec import Struct
 
 from servent.play.engine import Engine
 from servent.play.games import Choices, Game
-from servent.play.model import Confirmed, Desync, Event, Request, Settings, Timing
-from servent.play.session import Session, View
+from servent.play.model import Confirmed, Desync, Entry, Event, Request, Settings, Timing
+from servent.play.recent import Recent
+from servent.play.session import Session
 from servent.play.states import State
+from servent.play.views import View
 
 if TYPE_CHECKING:
     from random import Random
@@ -133,8 +135,8 @@ class Outcome(Struct, kw_only=True):
 
     @property
     def fps(self) -> float:
-        """Of the slowest player."""
-        return min(player.fps for player in self.players)
+        """Of the slowest player; seats that nobody had are none."""
+        return min(player.fps for player in self.players if player.view.frame)
 
 
 class _Link:
@@ -190,8 +192,11 @@ class _Clock:
 
 class _Player:
     def __init__(self, seat: int, match: Match, engine: Engine, dice: Random, compare: bool) -> None:
-        self.seat, self.clock = seat, _Clock(dice, match.drift)
-        self.session = Session(match.settings, seat, TAG, self.clock.here(0.0), match.timing)
+        self.seat, self.clock, settings = seat, _Clock(dice, match.drift), match.settings
+        free = settings.free >> seat & 1  # nobody, who never does anything
+        entry = Entry(0, (bytes(settings.input_bytes),) * settings.players, 0) if free else None
+        self.session = Session(settings, seat, TAG, self.clock.here(0.0), match.timing, entry)
+        self.recent: Recent | None = None
         self.sums: dict[int, int] = {}
         self.final: dict[int, Confirmed] = {}
         self.engine, self._compare = engine, compare
@@ -200,16 +205,21 @@ class _Player:
         self.bytes_out = self.packets_out = self.largest = 0
         self.stalled = self.longest = 0
         self.leaving = 0
-        self.until = NEVER
+        self.until = NEVER if not free else -1.0
+        self.came = False  # into the match while it ran
 
     def carry_out(self, requests: Sequence[Request]) -> None:
         for frame, checksum in self.engine.carry_out(requests):
             self.sums[frame] = checksum
             self.session.checked(frame, checksum)
+            if self.recent is not None:
+                self.recent.keep(frame, self.engine.saved(frame))
         if self._compare:
             for one in requests:
                 if isinstance(one, Confirmed):
                     self.final[one.frame] = one
+                    if self.recent is not None:
+                        self.recent.add(one)
 
 
 def people(keys: int = 4, changes: float = 6.7) -> Bot:
@@ -282,10 +292,14 @@ class Table:
             self._at(0.0, player.seat, -1, b"")
         heap, players = self._heap, self._players
         waiting = {player.seat for player in players}
+        self._begin()
         while heap:
             now, _, seat, sender, data = heapq.heappop(heap)
             if now > self._end:
                 break
+            if sender < -1:
+                self._other(now, seat, sender, data)
+                continue
             player = players[seat]
             if now > player.until:
                 continue
@@ -298,16 +312,30 @@ class Table:
             self._tick(player, now)
         return self._outcome()
 
+    def _begin(self) -> None:
+        """For more than there is here: what else is to happen, and when, by `_at` with a sender below -1."""
+
+    def _other(self, now: float, seat: int, sender: int, data: bytes) -> None:
+        """It does."""
+
+    def _happened(self, player: _Player, events: Sequence[Event], now: float) -> None:
+        """A player was told."""
+
     def _at(self, when: float, seat: int, sender: int, data: bytes) -> None:
         self._count += 1
         heapq.heappush(self._heap, (when, self._count, seat, sender, data))
 
     def _tick(self, player: _Player, now: float) -> None:
         session, here, match = player.session, player.clock.here(now), self._match
-        if match.stops and now >= BEGIN + match.stops.get(player.seat, NEVER):
+        if match.stops and not player.came and now >= BEGIN + match.stops.get(player.seat, NEVER):
             player.until = now
             return
-        if match.leaves and not player.leaving and now >= BEGIN + match.leaves.get(player.seat, NEVER):
+        if (
+            match.leaves
+            and not player.leaving
+            and not player.came
+            and now >= BEGIN + match.leaves.get(player.seat, NEVER)
+        ):
             player.leaving = 1
             session.leave()
         frame = session.frame
@@ -315,6 +343,7 @@ class Table:
         player.carry_out(session.tick(here, value))
         if events := session.events():
             player.events += [(now - BEGIN, event) for event in events]
+            self._happened(player, events, now)
         if session.frame == frame and now > player.began:
             player.stalled += 1
             player.longest = max(player.longest, player.stalled)
@@ -363,7 +392,7 @@ class Table:
 
     def _played(self, player: _Player) -> Played:
         view = player.session.view()
-        seconds = min(self._end, player.until) - player.began
+        seconds = max(min(self._end, player.until) - player.began, 1e-9)
         times = sum(view.depths)
         frames = sum(depth * count for depth, count in enumerate(view.depths))
         return Played(

@@ -39,6 +39,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         held: which bits of an input are expected to stay as they were (a key that is down); the others are expected to be 0
             (an event of one frame). Empty: all stay.
         check_every: frames between two checksums.
+        free: bits of seats that nobody has at the start, for those who come later.
+        keep: seconds for which a seat is kept for its player who is gone; then it is free.
     """
 
     players: Annotated[int, Meta(ge=1, le=MAX_PLAYERS)]
@@ -50,6 +52,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     auto_delay: bool = False
     held: Annotated[bytes, Meta(max_length=MAX_INPUT_BYTES)] = b""
     check_every: Annotated[int, Meta(ge=1, le=3600)] = 60
+    free: Annotated[int, Meta(ge=0, lt=1 << MAX_PLAYERS)] = 0
+    keep: Annotated[int, Meta(ge=0, le=3600)] = 60
 
     @property
     def predicted(self) -> int:
@@ -68,6 +72,7 @@ class Timing(Struct, frozen=True, kw_only=True):
         freeze_after: then people are told that the match waits for somebody; GGPO 0.75.
         gone_after: without a sign by any path a player is gone; GGPO 5, but 5 s of darkness are to be outlived.
         quarrel_after: who says that somebody is gone whom the others hear is given so long to be right.
+        return_within: who comes back and says nothing at its frame is waited for no longer than this.
         slew: share of the period by which a tick is longer for each frame that we are ahead, at most `slew_most`;
             shorter by at most `slew_least`.
         means: packets over which the lead is averaged; GGRS 30, GGPO 40.
@@ -79,6 +84,7 @@ class Timing(Struct, frozen=True, kw_only=True):
     freeze_after: float = 0.75
     gone_after: float = 6.0
     quarrel_after: float = 2.0
+    return_within: float = 1.5
     slew: float = 0.02
     slew_most: float = 0.05
     slew_least: float = 0.01
@@ -153,6 +159,13 @@ class Gone(Struct, frozen=True):
     frame: int
 
 
+class Back(Struct, frozen=True):
+    """`player` plays again, or for the first time: from `frame` on, for everybody."""
+
+    player: int
+    frame: int
+
+
 class Desync(Struct, frozen=True):
     """The state of `frame` differs from the one of `player`. Checksums are unsigned, of 64 bits."""
 
@@ -170,7 +183,22 @@ class Contradicted(Struct, frozen=True):
     frame: int
 
 
-Event = Heard | Frozen | Resumed | Gone | Desync | Contradicted
+Event = Heard | Frozen | Resumed | Gone | Back | Desync | Contradicted
+
+
+class Entry(Struct, frozen=True):
+    """Where somebody begins who comes into a match that runs.
+
+    Attributes:
+        frame: the state that it has; all inputs before are known. `inputs`: what was done in the frame before.
+        at: its first frame.
+        away: who does not play at `frame`, and the last frame of each; oneself is not named.
+    """
+
+    frame: int
+    inputs: tuple[bytes, ...]
+    at: int
+    away: tuple[tuple[int, int], ...] = ()
 
 
 def tag_of(settings: Settings, match: bytes, seats: Sequence[Key], game: Hash) -> bytes:

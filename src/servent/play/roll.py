@@ -42,6 +42,9 @@ class Roll:
         self._deaf_at = [now] * players  # when we last did not hear it
         self._moved = [now] * players  # when it last did not hold us up
         self._frozen = 0
+        self._back = [
+            0
+        ] * players  # since which frame each plays; who drops it by an earlier one speaks of another time
         self._dropped_at = [0.0] * players
         self._drops = [0] * players  # of each other player: whom it dropped
         self._lasts: list[dict[int, int]] = [{} for _ in range(players)]  # and what it holds of them
@@ -83,15 +86,46 @@ class Roll:
             owner = row.owner
             if owner == self._me or (owner != player and not self.last_deaf >> owner & 1):
                 continue
-            self._drops[owner] |= row.dropped
-            self.told_any = True
             lasts = self._lasts[owner]
             for other, last in zip(_bits(row.dropped), row.last, strict=True):
-                lasts[other] = max(last, lasts.get(other, -1))
+                if last >= self._back[other] - 1:
+                    self._drops[owner] |= 1 << other
+                    self.told_any = True
+                    lasts[other] = max(last, lasts.get(other, -1))
 
     def holds(self, player: int, of: int) -> int | None:
         """The last frame of `of` that `player` holds, if it dropped that one; else its packets say it."""
         return self._lasts[player].get(of) if self._drops[player] >> of & 1 else None
+
+    def back(self, player: int, at: int, sign: float) -> None:
+        """`player`, who was gone, plays from frame `at` on. `sign`: when it is to be taken as heard last."""
+        bit = 1 << player
+        self.dropped &= ~bit
+        self.gone &= ~bit
+        self._frozen &= ~bit
+        self._back[player] = at
+        self._heard[player] = None
+        self._sign[player] = self._moved[player] = sign
+        self._drops[player], self._lasts[player] = 0, {}
+        for claim in [claim for claim in self._claims if player in claim]:
+            del self._claims[claim]
+        for owner, lasts in enumerate(self._lasts):
+            if lasts.get(player, at) < at - 1:
+                del lasts[player]
+                self._drops[owner] &= ~bit
+
+    def enter(self, frame: int, at: int, away: int) -> None:
+        """We come into a match that runs: at `frame` those in `away` are gone, and we play from `at` on."""
+        self._back = [frame] * len(self._back)
+        self._back[self._me] = at
+        self.free(away)
+        for player in _bits(away):
+            self._back[player] = 0
+
+    def free(self, away: int) -> None:
+        """Nobody has these seats."""
+        self.dropped |= away
+        self.gone |= away
 
     def leave(self) -> None:
         """We go, and say so."""

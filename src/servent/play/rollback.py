@@ -22,12 +22,12 @@ class Rollback:
     Attributes:
         frame: how many frames were stepped.
         confirmed: the last frame of which all inputs are known; its state and all before it will never change.
-        cut: for each player who is gone, the last frame in which it played.
+        away: for each player who was or is gone, the frames in which: first, and the one after the last. The last two times.
     """
 
     def __init__(self, settings: Settings, inputs: list[Inputs], me: int) -> None:
         self.frame, self.confirmed = 0, -1
-        self.cut: dict[int, int] = {}
+        self.away: dict[int, list[tuple[int, int]]] = {}
         self.depths: list[int] = [0] * (settings.predicted + 1)  # rollbacks of so many frames
         self.again = 0  # frames that were stepped more than once
         self._inputs, self._me, self._most = inputs, me, settings.predicted
@@ -48,16 +48,36 @@ class Rollback:
 
     def leave(self, player: int, cut: int) -> None:
         """`player` played its last frame: from the one after `cut` on it does nothing, and the inputs say so."""
-        self.cut[player] = cut
+        times = self.away.setdefault(player, [])
+        first = cut + 1
+        if times and times[-1][1] >= first:  # back in name only
+            first = times.pop()[0]
+        times.append((first, NEVER))
+        del times[:-2]
         if cut + 1 < self.frame:
             self._bad = min(self._bad, cut + 1)
+
+    def comes_back(self, player: int, at: int) -> None:
+        """`player`, who is away, plays again from `at` on, which was not stepped yet."""
+        times = self.away[player]
+        times[-1] = (times[-1][0], at)
+
+    def enter(self, frame: int) -> None:
+        """Begin with the state of `frame`, as somebody who comes later."""
+        self.frame, self.confirmed, self._told = frame, frame - 1, frame - 1
+        self._next_check = (frame // self._every + 1) * self._every
+
+    def is_away(self, player: int) -> bool:
+        """Whether `player` is gone, and nobody knows until when."""
+        times = self.away.get(player)
+        return times is not None and times[-1][1] == NEVER
 
     def settle(self) -> list[Request]:
         """What follows from the inputs that came: frames stepped again, frames that are final, checksums that are due."""
         known = [
             inputs.last
             for player, inputs in enumerate(self._inputs)
-            if player != self._me and player not in self.cut
+            if player != self._me and (not self.away or not self.is_away(player))
         ]
         self.confirmed = min(known) if known else self.frame
         requests: list[Request] = []
@@ -71,6 +91,16 @@ class Rollback:
         while self._next_check <= self.confirmed + 1 and self._next_check < self.frame:
             requests.append(Check(self._next_check))
             self._next_check += self._every
+        return requests
+
+    def again_from(self, frame: int) -> list[Request]:
+        """Step all frames from `frame` on again, as they were stepped: the state was another one than it should."""
+        requests: list[Request] = []
+        until, self.frame = self.frame, frame
+        while self.frame < until:
+            self._save(requests)
+            requests.append(Advance(self.frame, self._gather(), self._gone(self.frame), again=True))
+            self.frame += 1
         return requests
 
     def step(self) -> list[Request]:
@@ -104,15 +134,19 @@ class Rollback:
         inputs = tuple(
             [one._ring[frame & (KEPT - 1)] if frame <= one.last else one.guess for one in self._inputs]
         )
-        if self.cut:
+        if self.away and (gone := self._gone(frame)):
             inputs = tuple(
-                one.nothing if frame > self.cut.get(player, NEVER) else value
+                one.nothing if gone >> player & 1 else value
                 for player, (one, value) in enumerate(zip(self._inputs, inputs, strict=True))
             )
         self._stepped[frame & (KEPT - 1)] = inputs
         return inputs
 
     def _gone(self, frame: int) -> int:
-        if not self.cut:
+        if not self.away:
             return 0
-        return sum(1 << player for player, cut in self.cut.items() if frame > cut)
+        return sum(
+            1 << player
+            for player, times in self.away.items()
+            if any(first <= frame < until for first, until in times)
+        )

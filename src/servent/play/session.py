@@ -11,16 +11,15 @@ for player, data in session.send(now):    # after each tick
 
 from __future__ import annotations
 
-from math import ceil
-
-from msgspec import Struct
-
 from servent.errors import BadMessage, UsageError
-from servent.play.checks import TELL_EVERY, Checks
+from servent.play.checks import Checks
 from servent.play.inputs import KEPT, MAX_AHEAD, Inputs
 from servent.play.model import (
     MAX_DELAY,
+    Back,
+    Confirmed,
     Contradicted,
+    Entry,
     Event,
     Gone,
     Request,
@@ -29,59 +28,18 @@ from servent.play.model import (
 )
 from servent.play.pace import AutoDelay, Pace
 from servent.play.peers import Peer
+from servent.play.post import Post
+from servent.play.returns import Returns
 from servent.play.roll import QUICK, Roll
 from servent.play.rollback import Rollback
+from servent.play.views import Seat, View
 from servent.play.wire import MAX_RUN, Packet, Probe, Run, Wire
 
-CLOCK_EVERY = 4  # packets; 15 round trips a second are measured at 60 fps
-ROWS_EVERY = 8  # packets, once we know who is gone; others may not yet
-PASS_ON_AFTER = (
-    4  # frames that somebody lacks, beyond those that are on their way: then what we hold goes to it
-)
 ITSELF = (
     0.1  # s; of somebody whom we heard within so long, we take no inputs from others: they could be invented
 )
 FIRST = 0.25  # s after the start, in which the first packets of the others come
-MOST_PASSED = 16  # frames of one player in one packet
-
-
-class Seat(Struct, frozen=True, kw_only=True):
-    """What is known of one other player. Seconds; `loss` 0.0 to 1.0; `ahead` in frames that we are ahead of it.
-
-    `one_way`: half of the round trip, its 95th percentile. `refused`: packets that were none. `waits`: ticks at which its
-    inputs were missing. `agreed`: the last frame whose checksum was the same.
-    """
-
-    player: int
-    heard: bool
-    deaf: bool
-    gone: bool
-    rtt: float | None
-    jitter: float
-    one_way: float | None
-    loss: float
-    ahead: float | None
-    refused: int
-    waits: int
-    agreed: int
-
-
-class View(Struct, frozen=True, kw_only=True):
-    """A session, to be looked at.
-
-    `frame`: frames stepped. `confirmed`: the last that is final. `stalls`: ticks without a step. `again`: frames stepped
-    more than once. `depths[n]`: rollbacks of n frames. `slew`: share by which our ticks are longer now.
-    """
-
-    frame: int
-    confirmed: int
-    delay: int
-    stalls: int
-    again: int
-    depths: tuple[int, ...]
-    slew: float
-    out: bool
-    seats: tuple[Seat, ...]
+HURRY = 8  # frames in one tick of somebody who comes in and is behind
 
 
 class Session:
@@ -91,15 +49,22 @@ class Session:
         me: the seat.
         tag: of the match, from `servent.play.model.tag_of`.
         now: seconds on the caller's monotonic clock, here and everywhere.
+        entry: where we come into a match that runs; then it begins at once.
 
     Raises:
-        UsageError: no such seat, or `held` has another size than an input.
+        UsageError: no such seat, a free one without an entry, or `held` has another size than an input.
     """
 
     def __init__(
-        self, settings: Settings, me: int, tag: bytes, now: float, timing: Timing | None = None
+        self,
+        settings: Settings,
+        me: int,
+        tag: bytes,
+        now: float,
+        timing: Timing | None = None,
+        entry: Entry | None = None,
     ) -> None:
-        if not 0 <= me < settings.players:
+        if not 0 <= me < settings.players or (settings.free >> me & 1 and entry is None):
             raise UsageError(f"there is no seat {me} among {settings.players}")
         if len(settings.held) not in (0, settings.input_bytes):
             raise UsageError(f"held has {len(settings.held)} bytes, an input {settings.input_bytes}")
@@ -124,7 +89,43 @@ class Session:
         self._early = self._inputs[me].nothing
         self._changed = self._first = now
         self._stalls, self._waits = 0, [0] * settings.players
-        self._runs: dict[int, Run] = {}
+        self._returns = Returns(settings, me)
+        self._post = Post(
+            me,
+            settings.fps,
+            self.timing,
+            self._inputs,
+            self._peers,
+            self._rollback,
+            self._roll,
+            self._checks,
+            self._returns,
+            self._wire.most_own,
+        )
+        self._mine = 0  # our first frame
+        if entry is None:
+            self._roll.free(settings.free)
+            for player in range(settings.players):
+                if settings.free >> player & 1:
+                    self._rollback.leave(player, -1)
+        else:
+            self._enter(entry, now)
+
+    def _enter(self, entry: Entry, now: float) -> None:
+        self._mine, away = entry.at, dict(entry.away)
+        for player, inputs in enumerate(self._inputs):
+            inputs.rest(away.get(player, entry.frame - 1))
+            if player in away:
+                self._rollback.leave(player, away[player])
+            else:
+                inputs.guess = inputs.staying(entry.inputs[player])
+        self._inputs[self.me].rest(entry.at - 1)
+        self._rollback.leave(self.me, -1)
+        self._rollback.comes_back(self.me, entry.at)
+        self._rollback.enter(entry.frame)
+        self._roll.enter(entry.frame, entry.at, sum(1 << player for player in away))
+        self._returns.enter(entry.frame, entry.at)
+        self.begin(now)
 
     @property
     def frame(self) -> int:
@@ -173,6 +174,41 @@ class Session:
     def leave(self) -> None:
         """We stop. Whoever calls `send` a few times more tells the others, who need not wait then."""
         self._roll.leave()
+
+    def welcome(self, seat: int | None) -> None:
+        """Let somebody into `seat`, whose player is gone or never was; `Back` tells when, to all. None: nobody any more.
+
+        A second and a half pass until its first frame, in which `servent.play.joining` brings the state there.
+        """
+        self._returns.welcome(seat)
+
+    def entry(self, seat: int, at: int, last: Confirmed) -> Entry:
+        """For who comes into `seat` at frame `at`, and knows all up to `last`."""
+        away = tuple(
+            (player, self._inputs[player].last)
+            for player in range(self.settings.players)
+            if player != seat and last.gone >> player & 1 and self._rollback.is_away(player)
+        )
+        return Entry(last.frame + 1, last.inputs, at, away)
+
+    def learn(self, one: Confirmed) -> None:
+        """A frame before our first one is final, as somebody says who saw it: we come in, and were not sent all of it."""
+        if one.frame >= self._mine:
+            return
+        for player, inputs in enumerate(self._inputs):
+            if player != self.me and one.frame == inputs.last + 1 and not one.gone >> player & 1:
+                inputs.add(one.inputs[player])
+                self._rollback.came(player, one.frame, one.inputs[player])
+
+    def again_from(self, frame: int) -> list[Request]:
+        """Step all frames from `frame` on again, whose state is put right (`servent.play.resync`).
+
+        Raises:
+            UsageError: it is too long ago, or not stepped yet.
+        """
+        if not self.frame - KEPT < frame <= self.frame:
+            raise UsageError(f"frame {frame} cannot be stepped again at frame {self.frame}")
+        return self._rollback.again_from(frame)
 
     def events(self) -> list[Event]:
         """What happened since the last call."""
@@ -263,13 +299,14 @@ class Session:
                 passed[frame] = by
                 if len(passed) > KEPT - MAX_RUN:
                     del passed[next(iter(passed))]
+        self._returns.came(run, run.start + known, inputs.last)
         self._roll.moved(player, now)
 
     def _compare(self, run: Run, by: int, known: int) -> None:
         """What was known before, against what is said now: a player itself is right about itself."""
         player, inputs = run.player, self._inputs[run.player]
         for frame, value in enumerate(run.values[:known], run.start):
-            if frame <= inputs.last - KEPT + MAX_RUN:
+            if frame < inputs.first or frame <= inputs.last - KEPT + MAX_RUN:
                 continue
             if player != by:
                 if inputs[frame] != value:
@@ -323,6 +360,9 @@ class Session:
         if self.settings.mode == "lockstep":
             self._play(value, now)  # the others wait for it as we wait for theirs
         requests = rollback.settle()
+        self._weigh(now)
+        if rollback.frame < self._mine:
+            self._hurry(requests, now)
         if rollback.held_up:
             self._stalls += 1
             needed = rollback.frame - self.settings.predicted
@@ -338,6 +378,8 @@ class Session:
     def _play(self, value: bytes, now: float) -> None:
         """Our input acts `delay` frames from now; where that changed, frames are filled, or one is left out."""
         mine = self._inputs[self.me]
+        if self._rollback.frame + self.delay < self._mine:
+            return
         if self._auto is not None:
             if value != mine.guess:
                 self._changed = now
@@ -352,6 +394,36 @@ class Session:
             mine.add(mine.guess)
         mine.add(value)
         self._early = mine.nothing
+        self._returns.pressed(target, self._rollback)
+
+    def _weigh(self, now: float) -> None:
+        """Who was marked to come back, in frames that are final by now, does."""
+        for seat, at in self._returns.weigh(self.confirmed, self._rollback):
+            self._events.append(Back(seat, at))
+            self._inputs[seat].rest(at - 1)
+            self._rollback.comes_back(seat, at)
+            begins = now + (at - self.frame) / self.settings.fps
+            self._roll.back(seat, at, begins + self.timing.return_within - self.timing.gone_after)
+            self._passed[seat].clear()
+            self._checks.forget(seat)
+            for index, peer in enumerate(self._peers):
+                if peer.player == seat:
+                    new = Peer(seat, self.me, self.settings.players, self.timing.means)
+                    self._peers[index] = self._peer[seat] = new
+                else:
+                    peer.have[seat], peer.moved[seat] = at - 1, begins
+                    peer.pass_on[seat] = float("-inf")
+
+    def _hurry(self, requests: list[Request], now: float) -> None:
+        """We come in, and are behind the others: several frames in a tick, none of which is ours."""
+        rollback, fps = self._rollback, self.settings.fps
+        most = max((peer.frame + (peer.rtt or 0.0) / 2 * fps for peer in self._peers), default=0.0)
+        for _ in range(HURRY):
+            if rollback.frame + 1 >= min(most, self._mine) or rollback.held_up:
+                return
+            requests += rollback.step()
+            requests += rollback.settle()
+            self._weigh(now)
 
     def _furthest(self) -> float | None:
         ways = [peer.one_way() for peer in self._peers if not self._roll.dropped >> peer.player & 1]
@@ -365,8 +437,7 @@ class Session:
             due = [peer for peer in self._peers if now - peer.probed >= self.timing.probe_every - 1e-6]
             return [(peer.player, self._wire.probe(peer.probe(now))) for peer in due]
         roll = self._roll
-        deaf = roll.last_deaf
-        self._runs.clear()
+        deaf = self._post.begin()
         packets = []
         for peer in self._peers:
             if roll.dropped >> peer.player & 1:  # it is to learn that we go on without it
@@ -374,60 +445,8 @@ class Session:
                 if now - peer.probed < (timing.resend_every if speaks else timing.hear_after):
                     continue
             peer.probed = now
-            packets.append((peer.player, self._wire.encode(self._packet(peer, deaf, now))))
+            packets.append((peer.player, self._wire.encode(self._post.packet(peer, deaf, now))))
         return packets
-
-    def _packet(self, peer: Peer, deaf: int, now: float) -> Packet:
-        number, frame, gone = peer.sent, self._rollback.frame, self._roll.gone
-        peer.sent += 1
-        have = [
-            frame if gone >> player & 1 else inputs.last
-            for player, inputs in enumerate(self._inputs)
-            if player != self.me
-        ]
-        packet = Packet(number, frame, peer.lead, have, [self._own(peer)], deaf=deaf)
-        if number % CLOCK_EVERY == 0:
-            packet.clock = peer.clock(now)
-        elif number % TELL_EVERY == 2 and self._checks.newest is not None:
-            packet.check = self._checks.newest
-        dropped = self._roll.dropped
-        if (dropped & ~gone or number % ROWS_EVERY == 0) and (dropped or self._roll.told_any):
-            packet.rows = tuple(self._roll.row_of(peer.player))
-        if len(self._peers) > 1:
-            self._pass_on(peer, packet, now)
-        return packet
-
-    def _own(self, peer: Peer) -> Run:
-        """Our inputs that it did not acknowledge; never more than it can lack."""
-        mine = self._inputs[self.me]
-        start = max(peer.have[self.me] + 1, mine.last + 1 - MAX_RUN, 0)
-        run = self._runs.get(start)
-        if run is None:
-            last = min(mine.last, start + self._wire.most_own - 1)
-            run = self._runs[start] = Run(self.me, start, list(mine.between(start, last)))
-        return run
-
-    def _pass_on(self, peer: Peer, packet: Packet, now: float) -> None:
-        """Inputs of others that it seems not to get: at once of those whom it does not hear, else when it lacks too many."""
-        roll, fps = self._roll, self.settings.fps
-        late = PASS_ON_AFTER + ceil((peer.rtt or 0.0) / 2 * fps)
-        for other in self._peers:
-            player = other.player
-            if player == peer.player or roll.gone >> player & 1:
-                continue
-            inputs, held = self._inputs[player], peer.have[player]
-            lacks = inputs.last - held
-            if lacks <= 0 or lacks > KEPT - MAX_RUN:
-                continue
-            if (
-                (peer.deaf | roll.dropped) >> player & 1
-                or lacks > late
-                or (now - peer.moved[player]) * fps > late
-            ):
-                peer.pass_on[player] = now + self.timing.hear_after  # by then it says itself whom it hears
-            if now < peer.pass_on[player]:
-                last = min(inputs.last, held + MOST_PASSED)
-                packet.runs.append(Run(player, held + 1, list(inputs.between(held + 1, last))))
 
     def view(self) -> View:
         """How it goes."""

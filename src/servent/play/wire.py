@@ -21,7 +21,7 @@ MAX_RUN = 2 * MAX_WINDOW + 2 * MAX_DELAY + 2  # frames; nobody can be further ah
 OWN_ROOM = 640  # bytes for one's own inputs; the rest is for those of others
 MAX_FRAME = 1 << 31  # 400 days at 60 fps
 
-WIDE, CLOCK, CHECK, DEAF, ROWS, GOSSIP = 1, 2, 4, 8, 16, 32
+WIDE, CLOCK, CHECK, DEAF, ROWS, GOSSIP, MARKS = 1, 2, 4, 8, 16, 32, 64
 PROBE = 128
 
 _HEAD = struct.Struct("<4sBHIh")  # tag, flags, number, frame, lead
@@ -33,14 +33,16 @@ _U32 = struct.Struct("<I")
 
 TICKS = 10_000  # of a stamp in a second; 16 bits of it turn over in 6.5 s
 LEAD = 256  # parts of a frame
+MOST_MARKS = 8  # in one packet; seats come back one at a time
 
 
 class Run(Struct, frozen=True, gc=False):
-    """What `player` did in the frames from `start` on."""
+    """What `player` did in the frames from `start` on. `marks`: in some of these frames it asked a seat back: frame and seat."""
 
     player: int
     start: int
     values: list[bytes]
+    marks: tuple[tuple[int, int], ...] = ()
 
 
 class Row(Struct, frozen=True, gc=False):
@@ -189,6 +191,8 @@ class Wire:
             flags |= DEAF
         if packet.rows:
             flags |= ROWS
+        if any(run.marks for run in runs):
+            flags |= MARKS
         deltas = [last - frame for last in packet.have]
         lead = min(max(round(packet.lead * LEAD), -32768), 32767)
         try:
@@ -212,7 +216,7 @@ class Wire:
                 parts.extend(_U32.pack(last + 1) for last in row.last)
         parts += (heads[0], pack_run(runs[0].values, size))
         if flags & GOSSIP:
-            room = MAX_PACKET - 1 - sum(map(len, parts))
+            room = MAX_PACKET - 1 - sum(map(len, parts)) - (1 + 3 * MOST_MARKS if flags & MARKS else 0)
             passed: list[bytes] = []
             for head, run in zip(heads[1:], runs[1:], strict=True):
                 one = bytes((run.player,)) + head + pack_run(run.values, size)
@@ -224,7 +228,17 @@ class Wire:
                 parts.append(bytes((len(passed),)))
                 parts += passed
             else:
-                parts[0] = _HEAD.pack(self._tag, flags & ~GOSSIP, packet.number & 0xFFFF, frame, lead)
+                flags &= ~GOSSIP
+            runs = runs[: 1 + len(passed)]
+        if flags & MARKS:
+            marks = [bytes((run.player, at - run.start, seat)) for run in runs for at, seat in run.marks][
+                :MOST_MARKS
+            ]
+            if marks:
+                parts += (bytes((len(marks),)), *marks)
+            else:
+                flags &= ~MARKS
+        parts[0] = _HEAD.pack(self._tag, flags, packet.number & 0xFFFF, frame, lead)
         return b"".join(parts)
 
     def decode(self, sender: int, data: bytes) -> Packet | Probe:
@@ -242,8 +256,8 @@ class Wire:
             if flags != PROBE or len(data) != _PROBE.size:
                 raise BadMessage("a probe of another form")
             return Probe(*_PROBE.unpack(data)[2:])
-        if flags >= 64 or frame >= MAX_FRAME:
-            raise BadMessage("a packet with unknown sections, or from the end of time")
+        if frame >= MAX_FRAME:
+            raise BadMessage("a packet from the end of time")
         try:
             return self._sections(sender, data, flags, number, frame, lead)
         except (struct.error, IndexError) as wrong:
@@ -283,6 +297,8 @@ class Wire:
                 seen.add(player)
                 run, at = self._run(player, data, at + 1, flags, frame)
                 packet.runs.append(run)
+        if flags & MARKS:
+            at = self._marks(packet, data, at)
         if at != len(data):
             raise BadMessage(f"{len(data) - at} bytes behind a packet")
         return packet
@@ -295,6 +311,27 @@ class Wire:
             raise BadMessage("inputs before the beginning, or too many")
         values, at = unpack_run(data, at + head.size, count, self._size)
         return Run(player, start, values), at
+
+    def _marks(self, packet: Packet, data: bytes, at: int) -> int:
+        """In the order of the runs and of their frames, each of them once."""
+        count, at = data[at], at + 1
+        order = {run.player: index for index, run in enumerate(packet.runs)}
+        if not 0 < count <= MOST_MARKS:
+            raise BadMessage("too many seats asked back, or none")
+        last = (-1, -1)
+        for _ in range(count):
+            player, offset, seat = data[at], data[at + 1], data[at + 2]
+            at += 3
+            place = (order.get(player, -1), offset)
+            if place <= last or place[0] < 0 or seat >= self._players:
+                raise BadMessage("a seat that is none is asked back, or by nobody, or out of order")
+            last, run = place, packet.runs[place[0]]
+            if offset >= len(run.values):
+                raise BadMessage("a seat is asked back in a frame that is not told")
+            packet.runs[place[0]] = Run(
+                run.player, run.start, run.values, (*run.marks, (run.start + offset, seat))
+            )
+        return at
 
     def _rows(self, data: bytes, at: int) -> tuple[tuple[Row, ...], int]:
         count, at = data[at], at + 1
