@@ -18,6 +18,7 @@ class Checks:
         self._mine: dict[int, int] = {}
         self._theirs: list[dict[int, int]] = [{} for _ in range(players)]
         self._apart: set[int] = set()
+        self._told: dict[int, dict[int, int]] = {}  # by frame, whose checksums were compared
 
     def ours(self, frame: int, checksum: int) -> list[Desync]:
         """We computed one."""
@@ -45,6 +46,13 @@ class Checks:
             told[frame] = checksum
         return []
 
+    def all_of(self, players: set[int], since: int) -> dict[int, int] | None:
+        """What these players told for the newest frame, not before `since`, for which all of them did; None: there is none."""
+        for frame in sorted(self._told, reverse=True):
+            if frame >= since and players <= self._told[frame].keys() and frame in self._mine:
+                return {player: self._told[frame][player] for player in players} | {-1: self._mine[frame]}
+        return None
+
     def forget(self, player: int) -> None:
         """`player` is another one now."""
         self.agreed[player] = 0
@@ -53,6 +61,9 @@ class Checks:
 
     def _compare(self, player: int, frame: int, checksum: int) -> list[Desync]:
         mine = self._mine[frame]
+        self._told.setdefault(frame, {})[player] = checksum
+        if len(self._told) > KEPT:
+            del self._told[min(self._told)]
         if mine == checksum:
             self.agreed[player] = max(self.agreed[player], frame)
             self._apart.discard(player)

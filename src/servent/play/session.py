@@ -200,6 +200,12 @@ class Session:
                 inputs.add(one.inputs[player])
                 self._rollback.came(player, one.frame, one.inputs[player])
 
+    def sums(self, since: int) -> dict[int, int] | None:
+        """The checksums of all who play, ours as well, for the newest frame that all have told; None: none from `since` on."""
+        playing = {peer.player for peer in self._peers if not self._roll.dropped >> peer.player & 1}
+        sums = self._checks.all_of(playing, since)
+        return None if sums is None else {self.me if seat < 0 else seat: one for seat, one in sums.items()}
+
     def again_from(self, frame: int) -> list[Request]:
         """Step all frames from `frame` on again, whose state is put right (`servent.play.resync`).
 
