@@ -11,7 +11,6 @@ from msgspec import Struct
 from servent.listen.signals import Found, Kind, Result, alike, same_place
 
 MOST = 2_000  # signals that are kept; of more the strongest
-MODEL = 64  # points of a fitted curve
 
 
 class SeenAs(Struct, frozen=True):
